@@ -1,0 +1,3 @@
+module github.com/seed-428f4edd/evenkeel
+
+go 1.26.0

@@ -1,0 +1,91 @@
+// Package schema is the contract between the parts of evenkeel: the CUE
+// definitions that an environment is written in, and the Go types that a
+// rendered environment is handed on as. It imports nothing else of this module:
+// render fills these types, apply reads them, and neither knows the other.
+package schema
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Environment is a rendered environment: what one cluster is to hold, unit by
+// unit. Its objects are exactly what is applied; nothing is added later.
+type Environment struct {
+	Name      string
+	Namespace string // holds the ApplySet parent, the lock and the revisions
+	Cluster   Cluster
+
+	// After names the environments that are applied before this one.
+	After []string
+	// Protected environments ask for their name before a write, refuse a dirty
+	// tree and always wait for health.
+	Protected bool
+	// KubernetesVersion is the minor version that the objects are checked
+	// against, such as "1.37".
+	KubernetesVersion string
+	// Controllers are field managers whose values are theirs: not drift, not
+	// foreign additions; writing over one is a conflict.
+	Controllers []string
+	// Was is the environment's former name, whose ApplySet this one takes over.
+	Was string
+
+	// Units are in dependency order: a unit stands behind all that it needs.
+	Units []Unit
+}
+
+// Cluster says which cluster an environment belongs to.
+type Cluster struct {
+	Context string `json:"context,omitempty"` // kubeconfig context
+	UID     string `json:"uid,omitempty"`     // uid of the Namespace kube-system: the pin
+	Server  string `json:"server,omitempty"`  // API server URL, a weaker pin
+}
+
+// Unit is one stack or app of an environment: what is selected, ordered, gated
+// and reported on its own.
+type Unit struct {
+	Name  string
+	Type  string   // the CUE type, such as "DubboProvider"
+	After []string // units of the same environment that must be healthy first
+	// Timeout bounds the wait for health; zero means the run's own timeout.
+	Timeout time.Duration
+	// Objects are in apply order: Namespaces and CRDs first, webhooks last.
+	Objects []Object
+}
+
+// Object is one Kubernetes object with what the environment says about the
+// handling of it.
+type Object struct {
+	*unstructured.Unstructured
+
+	// Key is the object's key in the unit's objects map; patches and error
+	// messages name it.
+	Key string
+	// Recreate allows deletion and creation where an immutable field changes.
+	Recreate bool
+	// Ignore lists JSON pointers (RFC 6901) of fields that are left to others:
+	// no drift, and never written over once the object exists.
+	Ignore []string
+	// Ready replaces the health rule of the object's kind; nil means the kind's.
+	Ready *ReadyRule
+}
+
+// ReadyRule says when an object counts as healthy. Exactly one field is set.
+type ReadyRule struct {
+	// Condition is a status condition that must be "True", with its
+	// observedGeneration, where it has one, not behind metadata.generation.
+	Condition string `json:"condition,omitempty"`
+	// CEL is an expression over "self", the live object, that yields a bool.
+	CEL string `json:"cel,omitempty"`
+}
+
+// Unit returns the unit of that name, or nil.
+func (e *Environment) Unit(name string) *Unit {
+	for i := range e.Units {
+		if e.Units[i].Name == name {
+			return &e.Units[i]
+		}
+	}
+	return nil
+}
