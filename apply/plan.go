@@ -7,7 +7,10 @@
 package apply
 
 import (
+	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -52,6 +55,17 @@ type Plan struct {
 	Summary     map[Action]int `json:"summary"`
 	Requests    Requests       `json:"requests"`
 	Durations   Durations      `json:"durations"`
+	// Warnings are worth reading and change nothing.
+	Warnings []string `json:"warnings,omitempty"`
+	// Incomplete lists API groups that discovery did not answer for: while
+	// there are any, nothing may be pruned and the set not be narrowed.
+	Incomplete []string `json:"incomplete,omitempty"`
+
+	parent *unstructured.Unstructured // ApplySet parent, nil before the first apply
+	state  *state                     // receipts and key
+	// generations holds metadata.generation of every desired object that is
+	// live, unchanged ones included.
+	generations map[ObjectRef]int64
 }
 
 // Change is what happens to one object.
@@ -65,6 +79,82 @@ type Change struct {
 	// Verified is false where the server could not check the object: its
 	// namespace or CRD arrives in the same plan.
 	Verified bool `json:"verified"`
+	// Refused says why apply stops before its first write because of this
+	// change, and Hint what to type to allow it.
+	Refused string `json:"refused,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+
+	desired *schema.Object             // nil for what is not desired
+	live    *unstructured.Unstructured // nil for what is not there
+	dryRun  *unstructured.Unstructured // what the server made of it, where asked
+	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
+	migrate []string                   // managers whose entries adoption takes over
+	// immutable are the fields because of which the object must be recreated.
+	immutable []string
+	// handover are the fields (JSON pointers) whose live value goes to
+	// evenkeel-handover before the apply, because an autoscaler takes over.
+	handover []string
+}
+
+// PlanOptions bend a plan. The zero value plans the whole environment and
+// refuses what is doubtful.
+type PlanOptions struct {
+	// Units limits the plan, prune candidates included, to these units.
+	Units []string
+	// Full asks the server about every object, certified or not.
+	Full bool
+	// ListOnly sends no dry-run, for those who may only read: what is not
+	// certified is compared locally and marked unverified.
+	ListOnly bool
+	// ForceConflicts takes fields from other managers, TakeOwnership whole
+	// objects from other tools.
+	ForceConflicts bool
+	TakeOwnership  bool
+	// Recreate and Prune name objects, as Kind/name, that may be recreated, or
+	// pruned although their kind is kept by default.
+	Recreate []string
+	Prune    []string
+	// Recorded are the objects of the last revision: what of them lost its
+	// label is still found for pruning.
+	Recorded []ObjectRef
+	// Siblings are the other environments of the cluster. What they desire is
+	// not pruned here, and what they no longer desire may move here.
+	Siblings []*schema.Environment
+	// Concurrency bounds the requests in flight; zero means 32.
+	Concurrency int
+}
+
+// String is Kind/namespace/name, or Kind/name for what has no namespace.
+func (r ObjectRef) String() string {
+	if r.Namespace == "" {
+		return r.Kind + "/" + r.Name
+	}
+	return r.Kind + "/" + r.Namespace + "/" + r.Name
+}
+
+// Differs reports whether the cluster differs from the environment, which is what
+// exit code 1 of diff says. Strictly, fields that others added count too.
+func (p *Plan) Differs(strict bool) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		switch c.Action {
+		case Unchanged, Reowned, Kept, CopiedLabel:
+			return false
+		case Foreign:
+			return strict
+		}
+		return true
+	})
+}
+
+// Refused returns the changes that a guard stops.
+func (p *Plan) Refused() []Change {
+	var refused []Change
+	for _, c := range p.Changes {
+		if c.Refused != "" {
+			refused = append(refused, c)
+		}
+	}
+	return refused
 }
 
 // Field is one field that differs. Values of Secrets are masked before they get

@@ -1,0 +1,209 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// transport counts requests and sends again what the server was too busy for, or
+// what got lost on the way. A request may thus have reached the server twice:
+// applies and deletes carry uid and resourceVersion, so that the second time
+// changes nothing (409 or 404).
+type transport struct {
+	next    http.RoundTripper
+	counter *counter
+	silence time.Duration
+}
+
+// Attempts per request. An internal error (500) or a time-out is often a webhook
+// that does not answer; asking it as patiently as a server that says "later"
+// would make a thousand objects wait for minutes.
+const (
+	attemptsBusy  = 7
+	attemptsError = 3
+)
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		t.counter.add(req)
+		resp, err := t.attempt(req)
+		limit := attemptsFor(resp, err)
+		if attempt >= limit || req.Context().Err() != nil {
+			return withoutRetryAfter(resp), err
+		}
+		again, ok := rewind(req)
+		if !ok || !sleep(req.Context(), backOff(attempt, resp)) {
+			return withoutRetryAfter(resp), err
+		}
+		req = again
+	}
+}
+
+// attempt sends the request once. Unless it is a stream, the answer is read
+// whole, so that a connection that breaks in the middle of a LIST is retried too.
+func (t *transport) attempt(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	silence := time.AfterFunc(t.silence, func() { cancel(errSilence) })
+	defer silence.Stop()
+	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, orCause(ctx, err)
+	}
+	if isStream(req) {
+		silence.Stop()
+		resp.Body = &cancelOnClose{ReadCloser: resp.Body, cancel: func() { cancel(nil) }}
+		return resp, nil
+	}
+	body, err := io.ReadAll(&noisyReader{Reader: resp.Body, heard: func() { silence.Reset(t.silence) }})
+	_ = resp.Body.Close()
+	if err != nil {
+		err = orCause(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	cancel(nil)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+var errSilence = silenceError{}
+
+// silenceError is a net.Error, so that client-go and callers see a time-out.
+type silenceError struct{}
+
+func (silenceError) Error() string   { return "the server did not answer in time" }
+func (silenceError) Timeout() bool   { return true }
+func (silenceError) Temporary() bool { return true }
+
+// orCause replaces "context canceled" by the reason that this transport had.
+func orCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errSilence) {
+		return cause
+	}
+	return err
+}
+
+func isStream(req *http.Request) bool {
+	query := req.URL.Query()
+	return query.Get("watch") == "true" || query.Get("watch") == "1" ||
+		query.Get("follow") == "true" || strings.HasSuffix(req.URL.Path, "/log") ||
+		req.Header.Get("Upgrade") != ""
+}
+
+// attemptsFor says how often a request may be sent in all after such an answer.
+func attemptsFor(resp *http.Response, err error) int {
+	switch {
+	case errors.Is(err, errSilence):
+		return attemptsError
+	case err != nil && isDropped(err):
+		return attemptsBusy
+	case err != nil:
+		return 1
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable:
+		return attemptsBusy
+	case http.StatusInternalServerError, http.StatusGatewayTimeout:
+		return attemptsError
+	}
+	return 1
+}
+
+// isDropped reports whether a connection was refused or ended before the answer,
+// as opposed to a name that does not resolve or a certificate that does not fit.
+func isDropped(err error) bool {
+	var timeout net.Error
+	return utilnet.IsConnectionReset(err) || utilnet.IsConnectionRefused(err) ||
+		utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// rewind makes the request ready to be sent again, where its body allows it.
+func rewind(req *http.Request) (*http.Request, bool) {
+	again := req.Clone(req.Context())
+	if req.Body == nil || req.Body == http.NoBody {
+		return again, true
+	}
+	if req.GetBody == nil {
+		return nil, false
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, false
+	}
+	again.Body = body
+	return again, true
+}
+
+// backOff is what the server asked for, else 50 ms doubled per attempt with
+// jitter, and never more than ten seconds.
+func backOff(attempt int, resp *http.Response) time.Duration {
+	const most = 10 * time.Second
+	if resp != nil {
+		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+			return min(time.Duration(s)*time.Second, most)
+		}
+	}
+	d := 50 * time.Millisecond << attempt
+	return min(d/2+rand.N(d), most)
+}
+
+// sleep reports whether it slept to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// withoutRetryAfter keeps client-go from retrying on its own after the last
+// attempt here.
+func withoutRetryAfter(resp *http.Response) *http.Response {
+	if resp != nil {
+		resp.Header.Del("Retry-After")
+	}
+	return resp
+}
+
+// noisyReader tells whenever something arrived.
+type noisyReader struct {
+	io.Reader
+	heard func()
+}
+
+func (r *noisyReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.heard()
+	return n, err
+}
+
+type cancelOnClose struct {
+	io.ReadCloser
+	cancel func()
+}
+
+func (c *cancelOnClose) Close() error {
+	defer c.cancel()
+	return c.ReadCloser.Close()
+}
