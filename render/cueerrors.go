@@ -1,0 +1,442 @@
+package render
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// cueFindings says in the words of evenkeel what CUE reports: one finding for
+// each field, at the user's own line, without the branches of disjunctions and
+// what follows from another mistake. ev may be nil where nothing was loaded yet.
+func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
+	t := translator{repo: r, ev: ev}
+	groups := map[string][]cueError{}
+	var order []string
+	for _, e := range errors.Errors(err) {
+		ce := t.read(e)
+		key := strings.Join(ce.path, "\x00")
+		if len(ce.path) == 0 {
+			key = "\x00" + ce.pos.String() + ce.text
+		}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], ce)
+	}
+	var findings Findings
+	for _, key := range order {
+		if f, ok := t.fold(groups[key]); ok {
+			findings = append(findings, f)
+		}
+	}
+	return dropConsequences(findings).tidy()
+}
+
+// cueError is one error of CUE, taken apart.
+type cueError struct {
+	path   []string // below the package
+	format string
+	args   []any
+	text   string
+	pos    token.Pos   // in the user's files, or not valid
+	inputs []token.Pos // those in the user's files
+	any    token.Pos   // anywhere
+}
+
+type translator struct {
+	repo *Repo
+	ev   *evaluated
+}
+
+func (t translator) read(e errors.Error) cueError {
+	format, args := e.Msg()
+	ce := cueError{path: unquoted(e.Path()), format: format, args: args, any: e.Position()}
+	ce.text = tidyMessage(fmt.Sprintf(format, args...))
+	for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {
+		if !ce.any.IsValid() {
+			ce.any = pos
+		}
+		if t.repo.isUserPos(pos) && !slices.Contains(ce.inputs, pos) {
+			ce.inputs = append(ce.inputs, pos)
+		}
+	}
+	if len(ce.inputs) > 0 {
+		ce.pos = ce.inputs[0]
+	}
+	return ce
+}
+
+// fold makes one finding of all errors of one path.
+func (t translator) fold(group []cueError) (Finding, bool) {
+	group = slices.DeleteFunc(slices.Clone(group), func(e cueError) bool {
+		return strings.HasSuffix(e.format, "errors in empty disjunction:")
+	})
+	if len(group) == 0 {
+		return Finding{}, false
+	}
+	e := group[0]
+	for _, other := range group[1:] {
+		if rank(other) < rank(e) {
+			e = other
+		}
+	}
+	f := Finding{Path: displayPath(e.path)}
+	if t.ev != nil {
+		f.Environment = t.ev.dir.name
+		f.Unit = unitOf(e.path)
+	}
+	t.repo.place(&f, t.place(e))
+	for _, e := range group {
+		for _, pos := range e.inputs {
+			if pos != f.pos && t.repo.literalAt(t.ev, pos) != "" {
+				f.others = append(f.others, pos)
+			}
+		}
+	}
+	t.say(&f, e, group)
+	return f, true
+}
+
+// rank prefers the error that says most.
+func rank(e cueError) int {
+	switch {
+	case e.format == "field not allowed":
+		return 0
+	case strings.HasPrefix(e.format, "invalid value"):
+		return 1
+	case strings.HasPrefix(e.format, "conflicting values"):
+		return 2
+	}
+	return 3
+}
+
+// place is where the user should look.
+func (t translator) place(e cueError) token.Pos {
+	if e.pos.IsValid() && e.format != missingField {
+		return e.pos
+	}
+	if t.ev != nil && t.ev.root.Exists() {
+		for n := len(e.path); n > 0; n-- {
+			v := t.ev.root.LookupPath(stringPath(e.path[:n]))
+			if pos := t.repo.userPos(v); pos.IsValid() {
+				return pos
+			}
+		}
+	}
+	if e.pos.IsValid() {
+		return e.pos
+	}
+	return e.any
+}
+
+// missingField is what CUE says of a required field, and missing what we say.
+const (
+	missingField = "field is required but not present"
+	missing      = "missing"
+)
+
+func (t translator) say(f *Finding, e cueError, group []cueError) {
+	switch {
+	case e.format == "field not allowed":
+		f.Message = "unknown field"
+		f.DidYouMean = typed.Closest(last(e.path), t.siblings(e.path))
+		if f.DidYouMean == "" {
+			if names := t.siblings(e.path); len(names) > 0 {
+				f.Expected = "one of " + enumerate(names)
+			}
+		}
+	case e.format == missingField:
+		f.Message = missing
+		f.Expected = t.doc(e.path)
+		if last(e.path) == "type" && f.Expected == "" {
+			f.Expected = "a type, such as schema.#DubboProvider"
+		}
+	case strings.HasPrefix(e.format, "invalid value"):
+		f.Message = "invalid value"
+		f.Found = t.literal(e)
+		t.expect(f, e.path, group)
+	case strings.HasPrefix(e.format, "conflicting values"):
+		t.conflict(f, e, group)
+	case strings.HasPrefix(e.format, "incomplete value"), strings.HasPrefix(e.text, "non-concrete value"):
+		f.derived = true
+		f.Message = "has no value"
+		t.expect(f, e.path, group)
+	case strings.HasPrefix(e.text, "reference ") && strings.HasSuffix(e.text, " not found"):
+		f.Message = e.text
+	default:
+		f.derived = e.format == "undefined field: %s" || strings.HasPrefix(e.text, "imported and not used")
+		f.Message = e.text
+	}
+	if shadowed.MatchString(f.Message) {
+		f.Hint = "if a field of the same name hides the import, rename the import"
+	}
+}
+
+// shadowed matches what CUE says where a field hides an import of the same name.
+var shadowed = regexp.MustCompile(`^(undefined field: #\w+|imported and not used: .*)$`)
+
+// conflict tells a value of the wrong kind from two values that contradict.
+func (t translator) conflict(f *Finding, e cueError, group []cueError) {
+	literals := t.literals(group)
+	if len(literals) > 1 {
+		f.Message = "conflicting values " + strings.Join(literals, " and ")
+		for _, pos := range e.inputs {
+			p := pos.Position()
+			name := t.repo.fileName(p.Filename)
+			if name == f.File && p.Line == f.Line {
+				continue
+			}
+			f.Hint = fmt.Sprintf("also set at %s:%d:%d", name, p.Line, p.Column)
+			break
+		}
+		return
+	}
+	f.Message = "invalid value"
+	f.Found = t.literal(e)
+	t.expect(f, e.path, group)
+}
+
+// literal is the value that stands in the user's file.
+func (t translator) literal(e cueError) string {
+	if found := t.literals([]cueError{e}); len(found) > 0 {
+		return found[0]
+	}
+	if len(e.args) > 0 {
+		return short(fmt.Sprint(e.args[0]))
+	}
+	return ""
+}
+
+// literals are the values at the user's positions, each once.
+func (t translator) literals(group []cueError) []string {
+	var found []string
+	for _, e := range group {
+		for _, pos := range e.inputs {
+			if text := t.repo.literalAt(t.ev, pos); text != "" && !slices.Contains(found, text) {
+				found = append(found, text)
+			}
+		}
+	}
+	return found
+}
+
+// expect says what the field's doc comment says, else what the constraints do.
+func (t translator) expect(f *Finding, path []string, group []cueError) {
+	if doc := t.doc(path); doc != "" {
+		f.Expected, f.documented = doc, true
+		return
+	}
+	var kinds []string
+	add := func(text string) {
+		text = short(text)
+		if text != "" && !slices.Contains(kinds, text) {
+			kinds = append(kinds, text)
+		}
+	}
+	user := t.literals(group)
+	for _, e := range group {
+		switch {
+		case strings.HasPrefix(e.format, "invalid value") && len(e.args) > 1:
+			add(fmt.Sprint(e.args[1]))
+		case strings.HasPrefix(e.format, "conflicting values") && len(e.args) > 1:
+			for _, arg := range e.args[:2] {
+				if text := fmt.Sprint(arg); !slices.Contains(user, text) {
+					add(text)
+				}
+			}
+		}
+	}
+	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
+}
+
+// withoutDefaults drops the default of a field from what it accepts, where its
+// type says it all: "8080 or int" is int.
+func withoutDefaults(kinds []string) []string {
+	var types []string
+	for _, k := range kinds {
+		switch k {
+		case "int", "string", "bool", "number", "float", "bytes", "[...]", "{...}":
+			types = append(types, k)
+		}
+	}
+	if len(types) > 0 {
+		return types
+	}
+	return kinds
+}
+
+// doc is the comment on the definition of a field, on one line.
+func (t translator) doc(path []string) string {
+	if t.ev == nil || !t.ev.root.Exists() || len(path) == 0 {
+		return ""
+	}
+	v := t.ev.root.LookupPath(stringPath(path))
+	if text := docText(v); text != "" {
+		return text
+	}
+	// A required field that is not there has its comment on the constraint.
+	parent := t.ev.root.LookupPath(stringPath(path[:len(path)-1]))
+	iter, err := parent.Fields(cue.Optional(true))
+	if err != nil {
+		return ""
+	}
+	for iter.Next() {
+		if iter.Selector().LabelType() != cue.PatternConstraint && iter.Selector().Unquoted() == last(path) {
+			return docText(iter.Value())
+		}
+	}
+	return ""
+}
+
+func docText(v cue.Value) string {
+	for _, group := range v.Doc() {
+		text := strings.Join(strings.Fields(group.Text()), " ")
+		if text != "" {
+			return strings.TrimSuffix(text, ".")
+		}
+	}
+	return ""
+}
+
+// siblings are the fields that could stand beside one.
+func (t translator) siblings(path []string) []string {
+	if t.ev == nil || !t.ev.root.Exists() || len(path) == 0 {
+		return nil
+	}
+	parent := t.ev.root.LookupPath(stringPath(path[:len(path)-1]))
+	iter, err := parent.Fields(cue.Optional(true))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for iter.Next() {
+		sel := iter.Selector()
+		if !sel.IsString() || sel.LabelType() != cue.StringLabel || sel.Unquoted() == last(path) {
+			continue
+		}
+		if name := sel.Unquoted(); name != "objects" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// dropConsequences removes what the definitions make of a mistake: errors inside
+// the objects of a unit, or its hidden fields, where the unit has another one; and
+// all but one of the errors that one literal causes.
+func dropConsequences(findings Findings) Findings {
+	broken := map[string]bool{}
+	for _, f := range findings {
+		if !f.internal() {
+			broken[f.Unit] = true
+		}
+	}
+	findings = slices.DeleteFunc(findings, func(f Finding) bool {
+		return f.internal() && (broken[f.Unit] || broken[""])
+	})
+	best := map[token.Pos]int{}
+	kept := findings[:0]
+	for _, f := range findings {
+		at, seen := best[f.pos]
+		if !seen || !f.pos.IsValid() || f.Found == "" || f.Found != kept[at].Found {
+			best[f.pos] = len(kept)
+			kept = append(kept, f)
+			continue
+		}
+		if len(f.Path) < len(kept[at].Path) {
+			f, kept[at] = kept[at], f
+		}
+		if f.documented && !kept[at].documented {
+			kept[at].Expected, kept[at].documented = f.Expected, true
+		}
+	}
+	return kept
+}
+
+// internal findings are about what the definitions make, not what a user writes.
+func (f Finding) internal() bool {
+	return strings.Contains(f.Path, ".objects.") || strings.Contains(f.Path, "#")
+}
+
+// unitOf is the unit that a path below the package leads into.
+func unitOf(path []string) string {
+	if len(path) > 2 && path[0] == "environment" && (path[1] == "apps" || path[1] == "stacks") {
+		return path[2]
+	}
+	return ""
+}
+
+func displayPath(path []string) string {
+	out := make(typed.Path, 0, len(path))
+	for _, step := range trimEnvironment(path) {
+		if n, ok := index(step); ok {
+			out = append(out, n)
+			continue
+		}
+		out = append(out, step)
+	}
+	return out.String()
+}
+
+func stringPath(path []string) cue.Path {
+	sels := make([]cue.Selector, len(path))
+	for i, step := range path {
+		switch n, ok := index(step); {
+		case ok:
+			sels[i] = cue.Index(n)
+		case strings.HasPrefix(step, "#"):
+			sels[i] = cue.Def(step)
+		default:
+			sels[i] = cue.Str(step)
+		}
+	}
+	return cue.MakePath(sels...)
+}
+
+// index tells list indexes from labels: CUE's paths have both as text.
+func index(step string) (int, bool) {
+	n := 0
+	for _, c := range step {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, step != "" && len(step) < 6
+}
+
+func unquoted(path []string) []string {
+	out := make([]string, len(path))
+	for i, step := range path {
+		out[i] = strings.Trim(step, `"`)
+	}
+	return out
+}
+
+func last(path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	return path[len(path)-1]
+}
+
+// tidyMessage keeps a message of CUE to one line of bearable length: some inline
+// whole values.
+func tidyMessage(text string) string { return short(strings.Join(strings.Fields(text), " ")) }
+
+func short(text string) string {
+	const most = 160
+	if len(text) > most {
+		return text[:most-3] + "..."
+	}
+	return text
+}

@@ -1,0 +1,231 @@
+package render
+
+import (
+	"encoding/base64"
+	"strings"
+
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// spellOut writes the defaults that stand in the keys of keyed lists and inside
+// atomic values. There the server's default is part of what we own: left out, the
+// field would differ from what is stored for ever. Nothing else is added.
+func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
+	spec := mapping(obj["spec"])
+	switch gvk.Kind {
+	case "Service":
+		eachMap(spec["ports"], defaultProtocol)
+	case "StatefulSet":
+		eachMap(spec["volumeClaimTemplates"], defaultClaimTemplate)
+	case "RoleBinding", "ClusterRoleBinding":
+		eachMap(obj["subjects"], defaultSubject)
+	case "NetworkPolicy":
+		defaultNetworkPolicy(spec)
+	case "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration":
+		eachMap(obj["webhooks"], func(hook map[string]any) {
+			eachMap(hook["rules"], func(rule map[string]any) { setDefault(rule, "scope", "*") })
+		})
+	case "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy":
+		defaultMatch(mapping(spec["matchConstraints"]))
+	case "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding":
+		defaultMatch(mapping(spec["matchResources"]))
+	case "EndpointSlice":
+		defaultEndpointSlice(obj)
+	case "LimitRange":
+		eachMap(spec["limits"], defaultLimit)
+	}
+	for _, template := range podTemplates(obj) {
+		defaultPod(mapping(template["spec"]))
+	}
+	if gvk.Kind == "Job" {
+		defaultJob(spec)
+	}
+	if gvk.Kind == "CronJob" {
+		defaultJob(mapping(mapping(spec["jobTemplate"])["spec"]))
+	}
+}
+
+// podTemplates are the pod templates of an object; a Pod is one itself.
+func podTemplates(obj map[string]any) []map[string]any {
+	spec := mapping(obj["spec"])
+	var template map[string]any
+	switch text(obj["kind"]) {
+	case "Pod":
+		template = obj
+	case "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job":
+		template = mapping(spec["template"])
+	case "CronJob":
+		template = mapping(mapping(mapping(spec["jobTemplate"])["spec"])["template"])
+	case "PodTemplate":
+		template = mapping(obj["template"])
+	}
+	if template == nil {
+		return nil
+	}
+	return []map[string]any{template}
+}
+
+func defaultProtocol(port map[string]any) { setDefault(port, "protocol", "TCP") }
+
+// defaultPod: ports are keyed by number and protocol; a fieldRef, a
+// resourceFieldRef and a projected token are parts of atomic values.
+func defaultPod(spec map[string]any) {
+	for _, name := range []string{"initContainers", "containers", "ephemeralContainers"} {
+		eachMap(spec[name], func(c map[string]any) {
+			eachMap(c["ports"], defaultProtocol)
+			eachMap(c["env"], func(env map[string]any) { defaultReference(mapping(env["valueFrom"])) })
+		})
+	}
+	eachMap(spec["volumes"], func(v map[string]any) {
+		eachMap(mapping(v["downwardAPI"])["items"], defaultReference)
+		eachMap(mapping(v["projected"])["sources"], func(src map[string]any) {
+			eachMap(mapping(src["downwardAPI"])["items"], defaultReference)
+			if token, ok := src["serviceAccountToken"].(map[string]any); ok {
+				setDefault(token, "expirationSeconds", int64(3600))
+			}
+		})
+		if claim, ok := mapping(v["ephemeral"])["volumeClaimTemplate"].(map[string]any); ok {
+			setDefault(mapping(claim["spec"]), "volumeMode", "Filesystem")
+		}
+	})
+}
+
+func defaultReference(from map[string]any) {
+	if ref, ok := from["fieldRef"].(map[string]any); ok {
+		setDefault(ref, "apiVersion", "v1")
+	}
+	if ref, ok := from["resourceFieldRef"].(map[string]any); ok {
+		setDefault(ref, "divisor", "0")
+	}
+}
+
+// defaultClaimTemplate: volumeClaimTemplates is an atomic list of whole objects.
+func defaultClaimTemplate(claim map[string]any) {
+	setDefault(claim, "apiVersion", "v1")
+	setDefault(claim, "kind", "PersistentVolumeClaim")
+	setDefault(mapping(claim["spec"]), "volumeMode", "Filesystem")
+	claim["status"] = map[string]any{"phase": "Pending"}
+}
+
+// defaultSubject: subjects is atomic; the group of a service account is the empty
+// one, which storage drops.
+func defaultSubject(subject map[string]any) {
+	switch text(subject["kind"]) {
+	case "User", "Group":
+		setDefault(subject, "apiGroup", "rbac.authorization.k8s.io")
+	}
+}
+
+// defaultNetworkPolicy: the lists of rules are atomic.
+func defaultNetworkPolicy(spec map[string]any) {
+	for _, direction := range []string{"ingress", "egress"} {
+		eachMap(spec[direction], func(rule map[string]any) { eachMap(rule["ports"], defaultProtocol) })
+	}
+}
+
+// defaultMatch: matchConstraints and matchResources are atomic.
+func defaultMatch(match map[string]any) {
+	if match == nil {
+		return
+	}
+	setDefault(match, "matchPolicy", "Equivalent")
+	setDefault(match, "namespaceSelector", map[string]any{})
+	setDefault(match, "objectSelector", map[string]any{})
+	for _, name := range []string{"resourceRules", "excludeResourceRules"} {
+		eachMap(match[name], func(rule map[string]any) { setDefault(rule, "scope", "*") })
+	}
+}
+
+// defaultEndpointSlice: endpoints is atomic; ports is too.
+func defaultEndpointSlice(obj map[string]any) {
+	eachMap(obj["endpoints"], func(e map[string]any) {
+		if _, ok := e["conditions"]; !ok {
+			e["conditions"] = map[string]any{}
+		}
+	})
+	eachMap(obj["ports"], func(p map[string]any) {
+		setDefault(p, "name", "")
+		setDefault(p, "protocol", "TCP")
+	})
+}
+
+// defaultLimit: limits is atomic, and for containers the server derives the
+// default request from the default limit, and that from the maximum.
+func defaultLimit(limit map[string]any) {
+	if text(limit["type"]) != "Container" {
+		return
+	}
+	fill := func(to, from string) {
+		source := mapping(limit[from])
+		if len(source) == 0 {
+			return
+		}
+		target, ok := limit[to].(map[string]any)
+		if !ok {
+			target = map[string]any{}
+			limit[to] = target
+		}
+		for name, value := range source {
+			setDefault(target, name, value)
+		}
+	}
+	fill("default", "max")
+	fill("defaultRequest", "default")
+	fill("defaultRequest", "min")
+}
+
+// defaultJob: the rules of a podFailurePolicy are atomic.
+func defaultJob(spec map[string]any) {
+	eachMap(mapping(spec["podFailurePolicy"])["rules"], func(rule map[string]any) {
+		eachMap(rule["onPodConditions"], func(c map[string]any) { setDefault(c, "status", "True") })
+	})
+}
+
+// plainSecret turns stringData into data, as the server does on a write; and
+// takes line breaks out of base64, which it accepts and does not keep.
+func plainSecret(obj map[string]any, gvk kschema.GroupVersionKind) {
+	if gvk.Kind != "Secret" || gvk.Group != "" {
+		return
+	}
+	data := mapping(obj["data"])
+	for key, value := range data {
+		if s, ok := value.(string); ok && strings.ContainsAny(s, "\r\n") {
+			data[key] = strings.NewReplacer("\r", "", "\n", "").Replace(s)
+		}
+	}
+	plain := mapping(obj["stringData"])
+	if plain == nil {
+		return
+	}
+	if data == nil {
+		data = map[string]any{}
+	}
+	for key, value := range plain {
+		s, ok := value.(string)
+		if !ok {
+			return // a wrong type, reported where it stands
+		}
+		data[key] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	delete(obj, "stringData")
+	if len(data) > 0 {
+		obj["data"] = data
+	}
+}
+
+func eachMap(v any, fn func(map[string]any)) {
+	for _, item := range list(v) {
+		if m, ok := item.(map[string]any); ok {
+			fn(m)
+		}
+	}
+}
+
+func setDefault(m map[string]any, name string, value any) {
+	if m == nil {
+		return
+	}
+	if _, ok := m[name]; !ok {
+		m[name] = value
+	}
+}

@@ -1,0 +1,12 @@
+// Package render turns the CUE package of an environment into the objects that
+// a cluster is to hold. It knows CUE, kustomize and the types of Kubernetes; it
+// knows no cluster and reads nothing from the network.
+//
+// The path of the data:
+//
+//	name -> load -> evaluate -> decode -> kustomize (only where asked)
+//	     -> patch -> normalise -> check -> *schema.Environment
+//
+// What comes out is what is applied, byte for byte: the same input gives the
+// same output on every machine.
+package render

@@ -1,0 +1,214 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Summary is what a list of environments shows of one.
+type Summary struct {
+	Name      string         `json:"name"`
+	Dir       string         `json:"dir"` // below the root, with slashes
+	Namespace string         `json:"namespace,omitempty"`
+	Cluster   schema.Cluster `json:"cluster"`
+	After     []string       `json:"after,omitempty"`
+	Protected bool           `json:"protected,omitempty"`
+	Units     int            `json:"units"`
+	// Err says why the environment does not evaluate; the fields above then
+	// hold what is known all the same.
+	Err error `json:"-"`
+}
+
+// envDir is a directory that declares an environment.
+type envDir struct {
+	name string // the last element of dir
+	dir  string // below the root, with slashes
+}
+
+// UnknownEnv says that no environment has that name.
+type UnknownEnv struct {
+	Name  string
+	Known []string
+}
+
+func (e UnknownEnv) Error() string {
+	if len(e.Known) == 0 {
+		return fmt.Sprintf("no environment %q: no directory below envs declares one", e.Name)
+	}
+	msg := fmt.Sprintf("no environment %q", e.Name)
+	if near := typed.Closest(e.Name, e.Known); near != "" {
+		msg += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return msg + " (there are: " + strings.Join(e.Known, ", ") + ")"
+}
+
+// Envs lists the environments by name: every directory below envs that declares
+// a field "environment". It evaluates without checking, so that one broken
+// environment does not hide the others.
+func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
+	dirs, err := r.scan()
+	if err != nil {
+		return nil, err
+	}
+	summaries := make([]Summary, len(dirs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel())
+	for i, dir := range dirs {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			summaries[i] = r.summary(dir)
+			return nil
+		})
+	}
+	return summaries, g.Wait()
+}
+
+func (r *Repo) summary(dir envDir) Summary {
+	s := Summary{Name: dir.name, Dir: dir.dir}
+	ev, err := r.evaluate(dir, nil)
+	if err != nil {
+		s.Err = err
+		return s
+	}
+	h, err := ev.header()
+	if err != nil {
+		s.Err = err
+		return s
+	}
+	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected
+	s.Units = len(ev.unitValues())
+	return s
+}
+
+// find returns the directory of an environment, or UnknownEnv.
+func (r *Repo) find(name string) (envDir, error) {
+	dirs, err := r.scan()
+	if err != nil {
+		return envDir{}, err
+	}
+	known := make([]string, len(dirs))
+	for i, d := range dirs {
+		if d.name == name {
+			return d, nil
+		}
+		known[i] = d.name
+	}
+	return envDir{}, UnknownEnv{Name: name, Known: known}
+}
+
+// scan finds the environments by their syntax alone.
+func (r *Repo) scan() ([]envDir, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.envs != nil {
+		return r.envs, nil
+	}
+	found := map[string]string{} // name -> dir
+	err := fs.WalkDir(r.fsys, "envs", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && p == "envs":
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && p != "envs" && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case d.IsDir() || path.Ext(p) != ".cue" || path.Dir(p) == "envs":
+			return nil
+		}
+		dir := path.Dir(p)
+		if found[path.Base(dir)] == dir {
+			return nil
+		}
+		declares, err := r.declaresEnvironment(p)
+		if err != nil || !declares {
+			return err
+		}
+		if other, ok := found[path.Base(dir)]; ok {
+			return Findings{{File: r.fileName(filepath.Join(r.root, dir)), Message: fmt.Sprintf("environment %q is declared in %s too", path.Base(dir), other)}}
+		}
+		found[path.Base(dir)] = dir
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	envs := make([]envDir, 0, len(found))
+	for name, dir := range found {
+		envs = append(envs, envDir{name: name, dir: dir})
+	}
+	slices.SortFunc(envs, func(a, b envDir) int { return strings.Compare(a.name, b.name) })
+	r.envs = envs
+	return envs, nil
+}
+
+// declaresEnvironment looks for the field at the top of a file. A file that does
+// not parse counts when the word stands in it: its error shows when the
+// environment is rendered.
+func (r *Repo) declaresEnvironment(name string) (bool, error) {
+	data, err := fs.ReadFile(r.fsys, name)
+	if err != nil {
+		return false, err
+	}
+	file, err := parser.ParseFile(name, data)
+	if err != nil {
+		return strings.Contains("\n"+string(data), "\nenvironment:"), nil
+	}
+	return slices.ContainsFunc(file.Decls, func(d ast.Decl) bool {
+		f, ok := d.(*ast.Field)
+		if !ok {
+			return false
+		}
+		label, _, err := ast.LabelName(f.Label)
+		return err == nil && label == "environment"
+	}), nil
+}
+
+// header is what stands in an environment beside its units.
+type header struct {
+	Name              string
+	Namespace         string
+	Cluster           schema.Cluster
+	After             []string
+	Protected         bool
+	KubernetesVersion string
+	Controllers       []string
+	Was               string
+	Site              map[string]any
+	Registry          map[string]any
+	External          map[string]any
+}
+
+func (ev *evaluated) header() (header, error) {
+	var h header
+	for name, to := range map[string]any{
+		"name": &h.Name, "namespace": &h.Namespace, "cluster": &h.Cluster,
+		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
+		"controllers": &h.Controllers, "was": &h.Was,
+		"site": &h.Site, "registry": &h.Registry, "external": &h.External,
+	} {
+		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))
+		if !v.Exists() {
+			continue
+		}
+		if err := decodeJSON(v, to); err != nil {
+			return header{}, ev.repo.cueFindings(err, ev)
+		}
+	}
+	return h, nil
+}

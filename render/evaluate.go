@@ -1,0 +1,179 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
+	"cuelang.org/go/mod/modfile"
+	"cuelang.org/go/mod/module"
+)
+
+// evaluated is one environment as CUE sees it. Its value belongs to a context of
+// its own, which goes with it: contexts grow with all that they evaluate.
+type evaluated struct {
+	repo *Repo
+	dir  envDir
+	inst *build.Instance
+	root cue.Value // the package
+	env  cue.Value // its field "environment"
+}
+
+// evaluate loads and evaluates the package of an environment, without asking
+// whether it is complete. The overlay replaces files by their absolute path. With
+// an error it returns what was loaded, or nil where nothing was.
+func (r *Repo) evaluate(dir envDir, overlay map[string]load.Source) (*evaluated, error) {
+	inst, err := r.load(dir, overlay)
+	if err != nil {
+		return nil, err
+	}
+	ev := &evaluated{repo: r, dir: dir, inst: inst}
+	ev.root = cuecontext.New().BuildInstance(inst)
+	ev.env = ev.root.LookupPath(cue.MakePath(cue.Str("environment")))
+	if !ev.env.Exists() {
+		if err := ev.root.Err(); err != nil {
+			return ev, r.cueFindings(err, ev)
+		}
+		return nil, Findings{{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: "the field \"environment\" is not there"}}
+	}
+	return ev, nil
+}
+
+func (r *Repo) load(dir envDir, overlay map[string]load.Source) (*build.Instance, error) {
+	all := r.overlay
+	if len(overlay) > 0 {
+		all = make(map[string]load.Source, len(r.overlay)+len(overlay))
+		for name, src := range r.overlay {
+			all[name] = src
+		}
+		for name, src := range overlay {
+			all[name] = src
+		}
+	}
+	insts := load.Instances([]string{"./" + dir.dir}, &load.Config{
+		Dir:        r.root,
+		ModuleRoot: r.root,
+		Overlay:    all,
+		Registry:   offline{},
+	})
+	if len(insts) != 1 {
+		return nil, fmt.Errorf("%s: %d packages, expected one", dir.dir, len(insts))
+	}
+	if err := insts[0].Err; err != nil {
+		return nil, r.cueFindings(err, &evaluated{repo: r, dir: dir, inst: insts[0]})
+	}
+	return insts[0], nil
+}
+
+// validate asks for all errors of the environment at once; nil means that it is
+// complete and concrete.
+func (ev *evaluated) validate() error {
+	if err := ev.env.Validate(cue.Concrete(true), cue.Final()); err != nil {
+		return err
+	}
+	return ev.root.Err()
+}
+
+// userFiles are the syntax trees of the user's own files that the environment is
+// built from: its package and all that it imports, without the definitions.
+func (ev *evaluated) userFiles() []*ast.File {
+	var files []*ast.File
+	for _, inst := range ev.instances() {
+		for _, f := range inst.Files {
+			if ev.repo.isUserFile(f.Filename) {
+				files = append(files, f)
+			}
+		}
+	}
+	return files
+}
+
+// instances are the environment's package and its imports, each once.
+func (ev *evaluated) instances() []*build.Instance {
+	var all []*build.Instance
+	seen := map[*build.Instance]bool{}
+	var visit func(*build.Instance)
+	visit = func(inst *build.Instance) {
+		if inst == nil || seen[inst] {
+			return
+		}
+		seen[inst] = true
+		all = append(all, inst)
+		for _, dep := range inst.Imports {
+			visit(dep)
+		}
+	}
+	visit(ev.inst)
+	return all
+}
+
+// isUserFile tells the user's own files from the definitions.
+func (r *Repo) isUserFile(name string) bool {
+	rel, err := filepath.Rel(r.root, name)
+	if err != nil || !filepath.IsLocal(rel) {
+		return false
+	}
+	top, rest := splitFirst(filepath.ToSlash(rel))
+	if top == "cue.mod" {
+		return rest == "module.cue"
+	}
+	return !r.own || (top != "schema" && top != "stacks")
+}
+
+func (r *Repo) isUserPos(pos token.Pos) bool {
+	return pos.IsValid() && r.isUserFile(pos.Filename())
+}
+
+// fileName is how messages name a file.
+func (r *Repo) fileName(name string) string {
+	rel, err := filepath.Rel(r.root, name)
+	if err != nil || !filepath.IsLocal(rel) {
+		return name
+	}
+	rel = filepath.ToSlash(rel)
+	if r.ref != "" {
+		return r.ref + ":" + rel
+	}
+	if here, err := filepath.Rel(r.cwd, name); err == nil && filepath.IsLocal(here) {
+		return here
+	}
+	return rel
+}
+
+// offline is a registry that has nothing: what the repository and the embedded
+// definitions do not hold is an error, never a download.
+type offline struct{}
+
+func (offline) ModFile(_ context.Context, mv module.Version) (*modfile.File, error) {
+	return nil, fmt.Errorf("module %s is not in the repository, and evenkeel downloads none", mv)
+}
+
+func (offline) Fetch(_ context.Context, mv module.Version) (module.SourceLoc, error) {
+	return module.SourceLoc{}, fmt.Errorf("module %s is not in the repository, and evenkeel downloads none", mv)
+}
+
+func (offline) ModuleVersions(_ context.Context, path string) ([]string, error) {
+	return nil, fmt.Errorf("module %s is not in the repository, and evenkeel downloads none", path)
+}
+
+// parallel bounds the work side by side: beyond a few, memory is the cost and
+// there is no gain.
+func parallel() int { return min(runtime.GOMAXPROCS(0), 4) }
+
+// lazyGC trades memory for time while rendering: at the default the collector
+// takes a third of the processor. The function that it returns sets it back.
+func lazyGC() func() {
+	old := debug.SetGCPercent(gcPercent)
+	return func() { debug.SetGCPercent(old) }
+}
+
+// gcPercent keeps a thousand apps below 400 MB.
+const gcPercent = 300

@@ -1,0 +1,196 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
+)
+
+// maxRounds bounds the evaluations that explain one broken environment.
+const maxRounds = 5
+
+// explain finds all that is wrong with an environment that does not evaluate. CUE
+// does not report everything at once: wrong values hide unknown fields, and those
+// hide missing ones. So what is reported is blanked in an overlay, where all
+// positions stay, and the rest is evaluated again until nothing new appears.
+func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error) error {
+	found, ok := errors.AsType[Findings](err)
+	if !ok {
+		found = r.cueFindings(err, ev)
+	}
+	if ev == nil {
+		return found
+	}
+	if undefined := ev.undefined(); len(undefined) > 0 {
+		found = undefined // the rest may follow from it; what does not appears again
+	}
+	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}
+	fresh := found
+	for round := 1; round < maxRounds && ctx.Err() == nil; round++ {
+		if !peel.blank(fresh) {
+			break
+		}
+		again, err := r.evaluate(dir, peel.overlay())
+		if err == nil {
+			err = again.validate()
+		}
+		more, ok := errors.AsType[Findings](err)
+		if err != nil && !ok {
+			more = r.cueFindings(err, again)
+		}
+		fresh = slices.DeleteFunc(more, func(f Finding) bool { return consequence(f, found) })
+		if len(fresh) == 0 {
+			break
+		}
+		found = append(found, fresh...)
+	}
+	return dropConsequences(found).tidy()
+}
+
+// consequence says whether a finding of a later round only follows from what was
+// blanked before it.
+func consequence(f Finding, earlier Findings) bool {
+	if f.derived {
+		return true
+	}
+	return slices.ContainsFunc(earlier, func(e Finding) bool {
+		return e.Path == f.Path || e.pos == f.pos && f.pos.IsValid() ||
+			strings.HasPrefix(f.Path, e.Path+".") && e.Path != ""
+	})
+}
+
+// peeler blanks reported fields in the user's files.
+type peeler struct {
+	repo    *Repo
+	files   []*ast.File
+	blanked map[string][]byte // by absolute name
+}
+
+func (p *peeler) overlay() map[string]load.Source {
+	overlay := make(map[string]load.Source, len(p.blanked))
+	for name, data := range p.blanked {
+		overlay[name] = load.FromBytes(data)
+	}
+	return overlay
+}
+
+// blank takes the fields of the findings out; it returns whether there were any.
+func (p *peeler) blank(findings Findings) bool {
+	any := false
+	for _, f := range findings {
+		for _, pos := range append([]token.Pos{f.pos}, f.others...) {
+			if f.blankable() && p.blankAt(pos) {
+				any = true
+			}
+		}
+	}
+	return any
+}
+
+// blankable findings are about something that stands in a file; a missing field
+// has nothing to blank.
+func (f Finding) blankable() bool { return f.Message != missing }
+
+func (p *peeler) blankAt(pos token.Pos) bool {
+	if !pos.IsValid() {
+		return false
+	}
+	at := slices.IndexFunc(p.files, func(f *ast.File) bool { return f.Filename == pos.Filename() })
+	if at < 0 {
+		return false
+	}
+	field := fieldAt(p.files[at], pos.Offset())
+	if field == nil {
+		return false
+	}
+	data, ok := p.blanked[pos.Filename()]
+	if !ok {
+		rel, err := filepath.Rel(p.repo.root, pos.Filename())
+		if err != nil {
+			return false
+		}
+		if data, err = fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel)); err != nil {
+			return false
+		}
+		p.blanked[pos.Filename()] = data
+	}
+	from, to := field.Pos().Offset(), field.End().Offset()
+	if from < 0 || to > len(data) || from >= to {
+		return false
+	}
+	// The comma that ends a field on one line goes with it.
+	for i := to; i < len(data) && (data[i] == ' ' || data[i] == ','); i++ {
+		if data[i] == ',' {
+			to = i + 1
+			break
+		}
+	}
+	for i := from; i < to; i++ {
+		if data[i] != '\n' {
+			data[i] = ' '
+		}
+	}
+	return true
+}
+
+// fieldAt is the innermost field that can be taken out around an offset: in
+// "a: b: c" without braces that is the whole of it. Nil where the field is the
+// environment itself.
+func fieldAt(file *ast.File, offset int) *ast.Field {
+	var found *ast.Field
+	var visit func(decls []ast.Decl, braces bool, outer *ast.Field)
+	var visitExpr func(expr ast.Expr, outer *ast.Field)
+	inside := func(n ast.Node) bool { return n.Pos().Offset() <= offset && offset < n.End().Offset() }
+	visit = func(decls []ast.Decl, braces bool, outer *ast.Field) {
+		for _, d := range decls {
+			if !inside(d) {
+				continue
+			}
+			switch n := d.(type) {
+			case *ast.Field:
+				removable := n
+				if !braces && outer != nil {
+					removable = outer
+				}
+				found = removable
+				visitExpr(n.Value, removable)
+			case *ast.EmbedDecl:
+				visitExpr(n.Expr, outer)
+			case *ast.Comprehension:
+				visitExpr(n.Value, nil)
+			}
+		}
+	}
+	visitExpr = func(expr ast.Expr, outer *ast.Field) {
+		if expr == nil || !inside(expr) {
+			return
+		}
+		switch n := expr.(type) {
+		case *ast.StructLit:
+			visit(n.Elts, n.Lbrace.IsValid(), outer)
+		case *ast.BinaryExpr:
+			visitExpr(n.X, outer)
+			visitExpr(n.Y, outer)
+		case *ast.ParenExpr:
+			visitExpr(n.X, outer)
+		case *ast.ListLit:
+			for _, e := range n.Elts {
+				visitExpr(e, outer)
+			}
+		}
+	}
+	visit(file.Decls, true, nil)
+	if found != nil {
+		if name, _, err := ast.LabelName(found.Label); err == nil && (name == "environment" || name == "apps" || name == "stacks") {
+			return nil
+		}
+	}
+	return found
+}

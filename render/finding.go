@@ -1,0 +1,118 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+)
+
+// Finding is one thing that is wrong with the input, or, as a warning, one that
+// deserves a look.
+type Finding struct {
+	// File, Line and Col are where to look: the user's own literal where it is
+	// known, else the line of the unit. File is relative to the working directory
+	// where it is below it, else to the repository.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+	Col  int    `json:"col,omitempty"`
+
+	Environment string `json:"environment,omitempty"`
+	Unit        string `json:"unit,omitempty"`
+	Object      string `json:"object,omitempty"` // Kind/namespace/name
+
+	Path     string `json:"path,omitempty"` // of the field, below environment
+	Message  string `json:"message"`
+	Expected string `json:"expected,omitempty"`
+	Found    string `json:"found,omitempty"`
+	// DidYouMean is the name that was probably meant.
+	DidYouMean string `json:"didYouMean,omitempty"`
+	Hint       string `json:"hint,omitempty"` // what to do about it
+
+	// Rule names the check, where it can be silenced per unit.
+	Rule    string `json:"rule,omitempty"`
+	Warning bool   `json:"warning,omitempty"`
+
+	pos     token.Pos   // of File, Line and Col
+	others  []token.Pos // further places in the user's files
+	derived bool        // may be no mistake of its own, but follow from another
+
+	documented bool // Expected is the field's doc comment
+}
+
+// String is the finding on one line: file:line:col: path: message (details).
+func (f Finding) String() string {
+	var b strings.Builder
+	if f.File != "" {
+		b.WriteString(f.File)
+		if f.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", f.Line, f.Col)
+		}
+		b.WriteString(": ")
+	}
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
+	}
+	b.WriteString(f.Message)
+	var details []string
+	if f.Expected != "" {
+		details = append(details, "expected "+f.Expected)
+	}
+	if f.Found != "" {
+		details = append(details, "found "+f.Found)
+	}
+	if f.DidYouMean != "" {
+		details = append(details, "did you mean "+strconv.Quote(f.DidYouMean)+"?")
+	}
+	if f.Hint != "" {
+		details = append(details, f.Hint)
+	}
+	if len(details) > 0 {
+		b.WriteString(" (" + strings.Join(details, "; ") + ")")
+	}
+	if f.Rule != "" {
+		b.WriteString(" [" + f.Rule + "]")
+	}
+	return b.String()
+}
+
+// Findings are all that is wrong with one input, in the order of the files.
+type Findings []Finding
+
+// Error lists the findings, one on each line.
+func (fs Findings) Error() string {
+	lines := make([]string, len(fs))
+	for i, f := range fs {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// tidy sorts the findings and drops those that say the same at the same place.
+func (fs Findings) tidy() Findings {
+	slices.SortStableFunc(fs, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Col, b.Col),
+			cmp.Compare(a.Path, b.Path),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
+	return slices.CompactFunc(fs, func(a, b Finding) bool { return a.String() == b.String() })
+}
+
+// split separates errors from warnings.
+func (fs Findings) split() (errs, warnings Findings) {
+	for _, f := range fs {
+		if f.Warning {
+			warnings = append(warnings, f)
+		} else {
+			errs = append(errs, f)
+		}
+	}
+	return errs.tidy(), warnings.tidy()
+}

@@ -1,0 +1,168 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// finish takes the units from what the definitions made to what is applied:
+// kustomized, patched, complete, normal, labelled and in order.
+func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findings {
+	found := make([]Findings, len(units))
+	var g errgroup.Group
+	g.SetLimit(parallel())
+	for i, u := range units {
+		g.Go(func() error {
+			found[i] = ev.finishUnit(ctx, h, u)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
+	findings := slices.Concat(found...)
+	findings = append(findings, ev.duplicates(units)...)
+	hashConfig(units)
+	return findings
+}
+
+func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings {
+	findings := ev.checkUnit(u)
+	findings = append(findings, ev.patch(u)...)
+	for _, o := range u.objs {
+		if f := ev.identity(u, o); len(f) > 0 {
+			findings = append(findings, f...)
+			continue
+		}
+		ev.namespace(u, o)
+		findings = append(findings, ev.normalise(u, o)...)
+		label(h, u, o)
+	}
+	slices.SortStableFunc(u.objs, compareObjects)
+	return findings
+}
+
+// checkUnit looks at what stands beside the objects: keys must name objects.
+func (ev *evaluated) checkUnit(u *unit) Findings {
+	var findings Findings
+	if _, err := u.data.timeout(); err != nil {
+		f := ev.at(u, typed.Path{"timeout"})
+		f.Message, f.Expected, f.Found = "not a duration", "such as 90s or 5m", quote(u.data.Timeout)
+		findings = append(findings, f)
+	}
+	if len(u.data.Kustomize) > 0 {
+		return findings // its objects get their keys later
+	}
+	keys := map[string]bool{}
+	for _, o := range u.objs {
+		if keys[o.key] {
+			f := ev.at(u, typed.Path{"extraObjects", o.key})
+			f.Message = fmt.Sprintf("the type has an object %q of its own", o.key)
+			f.Hint = "take another key, or bend the object with patch"
+			findings = append(findings, f)
+		}
+		keys[o.key] = true
+	}
+	known := slices.Sorted(maps.Keys(keys))
+	check := func(key string, path ...any) {
+		if keys[key] {
+			return
+		}
+		f := ev.at(u, path)
+		f.Message = fmt.Sprintf("no object %q in this unit", key)
+		f.Expected = "one of " + enumerate(known)
+		f.DidYouMean = typed.Closest(key, known)
+		findings = append(findings, f)
+	}
+	for i, key := range u.data.Recreate {
+		check(key, "recreate", i)
+	}
+	for _, key := range slices.Sorted(maps.Keys(u.data.Ignore)) {
+		check(key, "ignore", key)
+	}
+	for _, key := range slices.Sorted(maps.Keys(u.data.Ready)) {
+		check(key, "ready", key)
+	}
+	for i, key := range u.data.Reloads {
+		check(key, "reloads", i)
+	}
+	return findings
+}
+
+// identity holds an object to what every object has.
+func (ev *evaluated) identity(u *unit, o *object) Findings {
+	var findings Findings
+	for _, field := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
+		at := o.Object
+		for _, step := range field[:len(field)-1] {
+			at = mapping(at[step])
+		}
+		if text(at[field[len(field)-1]]) != "" {
+			continue
+		}
+		path := typed.Path{o.from[0], o.from[1]}
+		for _, step := range field {
+			path = append(path, step)
+		}
+		f := ev.at(u, path)
+		f.Message = "missing: every object has it"
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// namespace puts objects of namespaced built-in kinds into the unit's namespace.
+func (ev *evaluated) namespace(u *unit, o *object) {
+	gk := o.GroupVersionKind().GroupKind()
+	if _, builtIn := ev.repo.kinds.Type(o.GroupVersionKind()); !builtIn || typed.ClusterScoped(gk) || o.GetNamespace() != "" {
+		return
+	}
+	o.SetNamespace(u.data.Namespace)
+}
+
+// label marks an object as a member of the environment. Only its own metadata:
+// what templates make belongs to the controllers that make it.
+func label(h header, u *unit, o *object) {
+	meta := mapping(o.Object["metadata"])
+	labels, ok := meta["labels"].(map[string]any)
+	if !ok {
+		labels = map[string]any{}
+		meta["labels"] = labels
+	}
+	labels[schema.LabelPartOf] = schema.ApplySetID(h.Name, h.Namespace)
+	labels[schema.LabelManagedBy] = schema.Manager
+	labels[schema.LabelUnit] = u.data.Name
+}
+
+// duplicates finds objects that two units, or two keys, both make: the second
+// write would undo the first.
+func (ev *evaluated) duplicates(units []*unit) Findings {
+	type id struct {
+		kschema.GroupKind
+		namespace, name string
+	}
+	first := map[id]string{}
+	var findings Findings
+	for _, u := range units {
+		for _, o := range u.objs {
+			at := id{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}
+			where := u.path(typed.Path{o.from[0], o.from[1]})
+			if other, ok := first[at]; ok {
+				f := ev.at(u, typed.Path{o.from[0], o.from[1]})
+				f.Object = o.ref()
+				f.Message = fmt.Sprintf("%s is made twice", o.ref())
+				f.Hint = "also by " + other
+				findings = append(findings, f)
+				continue
+			}
+			first[at] = where
+		}
+	}
+	return findings
+}

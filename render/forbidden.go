@@ -1,0 +1,79 @@
+package render
+
+import (
+	"path/filepath"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+)
+
+// forbidden finds "objects" written in an environment. CUE would take it and
+// unify it with what the type makes, while the fields that the type reads still
+// say something else.
+func (ev *evaluated) forbidden() Findings {
+	var findings Findings
+	for _, file := range ev.userFiles() {
+		rel, err := filepath.Rel(filepath.Join(ev.repo.root, "envs"), file.Filename)
+		if err != nil || !filepath.IsLocal(rel) {
+			continue // a user's own stack makes objects
+		}
+		eachField(file.Decls, nil, func(f *ast.Field, path []string) bool {
+			name := path[len(path)-1]
+			switch {
+			case strings.HasPrefix(name, "#"), strings.HasPrefix(name, "_#"):
+				return false // a type of the user's own
+			case name == "patch", name == "extraObjects", name == "kustomize":
+				return false
+			case name != "objects" || len(path) < 3:
+				return true
+			}
+			finding := Finding{Environment: ev.dir.name, Path: strings.Join(trimEnvironment(path), ".")}
+			ev.repo.place(&finding, f.Pos())
+			finding.Message = "objects are made by the type of the unit"
+			finding.Hint = "bend one with patch: <object key>: {...}, add one under extraObjects"
+			findings = append(findings, finding)
+			return false
+		})
+	}
+	return findings
+}
+
+// eachField walks the fields of structs, through unifications and embeddings, but
+// not into calls and comprehensions. fn returns false to stay out of a field.
+func eachField(decls []ast.Decl, path []string, fn func(f *ast.Field, path []string) bool) {
+	for _, decl := range decls {
+		switch d := decl.(type) {
+		case *ast.Field:
+			name, _, err := ast.LabelName(d.Label)
+			if err != nil {
+				continue // a pattern
+			}
+			at := append(append([]string{}, path...), name)
+			if fn(d, at) {
+				eachFieldOf(d.Value, at, fn)
+			}
+		case *ast.EmbedDecl:
+			eachFieldOf(d.Expr, path, fn)
+		}
+	}
+}
+
+func eachFieldOf(expr ast.Expr, path []string, fn func(f *ast.Field, path []string) bool) {
+	switch e := expr.(type) {
+	case *ast.StructLit:
+		eachField(e.Elts, path, fn)
+	case *ast.BinaryExpr:
+		eachFieldOf(e.X, path, fn)
+		eachFieldOf(e.Y, path, fn)
+	case *ast.ParenExpr:
+		eachFieldOf(e.X, path, fn)
+	}
+}
+
+// trimEnvironment drops the field that all paths begin with.
+func trimEnvironment(path []string) []string {
+	if len(path) > 1 && path[0] == "environment" {
+		return path[1:]
+	}
+	return path
+}

@@ -1,0 +1,109 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// hashConfig puts a hash of the ConfigMaps and Secrets that pods read only when
+// they start on the pod template, so that a change of them rolls the pods. What a
+// unit lists under "reloads" is read again at run time and left out.
+func hashConfig(units []*unit) {
+	configs := map[configRef]*object{}
+	reloaded := map[*object]bool{}
+	for _, u := range units {
+		for _, o := range u.objs {
+			if kind := o.GetKind(); (kind == "ConfigMap" || kind == "Secret") && o.GetAPIVersion() == "v1" {
+				configs[configRef{kind, o.GetNamespace(), o.GetName()}] = o
+				reloaded[o] = slices.Contains(u.data.Reloads, o.key)
+			}
+		}
+	}
+	for _, u := range units {
+		for _, o := range u.objs {
+			if o.GetKind() == "Pod" || o.GetKind() == "Job" {
+				continue // immutable: nothing rolls
+			}
+			for _, template := range podTemplates(o.Object) {
+				hashTemplate(o.GetNamespace(), template, configs, reloaded)
+			}
+		}
+	}
+}
+
+type configRef struct{ kind, namespace, name string }
+
+func hashTemplate(namespace string, template map[string]any, configs map[configRef]*object, reloaded map[*object]bool) {
+	sum := sha256.New()
+	var any bool
+	for _, ref := range podConfigs(namespace, mapping(template["spec"])) {
+		o := configs[ref]
+		if o == nil || reloaded[o] {
+			continue
+		}
+		any = true
+		hashObject(sum, o)
+	}
+	if !any {
+		return
+	}
+	meta := ensure(template, "metadata")
+	ensure(meta, "annotations")[schema.AnnotationConfigHash] = hex.EncodeToString(sum.Sum(nil))[:16]
+}
+
+// podConfigs are the ConfigMaps and Secrets that a pod reads, in a stable order,
+// each once.
+func podConfigs(namespace string, spec map[string]any) []configRef {
+	var refs []configRef
+	add := func(kind string, name any) {
+		ref := configRef{kind, namespace, text(name)}
+		if ref.name != "" && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	for _, group := range []string{"initContainers", "containers"} {
+		eachMap(spec[group], func(c map[string]any) {
+			eachMap(c["envFrom"], func(from map[string]any) {
+				add("ConfigMap", mapping(from["configMapRef"])["name"])
+				add("Secret", mapping(from["secretRef"])["name"])
+			})
+			eachMap(c["env"], func(env map[string]any) {
+				from := mapping(env["valueFrom"])
+				add("ConfigMap", mapping(from["configMapKeyRef"])["name"])
+				add("Secret", mapping(from["secretKeyRef"])["name"])
+			})
+		})
+	}
+	eachMap(spec["volumes"], func(v map[string]any) {
+		add("ConfigMap", mapping(v["configMap"])["name"])
+		add("Secret", mapping(v["secret"])["secretName"])
+		eachMap(mapping(v["projected"])["sources"], func(src map[string]any) {
+			add("ConfigMap", mapping(src["configMap"])["name"])
+			add("Secret", mapping(src["secret"])["name"])
+		})
+	})
+	return refs
+}
+
+// hashObject adds the content of a ConfigMap or Secret. Maps marshal in the order
+// of their keys.
+func hashObject(sum hash.Hash, o *object) {
+	enc := json.NewEncoder(sum)
+	for _, part := range []any{o.GetKind(), o.GetName(), o.Object["data"], o.Object["binaryData"]} {
+		_ = enc.Encode(part) // plain JSON values into a hash: neither can fail
+	}
+}
+
+func ensure(m map[string]any, name string) map[string]any {
+	inner, ok := m[name].(map[string]any)
+	if !ok {
+		inner = map[string]any{}
+		m[name] = inner
+	}
+	return inner
+}

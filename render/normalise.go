@@ -1,0 +1,102 @@
+package render
+
+import (
+	"fmt"
+
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// normalise rewrites an object to what the API server stores for the fields that
+// it sets, and reports what the type of its kind does not accept.
+func (ev *evaluated) normalise(u *unit, o *object) Findings {
+	gvk := o.GroupVersionKind()
+	t, ok := ev.repo.kinds.Type(gvk)
+	if !ok {
+		return ev.unknownKind(u, o)
+	}
+	plainSecret(o.Object, gvk)
+	var findings Findings
+	for _, p := range ev.repo.kinds.Normalise(o.Object, t) {
+		f := ev.at(u, append(typed.Path{o.from[0], o.from[1]}, p.Path...))
+		f.Object = o.ref()
+		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
+		f.Rule = "strict"
+		findings = append(findings, f)
+	}
+	if len(findings) == 0 {
+		dropServerFields(o.Object)
+		spellOut(gvk, o.Object)
+	}
+	return findings
+}
+
+// unknownKind lets custom resources pass and stops at a misspelt built-in kind.
+func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
+	dropNulls(o.Object)
+	gvk := o.GroupVersionKind()
+	if !ev.repo.kinds.Groups()[gvk.Group] || gvk.Kind == "" {
+		return nil
+	}
+	if removed(gvk) {
+		return nil // the version check says what to use instead
+	}
+	f := ev.at(u, typed.Path{o.from[0], o.from[1], "kind"})
+	f.Object = o.ref()
+	f.Rule = "strict"
+	if versions := ev.repo.kinds.Versions(gvk.GroupKind()); len(versions) > 0 {
+		f.Path = u.path(typed.Path{o.from[0], o.from[1], "apiVersion"})
+		f.Message = fmt.Sprintf("kind %s is not in %s", gvk.Kind, gvk.GroupVersion())
+		f.Hint = "use " + kschema.GroupVersion{Group: gvk.Group, Version: versions[0]}.String()
+		return Findings{f}
+	}
+	f.Message = fmt.Sprintf("%s has no kind %s", gvk.GroupVersion(), gvk.Kind)
+	f.DidYouMean = typed.Closest(gvk.Kind, ev.repo.kinds.KindsOf(gvk.GroupVersion()))
+	return Findings{f}
+}
+
+// dropServerFields takes out what only the server writes, and structs whose empty
+// form the server fills: owning an empty one would be a difference for ever.
+func dropServerFields(obj map[string]any) {
+	delete(obj, "status")
+	meta := mapping(obj["metadata"])
+	for _, name := range []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"} {
+		delete(meta, name)
+	}
+	spec := mapping(obj["spec"])
+	for _, name := range []string{"strategy", "updateStrategy"} {
+		if m, ok := spec[name].(map[string]any); ok && len(m) == 0 {
+			delete(spec, name)
+		}
+	}
+	for _, template := range podTemplates(obj) {
+		dropEmpty(template, "metadata")
+	}
+}
+
+func dropEmpty(m map[string]any, name string) {
+	if inner, ok := m[name].(map[string]any); ok {
+		delete(inner, "creationTimestamp")
+		if len(inner) == 0 {
+			delete(m, name)
+		}
+	}
+}
+
+func dropNulls(v any) {
+	switch n := v.(type) {
+	case map[string]any:
+		for key, item := range n {
+			if item == nil {
+				delete(n, key)
+				continue
+			}
+			dropNulls(item)
+		}
+	case []any:
+		for _, item := range n {
+			dropNulls(item)
+		}
+	}
+}

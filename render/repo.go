@@ -1,0 +1,108 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/mod/modfile"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// Module is the CUE module path of the definitions that environments import.
+const Module = "github.com/seed-428f4edd/evenkeel"
+
+// Repo is a repository of environments: a directory with a cue.mod and an envs
+// folder, on disk or in a git commit.
+type Repo struct {
+	root  string // absolute; does not exist on disk for a git commit
+	fsys  fs.FS  // the tree below root
+	ref   string // the git reference, where the tree is not the one on disk
+	cwd   string // what the file names in findings are relative to
+	own   bool   // the repository is evenkeel's own
+	kinds *typed.Kinds
+
+	// overlay holds what the loader does not find on disk: the embedded
+	// definitions, or the whole tree of a git commit.
+	overlay map[string]load.Source
+
+	mu   sync.Mutex
+	envs []envDir // found by scan, once
+}
+
+// NotRepo says that no repository was found.
+type NotRepo struct {
+	Dir string // where the search began
+}
+
+func (e NotRepo) Error() string {
+	return fmt.Sprintf("no repository at %s or above it: looked for a directory cue.mod with the file module.cue", e.Dir)
+}
+
+// Open finds the repository that dir belongs to: dir, or its nearest parent with
+// a cue.mod. It returns NotRepo where there is none.
+func Open(dir string) (*Repo, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := findRoot(abs)
+	if err != nil {
+		return nil, err
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	r := &Repo{root: root, fsys: os.DirFS(root), cwd: cwd, kinds: typed.New()}
+	if err := r.readModule(); err != nil {
+		return nil, err
+	}
+	if r.own {
+		return r, nil
+	}
+	if err := r.checkVendored(); err != nil {
+		return nil, err
+	}
+	r.overlay, err = embedded(root)
+	return r, err
+}
+
+// Root is the directory that holds cue.mod.
+func (r *Repo) Root() string { return r.root }
+
+func findRoot(dir string) (string, error) {
+	for at := dir; ; {
+		_, err := os.Stat(filepath.Join(at, "cue.mod", "module.cue"))
+		if err == nil {
+			return at, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDir) {
+			return "", err
+		}
+		up := filepath.Dir(at)
+		if up == at {
+			return "", NotRepo{Dir: dir}
+		}
+		at = up
+	}
+}
+
+func (r *Repo) readModule() error {
+	const name = "cue.mod/module.cue"
+	data, err := fs.ReadFile(r.fsys, name)
+	if err != nil {
+		return err
+	}
+	mod, err := modfile.ParseNonStrict(data, filepath.Join(r.root, name))
+	if err != nil {
+		return r.cueFindings(err, nil)
+	}
+	r.own = mod.ModulePath() == Module
+	return nil
+}

@@ -1,0 +1,195 @@
+package render
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"cuelang.org/go/cue"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kjson "sigs.k8s.io/json"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// unit is one stack or app on its way to a schema.Unit.
+type unit struct {
+	value cue.Value // where it stands in the environment
+	group string    // "apps", "stacks" or "base"
+	data  unitData
+	objs  []*object
+}
+
+// unitData is what the definitions of a unit say, as they are exported.
+type unitData struct {
+	Name         string
+	Type         string
+	Namespace    string
+	After        []string
+	Timeout      string
+	Objects      map[string]any
+	ExtraObjects map[string]any
+	Patch        map[string]any
+	Recreate     []string
+	Ignore       map[string][]string
+	Ready        map[string]schema.ReadyRule
+	Silence      map[string]string
+	Reloads      []string
+	Kustomize    map[string]any
+	Notice       string
+	Consumes     []string
+
+	fields map[string]any // all of it, for the rules that know a type
+}
+
+// set picks the known fields. CUE has checked their types.
+func (d *unitData) set(fields map[string]any) {
+	*d = unitData{
+		Name:         text(fields["name"]),
+		Type:         text(fields["type"]),
+		Namespace:    text(fields["namespace"]),
+		After:        texts(fields["after"]),
+		Timeout:      text(fields["timeout"]),
+		Objects:      mapping(fields["objects"]),
+		ExtraObjects: mapping(fields["extraObjects"]),
+		Patch:        mapping(fields["patch"]),
+		Recreate:     texts(fields["recreate"]),
+		Ignore:       map[string][]string{},
+		Ready:        map[string]schema.ReadyRule{},
+		Silence:      map[string]string{},
+		Reloads:      texts(fields["reloads"]),
+		Kustomize:    mapping(fields["kustomize"]),
+		Notice:       text(fields["notice"]),
+		Consumes:     texts(fields["consumes"]),
+		fields:       fields,
+	}
+	for key, pointers := range mapping(fields["ignore"]) {
+		d.Ignore[key] = texts(pointers)
+	}
+	for key, rule := range mapping(fields["ready"]) {
+		m := mapping(rule)
+		d.Ready[key] = schema.ReadyRule{Condition: text(m["condition"]), CEL: text(m["cel"])}
+	}
+	for rule, reason := range mapping(fields["silence"]) {
+		d.Silence[rule] = text(reason)
+	}
+}
+
+// object is one Kubernetes object on its way.
+type object struct {
+	unstructured.Unstructured
+	key  string
+	from []string // where it stands in the unit: "objects" or "extraObjects", and its key
+}
+
+func (o *object) ref() string {
+	parts := []string{o.GetKind(), o.GetName()}
+	if ns := o.GetNamespace(); ns != "" {
+		parts = []string{o.GetKind(), ns, o.GetName()}
+	}
+	return strings.Join(parts, "/")
+}
+
+// unitValues are the units as CUE sees them: the environment's own first, then
+// stacks and apps, each in the order of their names.
+func (ev *evaluated) unitValues() []*unit {
+	var units []*unit
+	if base := ev.env.LookupPath(cue.MakePath(cue.Str("base"))); base.Exists() {
+		units = append(units, &unit{value: base, group: "base"})
+	}
+	for _, group := range []string{"stacks", "apps"} {
+		iter, err := ev.env.LookupPath(cue.MakePath(cue.Str(group))).Fields()
+		if err != nil {
+			continue // absent
+		}
+		from := len(units)
+		for iter.Next() {
+			units = append(units, &unit{value: iter.Value(), group: group, data: unitData{Name: iter.Selector().Unquoted()}})
+		}
+		slices.SortStableFunc(units[from:], func(a, b *unit) int { return cmp.Compare(a.data.Name, b.data.Name) })
+	}
+	return units
+}
+
+// decode exports the units one by one: the whole at once takes twice the time
+// and memory.
+func (ev *evaluated) decode() ([]*unit, error) {
+	units := ev.unitValues()
+	errs := make([]error, len(units))
+	var g errgroup.Group
+	g.SetLimit(parallel())
+	for i, u := range units {
+		g.Go(func() error {
+			errs[i] = u.decode()
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return units, errors.Join(errs...)
+}
+
+func (u *unit) decode() error {
+	var fields map[string]any
+	if err := decodeJSON(u.value, &fields); err != nil {
+		return err
+	}
+	u.data.set(fields)
+	for _, from := range []struct {
+		name    string
+		objects map[string]any
+	}{{"objects", u.data.Objects}, {"extraObjects", u.data.ExtraObjects}} {
+		for key, content := range from.objects {
+			u.objs = append(u.objs, &object{
+				Unstructured: unstructured.Unstructured{Object: mapping(content)}, key: key, from: []string{from.name, key},
+			})
+		}
+	}
+	slices.SortFunc(u.objs, func(a, b *object) int { return cmp.Or(cmp.Compare(a.key, b.key), slices.Compare(a.from, b.from)) })
+	return nil
+}
+
+// timeout is the unit's bound on the wait for health; zero where it sets none.
+func (d *unitData) timeout() (time.Duration, error) {
+	if d.Timeout == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(d.Timeout)
+}
+
+// decodeJSON exports a value. Whole numbers stay int64, as the API machinery has
+// them.
+func decodeJSON(v cue.Value, to any) error {
+	data, err := v.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return kjson.UnmarshalCaseSensitivePreserveInts(data, to)
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func mapping(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+func list(v any) []any {
+	items, _ := v.([]any)
+	return items
+}
+
+func texts(v any) []string {
+	var out []string
+	for _, item := range list(v) {
+		out = append(out, text(item))
+	}
+	return out
+}
