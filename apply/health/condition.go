@@ -1,0 +1,86 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// condition is one entry of status.conditions of any kind.
+type condition struct {
+	Type, Status, Reason, Message string
+	observed                      int64 // observedGeneration; 0 where it has none
+	at                            time.Time
+}
+
+func conditionsOf(obj *unstructured.Unstructured) []condition {
+	list, _, err := unstructured.NestedSlice(obj.Object, "status", "conditions")
+	if err != nil {
+		return nil
+	}
+	return readConditions(list)
+}
+
+// readConditions passes over what is not shaped like a condition: custom
+// resources are free to put anything there.
+func readConditions(list []any) []condition {
+	out := make([]condition, 0, len(list))
+	for _, item := range list {
+		m, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		c := condition{Type: text(m["type"]), Status: text(m["status"]), Reason: text(m["reason"]), Message: text(m["message"])}
+		c.observed, _ = m["observedGeneration"].(int64)
+		if at, err := time.Parse(time.RFC3339, text(m["lastTransitionTime"])); err == nil {
+			c.at = at
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func conditionOf(obj *unstructured.Unstructured, kind string) (condition, bool) {
+	return find(conditionsOf(obj), kind)
+}
+
+func find(conditions []condition, kind string) (condition, bool) {
+	i := slices.IndexFunc(conditions, func(c condition) bool { return c.Type == kind })
+	if i < 0 {
+		return condition{}, false
+	}
+	return conditions[i], true
+}
+
+// stale says that a condition was written for an earlier generation.
+func (c condition) stale(generation int64) bool {
+	return c.observed != 0 && c.observed < generation
+}
+
+// staleStatus answers for a status, or a condition in it, that is older than
+// the spec.
+func staleStatus(obj *unstructured.Unstructured, c condition) (verdict, bool) {
+	generation := obj.GetGeneration()
+	observed, found, err := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
+	if err == nil && found {
+		if v, ok := behind(obj, observed); ok {
+			return v, true
+		}
+	}
+	if c.stale(generation) {
+		return progressing("observed-generation", fmt.Sprintf("condition %s is of generation %d of %d", c.Type, c.observed, generation)), true
+	}
+	return verdict{}, false
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}

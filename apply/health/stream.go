@@ -1,0 +1,365 @@
+package health
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
+)
+
+// streamKey names one LIST and watch.
+type streamKey struct {
+	schema.GroupVersionResource
+	namespace      string
+	labels, fields string
+}
+
+// stream keeps the store level with one LIST and watch, for as long as its
+// context lives: it renews watches that end, lists again after 410 Gone, backs
+// off from a server that does not answer, and where listing is forbidden, asks
+// for the objects that are wanted one by one.
+type stream struct {
+	client dynamic.ResourceInterface
+	store  *store
+	key    streamKey
+	sink   sink // nil for members of the ApplySet
+
+	mu     sync.Mutex
+	synced time.Time // of the first LIST
+	denied error
+	checks map[objectKey]struct{} // members to GET
+}
+
+func newStream(client dynamic.Interface, s *store, key streamKey) *stream {
+	st := &stream{store: s, key: key, checks: map[objectKey]struct{}{}}
+	st.client = client.Resource(key.GroupVersionResource)
+	if key.namespace != "" {
+		st.client = client.Resource(key.GroupVersionResource).Namespace(key.namespace)
+	}
+	if key.labels == "" {
+		st.sink = sinkOf(key)
+	}
+	return st
+}
+
+// How long to wait between attempts at a server that does not answer, and
+// between GETs of one object that no watch shows.
+const (
+	backOffLeast = 200 * time.Millisecond
+	backOffMost  = 10 * time.Second
+	pollEvery    = time.Second
+	deniedEvery  = 30 * time.Second
+	pageSize     = 2500
+)
+
+func (s *stream) run(ctx context.Context) {
+	if s.sink == nil {
+		go s.poll(ctx)
+	}
+	wait := backOffLeast
+	for ctx.Err() == nil {
+		version, err := s.list(ctx)
+		switch {
+		case err == nil:
+			wait = backOffLeast
+			s.follow(ctx, version)
+		case apierrors.IsForbidden(err):
+			s.deny(err)
+			pause(ctx, deniedEvery)
+		default:
+			pause(ctx, wait)
+			wait = min(2*wait, backOffMost)
+		}
+	}
+}
+
+// follow watches from a version on until the server forgets it (410) or
+// forbids watching.
+func (s *stream) follow(ctx context.Context, version string) {
+	wait := backOffLeast
+	for ctx.Err() == nil {
+		last, err := s.watch(ctx, version)
+		if last != version {
+			version, wait = last, backOffLeast
+		}
+		switch {
+		case err == nil: // the server ends watches after some minutes
+		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
+			return
+		case apierrors.IsForbidden(err):
+			s.deny(err)
+			pause(ctx, deniedEvery)
+			return
+		}
+		pause(ctx, wait)
+		wait = min(2*wait, backOffMost)
+	}
+}
+
+// pause sleeps, up to a third less or more so that many streams do not come
+// back at once.
+func pause(ctx context.Context, d time.Duration) {
+	d += time.Duration((rand.Float64() - 0.5) * float64(d) * 2 / 3)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// deny notes that listing or watching is forbidden: then objects are polled.
+func (s *stream) deny(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied = err
+}
+
+func (s *stream) state() (synced time.Time, denied error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.synced, s.denied
+}
+
+// list reads everything once and returns the version to watch from.
+func (s *stream) list(ctx context.Context) (string, error) {
+	opts := metav1.ListOptions{LabelSelector: s.key.labels, FieldSelector: s.key.fields, Limit: pageSize}
+	var items []unstructured.Unstructured
+	for {
+		page, err := s.client.List(ctx, opts)
+		if err != nil {
+			return "", err
+		}
+		items = append(items, page.Items...)
+		if opts.Continue = page.GetContinue(); opts.Continue == "" {
+			s.replace(items)
+			return page.GetResourceVersion(), nil
+		}
+	}
+}
+
+func (s *stream) replace(items []unstructured.Unstructured) {
+	if s.sink == nil {
+		s.replaceMembers(items)
+	} else {
+		s.replaceRelated(items)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied = nil
+	if s.synced.IsZero() {
+		s.synced = time.Now()
+	}
+}
+
+func (s *stream) replaceMembers(items []unstructured.Unstructured) {
+	seen := make(map[objectKey]struct{}, len(items))
+	for i := range items {
+		key := s.memberKey(&items[i])
+		seen[key] = struct{}{}
+		s.store.setMember(key, member{obj: &items[i]})
+	}
+	for _, key := range s.store.membersOf(s.key) {
+		if _, ok := seen[key]; !ok {
+			s.check(key)
+		}
+	}
+}
+
+func (s *stream) replaceRelated(items []unstructured.Unstructured) {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	stale := map[types.UID]struct{}{}
+	for _, uid := range s.sink.begin(s.store, s.key.namespace) {
+		stale[uid] = struct{}{}
+	}
+	for i := range items {
+		delete(stale, items[i].GetUID())
+		// What does not fit its type cannot explain anything; the state of the
+		// object that it belongs to is judged without it.
+		_ = s.sink.put(s.store, &items[i])
+	}
+	for uid := range stale {
+		s.sink.remove(s.store, uid)
+	}
+}
+
+// membersOf lists the members that a stream answers for.
+func (s *store) membersOf(key streamKey) []objectKey {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []objectKey
+	for k, m := range s.members {
+		if k.GroupVersionResource == key.GroupVersionResource && k.namespace == key.namespace && m.obj != nil {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (s *stream) memberKey(obj *unstructured.Unstructured) objectKey {
+	return objectKey{s.key.GroupVersionResource, obj.GetNamespace(), obj.GetName()}
+}
+
+// watch follows one watch to its end and returns the version it came to. A watch
+// that the server ended in its own time is no error.
+func (s *stream) watch(ctx context.Context, version string) (string, error) {
+	w, err := s.client.Watch(ctx, metav1.ListOptions{
+		LabelSelector: s.key.labels, FieldSelector: s.key.fields, ResourceVersion: version,
+		AllowWatchBookmarks: true, TimeoutSeconds: ptr.To(300 + rand.Int64N(300)),
+	})
+	if err != nil {
+		return version, err
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		if event.Type == watch.Error {
+			return version, apierrors.FromObject(event.Object)
+		}
+		obj, ok := event.Object.(*unstructured.Unstructured)
+		if !ok {
+			continue
+		}
+		version = obj.GetResourceVersion()
+		if event.Type != watch.Bookmark {
+			s.handle(event.Type, obj)
+		}
+	}
+	return version, nil
+}
+
+func (s *stream) handle(kind watch.EventType, obj *unstructured.Unstructured) {
+	if s.sink == nil {
+		key := s.memberKey(obj)
+		if kind == watch.Deleted {
+			// It may only have left the selector: ask.
+			s.store.lastSeen(key, obj)
+			s.check(key)
+			return
+		}
+		s.store.setMember(key, member{obj: obj})
+		return
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	if kind == watch.Deleted {
+		s.sink.remove(s.store, obj.GetUID())
+		return
+	}
+	_ = s.sink.put(s.store, obj) // see replaceRelated
+}
+
+// lastSeen keeps the state of an object at its deletion: a Job may be deleted
+// because it is done.
+func (s *store) lastSeen(key objectKey, obj *unstructured.Unstructured) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[key]
+	m.last = obj
+	s.members[key] = m
+}
+
+// check has a member asked for by name.
+func (s *stream) check(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks[key] = struct{}{}
+}
+
+// poll GETs the members that the watch does not show: those that left the
+// selector or never had the label, and all where watching is forbidden. It asks
+// again as long as somebody waits for them.
+func (s *stream) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, key := range s.toCheck() {
+			s.get(ctx, key)
+		}
+		pause(ctx, pollEvery)
+	}
+}
+
+func (s *stream) toCheck() []objectKey {
+	_, denied := s.state()
+	if denied != nil {
+		for _, key := range s.store.wantedOf(s.key) {
+			s.check(key)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]objectKey, 0, len(s.checks))
+	for key := range s.checks {
+		out = append(out, key)
+	}
+	return out
+}
+
+// wantedOf lists the targets that a stream should answer for.
+func (s *store) wantedOf(key streamKey) []objectKey {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []objectKey
+	for sub := range s.waits {
+		for k := range sub.keys {
+			if k.GroupVersionResource == key.GroupVersionResource && k.namespace == key.namespace {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// get asks for one member and decides whether it is to be asked for again.
+func (s *stream) get(ctx context.Context, key objectKey) {
+	if !s.store.wanted(key) {
+		s.done(key)
+		s.store.forget(key)
+		return
+	}
+	before, _ := s.store.member(key)
+	obj, err := s.client.Get(ctx, key.name, metav1.GetOptions{})
+	_, denied := s.state()
+	switch {
+	case err == nil && denied != nil:
+		s.store.setMember(key, member{obj: obj, note: "polled: no right to watch " + key.Resource})
+	case err == nil && s.matches(obj):
+		s.done(key) // the watch shows it, or will
+		s.store.setUnchanged(key, before.obj, member{obj: obj})
+	case err == nil:
+		s.store.setMember(key, member{obj: obj, note: "polled: it lacks the label of its environment"})
+	case apierrors.IsNotFound(err):
+		s.done(key)
+		s.store.setUnchanged(key, before.obj, member{})
+	case apierrors.IsForbidden(err):
+		s.store.setMember(key, member{err: err})
+	}
+}
+
+// matches says whether the label selector selects an object.
+func (s *stream) matches(obj *unstructured.Unstructured) bool {
+	selector, err := labels.Parse(s.key.labels)
+	return err == nil && selector.Matches(labels.Set(obj.GetLabels()))
+}
+
+func (s *stream) done(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.checks, key)
+}
+
+// forget drops a member that nobody waits for.
+func (s *store) forget(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.members, key)
+}
