@@ -1,0 +1,231 @@
+// Package applytest gives the tests of package apply and those below it a real
+// API server: the cluster that EVENKEEL_TEST_KUBECONFIG names, or else a sandbox
+// (cmd/sandbox) that lives as long as the test binary.
+package applytest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// The environment variables that name a cluster, or the binary of a sandbox
+// elsewhere than in .cache/bin of the repository.
+const (
+	EnvKubeconfig = "EVENKEEL_TEST_KUBECONFIG"
+	EnvSandbox    = "EVENKEEL_SANDBOX"
+)
+
+// Main runs the tests of a package and then ends the sandbox that they started.
+// A package that calls Cluster has:
+//
+//	func TestMain(m *testing.M) { os.Exit(applytest.Main(m)) }
+//
+// Without it the sandbox still ends with the test binary, because the pipe that
+// it watches closes; Main also waits for that.
+func Main(m *testing.M) int {
+	code := m.Run()
+	shared.stop()
+	return code
+}
+
+// Cluster returns a connection to the test cluster, without client-side rate
+// limits. It skips the test where there is neither a cluster nor a sandbox
+// binary, and where -short is set.
+func Cluster(t testing.TB) *rest.Config {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a cluster")
+	}
+	path := os.Getenv(EnvKubeconfig)
+	if path == "" {
+		var err error
+		if path, err = shared.kubeconfig(); err != nil {
+			if os.IsNotExist(err) {
+				t.Skipf("no cluster: set %s, or build the sandbox (make sandbox): %v", EnvKubeconfig, err)
+			}
+			t.Fatal(err)
+		}
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.QPS, cfg.Burst = -1, -1
+	cfg.WarningHandler = rest.NoWarnings{}
+	return cfg
+}
+
+// Namespace makes a namespace of its own for the test, named after prefix, and
+// deletes it at the end without waiting for that.
+func Namespace(t testing.TB, cfg *rest.Config, prefix string) string {
+	t.Helper()
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespaces := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
+	name := strings.ToLower(prefix + "-" + rand.Text()[:8])
+	ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}}
+	if _, err := namespaces.Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Logf("delete namespace %s: %v", name, err)
+		}
+	})
+	waitForServiceAccount(t, client, name)
+	return name
+}
+
+// waitForServiceAccount waits for "default": pods are refused before it is there.
+func waitForServiceAccount(t testing.TB, client dynamic.Interface, namespace string) {
+	t.Helper()
+	accounts := client.Resource(corev1.SchemeGroupVersion.WithResource("serviceaccounts")).Namespace(namespace)
+	for range 200 {
+		if _, err := accounts.Get(t.Context(), "default", metav1.GetOptions{}); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("namespace %s has no service account after 10 seconds", namespace)
+}
+
+// shared is the sandbox of this test binary: a few hundred MB, so there is one.
+var shared sandbox //nolint:gochecknoglobals // a test binary has one
+
+type sandbox struct {
+	once sync.Once
+	path string
+	err  error
+	cmd  *exec.Cmd
+	dir  string
+}
+
+func (s *sandbox) kubeconfig() (string, error) {
+	s.once.Do(func() { s.path, s.err = s.start() })
+	return s.path, s.err
+}
+
+func (s *sandbox) start() (string, error) {
+	binary, err := sandboxBinary()
+	if err != nil {
+		return "", err
+	}
+	if s.dir, err = os.MkdirTemp("", "evenkeel-sandbox-"); err != nil {
+		return "", err
+	}
+	path := filepath.Join(s.dir, "kubeconfig")
+	// The sandbox reports on stderr; what it said is the error if it ends.
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = log.Close() }()
+	s.cmd = exec.Command(binary, "up", "--dir", filepath.Join(s.dir, "data"), "--kubeconfig", path)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	dieWithParent(s.cmd)
+	ended := make(chan error, 1)
+	go func() {
+		// The death signal is the thread's: it must stay as long as the child.
+		runtime.LockOSThread()
+		if err := s.cmd.Start(); err != nil {
+			ended <- err
+			return
+		}
+		ended <- s.cmd.Wait()
+	}()
+	deadline := time.After(2 * time.Minute)
+	for {
+		select {
+		case err := <-ended:
+			return "", fmt.Errorf("%s ended before it was ready: %w\n%s", binary, err, said(log.Name()))
+		case <-deadline:
+			return "", fmt.Errorf("%s is not ready after two minutes\n%s", binary, said(log.Name()))
+		case <-time.After(100 * time.Millisecond):
+		}
+		if ready(path) {
+			return path, nil
+		}
+	}
+}
+
+// said is what the sandbox printed, for an error message.
+func said(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// ready says that the kubeconfig is written and its server answers.
+func ready(path string) bool {
+	cfg, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return false
+	}
+	cfg.Timeout = 2 * time.Second
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, err = client.Resource(corev1.SchemeGroupVersion.WithResource("serviceaccounts")).Namespace("default").Get(ctx, "default", metav1.GetOptions{})
+	return err == nil
+}
+
+func (s *sandbox) stop() {
+	if s.cmd == nil || s.cmd.Process == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(os.Interrupt)
+	time.Sleep(200 * time.Millisecond)
+	_ = s.cmd.Process.Kill()
+	_ = os.RemoveAll(s.dir)
+}
+
+// sandboxBinary finds the binary that `make sandbox` builds.
+func sandboxBinary() (string, error) {
+	if path := os.Getenv(EnvSandbox); path != "" {
+		return path, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", os.ErrNotExist
+		}
+		dir = parent
+	}
+	path := filepath.Join(dir, ".cache", "bin", "sandbox")
+	_, err = os.Stat(path)
+	return path, err
+}
