@@ -79,6 +79,8 @@ type Change struct {
 	// Verified is false where the server could not check the object: its
 	// namespace or CRD arrives in the same plan.
 	Verified bool `json:"verified"`
+	// Restarts says that the pods of a workload are replaced.
+	Restarts bool `json:"restarts,omitempty"`
 	// Refused says why apply stops before its first write because of this
 	// change, and Hint what to type to allow it.
 	Refused string `json:"refused,omitempty"`
@@ -94,6 +96,7 @@ type Change struct {
 	// handover are the fields (JSON pointers) whose live value goes to
 	// evenkeel-handover before the apply, because an autoscaler takes over.
 	handover []string
+	mask     masker // with which Fields were masked
 }
 
 // PlanOptions bend a plan. The zero value plans the whole environment and

@@ -1,23 +1,222 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Plan says what an apply of env would do. It writes nothing. All errors of all
 // objects come together (errors.Join), each naming unit and object.
+//
+// What is live is read with one LIST per kind and namespace; what these show to
+// be unchanged beyond doubt is not asked about again, and everything else is
+// dry-run by the server.
 func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOptions) (*Plan, error) {
-	return nil, errors.ErrUnsupported
+	started, before := time.Now(), c.Requests()
+	p := newPlanner(c, env, opts)
+	for _, step := range []func(context.Context) error{
+		p.readContext, p.flatten, p.readLive, p.askServer, p.findLost, p.findCandidates,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("environment %s: %w", env.Name, err)
+		}
+	}
+	p.collect()
+	p.plan.Requests = c.Requests().since(before)
+	p.plan.Durations.Plan = time.Since(started).Seconds()
+	return p.plan, nil
 }
 
 // replan plans one object of an earlier plan anew, from a fresh read, for a write
 // that met a conflict of versions.
 func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts PlanOptions, earlier *Change) (*Change, error) {
-	return nil, errors.ErrUnsupported
+	opts.Units = []string{earlier.Unit}
+	p := newPlanner(c, env, opts)
+	p.plan.state = &state{receipts: map[string]string{}}
+	p.mask = earlier.mask
+	if err := p.flatten(ctx); err != nil {
+		return nil, err
+	}
+	it := p.desired[earlier.id()]
+	if it == nil || it.mapping == nil {
+		return nil, fmt.Errorf("unit %s: %s: no longer planned", earlier.Unit, earlier.ObjectRef)
+	}
+	live, err := c.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, it.wrap(err)
+	}
+	if err == nil {
+		p.assess(it, live)
+	}
+	if it.change == nil {
+		if err := p.ask(ctx, it); err != nil {
+			return nil, it.wrap(err)
+		}
+	}
+	return it.change, nil
 }
 
-// sameChange reports whether two plans of one object do the same to it.
-func sameChange(a, b *Change) bool { return false }
+// planner gathers a plan. Its steps run one after the other; inside a step,
+// requests run side by side and mu guards what they share.
+type planner struct {
+	cluster *Cluster
+	env     *schema.Environment
+	opts    PlanOptions
+	plan    *Plan
+	mask    masker
+
+	sets     []string          // ids of ApplySets that are this environment's
+	siblings map[string]string // environment by set id
+	wanted   map[objectID]string
+	targets  map[string]bool // what autoscalers scale
+
+	desired map[objectID]*item // of all units
+	items   []*item            // of the selected ones, in order
+
+	mu         sync.Mutex
+	strangers  []stranger // live bearers of the label that nothing desires
+	newSpaces  map[string]string
+	changedCRD map[kschema.GroupKind]string
+	pruned     []Change
+}
+
+func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {
+	if opts.Concurrency <= 0 {
+		opts.Concurrency = 32
+	}
+	p := &planner{
+		cluster: c, env: env, opts: opts,
+		plan:       &Plan{Environment: env.Name, Summary: map[Action]int{}, generations: map[ObjectRef]int64{}},
+		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
+		siblings:   map[string]string{},
+		wanted:     map[objectID]string{},
+		targets:    autoscaled(env),
+		desired:    map[objectID]*item{},
+		newSpaces:  map[string]string{},
+		changedCRD: map[kschema.GroupKind]string{},
+	}
+	if env.Was != "" {
+		p.sets = append(p.sets, schema.ApplySetID(env.Was, env.Namespace))
+	}
+	for _, sibling := range opts.Siblings {
+		p.siblings[schema.ApplySetID(sibling.Name, sibling.Namespace)] = sibling.Name
+		for i := range sibling.Units {
+			for _, obj := range sibling.Units[i].Objects {
+				p.wanted[idOf(obj.Unstructured)] = sibling.Name
+			}
+		}
+	}
+	return p
+}
+
+// readContext reads what is known of cluster and environment, all at once.
+func (p *planner) readContext(ctx context.Context) error {
+	p.cluster.Mapper.ResetWithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		p.plan.Cluster, err = p.cluster.Identity(ctx)
+		return err
+	})
+	group.Go(func() (err error) {
+		p.plan.state, err = p.cluster.loadState(ctx, p.env)
+		return err
+	})
+	group.Go(func() (err error) {
+		p.plan.Incomplete, err = p.cluster.unanswered(ctx)
+		return err
+	})
+	group.Go(func() error {
+		maps := kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+		parent, err := p.cluster.Dynamic.Resource(maps).Namespace(p.env.Namespace).
+			Get(ctx, schema.ParentName(p.env.Name), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		p.plan.parent = parent
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	p.plan.Cluster.Context = p.env.Cluster.Context
+	p.mask = p.plan.state.masker()
+	var err error
+	p.plan.Rendered, err = Digest(p.env, p.plan.state.key)
+	return err
+}
+
+// askServer dry-runs what is not proven unchanged: first Namespaces and CRDs,
+// because whether they are there decides what can be asked about the rest.
+func (p *planner) askServer(ctx context.Context) error {
+	var first, rest []*item
+	for _, it := range p.items {
+		switch {
+		case it.change != nil:
+		case isNamespace(it.obj.Unstructured) || isCRD(it.obj.Unstructured):
+			first = append(first, it)
+		default:
+			rest = append(rest, it)
+		}
+	}
+	return errors.Join(p.askAll(ctx, first), p.askAll(ctx, rest))
+}
+
+// askAll asks about objects side by side and returns the errors of all of them.
+func (p *planner) askAll(ctx context.Context, items []*item) error {
+	errs := make([]error, len(items))
+	group := errgroup.Group{}
+	group.SetLimit(p.opts.Concurrency)
+	for i, it := range items {
+		group.Go(func() error {
+			if err := p.ask(ctx, it); err != nil {
+				errs[i] = it.wrap(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+// collect puts the changes into the order of the environment, what is pruned
+// behind it, and counts.
+func (p *planner) collect() {
+	slices.SortFunc(p.items, func(a, b *item) int { return cmp.Compare(a.order, b.order) })
+	for _, it := range p.items {
+		p.plan.Summary[it.change.Action]++
+		if it.generation != 0 {
+			p.plan.generations[it.ref] = it.generation
+		}
+		if it.change.Action != Unchanged {
+			p.plan.Changes = append(p.plan.Changes, *it.change)
+		}
+		if it.foreign != nil {
+			p.plan.Summary[Foreign]++
+			p.plan.Changes = append(p.plan.Changes, *it.foreign)
+		}
+	}
+	slices.SortFunc(p.pruned, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	for _, c := range p.pruned {
+		p.plan.Summary[c.Action]++
+		p.plan.Changes = append(p.plan.Changes, c)
+	}
+	p.plan.Warnings = append(p.plan.Warnings, p.cluster.Warnings()...)
+}

@@ -1,9 +1,118 @@
 package apply
 
-// state is what evenkeel keeps beside an environment for later plans: receipts
-// of dry-runs that changed nothing, and the key of its keyed hashes.
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// state is what evenkeel keeps beside an environment for later plans, in a Secret
+// that only an apply writes: receipts of dry-runs that changed nothing, and the
+// key of keyed hashes. Losing it costs some dry-runs and nothing else.
 type state struct {
-	key      []byte
+	// key is nil before the first apply.
+	key []byte
+	// receipts by object; see receipt.
 	receipts map[string]string
-	version  string
+}
+
+func stateName(env string) string { return schema.ParentName(env) + "-state" }
+
+// loadState reads the state. Where it is not there, or may not be read, the plan
+// goes without.
+func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*state, error) {
+	s := &state{receipts: map[string]string{}}
+	secrets := kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	u, err := c.Dynamic.Resource(secrets).Namespace(env.Namespace).Get(ctx, stateName(env.Name), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("state of environment %s: %w", env.Name, err)
+	}
+	data, _, _ := unstructured.NestedStringMap(u.Object, "data")
+	s.key, err = base64.StdEncoding.DecodeString(data["key"])
+	if err != nil {
+		s.key = nil
+	}
+	receipts, err := base64.StdEncoding.DecodeString(data["receipts"])
+	if err != nil || json.Unmarshal(receipts, &s.receipts) != nil || s.receipts == nil {
+		s.receipts = map[string]string{}
+	}
+	return s, nil
+}
+
+// secret is the object to store the state as. It gets a key if there is none yet.
+// It is no member of the ApplySet: the environment does not render it.
+func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, error) {
+	if len(s.key) == 0 {
+		s.key = make([]byte, 32)
+		_, _ = rand.Read(s.key) // never fails (crypto/rand)
+	}
+	receipts, err := json.Marshal(s.receipts)
+	if err != nil {
+		return nil, err
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1",
+		"kind":       "Secret",
+		"metadata": map[string]any{
+			"name":      stateName(env.Name),
+			"namespace": env.Namespace,
+			"labels":    map[string]any{schema.LabelManagedBy: schema.Manager},
+		},
+		"type": "evenkeel.dev/state",
+		"data": map[string]any{
+			"key":      base64.StdEncoding.EncodeToString(s.key),
+			"receipts": base64.StdEncoding.EncodeToString(receipts),
+		},
+	}}, nil
+}
+
+// masker hides secret values with the environment's key. Before the first apply
+// there is none: then tags are good for this one plan.
+func (s *state) masker() masker {
+	if len(s.key) > 0 {
+		return masker{key: s.key}
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	return masker{key: key}
+}
+
+// receipt identifies a pair of desired and live object whose dry-run changed
+// nothing. What changes without anybody touching the object is left out: status,
+// versions and times. Who owns which field is not.
+func receipt(desired, live *unstructured.Unstructured) (string, error) {
+	object := maps.Clone(live.Object)
+	delete(object, "status")
+	meta, _ := object["metadata"].(map[string]any)
+	meta = maps.Clone(meta)
+	delete(meta, "resourceVersion")
+	delete(meta, "generation")
+	delete(meta, "managedFields")
+	object["metadata"] = meta
+	return hashOf(live.GetUID(), desired.Object, object, ownership(live, false))
+}
+
+// ownership is managedFields without times, for comparing. Entries for status
+// come and go without meaning; withStatus keeps them.
+func ownership(live *unstructured.Unstructured, withStatus bool) []any {
+	var all []any
+	for _, e := range managedFields(live) {
+		if e.subresource != "status" || withStatus {
+			all = append(all, []any{e.manager, e.apply, e.apiVersion, e.subresource, e.fields})
+		}
+	}
+	return all
 }

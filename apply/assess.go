@@ -1,0 +1,418 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// assess looks at a desired object that is live, without asking the server. It
+// leaves it.change nil where only the server knows.
+func (p *planner) assess(it *item, live *unstructured.Unstructured) {
+	it.generation = live.GetGeneration()
+	p.reportForeign(it, live)
+	if live.GetDeletionTimestamp() != nil {
+		it.live = live
+		it.change = p.newChange(it, Terminating)
+		it.change.Message = "is being deleted" + finalizersOf(live)
+		return
+	}
+	desired := effective(it.obj, live)
+	if !p.opts.Full && (doubt(desired, live) == "" || p.hasReceipt(it, desired, live)) {
+		it.change = p.newChange(it, Unchanged)
+		return
+	}
+	it.live = live
+}
+
+func finalizersOf(live *unstructured.Unstructured) string {
+	if f := live.GetFinalizers(); len(f) > 0 {
+		return "; waits for finalizer " + strings.Join(f, ", ")
+	}
+	return ""
+}
+
+func (p *planner) hasReceipt(it *item, desired, live *unstructured.Unstructured) bool {
+	kept, ok := p.plan.state.receipts[it.ref.String()]
+	if !ok {
+		return false
+	}
+	now, err := receipt(desired, live)
+	return err == nil && now == kept
+}
+
+func (p *planner) reportForeign(it *item, live *unstructured.Unstructured) {
+	fields := foreignFields(p.mask.object(live), p.env.Controllers)
+	if p.targets[it.ref.String()] {
+		fields = slices.DeleteFunc(fields, func(f Field) bool { return f.Path == "spec.replicas" })
+	}
+	if len(fields) == 0 {
+		return
+	}
+	it.foreign = p.newChange(it, Foreign)
+	it.foreign.Fields = fields
+}
+
+// newChange is a change of an item, checked by the server unless said otherwise.
+func (p *planner) newChange(it *item, action Action) *Change {
+	return &Change{
+		Action: action, Unit: it.unit, ObjectRef: it.ref, Verified: true,
+		desired: it.obj, live: it.live, mask: p.mask,
+	}
+}
+
+// ask has the server dry-run an object and reads the change from its answer.
+func (p *planner) ask(ctx context.Context, it *item) error {
+	if waits := p.waitsFor(it); waits != "" {
+		p.unverified(it, waits)
+		return nil
+	}
+	if p.opts.ListOnly {
+		p.compareLocally(it)
+		return nil
+	}
+	desired := effective(it.obj, it.live)
+	result, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
+	if err != nil {
+		return p.refusal(ctx, it, err)
+	}
+	if created {
+		it.live = nil
+		it.change = p.newChange(it, Created)
+		it.change.dryRun = result
+		p.note(it)
+		return nil
+	}
+	if it.live == nil || moved(it.live, result) {
+		if again, err := p.meet(ctx, it); again || err != nil {
+			return err
+		}
+		if len(it.obj.Ignore) > 0 {
+			if result, _, err = p.cluster.dryRun(ctx, it.mapping, effective(it.obj, it.live)); err != nil {
+				return p.refusal(ctx, it, err)
+			}
+		}
+	}
+	p.interpret(it, result)
+	return nil
+}
+
+// moved reports whether the dry-run saw another version of the object than the
+// LIST.
+func moved(live, result *unstructured.Unstructured) bool {
+	return live.GetUID() != result.GetUID() || live.GetResourceVersion() != result.GetResourceVersion()
+}
+
+// meet reads an object that the LIST did not show, because it bears no label of
+// ours, or that changed since. done says that there is nothing more to ask.
+func (p *planner) meet(ctx context.Context, it *item) (done bool, err error) {
+	live, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	if apierrors.IsNotFound(err) {
+		// Deleted in this very moment.
+		it.live = nil
+		it.change = p.newChange(it, Created)
+		return true, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	it.live, it.change, it.foreign = live, nil, nil
+	full := p.opts.Full
+	p.assess(it, live)
+	return it.change != nil && !full, nil
+}
+
+// waitsFor names what of this plan must be there before the server can judge the
+// object.
+func (p *planner) waitsFor(it *item) string {
+	if it.waits != "" {
+		return it.waits
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if it.live == nil {
+		return p.newSpaces[it.ref.Namespace]
+	}
+	return ""
+}
+
+// unverified plans an object that the server cannot judge yet.
+func (p *planner) unverified(it *item, waits string) {
+	action := UnverifiedCreated
+	if it.live != nil {
+		action = UnverifiedChanged
+	}
+	it.change = p.newChange(it, action)
+	it.change.Verified = false
+	it.change.waits = waits
+	it.change.Message = "not verified by the server: waits for " + waits
+}
+
+// compareLocally stands in for the dry-run where only reading is allowed.
+func (p *planner) compareLocally(it *item) {
+	if it.live == nil {
+		it.change = p.newChange(it, UnverifiedCreated)
+		it.change.Verified = false
+		it.change.Message = "not verified by the server: nothing with the environment's label was listed"
+		p.note(it)
+		return
+	}
+	it.change = p.newChange(it, UnverifiedChanged)
+	it.change.Verified = false
+	it.change.Fields = fieldsOf(localDifferences(p.mask.object(effective(it.obj, it.live)), p.mask.object(it.live)))
+	it.change.Message = "not verified by the server: compared by the fields that the environment sets"
+}
+
+// note remembers what else of the plan depends on this object.
+func (p *planner) note(it *item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case isNamespace(it.obj.Unstructured):
+		p.newSpaces[it.ref.Name] = it.ref.String()
+	case isCRD(it.obj.Unstructured):
+		p.changedCRD[crdKind(it.obj.Unstructured)] = it.ref.String()
+	}
+}
+
+// refusal turns the error of a dry-run into a change where it can be one.
+func (p *planner) refusal(ctx context.Context, it *item, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	crd := p.changedCRD[it.obj.GroupVersionKind().GroupKind()]
+	p.mu.Unlock()
+	role := p.plannedRole(it)
+	switch immutable := immutableFields(err); {
+	case len(immutable) > 0:
+		return p.mustRecreate(ctx, it, immutable)
+	case crd != "":
+		p.unverified(it, crd)
+		return nil
+	case role != "" && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)):
+		p.unverified(it, role)
+		return nil
+	case apierrors.IsNotFound(err) && it.ref.Namespace != "":
+		return fmt.Errorf("%w (is namespace %s part of what is applied?)", err, it.ref.Namespace)
+	}
+	return err
+}
+
+// plannedRole names the role that a binding refers to, or the object itself if it
+// is a role, where the plan changes it: until it is there, the server may refuse
+// the binding as an escalation or because the role is not found.
+func (p *planner) plannedRole(it *item) string {
+	if it.obj.GroupVersionKind().Group != "rbac.authorization.k8s.io" {
+		return ""
+	}
+	kind, _, _ := unstructured.NestedString(it.obj.Object, "roleRef", "kind")
+	name, _, _ := unstructured.NestedString(it.obj.Object, "roleRef", "name")
+	if kind == "" {
+		return ""
+	}
+	ref := ObjectRef{APIVersion: it.ref.APIVersion, Kind: kind, Name: name}
+	if kind == "Role" {
+		ref.Namespace = it.ref.Namespace
+	}
+	if p.desired[ref.id()] == nil {
+		return ""
+	}
+	return ref.String()
+}
+
+// mustRecreate plans an object of which a field cannot be changed.
+func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string) error {
+	if it.live == nil {
+		if done, err := p.meet(ctx, it); done || err != nil {
+			return err
+		}
+	}
+	ch := p.newChange(it, Recreated)
+	ch.immutable = immutable
+	ch.Fields = fieldsOf(localDifferences(p.mask.object(effective(it.obj, it.live)), p.mask.object(it.live)))
+	ch.Message = "must be recreated"
+	if fields := strings.Join(immutable, ", "); fields != "" {
+		ch.Message += ": " + fields + " cannot be changed"
+	}
+	named := slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name)
+	switch {
+	case neverRecreated(it.obj.Unstructured):
+		ch.Refused = "a " + it.ref.Kind + " is never recreated"
+		ch.Hint = "change it back, or move the data and replace it by hand"
+	case !it.obj.Recreate && !named:
+		ch.Refused = "recreation is not allowed"
+		ch.Hint = fmt.Sprintf("set recreate: true on the object, or pass --recreate %s/%s", it.ref.Kind, it.ref.Name)
+	}
+	p.claim(ch)
+	it.change = ch
+	return nil
+}
+
+// neverRecreated are the kinds whose deletion takes data or other objects with
+// it.
+func neverRecreated(u *unstructured.Unstructured) bool {
+	switch u.GroupVersionKind().GroupKind().String() {
+	case "Namespace", "PersistentVolumeClaim", "PersistentVolume", "CustomResourceDefinition.apiextensions.k8s.io":
+		return true
+	}
+	return false
+}
+
+// interpret reads the change from the server's answer.
+func (p *planner) interpret(it *item, result *unstructured.Unstructured) {
+	ch := p.newChange(it, Configured)
+	ch.dryRun = result
+	it.change = ch
+	live := p.mask.object(it.live)
+	diffs := differences(live, p.mask.object(result))
+	if handsOver(it.obj.Unstructured, it.live, p.targets) {
+		ch.handover = []string{replicasPointer}
+		diffs = slices.DeleteFunc(diffs, func(d difference) bool { return d.path.fields() == "spec.replicas" })
+		ch.Message = "spec.replicas goes over to the autoscaler with its live value"
+	}
+	ch.Fields = fieldsOf(diffs)
+	ch.Restarts = slices.ContainsFunc(diffs, func(d difference) bool { return isPodTemplate(it.ref, d.path) })
+	switch {
+	case p.isAdoption(it.live):
+		ch.Action = Adopted
+		a := adopting(live, result)
+		ch.migrate = a.managers
+		ch.Fields = append(ch.Fields, a.removed...)
+		ch.Message = adoptedFrom(a.present)
+		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.paths, func(at path) bool { return isPodTemplate(it.ref, at) })
+	case len(diffs) > 0 || len(ch.handover) > 0:
+	case !reflect.DeepEqual(ownership(it.live, true), ownership(result, true)):
+		ch.Action = Reowned
+	default:
+		ch.Action = Unchanged
+		if kept, err := receipt(effective(it.obj, it.live), it.live); err == nil {
+			p.mu.Lock()
+			p.plan.state.receipts[it.ref.String()] = kept
+			p.mu.Unlock()
+		}
+		return
+	}
+	p.reportStaying(it, result)
+	p.refuseConflicts(it, diffs)
+	p.claim(ch)
+	if isCRD(it.obj.Unstructured) {
+		p.note(it)
+	}
+}
+
+// isAdoption holds for a live object that evenkeel does not apply yet, or that
+// belongs to another environment.
+func (p *planner) isAdoption(live *unstructured.Unstructured) bool {
+	set := live.GetLabels()[schema.LabelPartOf]
+	return !hasOurApply(live) || set != "" && set != p.sets[0]
+}
+
+func adoptedFrom(managers []string) string {
+	if len(managers) == 0 {
+		return "taken over; nobody is on record for its fields"
+	}
+	return "taken over from " + strings.Join(managers, ", ")
+}
+
+// claim refuses what belongs to somebody else.
+func (p *planner) claim(ch *Change) {
+	sets := slices.Clone(p.sets)
+	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.wanted[ch.id()] != p.siblings[id] {
+		sets = append(sets, id) // moved here from an environment that let go of it
+	}
+	owner := otherOwner(ch.live, sets)
+	if owner == "" || p.opts.TakeOwnership {
+		return
+	}
+	if name := p.siblings[ch.live.GetLabels()[schema.LabelPartOf]]; name != "" && strings.HasPrefix(owner, "ApplySet") {
+		owner = "environment " + name
+	}
+	ch.Action = Conflict
+	ch.Refused = "it belongs to " + owner
+	ch.Hint = "--take-ownership takes it over"
+}
+
+// refuseConflicts looks at who wrote the values that would be written over.
+func (p *planner) refuseConflicts(it *item, diffs []difference) {
+	j := judge{controllers: p.env.Controllers, autoscaled: p.targets[it.ref.String()]}
+	var against []string
+	for _, d := range diffs {
+		if d.gone {
+			continue
+		}
+		if e := j.blocks(d.owners); e != nil {
+			against = append(against, fmt.Sprintf("%s (%s)", d.path, e.manager))
+		} else if e := j.warns(d.owners); e != nil {
+			p.warn(fmt.Sprintf("%s: %s was applied by %s, which may apply it again", it.ref, d.path, e.manager))
+		}
+	}
+	if len(against) == 0 {
+		return
+	}
+	it.change.Message = "other managers own " + strings.Join(against, ", ")
+	if p.opts.ForceConflicts {
+		return
+	}
+	it.change.Action = Conflict
+	it.change.Refused = it.change.Message
+	it.change.Hint = "--force-conflicts takes the fields over; ignore on the object leaves them"
+}
+
+func (p *planner) warn(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plan.Warnings = append(p.plan.Warnings, text)
+}
+
+// reportStaying names the fields that git dropped and that stay because somebody
+// else owns them too.
+func (p *planner) reportStaying(it *item, result *unstructured.Unstructured) {
+	before, after := ourApply(managedFields(it.live)), ourApply(managedFields(result))
+	if before == nil {
+		return
+	}
+	entries := managedFields(result)
+	var stay []string
+	for _, f := range ownedBeside(before, result.Object, after) {
+		for i := range entries {
+			if !entries[i].isOurs() && ownsPath(entries[i].fields, result.Object, f.path) {
+				stay = append(stay, fmt.Sprintf("%s (%s)", f.path, entries[i].manager))
+				break
+			}
+		}
+	}
+	if len(stay) > 0 {
+		it.change.Message = strings.TrimPrefix(it.change.Message+"; no longer set here but kept by others: "+strings.Join(stay, ", "), "; ")
+	}
+}
+
+func ownsPath(n node, live map[string]any, at path) bool {
+	return slices.ContainsFunc(ownedBeside(n, live), func(f ownedField) bool {
+		return strings.HasPrefix(f.path.String(), at.String())
+	})
+}
+
+// isPodTemplate holds for fields whose change replaces pods.
+func isPodTemplate(ref ObjectRef, at path) bool {
+	switch ref.Kind {
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
+		return len(at) > 1 && at[0].name == "spec" && at[1].name == "template"
+	}
+	return false
+}
+
+func fieldsOf(diffs []difference) []Field {
+	fields := make([]Field, 0, len(diffs))
+	for i := range diffs {
+		fields = append(fields, diffs[i].field())
+	}
+	return fields
+}

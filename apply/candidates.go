@@ -1,0 +1,187 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// findLost looks for objects of the last revision that are no longer desired and
+// were in no LIST: somebody took the label off. They are candidates only while
+// they bear no other set's label.
+func (p *planner) findLost(ctx context.Context) error {
+	listed := map[objectID]bool{}
+	for _, s := range p.strangers {
+		listed[idOf(s.live)] = true
+	}
+	var errs []error
+	for _, ref := range p.opts.Recorded {
+		if p.desired[ref.id()] != nil || listed[ref.id()] {
+			continue
+		}
+		gvk := ref.gvk()
+		m, err := p.cluster.mapping(ctx, gvk)
+		if meta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		live, err := p.cluster.get(ctx, m, ref.Namespace, ref.Name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if live.GetLabels()[schema.LabelPartOf] == "" && hasOurApply(live) {
+			p.strangers = append(p.strangers, stranger{live: live, mapping: m})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// findCandidates decides about the objects that bear the label and are not
+// desired.
+func (p *planner) findCandidates(ctx context.Context) error {
+	seen := map[objectID]bool{}
+	var errs []error
+	for _, s := range p.strangers {
+		id := idOf(s.live)
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		unit := s.live.GetLabels()[schema.LabelUnit]
+		if !p.selected(unit) {
+			continue
+		}
+		ch := Change{Action: Deleted, Unit: unit, ObjectRef: refOf(s.live), Verified: true, live: s.live}
+		if err := p.decide(ctx, &ch); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.pruned = append(p.pruned, ch)
+	}
+	return errors.Join(errs...)
+}
+
+// decide says whether a candidate is deleted, kept, or none at all.
+func (p *planner) decide(ctx context.Context, ch *Change) error {
+	recorded := slices.ContainsFunc(p.opts.Recorded, func(r ObjectRef) bool { return r.id() == ch.id() })
+	if c := metav1.GetControllerOf(ch.live); c != nil {
+		ch.Action = CopiedLabel
+		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
+		return nil
+	}
+	if !hasOurApply(ch.live) && !recorded {
+		ch.Action = CopiedLabel
+		ch.Message = "bears the label, but evenkeel never applied it"
+		return nil
+	}
+	if ch.live.GetDeletionTimestamp() != nil {
+		ch.Action = Terminating
+		ch.Message = "is being deleted" + finalizersOf(ch.live)
+		return nil
+	}
+	reason, err := p.keeps(ctx, ch)
+	if reason != "" {
+		ch.Action = Kept
+		ch.Message = reason
+	}
+	return err
+}
+
+// keeps returns why a candidate is not deleted, or "".
+func (p *planner) keeps(ctx context.Context, ch *Change) (string, error) {
+	allowed := slices.Contains(p.opts.Prune, ch.Kind+"/"+ch.Name)
+	switch {
+	case p.wanted[ch.id()] != "":
+		return "environment " + p.wanted[ch.id()] + " renders it now", nil
+	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled":
+		return schema.AnnotationPrune + " is disabled on it", nil
+	case isNamespace(ch.live) && isSystemNamespace(ch.Name):
+		return "it is a system namespace", nil
+	case isNamespace(ch.live) && ch.Name == p.env.Namespace:
+		return "it holds the records of the environment", nil
+	case neverRecreated(ch.live) && !allowed:
+		return "a " + ch.Kind + " is pruned only by name", nil
+	case isNamespace(ch.live):
+		return p.heldByOthers(ctx, ch.Name)
+	}
+	return "", nil
+}
+
+func isSystemNamespace(name string) bool {
+	return name == "default" || strings.HasPrefix(name, "kube-")
+}
+
+// heldByOthers looks for anything in a namespace that is not this environment's.
+func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, error) {
+	_, lists, err := p.cluster.Discovery.ServerGroupsAndResourcesWithContext(ctx)
+	if err != nil {
+		return "not all of what it holds can be read: " + err.Error(), nil
+	}
+	for _, list := range lists {
+		for _, r := range list.APIResources {
+			if !r.Namespaced || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || transient(r.Kind) {
+				continue
+			}
+			gvk := ObjectRef{APIVersion: list.GroupVersion, Kind: r.Kind}.gvk()
+			m, err := p.cluster.mapping(ctx, gvk)
+			if err != nil {
+				return "", err
+			}
+			other := &firstOther{planner: p}
+			if err := p.cluster.list(ctx, m, namespace, "", other); err != nil {
+				return "", err
+			}
+			if other.found != "" {
+				return "it holds " + other.found + ", which is not of this environment", nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// transient kinds are made by the system in every namespace, or by the pods in
+// it.
+func transient(kind string) bool {
+	switch kind {
+	case "Event", "Lease", "PodMetrics", "EndpointSlice", "Endpoints", "ControllerRevision":
+		return true
+	}
+	return false
+}
+
+type firstOther struct {
+	planner *planner
+	found   string
+}
+
+func (f *firstOther) restart() { f.found = "" }
+
+func (f *firstOther) visit(live *unstructured.Unstructured) {
+	if f.found != "" || metav1.GetControllerOf(live) != nil || isNamespaceFurniture(live) {
+		return
+	}
+	if !slices.Contains(f.planner.sets, live.GetLabels()[schema.LabelPartOf]) {
+		f.found = refOf(live).String()
+	}
+}
+
+// isNamespaceFurniture is what the controller manager puts into every namespace.
+func isNamespaceFurniture(live *unstructured.Unstructured) bool {
+	return live.GetKind() == "ConfigMap" && live.GetName() == "kube-root-ca.crt" ||
+		live.GetKind() == "ServiceAccount" && live.GetName() == "default"
+}

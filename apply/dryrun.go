@@ -1,0 +1,88 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// patchApply is a forced server-side apply. Forced, because conflicts are found
+// beforehand from managedFields, with the names of those concerned. created says
+// that the object was not there. manager is schema.Manager but for the verbs of
+// evenkeel that have an entry of their own.
+func (c *Cluster) patchApply(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured, manager string, dryRun bool) (result *unstructured.Unstructured, created bool, err error) {
+	body, err := obj.MarshalJSON()
+	if err != nil {
+		return nil, false, err
+	}
+	req := c.raw.Patch(types.ApplyYAMLPatchType).
+		AbsPath(append(resourcePath(m, obj.GetNamespace()), obj.GetName())...).
+		Param("fieldManager", manager).Param("force", "true").
+		Param("fieldValidation", metav1.FieldValidationStrict).
+		Body(body)
+	if dryRun {
+		req = req.Param("dryRun", metav1.DryRunAll)
+	}
+	var code int
+	res := req.Do(ctx).StatusCode(&code)
+	if err := res.Error(); err != nil {
+		return nil, false, maskError(obj, err)
+	}
+	raw, err := res.Raw()
+	if err != nil {
+		return nil, false, err
+	}
+	result, err = decode(raw, m.GroupVersionKind)
+	return result, code == http.StatusCreated, err
+}
+
+// dryRun asks the server what an apply of obj would make of it.
+func (c *Cluster) dryRun(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured) (result *unstructured.Unstructured, created bool, err error) {
+	return c.patchApply(ctx, m, obj, schema.Manager, true)
+}
+
+// immutableText matches what API validation, CEL rules and webhooks say of a
+// field that cannot be changed:
+// k8s.io/apimachinery/pkg/api/validation ("field is immutable"), the validation of
+// Services ("may not change once set"), StatefulSets ("updates to statefulset spec
+// for fields other than ... are forbidden"), RoleBindings ("cannot change
+// roleRef"), claims ("spec is immutable after creation").
+var immutableText = regexp.MustCompile(`immutable|may not change once set|updates to \S+ spec for fields other than|cannot change roleRef`)
+
+// immutableFields reads the fields from an error that says that they cannot be
+// changed, and nothing else: an object that is invalid besides is not helped by
+// recreating it.
+func immutableFields(err error) []string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return nil
+	}
+	s := status.Status()
+	if s.Reason != metav1.StatusReasonInvalid && s.Reason != metav1.StatusReasonForbidden {
+		return nil
+	}
+	if s.Details == nil || len(s.Details.Causes) == 0 {
+		if immutableText.MatchString(s.Message) {
+			return []string{""}
+		}
+		return nil
+	}
+	var fields []string
+	for _, cause := range s.Details.Causes {
+		if !immutableText.MatchString(cause.Message) {
+			return nil
+		}
+		fields = append(fields, strings.TrimPrefix(cause.Field, "."))
+	}
+	return fields
+}

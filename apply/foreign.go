@@ -1,0 +1,83 @@
+package apply
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// foreignFields lists what others added to a live object beside our fields. Left
+// out is what is no news: status, what the system's own components and the
+// environment's controllers write, and values that the server would fill in
+// anyway.
+func foreignFields(live *unstructured.Unstructured, controllers []string) []Field {
+	entries := managedFields(live)
+	var ours []node
+	for i := range entries {
+		if entries[i].isOurs() {
+			ours = append(ours, entries[i].fields)
+		}
+	}
+	builtin := isBuiltin(live)
+	var fields []Field
+	for i := range entries {
+		e := &entries[i]
+		if e.isOurs() || e.subresource == "status" || isSystem(e.manager) || slices.Contains(controllers, e.manager) {
+			continue
+		}
+		for _, f := range ownedBeside(e.fields, live.Object, ours...) {
+			if isNoise(f.path) || builtin && isDefault(f) {
+				continue
+			}
+			fields = append(fields, Field{Path: f.path.String(), From: f.value, By: e.manager, At: e.at})
+		}
+	}
+	sortFields(fields)
+	return slices.CompactFunc(fields, func(a, b Field) bool { return a.Path == b.Path && a.By == b.By })
+}
+
+// isSystem names the components of Kubernetes itself: what they add is their job.
+func isSystem(manager string) bool {
+	switch manager {
+	case "kube-controller-manager", "kube-scheduler", "kube-apiserver", "kubelet",
+		"cloud-controller-manager", "apiserver", "service-controller":
+		return true
+	}
+	return strings.HasSuffix(manager, "cloud-controller-manager")
+}
+
+// isNoise holds for paths that change without anybody deciding so.
+func isNoise(p path) bool {
+	if len(p) == 0 {
+		return true
+	}
+	if p[0].name == "status" {
+		return true
+	}
+	last := p[len(p)-1]
+	if strings.HasPrefix(last.name, "deployment.kubernetes.io/") || last.name == "kubectl.kubernetes.io/restartedAt" ||
+		last.name == corev1.LastAppliedConfigAnnotation {
+		return true
+	}
+	if len(p) > 1 && p[0].name == "metadata" {
+		switch p[1].name {
+		case "finalizers":
+			return strings.Contains(last.item, "service.kubernetes.io/load-balancer-cleanup") ||
+				strings.Contains(last.item, "kubernetes.io/pvc-protection") ||
+				strings.Contains(last.item, "kubernetes.io/pv-protection") ||
+				strings.Contains(last.item, "foregroundDeletion")
+		case "name", "namespace", "generateName":
+			return true
+		}
+	}
+	return false
+}
+
+// isBuiltin holds for the groups of Kubernetes itself, whose defaults are known:
+// those without a dot, and *.k8s.io.
+func isBuiltin(u *unstructured.Unstructured) bool {
+	group := u.GroupVersionKind().Group
+	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
+}

@@ -1,0 +1,130 @@
+package apply
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// effective is the object that is applied over live: desired, with the fields
+// that it leaves to others as they are. An ignored field that our entry still
+// owns, because nobody wrote it since we created it, is applied with its live
+// value: leaving it out would make the server remove it or reset it to its
+// default. One that others own is left out.
+func effective(desired *schema.Object, live *unstructured.Unstructured) *unstructured.Unstructured {
+	if live == nil || len(desired.Ignore) == 0 {
+		return desired.Unstructured
+	}
+	left := desired.DeepCopy()
+	ours := place{node: ourApply(managedFields(live))}
+	ours.owned = ours.node != nil
+	for _, pointer := range desired.Ignore {
+		if v, ok := leave(left.Object, live.Object, true, ours, pointerTokens(pointer)); ok {
+			left.Object, _ = v.(map[string]any)
+		}
+	}
+	return left
+}
+
+// place is what our entry says about the value that leave looks at.
+type place struct {
+	node  node
+	owned bool // by us, in whole or in part
+	whole bool // as a part of something atomic
+}
+
+func (p place) child(name string) place {
+	if p.whole {
+		return p
+	}
+	n, ok := child(p.node, name)
+	if !ok {
+		return place{}
+	}
+	return place{node: n, owned: true, whole: isLeaf(n)}
+}
+
+// leave returns what desired becomes when the field that tokens lead to is left
+// to others, and false if nothing remains of it.
+func leave(desired, live any, isLive bool, ours place, tokens []string) (any, bool) {
+	if len(tokens) == 0 {
+		return live, isLive && ours.owned
+	}
+	switch d := desired.(type) {
+	case map[string]any:
+		name := tokens[0]
+		dv, ok := d[name]
+		if !ok {
+			return desired, true
+		}
+		l, _ := live.(map[string]any)
+		lv, there := l[name]
+		v, keep := leave(dv, lv, there, ours.child("f:"+name), tokens[1:])
+		if keep {
+			d[name] = v
+			return d, true
+		}
+		delete(d, name)
+		return d, len(d) > 0
+	case []any:
+		i, err := strconv.Atoi(tokens[0])
+		if err != nil || i < 0 || i >= len(d) {
+			return desired, true
+		}
+		lv, there, sub := liveItem(d[i], i, live, ours)
+		v, keep := leave(d[i], lv, there, sub, tokens[1:])
+		if keep {
+			d[i] = v
+			return d, true
+		}
+		return slices.Delete(d, i, i+1), len(d) > 1
+	}
+	return desired, true
+}
+
+// liveItem finds the live counterpart of the i-th desired item of a list: by key
+// where our entry says that the list has keys, else by name, else by position.
+func liveItem(item any, i int, live any, ours place) (value any, there bool, sub place) {
+	list, _ := live.([]any)
+	m, isMap := item.(map[string]any)
+	if isMap && !ours.whole {
+		name := keyedChild(ours.node, m)
+		if name != "" {
+			for _, v := range list {
+				if l, _ := v.(map[string]any); l != nil && keyedChild(node{name: node{}}, l) != "" {
+					return l, true, ours.child(name)
+				}
+			}
+			return nil, false, place{}
+		}
+		if m["name"] != nil {
+			for _, v := range list {
+				if l, _ := v.(map[string]any); l != nil && equal(l["name"], m["name"]) {
+					return l, true, place{}
+				}
+			}
+			return nil, false, place{}
+		}
+	}
+	if i < len(list) {
+		return list[i], true, ours
+	}
+	return nil, false, ours
+}
+
+// pointerTokens splits an RFC 6901 pointer.
+func pointerTokens(pointer string) []string {
+	trimmed, ok := strings.CutPrefix(pointer, "/")
+	if !ok {
+		return []string{pointer}
+	}
+	tokens := strings.Split(trimmed, "/")
+	for i, t := range tokens {
+		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
+	}
+	return tokens
+}

@@ -1,0 +1,153 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// item is one desired object on its way through a plan.
+type item struct {
+	unit  string
+	order int // position in the environment
+	obj   *schema.Object
+	ref   ObjectRef
+
+	mapping *meta.RESTMapping // nil where the server does not know the kind yet
+	// otherVersion is how the server serves the kind today, where the desired
+	// version arrives with a CRD of this plan.
+	otherVersion *meta.RESTMapping
+	// waits names the CRD of this plan that brings the kind or the version.
+	waits string
+
+	live    *unstructured.Unstructured // nil until found
+	change  *Change                    // nil as long as the server was not asked
+	foreign *Change
+	// certified is the generation of an unchanged object, see Plan.generations.
+	generation int64
+}
+
+// items flattens the selected units and maps their kinds. all holds every desired
+// object of the environment, selected or not.
+func (p *planner) flatten(ctx context.Context) error {
+	crds := p.plannedCRDs()
+	var errs []error
+	order := 0
+	for i := range p.env.Units {
+		unit := &p.env.Units[i]
+		for j := range unit.Objects {
+			order++
+			it := &item{unit: unit.Name, order: order, obj: &unit.Objects[j]}
+			it.ref = refOf(it.obj.Unstructured)
+			if twin, twice := p.desired[it.ref.id()]; twice {
+				errs = append(errs, fmt.Errorf("unit %s: %s: also rendered by unit %s", it.unit, it.ref, twin.unit))
+				continue
+			}
+			p.desired[it.ref.id()] = it
+			if !p.selected(unit.Name) {
+				continue
+			}
+			if err := p.mapKind(ctx, it, crds); err != nil {
+				errs = append(errs, it.wrap(err))
+				continue
+			}
+			p.items = append(p.items, it)
+		}
+	}
+	for _, name := range p.opts.Units {
+		if p.env.Unit(name) == nil {
+			errs = append(errs, fmt.Errorf("environment %s has no unit %q", p.env.Name, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *planner) selected(unit string) bool {
+	return len(p.opts.Units) == 0 || slices.Contains(p.opts.Units, unit)
+}
+
+func (it *item) wrap(err error) error {
+	return fmt.Errorf("unit %s: %s: %w", it.unit, it.ref, err)
+}
+
+// mapKind finds the resource of an object, or the CRD of the plan that will bring
+// it.
+func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupKind]plannedCRD) error {
+	gvk := it.obj.GroupVersionKind()
+	m, err := p.cluster.mapping(ctx, gvk)
+	crd, planned := crds[gvk.GroupKind()]
+	switch {
+	case err == nil:
+		it.mapping = m
+		return checkScope(it.ref, m.Scope.Name() == meta.RESTScopeNameNamespace)
+	case !meta.IsNoMatchError(err):
+		return err
+	case slices.Contains(p.plan.Incomplete, gvk.Group):
+		return fmt.Errorf("the server does not answer for API group %s", gvk.Group)
+	case !planned:
+		return fmt.Errorf("the server has no %s of %s, and no unit brings its CRD", gvk.Kind, gvk.GroupVersion())
+	}
+	it.waits = crd.name
+	if other, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: gvk.Group, Kind: gvk.Kind}); err == nil {
+		it.otherVersion = other
+	}
+	return checkScope(it.ref, crd.namespaced)
+}
+
+func checkScope(ref ObjectRef, namespaced bool) error {
+	switch {
+	case namespaced && ref.Namespace == "":
+		return errors.New("has no namespace, and its kind needs one")
+	case !namespaced && ref.Namespace != "":
+		return errors.New("has a namespace, and its kind is not namespaced")
+	}
+	return nil
+}
+
+type plannedCRD struct {
+	name       string
+	namespaced bool
+}
+
+// plannedCRDs are the kinds that CRDs of the selected units define.
+func (p *planner) plannedCRDs() map[kschema.GroupKind]plannedCRD {
+	crds := map[kschema.GroupKind]plannedCRD{}
+	for i := range p.env.Units {
+		if !p.selected(p.env.Units[i].Name) {
+			continue
+		}
+		for _, obj := range p.env.Units[i].Objects {
+			if !isCRD(obj.Unstructured) {
+				continue
+			}
+			scope, _, _ := unstructured.NestedString(obj.Object, "spec", "scope")
+			crds[crdKind(obj.Unstructured)] = plannedCRD{
+				name:       refOf(obj.Unstructured).String(),
+				namespaced: scope == "Namespaced",
+			}
+		}
+	}
+	return crds
+}
+
+// crdKind is the kind that a CRD defines.
+func crdKind(crd *unstructured.Unstructured) kschema.GroupKind {
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+	return kschema.GroupKind{Group: group, Kind: kind}
+}
+
+func isCRD(u *unstructured.Unstructured) bool {
+	return u.GroupVersionKind().GroupKind() == kschema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+}
+
+func isNamespace(u *unstructured.Unstructured) bool {
+	return u.GroupVersionKind().GroupKind() == kschema.GroupKind{Kind: "Namespace"}
+}

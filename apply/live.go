@@ -1,0 +1,190 @@
+package apply
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Annotations of the ApplySet parent (KEP-3659).
+const (
+	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
+	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
+)
+
+// manyNamespaces is the number of namespaces above which a kind is listed across
+// the whole cluster, where the rights allow it.
+const manyNamespaces = 4
+
+// stranger is a live object that bears the label and is not desired.
+type stranger struct {
+	live    *unstructured.Unstructured
+	mapping *meta.RESTMapping
+}
+
+// readLive lists what bears the environment's label: the kinds and namespaces of
+// the desired objects, and those that the ApplySet parent remembers, so that what
+// is no longer rendered is found too. Each object is assessed as it comes in.
+func (p *planner) readLive(ctx context.Context) error {
+	selector := schema.LabelPartOf + "=" + p.sets[0]
+	if len(p.sets) > 1 {
+		selector = schema.LabelPartOf + " in (" + strings.Join(p.sets, ",") + ")"
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.opts.Concurrency)
+	for _, r := range p.reads(ctx) {
+		group.Go(func() error { return p.read(ctx, r, selector) })
+	}
+	return group.Wait()
+}
+
+// reading is one kind, in one version, and the namespaces to look at; none means
+// a kind without namespaces.
+type reading struct {
+	mapping    *meta.RESTMapping
+	namespaces []string
+}
+
+func (p *planner) reads(ctx context.Context) []*reading {
+	byKind := map[kschema.GroupVersionKind]*reading{}
+	var reads []*reading
+	add := func(m *meta.RESTMapping, namespaces ...string) {
+		r := byKind[m.GroupVersionKind]
+		if r == nil {
+			r = &reading{mapping: m}
+			byKind[m.GroupVersionKind] = r
+			reads = append(reads, r)
+		}
+		for _, ns := range namespaces {
+			if ns != "" && !slices.Contains(r.namespaces, ns) {
+				r.namespaces = append(r.namespaces, ns)
+			}
+		}
+	}
+	for _, it := range p.items {
+		switch {
+		case it.mapping != nil:
+			add(it.mapping, it.ref.Namespace)
+		case it.otherVersion != nil:
+			add(it.otherVersion, it.ref.Namespace)
+		}
+	}
+	kinds, namespaces := p.remembered()
+	for _, gk := range kinds {
+		m := p.rememberedMapping(ctx, gk, reads)
+		if m == nil {
+			continue
+		}
+		if m.Scope.Name() == meta.RESTScopeNameNamespace {
+			add(m, namespaces...)
+		} else {
+			add(m)
+		}
+	}
+	return reads
+}
+
+// rememberedMapping prefers a version that is listed anyway. A kind that is gone
+// from the server has no objects left; one whose group does not answer is in
+// Plan.Incomplete.
+func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, reads []*reading) *meta.RESTMapping {
+	for _, r := range reads {
+		if r.mapping.GroupVersionKind.GroupKind() == gk {
+			return r.mapping
+		}
+	}
+	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: gk.Group, Kind: gk.Kind})
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+// remembered reads the parent's annotations.
+func (p *planner) remembered() (kinds []kschema.GroupKind, namespaces []string) {
+	if p.plan.parent == nil {
+		return nil, nil
+	}
+	annotations := p.plan.parent.GetAnnotations()
+	for s := range strings.SplitSeq(annotations[annotationKinds], ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			kinds = append(kinds, kschema.ParseGroupKind(s))
+		}
+	}
+	namespaces = []string{p.env.Namespace}
+	for s := range strings.SplitSeq(annotations[annotationNamespaces], ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			namespaces = append(namespaces, s)
+		}
+	}
+	return kinds, namespaces
+}
+
+func (p *planner) read(ctx context.Context, r *reading, selector string) error {
+	if len(r.namespaces) == 0 {
+		return p.readOne(ctx, r.mapping, "", selector)
+	}
+	if len(r.namespaces) > manyNamespaces {
+		err := p.readOne(ctx, r.mapping, "", selector)
+		if !apierrors.IsForbidden(err) {
+			return err
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.opts.Concurrency)
+	for _, ns := range r.namespaces {
+		group.Go(func() error { return p.readOne(ctx, r.mapping, ns, selector) })
+	}
+	return group.Wait()
+}
+
+func (p *planner) readOne(ctx context.Context, m *meta.RESTMapping, namespace, selector string) error {
+	sink := &sink{planner: p, mapping: m}
+	if err := p.cluster.list(ctx, m, namespace, selector, sink); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strangers = append(p.strangers, sink.strangers...)
+	return nil
+}
+
+// sink receives the objects of one LIST. Every desired object is in one LIST only,
+// so that no lock is needed for it.
+type sink struct {
+	planner   *planner
+	mapping   *meta.RESTMapping
+	seen      []*item
+	strangers []stranger
+}
+
+func (s *sink) visit(live *unstructured.Unstructured) {
+	it := s.planner.desired[idOf(live)]
+	switch {
+	case it == nil:
+		s.strangers = append(s.strangers, stranger{live: live, mapping: s.mapping})
+	case it.mapping == nil && it.otherVersion != nil:
+		it.live = live
+		s.seen = append(s.seen, it)
+	case it.mapping == nil || it.mapping.GroupVersionKind != s.mapping.GroupVersionKind:
+		// Of a unit that is not selected, or listed in another version too.
+	default:
+		s.planner.assess(it, live)
+		s.seen = append(s.seen, it)
+	}
+}
+
+func (s *sink) restart() {
+	for _, it := range s.seen {
+		it.live, it.change, it.foreign, it.generation = nil, nil, nil, 0
+	}
+	s.seen, s.strangers = nil, nil
+}

@@ -1,0 +1,160 @@
+package apply
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/json"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// entry is one managedFields entry of a live object.
+type entry struct {
+	manager     string
+	apply       bool // operation Apply, else Update
+	apiVersion  string
+	subresource string
+	at          *time.Time
+	fields      node
+}
+
+// node is a part of a fieldsV1 tree as it comes from JSON: "f:name", "k:{key}",
+// "v:value" and "i:index" lead to child nodes, "." says that the node itself is
+// owned too. A node without children is a leaf: a scalar, something atomic, or an
+// empty map that was applied. It is written by
+// sigs.k8s.io/structured-merge-diff/v6/fieldpath (serialize.go).
+type node = map[string]any
+
+// managedFields reads the entries of a live object, in the server's order.
+func managedFields(live *unstructured.Unstructured) []entry {
+	raw, _, _ := unstructured.NestedFieldNoCopy(live.Object, "metadata", "managedFields")
+	list, _ := raw.([]any)
+	entries := make([]entry, 0, len(list))
+	for _, item := range list {
+		m, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		e := entry{
+			manager:     text(m["manager"]),
+			apply:       text(m["operation"]) == "Apply",
+			apiVersion:  text(m["apiVersion"]),
+			subresource: text(m["subresource"]),
+		}
+		e.fields, _ = m["fieldsV1"].(node)
+		if at, err := time.Parse(time.RFC3339, text(m["time"])); err == nil {
+			e.at = &at
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// isOurApply is the entry that every apply of evenkeel replaces.
+func (e *entry) isOurApply() bool {
+	return e.apply && e.manager == schema.Manager && e.subresource == ""
+}
+
+// isOurs holds for evenkeel's applies and for its own verbs, such as
+// evenkeel-handover and evenkeel-scale.
+func (e *entry) isOurs() bool {
+	return e.manager == schema.Manager || strings.HasPrefix(e.manager, schema.Manager+"-")
+}
+
+// ourApply returns the fields of our entry, or nil.
+func ourApply(entries []entry) node {
+	i := slices.IndexFunc(entries, func(e entry) bool { return e.isOurApply() })
+	if i < 0 {
+		return nil
+	}
+	return entries[i].fields
+}
+
+func hasOurApply(live *unstructured.Unstructured) bool {
+	return ourApply(managedFields(live)) != nil
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+// The names of a node's children.
+
+func child(n node, name string) (node, bool) {
+	c, ok := n[name]
+	if !ok {
+		return nil, false
+	}
+	sub, ok := c.(node)
+	return sub, ok
+}
+
+func isLeaf(n node) bool { return len(n) == 0 }
+
+// owned counts children, the "." that stands for the node itself left out.
+func owned(n node) int {
+	if _, ok := n["."]; ok {
+		return len(n) - 1
+	}
+	return len(n)
+}
+
+// listKind says what a node knows about the list that it describes.
+type listKind int
+
+const (
+	notAList listKind = iota
+	keyedList
+	setList
+	mixedList // by index, or more than one of the above: nothing to rely on
+)
+
+func kindOfList(n node) listKind {
+	kind := notAList
+	for name := range n {
+		var this listKind
+		switch {
+		case name == ".":
+			continue
+		case strings.HasPrefix(name, "k:"):
+			this = keyedList
+		case strings.HasPrefix(name, "v:"):
+			this = setList
+		case strings.HasPrefix(name, "i:"):
+			return mixedList
+		}
+		if kind != notAList && this != kind {
+			return mixedList
+		}
+		kind = this
+	}
+	return kind
+}
+
+// itemKey parses the key of a "k:" child.
+func itemKey(name string) (map[string]any, bool) {
+	var key map[string]any
+	_, err := json.UnmarshalStrict([]byte(strings.TrimPrefix(name, "k:")), &key)
+	return key, err == nil && len(key) > 0
+}
+
+// itemValue parses the value of a "v:" child.
+func itemValue(name string) (any, bool) {
+	var value any
+	_, err := json.UnmarshalStrict([]byte(strings.TrimPrefix(name, "v:")), &value)
+	return value, err == nil
+}
+
+// keyNames returns the sorted field names of a parsed key.
+func keyNames(key map[string]any) []string {
+	names := make([]string, 0, len(key))
+	for name := range key {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,114 @@
+package apply
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// masker replaces secret values by a short keyed hash, so that one sees whether
+// two values are equal and nothing else. Without the key, guessing a weak password
+// and hashing it tells nothing.
+type masker struct{ key []byte }
+
+// tag is what stands for a value.
+func (m masker) tag(value []byte) string {
+	mac := hmac.New(sha256.New, m.key)
+	mac.Write(value)
+	return "secret:" + hex.EncodeToString(mac.Sum(nil))[:8]
+}
+
+// object returns u with its secret values masked, as a copy, or u itself if it
+// holds none: data and stringData of a Secret, and on any object the annotation in
+// which kubectl keeps the whole manifest.
+func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured {
+	if u == nil {
+		return nil
+	}
+	lastApplied, leaks := u.GetAnnotations()[corev1.LastAppliedConfigAnnotation]
+	if !isSecret(u) && !leaks {
+		return u
+	}
+	u = u.DeepCopy()
+	if leaks {
+		annotations := u.GetAnnotations()
+		annotations[corev1.LastAppliedConfigAnnotation] = m.tag([]byte(lastApplied))
+		u.SetAnnotations(annotations)
+	}
+	if isSecret(u) {
+		m.values(u.Object, "data", decodeBase64)
+		m.values(u.Object, "stringData", func(s string) []byte { return []byte(s) })
+	}
+	return u
+}
+
+func (m masker) values(object map[string]any, field string, decode func(string) []byte) {
+	values, ok := object[field].(map[string]any)
+	if !ok {
+		if object[field] != nil {
+			object[field] = m.tag(fmt.Append(nil, object[field]))
+		}
+		return
+	}
+	for k, v := range values {
+		if s, ok := v.(string); ok {
+			values[k] = m.tag(decode(s))
+		} else {
+			values[k] = m.tag(fmt.Append(nil, v))
+		}
+	}
+}
+
+func isSecret(u *unstructured.Unstructured) bool {
+	gvk := u.GroupVersionKind()
+	return gvk.Group == "" && gvk.Kind == "Secret"
+}
+
+// decodeBase64 makes a value in data and the same value in stringData one tag.
+func decodeBase64(s string) []byte {
+	if raw, err := base64.StdEncoding.DecodeString(s); err == nil {
+		return raw
+	}
+	return []byte(s)
+}
+
+// maskError keeps API errors about Secrets to reason and field: their text quotes
+// the value that the server did not like.
+func maskError(u *unstructured.Unstructured, err error) error {
+	if err == nil || !isSecret(u) {
+		return err
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	text := string(s.Reason)
+	if s.Details != nil {
+		var fields []string
+		for _, cause := range s.Details.Causes {
+			fields = append(fields, fmt.Sprintf("%s: %s", cause.Field, cause.Type))
+		}
+		if len(fields) > 0 {
+			text += " (" + strings.Join(fields, ", ") + ")"
+		}
+	}
+	return &maskedError{text: text + "; the rest is withheld because it may quote the Secret", err: err}
+}
+
+// maskedError prints less than it is, and stays what it is for errors.As.
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
