@@ -1,0 +1,35 @@
+package apply
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Refused is a guard's answer: nothing was written by the step that gave it. A
+// command prints Reason as the error, each of Hints below it, and exits 4.
+type Refused struct {
+	Reason string
+	Hints  []string // what to type, or whom to ask
+}
+
+// Error is the reason and the hints, each on a line of its own.
+func (r *Refused) Error() string {
+	return strings.Join(append([]string{r.Reason}, r.Hints...), "\n")
+}
+
+// Interrupted says that the run was told to stop and did, before a write. Done
+// and NotDone name the objects on either side of that moment. A command exits
+// 130.
+type Interrupted struct {
+	Done    []ObjectRef
+	NotDone []ObjectRef
+	Cause   error // what the context was cancelled with
+}
+
+// Error counts what was done and what was not; the report names the objects.
+func (i *Interrupted) Error() string {
+	return fmt.Sprintf("interrupted: %d objects written, %d not", len(i.Done), len(i.NotDone))
+}
+
+// Unwrap returns what the context was cancelled with.
+func (i *Interrupted) Unwrap() error { return i.Cause }

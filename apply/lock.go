@@ -1,0 +1,300 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// lockDuration is how long a lock outlives its holder. A third of it, the
+// limit of one request, leaves room for an admission webhook's ten seconds.
+const lockDuration = 45 * time.Second
+
+// lock is a held Lease. It expires, it does not fence: a holder that was asleep
+// past the end of its lease could still have one request under way. Every write
+// therefore asks check first, which says no unless the write can end before the
+// lease does.
+type lock struct {
+	leases   dynamic.ResourceInterface
+	me       holder
+	duration time.Duration
+
+	mu      sync.Mutex
+	lease   *coordinationv1.Lease // as last written
+	renewed time.Time             // before the request of the last renewal was sent
+	lost    error                 // why it is no longer held; final
+
+	stop context.CancelFunc
+	done chan struct{} // closed when the renewal has ended
+}
+
+// lockRequest says which lock is wanted, by whom, and for how long to wait.
+type lockRequest struct {
+	env       string
+	namespace string
+	me        holder
+	duration  time.Duration
+	wait      time.Duration
+	waiting   func(message string) // called whenever another holder is seen
+}
+
+// acquire takes the lock and starts its renewal. It returns a *Refused that
+// names the holder when another process has it and keeps it for r.wait.
+//
+// A lease that nobody holds is taken, and so is one whose holder ended on this
+// machine. Any other is watched for its whole duration on this machine's clock,
+// as leader election does: the clocks of two machines may differ, and a lock is
+// never taken before it has expired.
+func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockRequest) (*lock, error) {
+	l := &lock{leases: leases, me: r.me, duration: r.duration}
+	start := time.Now()
+	var seen observation
+	for {
+		got, err := l.read(ctx, schema.ParentName(r.env))
+		if err != nil {
+			return nil, fmt.Errorf("lock of environment %s: %w", r.env, err)
+		}
+		now := time.Now()
+		if seen.look(got, now); seen.free(l.me, now) {
+			err := l.write(ctx, taken(got, r), now)
+			if err == nil {
+				l.keep(ctx)
+				return l, nil
+			}
+			if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+				return nil, fmt.Errorf("lock of environment %s: %w", r.env, err)
+			}
+			continue
+		}
+		if now.Sub(start) >= r.wait && !seen.expiring(now) {
+			return nil, &Refused{
+				Reason: fmt.Sprintf("environment %s is locked by %s since %s", r.env, seen.holder, seen.since()),
+				Hints:  []string{"wait until it has ended, or give --lock-timeout"},
+			}
+		}
+		r.waiting(fmt.Sprintf("waiting for the lock of environment %s, held by %s since %s", r.env, seen.holder, seen.since()))
+		if err := pause(ctx, r.duration/30); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// observation is what a process that wants a lock has seen of its Lease.
+type observation struct {
+	lease  *coordinationv1.Lease
+	holder holder
+	first  time.Time // when this state of the Lease was first seen
+	alive  bool      // the Lease was renewed while it was watched
+}
+
+func (o *observation) look(lease *coordinationv1.Lease, now time.Time) {
+	if o.lease != nil && o.lease.ResourceVersion == lease.ResourceVersion {
+		return
+	}
+	h := decodeHolder(lease.Annotations[holderAnnotation], value(lease.Spec.HolderIdentity))
+	o.alive = o.lease != nil && h.identity() == o.holder.identity()
+	o.lease, o.holder, o.first = lease, h, now
+}
+
+// free reports whether the lock may be taken now.
+func (o *observation) free(me holder, now time.Time) bool {
+	return value(o.lease.Spec.HolderIdentity) == "" || me.gone(o.holder) || elapsed(o.first, now) >= o.duration()
+}
+
+// expiring reports whether the holder looks dead by its own clock, so that
+// watching the lease to its end is worth the wait.
+func (o *observation) expiring(now time.Time) bool {
+	return !o.alive && now.Sub(value(o.lease.Spec.RenewTime).Time) > o.duration()
+}
+
+func (o *observation) duration() time.Duration {
+	if o.lease.Spec.LeaseDurationSeconds == nil {
+		return lockDuration
+	}
+	return time.Duration(*o.lease.Spec.LeaseDurationSeconds) * time.Second
+}
+
+func (o *observation) since() string {
+	return value(o.lease.Spec.AcquireTime).UTC().Format(time.RFC3339)
+}
+
+// taken is the Lease with the requester as its holder.
+func taken(got *coordinationv1.Lease, r lockRequest) *coordinationv1.Lease {
+	lease := got.DeepCopy()
+	lease.Name, lease.Namespace = schema.ParentName(r.env), r.namespace
+	lease.Labels = merged(lease.Labels, map[string]string{schema.LabelManagedBy: schema.Manager})
+	lease.Annotations = merged(lease.Annotations, map[string]string{holderAnnotation: r.me.encode()})
+	lease.Spec.HolderIdentity = new(r.me.identity())
+	lease.Spec.LeaseDurationSeconds = new(int32(math.Ceil(r.duration.Seconds())))
+	lease.Spec.AcquireTime = new(metav1.NowMicro())
+	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions) + 1)
+	return lease
+}
+
+// check reports why no write may start now: the lock was lost, or its lease
+// could end before the write does.
+func (l *lock) check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost == nil && elapsed(l.renewed, time.Now())+l.requestTimeout() > l.duration {
+		l.lost = fmt.Errorf("the lock of %s was not renewed for %s: another apply may have it; nothing more was written",
+			l.lease.Name, elapsed(l.renewed, time.Now()).Round(time.Second))
+	}
+	return l.lost
+}
+
+// requestTimeout bounds one request while the lock is held.
+func (l *lock) requestTimeout() time.Duration { return l.duration / 3 }
+
+// keep renews the lease until release, or until it is lost.
+func (l *lock) keep(ctx context.Context) {
+	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	l.done = make(chan struct{})
+	go func() {
+		defer close(l.done)
+		for {
+			if pause(ctx, l.duration/5) != nil || l.check() != nil {
+				return
+			}
+			l.renew(ctx)
+		}
+	}()
+}
+
+// renew writes the lease once more. An error is not yet the loss of the lock:
+// there is room for one more renewal before check says so.
+func (l *lock) renew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, l.requestTimeout())
+	defer cancel()
+	l.mu.Lock()
+	lease := l.lease.DeepCopy()
+	l.mu.Unlock()
+	err := l.write(ctx, lease, time.Now())
+	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return
+	}
+	// Somebody else wrote it: took it over, or only annotated it.
+	got, err := l.read(ctx, lease.Name)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if identity := value(got.Spec.HolderIdentity); identity != l.me.identity() {
+		l.lost = fmt.Errorf("the lock of %s was taken over by %s", lease.Name, decodeHolder(got.Annotations[holderAnnotation], identity))
+		return
+	}
+	l.lease = got
+}
+
+// release gives the lock up. It works in a cancelled context too, so that an
+// interrupted run leaves nothing to wait for.
+func (l *lock) release(ctx context.Context) error {
+	l.stop()
+	<-l.done
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
+	defer cancel()
+	l.mu.Lock()
+	lease := l.lease.DeepCopy()
+	l.mu.Unlock()
+	lease.Spec.HolderIdentity = nil
+	delete(lease.Annotations, holderAnnotation)
+	err := l.write(ctx, lease, time.Now())
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // it is somebody else's by now, or was deleted with the environment
+	}
+	return err
+}
+
+// read gets the Lease; one that does not exist is an empty one.
+func (l *lock) read(ctx context.Context, name string) (*coordinationv1.Lease, error) {
+	u, err := l.leases.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return &coordinationv1.Lease{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lease := &coordinationv1.Lease{}
+	return lease, runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, lease)
+}
+
+// write creates or updates the Lease, guarded by its resourceVersion, with the
+// time of renewal that counts from before the request.
+func (l *lock) write(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
+	lease.Spec.RenewTime = new(metav1.NewMicroTime(now))
+	lease.APIVersion, lease.Kind = "coordination.k8s.io/v1", "Lease"
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(lease)
+	if err != nil {
+		return err
+	}
+	u := &unstructured.Unstructured{Object: object}
+	if lease.ResourceVersion == "" {
+		u, err = l.leases.Create(ctx, u, metav1.CreateOptions{FieldManager: lockManager})
+	} else {
+		u, err = l.leases.Update(ctx, u, metav1.UpdateOptions{FieldManager: lockManager})
+	}
+	if err != nil {
+		return err
+	}
+	written := &coordinationv1.Lease{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, written); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lease, l.renewed = written, now
+	return nil
+}
+
+// lockManager is the field manager of the Lease.
+const lockManager = schema.Manager + "-lock"
+
+// elapsed is the time from a to b, by whichever clock saw more of it: the
+// monotonic clock stands still while the machine sleeps.
+func elapsed(a, b time.Time) time.Duration {
+	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
+}
+
+// pause waits, or returns why the context ended.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// value is *p, or the zero value.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// merged is a with all of b set.
+func merged(a, b map[string]string) map[string]string {
+	out := make(map[string]string, len(a)+len(b))
+	for _, m := range []map[string]string{a, b} {
+		for k, v := range m {
+			out[k] = v
+		}
+	}
+	return out
+}
