@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -40,6 +41,7 @@ type Cluster struct {
 	Config *rest.Config
 
 	raw      rest.Interface
+	logs     health.LogReader
 	counter  *counter
 	warnings *warnings
 }
@@ -80,6 +82,9 @@ func Connect(cfg *rest.Config) (*Cluster, error) {
 	c.Discovery = memory.NewMemCacheClientWithContext(disco)
 	c.Mapper = restmapper.NewDeferredDiscoveryRESTMapperWithContext(c.Discovery)
 	if c.raw, err = rawClient(c.Config, client); err != nil {
+		return nil, err
+	}
+	if c.logs, err = health.PodLogs(c.Config, client); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -61,8 +61,9 @@ type Plan struct {
 	// there are any, nothing may be pruned and the set not be narrowed.
 	Incomplete []string `json:"incomplete,omitempty"`
 
-	parent *unstructured.Unstructured // ApplySet parent, nil before the first apply
-	state  *state                     // receipts and key
+	options PlanOptions
+	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
+	state   *state                     // receipts and key
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
 	generations map[ObjectRef]int64

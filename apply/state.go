@@ -24,6 +24,8 @@ type state struct {
 	key []byte
 	// receipts by object; see receipt.
 	receipts map[string]string
+	// stored are the receipts that are in the cluster.
+	stored map[string]string
 }
 
 func stateName(env string) string { return schema.ParentName(env) + "-state" }
@@ -49,7 +51,28 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	if err != nil || json.Unmarshal(receipts, &s.receipts) != nil || s.receipts == nil {
 		s.receipts = map[string]string{}
 	}
+	s.stored = maps.Clone(s.receipts)
 	return s, nil
+}
+
+// changed reports whether there is something that is not in the cluster.
+func (s *state) changed() bool {
+	return len(s.key) == 0 || !maps.Equal(s.receipts, s.stored)
+}
+
+// saveState stores the state. It is written by no two runs at once: the lock is
+// held.
+func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environment) error {
+	secret, err := s.secret(env)
+	if err != nil {
+		return fmt.Errorf("state of environment %s: %w", env.Name, err)
+	}
+	_, err = c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+	if err != nil {
+		return fmt.Errorf("state of environment %s: %w", env.Name, err)
+	}
+	s.stored = maps.Clone(s.receipts)
+	return nil
 }
 
 // secret is the object to store the state as. It gets a key if there is none yet.

@@ -1,0 +1,271 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// ApplyOptions bend an apply. The zero value applies the whole environment,
+// waits for health, prunes, and refuses what is doubtful.
+type ApplyOptions struct {
+	// Units limits the run, pruning included, to these units; the plan must
+	// have been made for the same ones.
+	Units []string
+	// Timeout bounds the wait for each unit's health, and for the end of what
+	// is pruned, where the unit names no other; zero means ten minutes.
+	Timeout time.Duration
+	// LockTimeout is how long to wait for another apply to end; zero means not
+	// at all.
+	LockTimeout time.Duration
+	// LockDuration is how long the lock outlives a run that was killed; zero
+	// means 45 seconds. A third of it bounds each write.
+	LockDuration time.Duration
+	// NoWait leaves out the gates and NoPrune the pruning.
+	NoWait, NoPrune bool
+	// ForceConflicts takes fields from other managers, TakeOwnership whole
+	// objects from other tools, Release lifts the hold that a rollback set.
+	ForceConflicts, TakeOwnership, Release bool
+	// Yes answers the questions of a guard: an environment without a pin, a
+	// protected one, an adoption that restarts pods.
+	Yes bool
+	// YesCount allows pruning that many objects where there are more than the
+	// limit allows.
+	YesCount int
+	// Recreate and AllowPrune name objects, as Kind/name.
+	Recreate   []string
+	AllowPrune []string
+	// NoSecrets leaves Secrets out of the recorded revision.
+	NoSecrets bool
+	// Git and Who are recorded with the revision; Who also names the holder of
+	// the lock.
+	Git GitInfo
+	Who string
+	// Concurrency bounds the writes in flight; zero means 32.
+	Concurrency int
+	// On is called, by one goroutine at a time, with everything that happens.
+	On func(Event)
+}
+
+// Apply brings the cluster level with env: what plan says, and only that.
+//
+// The errors are *Refused (a guard said no), *Interrupted (ctx ended; nothing
+// was in flight), *health.NotHealthy (written, but a unit did not become
+// healthy), or what the API said about each object of a failed wave. The report
+// is there in every case.
+func (c *Cluster) Apply(ctx context.Context, env *schema.Environment, plan *Plan, opts ApplyOptions) (*Report, error) {
+	r := newRun(c, env, plan, opts)
+	err := r.apply(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = r.interrupted(ctx, err)
+	}
+	return r.finish(), err
+}
+
+// run is one apply.
+type run struct {
+	c       *Cluster
+	env     *schema.Environment
+	plan    *Plan
+	opts    ApplyOptions
+	journal *journal
+	slots   chan struct{} // one for each write in flight
+
+	me     holder
+	lock   *lock
+	parent *parent
+
+	started time.Time
+	before  Requests
+
+	mu       sync.Mutex
+	gating   time.Duration
+	health   []ObjectHealth
+	revision int
+}
+
+func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) *run {
+	if opts.Timeout == 0 {
+		opts.Timeout = 10 * time.Minute
+	}
+	if opts.LockDuration == 0 {
+		opts.LockDuration = lockDuration
+	}
+	if opts.Concurrency == 0 {
+		opts.Concurrency = 32
+	}
+	return &run{
+		c: c, env: env, plan: plan, opts: opts,
+		journal: newJournal(opts.On),
+		slots:   make(chan struct{}, opts.Concurrency),
+		me:      thisProcess(opts.Who),
+		started: time.Now(),
+		before:  c.Requests(),
+	}
+}
+
+func (r *run) apply(ctx context.Context) (err error) {
+	if err := r.guard(ctx); err != nil {
+		return err
+	}
+	if err := r.home(ctx); err != nil {
+		return err
+	}
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.lock.release(ctx)) }()
+	if err := r.current(ctx); err != nil {
+		return err
+	}
+	if err := r.widen(ctx); err != nil {
+		return err
+	}
+	if err := r.foundations(ctx); err != nil {
+		return err
+	}
+	if err := r.units(ctx); err != nil {
+		return err
+	}
+	if err := r.prune(ctx); err != nil {
+		return err
+	}
+	return r.record(ctx)
+}
+
+// home writes the environment's own Namespace where it does not exist yet: the
+// lock and the parent live there.
+func (r *run) home(ctx context.Context) error {
+	for _, change := range r.changes(Created) {
+		if change.Kind == "Namespace" && change.Name == r.env.Namespace {
+			return r.write(ctx, change)
+		}
+	}
+	return nil
+}
+
+// take takes the lock, for every run: one that has nothing to write still
+// promises that what it saw was not being changed.
+func (r *run) take(ctx context.Context) error {
+	lock, err := acquire(ctx, r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace), lockRequest{
+		env:       r.env.Name,
+		namespace: r.env.Namespace,
+		me:        r.me,
+		duration:  r.opts.LockDuration,
+		wait:      r.opts.LockTimeout,
+		waiting:   func(message string) { r.journal.tell(Event{Phase: PhaseLock, Message: message}) },
+	})
+	r.lock = lock
+	return err
+}
+
+// widen makes the parent name every kind and namespace that the run may write
+// to, before the first write: were the run killed, the next one looks there. It
+// also marks the parent with this run, so that a plan made before knows that it
+// is out of date.
+func (r *run) widen(ctx context.Context) error {
+	if !r.pending() {
+		return nil
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	annotations := scopeOf(r.env).with(r.parent).annotations(r.env.Namespace)
+	annotations[annotationRun] = r.me.Run
+	if r.opts.Release {
+		annotations[annotationHold] = ""
+	}
+	r.journal.tell(Event{Phase: PhaseWiden})
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	if err := r.keepState(ctx); err != nil {
+		return err
+	}
+	return r.parent.write(ctx, annotations)
+}
+
+// keepState stores the key of keyed hashes and the receipts of the plan, where
+// they are new. With the key, which the first apply makes, the values of Secrets
+// enter the digest.
+func (r *run) keepState(ctx context.Context) error {
+	if !r.plan.state.changed() {
+		return nil
+	}
+	if err := r.c.saveState(ctx, r.plan.state, r.env); err != nil {
+		return err
+	}
+	rendered, err := Digest(r.env, r.plan.state.key)
+	r.plan.Rendered = rendered
+	return err
+}
+
+// record writes the revision and narrows the parent to what is there now. The
+// parent comes last: it names the revision, and a run that was killed between
+// the two finds that the environment was not recorded yet.
+func (r *run) record(ctx context.Context) error {
+	if !r.pending() {
+		return nil
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
+	revision, err := r.c.record(ctx, r.newRevision())
+	if err != nil {
+		return err
+	}
+	r.revision = revision.Number
+	r.journal.tell(Event{Phase: PhaseRecord, Message: revision.String()})
+	if err := r.lock.check(); err != nil {
+		return err
+	}
+	return r.narrow(ctx, revision)
+}
+
+// pending reports whether there is anything to write: changes, or a former run
+// that ended before it could record.
+func (r *run) pending() bool {
+	return len(r.writing()) > 0 || len(r.pruning()) > 0 && !r.opts.NoPrune || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
+		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
+		!scopeOf(r.env).within(r.parent)
+}
+
+// interrupted says what was done before the context ended.
+func (r *run) interrupted(ctx context.Context, err error) error {
+	if !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	i := &Interrupted{Cause: context.Cause(ctx)}
+	i.Done, i.NotDone = r.journal.parted(r.plan.Changes)
+	return i
+}
+
+// finish is the report of the run, however it ended.
+func (r *run) finish() *Report {
+	report := &Report{Plan: *r.plan, Health: r.health, Revision: r.revision}
+	report.Done, report.NotDone = r.journal.parted(r.plan.Changes)
+	report.Requests = r.plan.Requests.plus(r.c.Requests().since(r.before))
+	report.Durations.Apply = time.Since(r.started).Seconds()
+	report.Durations.Gate = r.gating.Seconds()
+	return report
+}
+
+// changes are the changes of the run with one of the actions.
+func (r *run) changes(actions ...Action) []*Change {
+	var out []*Change
+	for i := range r.plan.Changes {
+		if change := &r.plan.Changes[i]; r.selected(change.Unit) && slices.Contains(actions, change.Action) {
+			out = append(out, change)
+		}
+	}
+	return out
+}
+
+// selected reports whether the run is about a unit.
+func (r *run) selected(unit string) bool {
+	return len(r.opts.Units) == 0 || slices.Contains(r.opts.Units, unit)
+}

@@ -1,0 +1,163 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Delete removes an environment from its cluster: its members, in the reverse
+// of the order in which they were written, its revisions, the ApplySet parent
+// and the lock, and then its Namespace if nothing else is in it. The guards of
+// Apply hold, and what they keep (PersistentVolumeClaims, definitions,
+// Namespaces that are not named in opts.AllowPrune) stays, with the parent and
+// the revisions, so that it is not forgotten.
+func (c *Cluster) Delete(ctx context.Context, env *schema.Environment, opts ApplyOptions) (*Report, error) {
+	empty := *env
+	empty.Units = nil
+	r := newRun(c, &empty, nil, opts)
+	plan, err := c.Plan(ctx, &empty, PlanOptions{Prune: opts.AllowPrune, Concurrency: opts.Concurrency})
+	if err != nil {
+		return nil, err
+	}
+	r.plan = plan
+	err = r.deleteEnvironment(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = r.interrupted(ctx, err)
+	}
+	return r.finish(), err
+}
+
+func (r *run) deleteEnvironment(ctx context.Context) (err error) {
+	if err := r.guardDelete(ctx); err != nil {
+		return err
+	}
+	_, err = r.c.Dynamic.Resource(namespaceResource()).Get(ctx, r.env.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // parent, lock and revisions went with it
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	released := false
+	defer func() {
+		if !released {
+			err = errors.Join(err, r.lock.release(ctx))
+		}
+	}()
+	if err := r.current(ctx); err != nil {
+		return err
+	}
+	if err := r.prune(ctx); err != nil {
+		return err
+	}
+	if kept := r.keptMembers(); len(kept) > 0 {
+		r.journal.tell(Event{Phase: PhaseNarrow, Message: fmt.Sprintf("%d objects are kept, and with them the environment's parent and revisions", len(kept))})
+		return nil
+	}
+	if err := r.deleteRecords(ctx); err != nil {
+		return err
+	}
+	released = true
+	if err := r.lock.release(ctx); err != nil {
+		return err
+	}
+	leases := r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace)
+	if err := leases.Delete(ctx, schema.ParentName(r.env.Name), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return r.deleteHome(ctx)
+}
+
+// guardDelete are the guards of a deletion.
+func (r *run) guardDelete(ctx context.Context) error {
+	for _, check := range []func(context.Context) error{r.rightCluster, r.supported} {
+		if err := check(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.protected(); err != nil {
+		return err
+	}
+	if len(r.plan.Incomplete) > 0 {
+		return &Refused{Reason: fmt.Sprintf("the server does not answer for %v: what is in there cannot be seen", r.plan.Incomplete)}
+	}
+	if n := len(r.pruning()); !r.opts.Yes && n > 0 && n != r.opts.YesCount {
+		return &Refused{
+			Reason: fmt.Sprintf("%d objects of environment %s would be deleted", n, r.env.Name),
+			Hints:  []string{fmt.Sprintf("if that is right, give --yes or --yes=%d", n)},
+		}
+	}
+	return r.rights(ctx)
+}
+
+// keptMembers are the members that a guard keeps. The environment's own
+// Namespace is not among them: it is looked at last.
+func (r *run) keptMembers() []*Change {
+	return slices.DeleteFunc(r.changes(Kept), r.isHome)
+}
+
+func (r *run) isHome(change *Change) bool {
+	return change.Kind == "Namespace" && change.Name == r.env.Namespace
+}
+
+// deleteRecords deletes what evenkeel kept beside the members, the parent last:
+// as long as it is there, the environment is.
+func (r *run) deleteRecords(ctx context.Context) error {
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	parts, err := r.c.revisionParts(ctx, r.env.Name, r.env.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := r.c.forget(ctx, r.env.Namespace, parts, 1<<62); err != nil {
+		return err
+	}
+	if r.parent.live == nil {
+		return nil
+	}
+	uid := r.parent.live.GetUID()
+	err = r.parent.client.Delete(ctx, r.parent.live.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// deleteHome deletes the environment's Namespace if nothing else is in it.
+func (r *run) deleteHome(ctx context.Context) error {
+	change := &Change{
+		Action:    Deleted,
+		ObjectRef: ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: r.env.Namespace},
+	}
+	live, err := r.get(ctx, change)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if live.GetLabels()[schema.LabelPartOf] != schema.ApplySetID(r.env.Name, r.env.Namespace) {
+		return nil
+	}
+	change.live = live
+	if kept, err := r.keepNamespace(ctx, change); err != nil || kept {
+		return err
+	}
+	r.lock = nil // it is gone, and the Namespace with nothing in it is the last write
+	if err := r.delete(ctx, change); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("%s: %w", change.ObjectRef, err)
+	}
+	r.journal.wrote(PhasePrune, *change, nil)
+	return r.awaitAbsence(ctx, []*Change{change})
+}

@@ -1,0 +1,323 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// minimumMinor is the oldest 1.x that is supported: the first whose server-side
+// apply, ValidatingAdmissionPolicy v1 and consistent LISTs from cache are all
+// what the plan relies on.
+const minimumMinor = 30
+
+// guard refuses what must not be applied, before anything is written.
+func (r *run) guard(ctx context.Context) error {
+	if err := r.rightCluster(ctx); err != nil {
+		return err
+	}
+	if err := r.supported(ctx); err != nil {
+		return err
+	}
+	if err := r.protected(); err != nil {
+		return err
+	}
+	if err := r.permitted(); err != nil {
+		return err
+	}
+	if err := r.limits(); err != nil {
+		return err
+	}
+	if err := r.rights(ctx); err != nil {
+		return err
+	}
+	return r.creatable(ctx)
+}
+
+// rightCluster compares the cluster with the environment's pin, and with the
+// cluster that the plan was made for.
+func (r *run) rightCluster(ctx context.Context) error {
+	is, err := r.c.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	name, pin := r.env.Name, r.env.Cluster
+	switch {
+	case pin.UID != "" && is.UID != "" && pin.UID != is.UID:
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, this one is %s (%s)", name, pin.UID, is.UID, is.Server),
+			Hints:  []string{"check the kubeconfig context", "evenkeel pin " + name + " prints the pin of this cluster"},
+		}
+	case pin.Server != "" && pin.Server != is.Server:
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the API server %s, this one is %s", name, pin.Server, is.Server),
+			Hints:  []string{"check the kubeconfig context"},
+		}
+	case pin.UID != "" && is.UID == "" && pin.Server == "":
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, and the rights do not allow to see which cluster this is", name, pin.UID),
+			Hints:  []string{"allow get on namespaces/kube-system, or pin the server's URL"},
+		}
+	case pin.UID == "" && pin.Server == "" && !r.opts.Yes:
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is not pinned to a cluster", name),
+			Hints:  []string{fmt.Sprintf("add to the environment: cluster: uid: %q", is.UID), "or give --yes"},
+		}
+	case r.plan.Cluster.UID != is.UID:
+		return &Refused{Reason: fmt.Sprintf("the plan was made for the cluster %s, this one is %s", r.plan.Cluster.UID, is.UID)}
+	}
+	return nil
+}
+
+// supported checks the version of the server.
+func (r *run) supported(ctx context.Context) error {
+	version, err := r.c.Discovery.ServerVersionWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("version of the server: %w", err)
+	}
+	minor, err := strconv.Atoi(strings.TrimRight(version.Minor, "+"))
+	if err != nil {
+		return fmt.Errorf("version of the server: %q: %w", version.GitVersion, err)
+	}
+	if version.Major == "1" && minor < minimumMinor {
+		return &Refused{Reason: fmt.Sprintf("evenkeel needs Kubernetes 1.%d or newer, the server is %s", minimumMinor, version.GitVersion)}
+	}
+	return nil
+}
+
+// protected holds the rules of a protected environment.
+func (r *run) protected() error {
+	switch {
+	case !r.env.Protected:
+		return nil
+	case r.opts.Git.Dirty:
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is protected, and the working tree is not what is committed", r.env.Name),
+			Hints:  []string{"commit, and apply again"},
+		}
+	case r.opts.NoWait:
+		return &Refused{Reason: fmt.Sprintf("environment %s is protected: it always waits for health", r.env.Name)}
+	case !r.opts.Yes:
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is protected", r.env.Name),
+			Hints:  []string{"confirm with the environment's name, or give --yes"},
+		}
+	}
+	return nil
+}
+
+// permitted refuses a plan with changes that were refused, and names them all.
+func (r *run) permitted() error {
+	var lines, hints []string
+	for _, change := range r.plan.Refused() {
+		if !r.selected(change.Unit) {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s", change.ObjectRef, change.Refused))
+		if change.Hint != "" && !slices.Contains(hints, change.Hint) {
+			hints = append(hints, change.Hint)
+		}
+	}
+	for _, change := range r.changes(Adopted) {
+		if change.Restarts && !r.opts.Yes {
+			lines = append(lines, fmt.Sprintf("%s: adopting it replaces its pods", change.ObjectRef))
+			hints = append(hints, "look at the plan, and give --yes")
+		}
+	}
+	if unverified := r.changes(UnverifiedCreated, UnverifiedChanged); len(unverified) > 0 {
+		lines = append(lines, fmt.Sprintf("%s: the plan was made without asking the server", unverified[0].ObjectRef))
+	}
+	if len(lines) > 0 {
+		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+	}
+	return nil
+}
+
+// limits refuses an apply that would take away too much at once: usually a
+// render that lost half of its units.
+func (r *run) limits() error {
+	objects := 0
+	for i := range r.env.Units {
+		objects += len(r.env.Units[i].Objects)
+	}
+	if objects == 0 {
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s renders no object", r.env.Name),
+			Hints:  []string{fmt.Sprintf("evenkeel delete %s removes an environment", r.env.Name)},
+		}
+	}
+	if r.opts.NoPrune {
+		return nil
+	}
+	return pruneLimit(len(r.pruning()), objects, r.opts.YesCount)
+}
+
+// pruneLimit allows ten objects, or five or a third of all if that is less,
+// unless the exact number was confirmed.
+func pruneLimit(pruned, remaining, confirmed int) error {
+	const most, few = 10, 6
+	if pruned <= most && (pruned < few || 3*pruned <= pruned+remaining) || pruned == confirmed {
+		return nil
+	}
+	return &Refused{
+		Reason: fmt.Sprintf("%d objects would be deleted, %d remain", pruned, remaining),
+		Hints:  []string{fmt.Sprintf("if that is right, give --yes=%d", pruned)},
+	}
+}
+
+// rights refuses when the caller lacks a right that the run will need, and
+// lists all that are missing.
+func (r *run) rights(ctx context.Context) error {
+	needed, err := r.needed(ctx)
+	if err != nil {
+		return err
+	}
+	missing, err := r.c.missingRights(ctx, needed)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	lines := make([]string, len(missing))
+	for i, m := range missing {
+		lines[i] = "  " + m.String()
+	}
+	return &Refused{
+		Reason: "these rights are missing:\n" + strings.Join(lines, "\n"),
+		Hints:  []string{"evenkeel rbac " + r.env.Name + " prints the least rights that an apply needs"},
+	}
+}
+
+// needed are the rights that the run will use.
+func (r *run) needed(ctx context.Context) ([]right, error) {
+	ns := r.env.Namespace
+	needed := []right{
+		{"get", coordinationv1.GroupName, "leases", ns},
+		{"create", coordinationv1.GroupName, "leases", ns},
+		{"update", coordinationv1.GroupName, "leases", ns},
+		{"get", "", "configmaps", ns},
+	}
+	writing, pruning := r.writing(), r.pruning()
+	if len(writing)+len(pruning) > 0 {
+		for _, verb := range []string{"create", "update"} {
+			needed = append(needed, right{verb, "", "configmaps", ns})
+		}
+		for _, verb := range []string{"list", "create", "patch", "delete"} {
+			needed = append(needed, right{verb, "", "secrets", ns})
+		}
+	}
+	var errs []error
+	for _, change := range slices.Concat(writing, pruning) {
+		resource, err := r.resource(ctx, change)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, verb := range verbs(change.Action) {
+			needed = append(needed, right{verb, resource.Group, resource.Resource, change.Namespace})
+		}
+	}
+	return needed, errors.Join(errs...)
+}
+
+// verbs are what an action sends. Every conflict is answered by reading again.
+func verbs(action Action) []string {
+	switch action {
+	case Created:
+		return []string{"get", "patch", "create"}
+	case Deleted:
+		return []string{"get", "delete"}
+	case Recreated, Terminating:
+		return []string{"get", "patch", "create", "delete"}
+	}
+	return []string{"get", "patch"}
+}
+
+// resource is the resource of a change's kind; for a kind whose definition
+// arrives with the run it is read from there.
+func (r *run) resource(ctx context.Context, change *Change) (kschema.GroupResource, error) {
+	gvk := kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind)
+	mapping, err := r.c.mapping(ctx, gvk)
+	if err == nil {
+		return mapping.Resource.GroupResource(), nil
+	}
+	if !meta.IsNoMatchError(err) {
+		return kschema.GroupResource{}, err
+	}
+	for _, definition := range r.changes(Created, Configured, Adopted, Recreated) {
+		if definition.Kind != "CustomResourceDefinition" {
+			continue
+		}
+		crd := definition.desired.Object
+		group, _, _ := unstructured.NestedString(crd, "spec", "group")
+		kind, _, _ := unstructured.NestedString(crd, "spec", "names", "kind")
+		plural, _, _ := unstructured.NestedString(crd, "spec", "names", "plural")
+		if group == gvk.Group && kind == gvk.Kind {
+			return kschema.GroupResource{Group: group, Resource: plural}, nil
+		}
+	}
+	return kschema.GroupResource{}, fmt.Errorf("%s: %w", change.ObjectRef, err)
+}
+
+// current reads the parent under the lock. An environment that was rolled back
+// from what is to be applied is on hold. A parent that another run has written
+// since the plan was made means that the plan is out of date: it is made again
+// and must say the same.
+func (r *run) current(ctx context.Context) error {
+	parent, err := readParent(ctx, r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace), r.env)
+	if err != nil {
+		return err
+	}
+	r.parent = parent
+	if hold := parent.annotation(annotationHold); hold != "" && hold == r.plan.Rendered && !r.opts.Release {
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s was rolled back from exactly this content and is held", r.env.Name),
+			Hints:  []string{"change the environment, or lift the hold with --release"},
+		}
+	}
+	planned := ""
+	if r.plan.parent != nil {
+		planned = r.plan.parent.GetResourceVersion()
+	}
+	if planned == parent.resourceVersion() {
+		return nil
+	}
+	return r.again(ctx)
+}
+
+// again makes the plan anew and goes on with it where it says the same.
+func (r *run) again(ctx context.Context) error {
+	plan, err := r.c.Plan(ctx, r.env, r.plan.options)
+	if err != nil {
+		return err
+	}
+	same := slices.EqualFunc(r.plan.Changes, plan.Changes, func(a, b Change) bool {
+		return a.ObjectRef == b.ObjectRef && sameChange(&a, &b)
+	})
+	if !same {
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s was changed by another run since the plan was made", r.env.Name),
+			Hints:  []string{"plan again, and look at what differs"},
+		}
+	}
+	r.plan = plan
+	return nil
+}
+
+func leaseResource() kschema.GroupVersionResource {
+	return coordinationv1.SchemeGroupVersion.WithResource("leases")
+}
+
+func configMapResource() kschema.GroupVersionResource {
+	return kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+}
+
+func secretResource() kschema.GroupVersionResource {
+	return kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+}

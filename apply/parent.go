@@ -1,0 +1,244 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Annotations of the ApplySet parent: those of KEP-3659, and evenkeel's own.
+const (
+	annotationTooling = "applyset.kubernetes.io/tooling"
+
+	// annotationRun names the run that wrote last: a plan whose parent has
+	// another resourceVersion by the time the lock is held is out of date.
+	annotationRun = "evenkeel.dev/run"
+	// annotationRendered is the digest of the environment that was applied as a
+	// whole, annotationRevision the number of the revision that holds it.
+	annotationRendered = "evenkeel.dev/rendered"
+	annotationRevision = "evenkeel.dev/revision"
+	// annotationHold is the rendered digest that was rolled back from.
+	annotationHold = "evenkeel.dev/hold"
+)
+
+// parent is the ConfigMap that stands for an environment in its cluster: which
+// kinds and namespaces its members have, so that a later run knows where to
+// look, even after this one was killed.
+type parent struct {
+	client dynamic.ResourceInterface
+	env    *schema.Environment
+	live   *unstructured.Unstructured // nil: does not exist
+}
+
+// readParent gets an environment's parent, which need not exist. A ConfigMap of
+// that name which is no parent, or another tool's, is refused.
+func readParent(ctx context.Context, client dynamic.ResourceInterface, env *schema.Environment) (*parent, error) {
+	p := &parent{client: client, env: env}
+	live, err := client.Get(ctx, schema.ParentName(env.Name), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return p, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("applyset parent of environment %s: %w", env.Name, err)
+	}
+	p.live = live
+	tool, _, _ := strings.Cut(live.GetAnnotations()[annotationTooling], "/")
+	if id := schema.ApplySetID(env.Name, env.Namespace); live.GetLabels()[schema.LabelID] != id || tool != schema.Manager {
+		return nil, &Refused{
+			Reason: fmt.Sprintf("ConfigMap/%s/%s is not the applyset parent that evenkeel made", env.Namespace, live.GetName()),
+			Hints:  []string{"rename it, or give the environment another name"},
+		}
+	}
+	return p, nil
+}
+
+// resourceVersion is that of the parent, or empty where it does not exist.
+func (p *parent) resourceVersion() string {
+	if p.live == nil {
+		return ""
+	}
+	return p.live.GetResourceVersion()
+}
+
+func (p *parent) annotation(name string) string {
+	if p.live == nil {
+		return ""
+	}
+	return p.live.GetAnnotations()[name]
+}
+
+// groupKinds are the kinds that members have or may have.
+func (p *parent) groupKinds() []kschema.GroupKind {
+	var gks []kschema.GroupKind
+	for _, s := range split(p.annotation(annotationKinds)) {
+		gks = append(gks, kschema.ParseGroupKind(s))
+	}
+	return gks
+}
+
+// namespaces are those that members have or may have, the parent's included.
+func (p *parent) namespaces() []string {
+	return sortedSet(append(split(p.annotation(annotationNamespaces)), p.env.Namespace))
+}
+
+// scope is what a parent's annotations say of its members.
+type scope struct {
+	groupKinds map[kschema.GroupKind]bool
+	namespaces map[string]bool
+}
+
+// scopeOf is the scope of an environment's objects.
+func scopeOf(env *schema.Environment) scope {
+	s := scope{groupKinds: map[kschema.GroupKind]bool{}, namespaces: map[string]bool{}}
+	for i := range env.Units {
+		for _, o := range env.Units[i].Objects {
+			s.add(o.GroupVersionKind().GroupKind(), o.GetNamespace())
+		}
+	}
+	return s
+}
+
+func (s scope) add(gk kschema.GroupKind, namespace string) {
+	s.groupKinds[gk] = true
+	if namespace != "" {
+		s.namespaces[namespace] = true
+	}
+}
+
+// with is s and also all that the parent says today.
+func (s scope) with(p *parent) scope {
+	out := scope{groupKinds: maps.Clone(s.groupKinds), namespaces: maps.Clone(s.namespaces)}
+	for _, gk := range p.groupKinds() {
+		out.groupKinds[gk] = true
+	}
+	for _, ns := range p.namespaces() {
+		out.namespaces[ns] = true
+	}
+	return out
+}
+
+// within reports whether the parent names all of s.
+func (s scope) within(p *parent) bool {
+	all := s.with(p)
+	return p.live != nil && len(all.groupKinds) == len(p.groupKinds()) && len(all.namespaces) == len(p.namespaces())
+}
+
+// annotations are the scope as a parent carries it: sorted, and the parent's
+// own namespace left out.
+func (s scope) annotations(home string) map[string]string {
+	var gks []string
+	for gk := range s.groupKinds {
+		gks = append(gks, gk.String())
+	}
+	slices.Sort(gks)
+	namespaces := slices.DeleteFunc(slices.Sorted(maps.Keys(s.namespaces)), func(ns string) bool { return ns == home })
+	return map[string]string{
+		annotationTooling:    schema.Manager + "/v1",
+		annotationKinds:      strings.Join(gks, ","),
+		annotationNamespaces: strings.Join(namespaces, ","),
+	}
+}
+
+// narrow makes the parent say what is there now: what the environment renders,
+// and what was found and not deleted. A run that looked at some units only, or
+// could not see everything, shrinks nothing.
+func (r *run) narrow(ctx context.Context, revision Revision) error {
+	s := scopeOf(r.env)
+	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
+		s = s.with(r.parent)
+	}
+	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
+		if !r.journal.has(change.ObjectRef) {
+			s.add(kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind).GroupKind(), change.Namespace)
+		}
+	}
+	annotations := s.annotations(r.env.Namespace)
+	annotations[annotationRevision] = strconv.Itoa(revision.Number)
+	if len(r.opts.Units) == 0 {
+		annotations[annotationRendered] = r.plan.Rendered
+	}
+	r.journal.tell(Event{Phase: PhaseNarrow})
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	return r.parent.write(ctx, annotations)
+}
+
+// write sets annotations of the parent; one with an empty value is removed,
+// except those of the specification. It sends nothing where they stand so
+// already, and carries the resourceVersion that was read, so that it fails
+// where another run has written since.
+func (p *parent) write(ctx context.Context, annotations map[string]string) error {
+	desired := p.live
+	if desired == nil {
+		desired = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}}
+		desired.SetName(schema.ParentName(p.env.Name))
+		desired.SetNamespace(p.env.Namespace)
+		desired.SetLabels(map[string]string{
+			schema.LabelID:        schema.ApplySetID(p.env.Name, p.env.Namespace),
+			schema.LabelManagedBy: schema.Manager,
+		})
+	} else {
+		desired = desired.DeepCopy()
+	}
+	all := merged(desired.GetAnnotations(), annotations)
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold} {
+		if all[own] == "" {
+			delete(all, own)
+		}
+	}
+	if p.live != nil && maps.Equal(all, p.live.GetAnnotations()) {
+		return nil
+	}
+	desired.SetAnnotations(all)
+	var written *unstructured.Unstructured
+	var err error
+	if p.live == nil {
+		written, err = p.client.Create(ctx, desired, metav1.CreateOptions{FieldManager: parentManager})
+	} else {
+		written, err = p.client.Update(ctx, desired, metav1.UpdateOptions{FieldManager: parentManager})
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		written, err = p.own(ctx, desired, err)
+	}
+	if err != nil {
+		return fmt.Errorf("applyset parent of environment %s: %w", p.env.Name, err)
+	}
+	p.live = written
+	return nil
+}
+
+// own answers a conflict: a request whose answer was lost was sent again, and
+// what stands there is what it wrote. Anything else is another run's.
+func (p *parent) own(ctx context.Context, desired *unstructured.Unstructured, conflict error) (*unstructured.Unstructured, error) {
+	live, err := p.client.Get(ctx, desired.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if !maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
+		return nil, fmt.Errorf("another run wrote it meanwhile: %w", conflict)
+	}
+	return live, nil
+}
+
+// parentManager is the field manager of the parent.
+const parentManager = schema.Manager + "-applyset"
+
+func split(list string) []string {
+	return slices.DeleteFunc(strings.Split(list, ","), func(s string) bool { return strings.TrimSpace(s) == "" })
+}
+
+func sortedSet(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}

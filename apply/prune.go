@@ -1,0 +1,215 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// pruning are the deletions of the run. While discovery does not answer for a
+// group there are none: what is not seen must not look unwanted.
+func (r *run) pruning() []*Change {
+	if r.opts.NoPrune || len(r.plan.Incomplete) > 0 {
+		return nil
+	}
+	return r.changes(Deleted)
+}
+
+// prune deletes what the environment no longer renders, stage by stage, each
+// gone before the next one begins. It runs only after every unit has succeeded.
+func (r *run) prune(ctx context.Context) error {
+	changes := slices.Clone(r.pruning())
+	slices.SortStableFunc(changes, func(a, b *Change) int { return cmp.Compare(pruneStage(a), pruneStage(b)) })
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && pruneStage(changes[n]) == pruneStage(changes[0]) {
+			n++
+		}
+		stage, err := r.withoutKept(ctx, changes[:n])
+		if err != nil {
+			return err
+		}
+		if err := r.deleteAll(ctx, stage); err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+// pruneStage orders deletions: custom resources while their controllers can
+// still finish them, then what would stand in the way without its server
+// (webhooks, APIServices), then the rest from the traffic inwards, then
+// definitions and at last Namespaces, which take with them what is inside.
+func pruneStage(change *Change) int {
+	gvk := kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind)
+	if !builtIn(gvk.Group) {
+		return 0
+	}
+	// Waves run from Namespaces to webhooks; the stages run back.
+	return 1 + waveWebhook - waveOf(change.Kind)
+}
+
+// builtIn reports whether a group is served by the API server itself.
+func builtIn(group string) bool {
+	switch group {
+	case "", "apps", "batch", "autoscaling", "policy", "extensions",
+		"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
+		"authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io",
+		"coordination.k8s.io", "discovery.k8s.io", "events.k8s.io",
+		"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io",
+		"node.k8s.io", "rbac.authorization.k8s.io", "resource.k8s.io",
+		"scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io":
+		return true
+	}
+	return false
+}
+
+// deleteAll deletes objects side by side and waits until all are gone.
+func (r *run) deleteAll(ctx context.Context, changes []*Change) error {
+	if err := joined(r.each(changes, func(change *Change) error { return r.deleteOne(ctx, change) })); err != nil {
+		return err
+	}
+	return r.awaitAbsence(ctx, changes)
+}
+
+// deleteOne deletes one object; one that moved since the plan is planned again
+// and deleted only where that says the same.
+func (r *run) deleteOne(ctx context.Context, change *Change) error {
+	for attempt := 1; ; attempt++ {
+		err := r.delete(ctx, change)
+		switch {
+		case err == nil, apierrors.IsNotFound(err):
+			r.journal.wrote(PhasePrune, *change, nil)
+			return nil
+		case apierrors.IsConflict(err) && attempt < attemptsConflict:
+			now, err := r.replanDeletion(ctx, change)
+			if err != nil {
+				return fmt.Errorf("%s: %w", change.ObjectRef, err)
+			}
+			if now == nil {
+				r.journal.wrote(PhasePrune, *change, nil)
+				return nil
+			}
+			if !sameChange(change, now) {
+				return fmt.Errorf("%s: it changed since the plan was made and is not deleted (now: %s); plan again", change.ObjectRef, now.Action)
+			}
+			*change = *now
+		case r.ended(ctx) != nil:
+			return r.ended(ctx)
+		default:
+			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+		}
+	}
+}
+
+// replanDeletion looks again at an object whose version moved; nil says that it
+// is gone. What somebody wrote since the plan was made may be what it is needed
+// for, so only writes of status and of managedFields are passed over.
+func (r *run) replanDeletion(ctx context.Context, change *Change) (*Change, error) {
+	live, gone, err := r.absent(ctx, change)
+	if err != nil || gone {
+		return nil, err
+	}
+	if !equal(withoutVersions(change.live), withoutVersions(live)) {
+		return nil, errors.New("it was edited since the plan was made and is not deleted; plan again")
+	}
+	now := *change
+	now.live = live
+	return &now, newPlanner(r.c, r.env, r.plan.options).decide(ctx, &now)
+}
+
+// withoutVersions is an object as somebody would write it.
+func withoutVersions(u *unstructured.Unstructured) map[string]any {
+	u = u.DeepCopy()
+	delete(u.Object, "status")
+	for _, field := range []string{"resourceVersion", "managedFields", "generation"} {
+		unstructured.RemoveNestedField(u.Object, "metadata", field)
+	}
+	return u.Object
+}
+
+// withoutKept leaves out the Namespaces of a stage that must not be deleted.
+func (r *run) withoutKept(ctx context.Context, stage []*Change) ([]*Change, error) {
+	var out []*Change
+	for _, change := range stage {
+		if isNamespace(change.live) {
+			kept, err := r.keepNamespace(ctx, change)
+			if err != nil {
+				return nil, err
+			}
+			if kept {
+				continue
+			}
+		}
+		out = append(out, change)
+	}
+	return out, nil
+}
+
+// keepNamespace decides, when all else of the run is deleted, whether a
+// Namespace stays: with it would go everything in it, whoever made that.
+func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
+	reason, err := newPlanner(r.c, r.env, r.plan.options).heldByOthers(ctx, change.Name)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", change.ObjectRef, err)
+	}
+	if reason == "" {
+		return false, nil
+	}
+	change.Action, change.Message = Kept, reason
+	r.journal.tell(Event{Phase: PhasePrune, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: Kept, Message: reason})
+	return true, nil
+}
+
+// awaitAbsence waits until the API confirms that objects are gone. Those that
+// stay are named with what holds them.
+func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
+	deadline := time.Now().Add(r.opts.Timeout)
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		var holding []error
+		var left []*Change
+		for _, change := range changes {
+			live, gone, err := r.absent(ctx, change)
+			switch {
+			case r.ended(ctx) != nil:
+				return r.ended(ctx)
+			case err != nil:
+				return fmt.Errorf("%s: %w", change.ObjectRef, err)
+			case !gone:
+				left = append(left, change)
+				holding = append(holding, stays(change.ObjectRef, live))
+			}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not gone after %s: %w", r.opts.Timeout, errors.Join(holding...))
+		}
+		r.journal.tell(Event{Phase: PhasePrune, Message: fmt.Sprintf("waiting until %d objects are gone, %v", len(left), holding[0])})
+		changes = left
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// stays says what holds an object that was deleted.
+func stays(ref ObjectRef, live *unstructured.Unstructured) error {
+	switch finalizers := live.GetFinalizers(); {
+	case len(finalizers) > 0:
+		return fmt.Errorf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
+	case ref.Kind == "Namespace":
+		return fmt.Errorf("%s waits until everything in it is gone", ref)
+	}
+	return fmt.Errorf("%s is still there", ref)
+}

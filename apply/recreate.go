@@ -1,0 +1,107 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// creatable proves, before the first write, that what is to be recreated can be
+// created: by a dry run under another name. What cannot be proven is refused,
+// unless the caller named the object.
+func (r *run) creatable(ctx context.Context) error {
+	changes := r.changes(Recreated)
+	errs := r.each(changes, func(change *Change) error { return r.probe(ctx, change) })
+	var lines, hints []string
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s must be recreated, and it is not certain that it could be: %v", changes[i].ObjectRef, err))
+		hints = append(hints, fmt.Sprintf("--recreate %s/%s deletes it all the same", changes[i].Kind, changes[i].Name))
+	}
+	if len(lines) > 0 {
+		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+	}
+	return nil
+}
+
+// probe creates the object under another name, as a dry run.
+func (r *run) probe(ctx context.Context, change *Change) error {
+	if neverRecreated(change.live) {
+		return fmt.Errorf("a %s is never recreated", change.Kind)
+	}
+	if slices.Contains(r.opts.Recreate, change.Kind+"/"+change.Name) {
+		return nil
+	}
+	mapping, err := r.mapping(ctx, change)
+	if err != nil {
+		return err
+	}
+	body := change.desired.DeepCopy()
+	body.SetName(probeName(change.Name))
+	if change.Kind == "Service" {
+		// The old Service still has them.
+		for _, field := range []string{"clusterIP", "clusterIPs"} {
+			if ip, _, _ := unstructured.NestedString(body.Object, "spec", field); ip != "None" {
+				unstructured.RemoveNestedField(body.Object, "spec", field)
+			}
+		}
+		withoutNodePorts(body)
+	}
+	_, _, err = r.c.dryRun(ctx, mapping, body)
+	return err
+}
+
+// probeName is a name beside another one, within the 63 characters of a label.
+func probeName(name string) string {
+	const suffix = "-probe"
+	return strings.TrimRight(name[:min(len(name), 63-len(suffix))], "-.") + suffix
+}
+
+func withoutNodePorts(service *unstructured.Unstructured) {
+	ports, _, _ := unstructured.NestedSlice(service.Object, "spec", "ports")
+	for _, port := range ports {
+		if fields, ok := port.(map[string]any); ok {
+			delete(fields, "nodePort")
+		}
+	}
+	if len(ports) > 0 {
+		_ = unstructured.SetNestedSlice(service.Object, ports, "spec", "ports")
+	}
+	unstructured.RemoveNestedField(service.Object, "spec", "healthCheckNodePort")
+}
+
+// remove deletes the object that a change was planned against, and only that,
+// and waits until it is gone. A run that is killed afterwards leaves an object
+// missing, which the next one creates.
+func (r *run) remove(ctx context.Context, change *Change) error {
+	if err := r.delete(ctx, change); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return r.awaitAbsence(ctx, []*Change{change})
+}
+
+// delete sends the deletion of the object that a change was planned against.
+func (r *run) delete(ctx context.Context, change *Change) error {
+	client, err := r.client(ctx, change)
+	if err != nil {
+		return err
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	uid, version := change.live.GetUID(), change.live.GetResourceVersion()
+	return client.Delete(ctx, change.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
+		// The default of a Job is to orphan its pods.
+		PropagationPolicy: new(metav1.DeletePropagationBackground),
+	})
+}

@@ -1,0 +1,116 @@
+package apply
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/health"
+)
+
+// Report is what an apply did: the plan with what became of it, the health that
+// was seen, and what it cost.
+type Report struct {
+	Plan
+	Health []ObjectHealth `json:"health,omitempty"`
+	// Revision is the number of the recorded revision; zero where nothing had
+	// changed and none was recorded.
+	Revision int `json:"revision,omitempty"`
+	// Done and NotDone part the changes at the place where the run ended.
+	Done    []ObjectRef `json:"done,omitempty"`
+	NotDone []ObjectRef `json:"notDone,omitempty"`
+}
+
+// Phase is a step of an apply.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhaseGuard  Phase = "guard"
+	PhaseLock   Phase = "lock"
+	PhaseWiden  Phase = "widen"
+	PhaseWrite  Phase = "write"
+	PhaseGate   Phase = "gate"
+	PhasePrune  Phase = "prune"
+	PhaseNarrow Phase = "narrow"
+	PhaseRecord Phase = "record"
+)
+
+// Event is one thing that happened during an apply: an object was written, its
+// health changed, a wait began. Events come one at a time.
+type Event struct {
+	Time  time.Time `json:"time"`
+	Phase Phase     `json:"phase"`
+	Unit  string    `json:"unit,omitempty"`
+	ObjectRef
+	Action  Action       `json:"action,omitempty"` // of a write
+	State   health.State `json:"state,omitempty"`  // of a gate
+	Message string       `json:"message,omitempty"`
+}
+
+// journal notes what happened to the changes of a plan, and tells the caller.
+type journal struct {
+	mu   sync.Mutex
+	on   func(Event)
+	done map[ObjectRef]bool
+	live map[ObjectRef]*unstructured.Unstructured // what the server answered
+}
+
+func newJournal(on func(Event)) *journal {
+	return &journal{on: on, done: map[ObjectRef]bool{}, live: map[ObjectRef]*unstructured.Unstructured{}}
+}
+
+// tell passes an event on.
+func (j *journal) tell(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.on != nil {
+		e.Time = time.Now()
+		j.on(e)
+	}
+}
+
+// wrote notes that a change was carried out, and what the object is now.
+func (j *journal) wrote(phase Phase, change Change, live *unstructured.Unstructured) {
+	j.mu.Lock()
+	j.done[change.ObjectRef] = true
+	j.live[change.ObjectRef] = live
+	j.mu.Unlock()
+	j.tell(Event{Phase: phase, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: change.Action})
+}
+
+// has reports whether a change was carried out.
+func (j *journal) has(ref ObjectRef) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.done[ref]
+}
+
+// written is what the server answered to the write of an object, or nil.
+func (j *journal) written(ref ObjectRef) *unstructured.Unstructured {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.live[ref]
+}
+
+// parted splits the changes that are writes into those done and those not.
+func (j *journal) parted(changes []Change) (done, notDone []ObjectRef) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range changes {
+		switch {
+		case j.done[c.ObjectRef]:
+			done = append(done, c.ObjectRef)
+		case c.Action == Deleted || slices.Contains(writeActions(), c.Action):
+			notDone = append(notDone, c.ObjectRef)
+		}
+	}
+	return done, notDone
+}
+
+// plus is the sum of two counts.
+func (r Requests) plus(o Requests) Requests {
+	return r.since(Requests{}.since(o))
+}

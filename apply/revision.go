@@ -1,0 +1,335 @@
+package apply
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kjson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Revisions are kept in Secrets, because they hold the Secrets of the
+// environment: JSON, compressed, split over as many as it needs.
+const (
+	revisionsKept = 10
+	// revisionPart is how much one Secret holds; the limit is 1 MiB for all
+	// values of a Secret together.
+	revisionPart = 900 << 10
+
+	labelEnvironment = "evenkeel.dev/environment"
+	labelRevision    = "evenkeel.dev/revision"
+	labelPart        = "evenkeel.dev/part"
+	// annotationMeta stands on part 0, which is written last: a revision
+	// without it was never finished.
+	annotationMeta = "evenkeel.dev/meta"
+
+	revisionManager = schema.Manager + "-history"
+)
+
+// GitInfo is where a rendered environment came from.
+type GitInfo struct {
+	Commit string `json:"commit,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"` // the tree held what the commit does not
+}
+
+// Revision is one successful apply of an environment.
+type Revision struct {
+	Number   int       `json:"number"`
+	Time     time.Time `json:"time"`
+	Who      string    `json:"who,omitempty"`
+	Git      GitInfo   `json:"git"`
+	Rendered string    `json:"rendered"` // digest of what was applied
+	// Units names what was applied, where it was not all of the environment.
+	Units   []string       `json:"units,omitempty"`
+	Changes map[Action]int `json:"changes"`
+	// Secrets is false where the Secrets were left out of the revision.
+	Secrets bool `json:"secrets"`
+	Parts   int  `json:"parts"`
+
+	// Environment is what was applied. History leaves it nil.
+	Environment *schema.Environment `json:"-"`
+}
+
+// String is "revision 7", with the commit where there is one.
+func (r Revision) String() string {
+	if r.Git.Commit == "" {
+		return fmt.Sprintf("revision %d", r.Number)
+	}
+	return fmt.Sprintf("revision %d (%s)", r.Number, r.Git)
+}
+
+// String is the short commit, with a mark where the tree held more than it.
+func (g GitInfo) String() string {
+	commit := g.Commit[:min(len(g.Commit), 12)]
+	if g.Dirty {
+		commit += "-dirty"
+	}
+	return commit
+}
+
+// newRevision is what the run will have made of the cluster.
+func (r *run) newRevision() Revision {
+	changes := map[Action]int{}
+	for _, change := range r.plan.Changes {
+		if r.journal.has(change.ObjectRef) {
+			changes[change.Action]++
+		}
+	}
+	return Revision{
+		Time:        time.Now().UTC().Truncate(time.Second),
+		Who:         r.opts.Who,
+		Git:         r.opts.Git,
+		Rendered:    r.plan.Rendered,
+		Units:       r.opts.Units,
+		Changes:     changes,
+		Secrets:     !r.opts.NoSecrets,
+		Environment: r.env,
+	}
+}
+
+// History lists the recorded revisions of an environment, the newest first,
+// without their manifests.
+func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revision, error) {
+	parts, err := c.revisionParts(ctx, name, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var revisions []Revision
+	for _, part := range parts {
+		meta := part.Annotations[annotationMeta]
+		if meta == "" {
+			continue
+		}
+		var r Revision
+		if err := json.Unmarshal([]byte(meta), &r); err != nil {
+			return nil, fmt.Errorf("revision Secret/%s/%s: %w", namespace, part.Name, err)
+		}
+		revisions = append(revisions, r)
+	}
+	slices.SortFunc(revisions, func(a, b Revision) int { return cmp.Compare(b.Number, a.Number) })
+	return revisions, nil
+}
+
+// Revision reads one recorded revision with its environment; number 0 is the
+// newest. The cluster, the pins and the order of the environment are not part
+// of a revision: only what was applied is.
+func (c *Cluster) Revision(ctx context.Context, name, namespace string, number int) (*Revision, error) {
+	history, err := c.History(ctx, name, namespace)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(history, func(r Revision) bool { return number == 0 || r.Number == number })
+	if at < 0 {
+		return nil, fmt.Errorf("environment %s has no revision %d", name, number)
+	}
+	r := &history[at]
+	var packed []byte
+	for part := range r.Parts {
+		secret, err := c.secrets(namespace).Get(ctx, revisionName(name, r.Number, part), metav1.GetOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("revision %d of environment %s: %w", r.Number, name, err)
+		}
+		text, _, _ := unstructured.NestedString(secret.Object, "data", "part")
+		data, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, fmt.Errorf("revision %d of environment %s: Secret %s: %w", r.Number, name, secret.GetName(), err)
+		}
+		packed = append(packed, data...)
+	}
+	r.Environment, err = unpack(packed)
+	if err != nil {
+		return nil, fmt.Errorf("revision %d of environment %s: %w", r.Number, name, err)
+	}
+	return r, nil
+}
+
+// revisionParts lists the Secrets of an environment's revisions without their
+// data.
+func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]metav1.PartialObjectMetadata, error) {
+	var list metav1.PartialObjectMetadataList
+	err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
+		Param("labelSelector", labelEnvironment+"="+name+","+labelRevision).
+		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+		Do(ctx).Into(&list)
+	if err != nil {
+		return nil, fmt.Errorf("revisions of environment %s: %w", name, err)
+	}
+	return list.Items, nil
+}
+
+func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
+	return c.Dynamic.Resource(secretResource()).Namespace(namespace)
+}
+
+// record writes a revision and forgets the oldest ones. Its number is one more
+// than that of any part that is there, finished or not.
+func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
+	env := r.Environment
+	parts, err := c.revisionParts(ctx, env.Name, env.Namespace)
+	if err != nil {
+		return r, err
+	}
+	for _, p := range parts {
+		r.Number = max(r.Number, revisionNumber(p))
+	}
+	r.Number++
+	packed, err := pack(env, r.Secrets)
+	if err != nil {
+		return r, fmt.Errorf("revision %d: %w", r.Number, err)
+	}
+	chunks := slices.Collect(slices.Chunk(packed, revisionPart))
+	r.Parts = len(chunks)
+	for part, chunk := range slices.Backward(chunks) {
+		secret, err := r.secret(part, chunk)
+		if err != nil {
+			return r, err
+		}
+		if _, err := c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
+			return r, fmt.Errorf("revision %d: %w", r.Number, err)
+		}
+	}
+	return r, c.forget(ctx, env.Namespace, parts, r.Number-revisionsKept)
+}
+
+// forget deletes the revisions up to a number.
+func (c *Cluster) forget(ctx context.Context, namespace string, parts []metav1.PartialObjectMetadata, upTo int) error {
+	var errs []error
+	for _, p := range parts {
+		if revisionNumber(p) > upTo {
+			continue
+		}
+		err := c.secrets(namespace).Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("forget revision %d: %w", revisionNumber(p), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func revisionNumber(part metav1.PartialObjectMetadata) int {
+	n, _ := strconv.Atoi(part.Labels[labelRevision])
+	return n
+}
+
+func revisionName(env string, number, part int) string {
+	return fmt.Sprintf("%s.r%d.%d", schema.ParentName(env), number, part)
+}
+
+// secret is one part of the revision.
+func (r Revision) secret(part int, chunk []byte) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1",
+		"kind":       "Secret",
+		"type":       "evenkeel.dev/revision",
+		"data":       map[string]any{"part": base64.StdEncoding.EncodeToString(chunk)},
+	}}
+	u.SetName(revisionName(r.Environment.Name, r.Number, part))
+	u.SetNamespace(r.Environment.Namespace)
+	u.SetLabels(map[string]string{
+		schema.LabelManagedBy: schema.Manager,
+		labelEnvironment:      r.Environment.Name,
+		labelRevision:         strconv.Itoa(r.Number),
+		labelPart:             strconv.Itoa(part),
+	})
+	if part > 0 {
+		return u, nil
+	}
+	meta, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	u.SetAnnotations(map[string]string{annotationMeta: string(meta)})
+	return u, nil
+}
+
+// The form of an environment inside a revision. schema.Object embeds an
+// unstructured object, whose own JSON would hide the fields beside it.
+type (
+	packedEnvironment struct {
+		Name        string       `json:"name"`
+		Namespace   string       `json:"namespace"`
+		Controllers []string     `json:"controllers,omitempty"`
+		Units       []packedUnit `json:"units"`
+	}
+	packedUnit struct {
+		Name    string         `json:"name"`
+		Type    string         `json:"type,omitempty"`
+		After   []string       `json:"after,omitempty"`
+		Timeout time.Duration  `json:"timeout,omitempty"`
+		Objects []packedObject `json:"objects"`
+	}
+	packedObject struct {
+		Object   map[string]any    `json:"object"`
+		Key      string            `json:"key,omitempty"`
+		Recreate bool              `json:"recreate,omitempty"`
+		Ignore   []string          `json:"ignore,omitempty"`
+		Ready    *schema.ReadyRule `json:"ready,omitempty"`
+	}
+)
+
+// pack is an environment as compressed JSON, without its Secrets where they are
+// to be left out.
+func pack(env *schema.Environment, secrets bool) ([]byte, error) {
+	p := packedEnvironment{Name: env.Name, Namespace: env.Namespace, Controllers: env.Controllers}
+	for _, u := range env.Units {
+		pu := packedUnit{Name: u.Name, Type: u.Type, After: u.After, Timeout: u.Timeout}
+		for _, o := range u.Objects {
+			if !secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
+				continue
+			}
+			pu.Objects = append(pu.Objects, packedObject{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready})
+		}
+		p.Units = append(p.Units, pu)
+	}
+	var buf bytes.Buffer
+	w, err := zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(json.NewEncoder(w).Encode(p), w.Close()); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// unpack is the reverse of pack.
+func unpack(packed []byte) (*schema.Environment, error) {
+	r, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	var p packedEnvironment
+	if err := kjson.Unmarshal(data, &p); err != nil {
+		return nil, err
+	}
+	env := &schema.Environment{Name: p.Name, Namespace: p.Namespace, Controllers: p.Controllers}
+	for _, pu := range p.Units {
+		u := schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout}
+		for _, po := range pu.Objects {
+			o := schema.Object{Unstructured: &unstructured.Unstructured{Object: po.Object}, Key: po.Key, Recreate: po.Recreate, Ignore: po.Ignore, Ready: po.Ready}
+			u.Objects = append(u.Objects, o)
+		}
+		env.Units = append(env.Units, u)
+	}
+	return env, nil
+}

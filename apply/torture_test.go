@@ -1,0 +1,296 @@
+package apply_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+)
+
+// The torture puts a proxy between an apply and the API server and breaks
+// something at request n, for every n of a run that creates, changes, prunes,
+// recreates and brings a CustomResourceDefinition with its first object. The run
+// after it has no trouble, and must leave exactly what was desired.
+
+// fault is what happens at one request. Those that come after let the server do
+// what it was asked, and lose the answer.
+type fault struct {
+	name  string
+	after bool
+	do    func(p *proxy, w http.ResponseWriter)
+}
+
+func faults() []fault {
+	kill := func(p *proxy, w http.ResponseWriter) { p.kill(); drop(w) }
+	status := func(code int) func(*proxy, http.ResponseWriter) {
+		return func(_ *proxy, w http.ResponseWriter) { answer(w, code) }
+	}
+	hang := func(p *proxy, w http.ResponseWriter) { p.hang(); drop(w) }
+	reset := func(_ *proxy, w http.ResponseWriter) { drop(w) }
+	return []fault{
+		{"killed before the request", false, kill},
+		{"killed before the answer", true, kill},
+		{"500", false, status(http.StatusInternalServerError)},
+		{"500 although it was done", true, status(http.StatusInternalServerError)},
+		{"429", false, status(http.StatusTooManyRequests)},
+		{"reset", false, reset},
+		{"reset although it was done", true, reset},
+		{"time-out", false, hang},
+		{"time-out although it was done", true, hang},
+	}
+}
+
+func TestTorture(t *testing.T) {
+	cfg := applytest.Cluster(t)
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			stride, first := 1, 1
+			if os.Getenv("EVENKEEL_TORTURE") == "" {
+				stride, first = 9, 2+len(f.name)%7
+			}
+			var runs, failed int
+			for n := first; ; n += stride {
+				reached, ok := tortureOnce(t, cfg, f, n)
+				if !reached || t.Failed() {
+					break
+				}
+				runs++
+				if !ok {
+					failed++
+				}
+			}
+			t.Logf("%d runs, one with trouble at each %d. request; %d of them failed or died, all converged in the run after", runs, stride, failed)
+		})
+	}
+}
+
+// tortureOnce breaks request n of one apply and applies again. It reports
+// whether there was a request n, and whether the broken apply succeeded.
+func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bool) {
+	t.Helper()
+	s := newScenario(t, cfg)
+	s.apply(t, s.before())
+	uids := s.uids(t)
+
+	p := newProxy(t, cfg)
+	p.fault, p.at = f, n
+	child := s.child(t, p.url())
+	p.kill = func() { _ = child.Process.Kill() }
+	var output bytes.Buffer
+	child.Stdout, child.Stderr = &output, &output
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err := child.Wait()
+	count := p.close()
+	if count < n {
+		if err != nil {
+			t.Errorf("request %d was never sent, and yet the apply failed: %v\n%s", n, err, &output)
+		}
+		return false, true
+	}
+
+	again := s.apply(t, s.after())
+	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
+		t.Errorf("%s at request %d (%s): after the next run (-want +got):\n%s\nfirst run:\n%s", f.name, n, p.broken, diff, &output)
+	}
+	if third := s.apply(t, s.after()); third.Requests.Write > 2 { // the lock is taken and released
+		t.Errorf("%s at request %d: a third run wrote %d times", f.name, n, third.Requests.Write)
+	}
+	for name, uid := range s.uids(t) {
+		if old, was := uids[name]; was && old != uid && !s.recreates(name) {
+			t.Errorf("%s at request %d: %s was deleted and created again", f.name, n, name)
+		}
+	}
+	for _, path := range append(p.deleted(), s.deleted(again)...) {
+		if !s.mayDelete(path) {
+			t.Errorf("%s at request %d: deleted %s", f.name, n, path)
+		}
+	}
+	return true, err == nil
+}
+
+// child is an apply of the scenario in a process of its own.
+func (s *scenario) child(t *testing.T, server string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestApplier$", "-test.v")
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_APPLIER="+server, "EVENKEEL_TEST_NAMESPACE="+s.namespace)
+	return cmd
+}
+
+// TestApplier is not a test: it is what child starts.
+func TestApplier(t *testing.T) {
+	server := os.Getenv("EVENKEEL_TEST_APPLIER")
+	if server == "" {
+		t.Skip("runs as a child of the torture only")
+	}
+	s := &scenario{namespace: os.Getenv("EVENKEEL_TEST_NAMESPACE"), cfg: &rest.Config{Host: server, Timeout: 2 * time.Second}}
+	report, err := s.run(t.Context(), s.after(), tortureOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("done: %v", report.Done)
+}
+
+// tortureOptions let a request time out after a second.
+func tortureOptions() apply.ApplyOptions {
+	return apply.ApplyOptions{Yes: true, NoWait: true, LockDuration: 9 * time.Second, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
+}
+
+// proxy stands in front of the API server, without TLS and credentials.
+type proxy struct {
+	fault fault
+	at    int
+	kill  func()
+
+	server  *httptest.Server
+	forward *httputil.ReverseProxy
+
+	mu      sync.Mutex
+	count   int
+	broken  string
+	deletes []string
+	closing chan struct{}
+}
+
+func newProxy(t *testing.T, cfg *rest.Config) *proxy {
+	t.Helper()
+	target, err := url.Parse(cfg.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{closing: make(chan struct{}), kill: func() {}}
+	p.forward = &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorHandler:  func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	p.server = httptest.NewServer(p)
+	t.Cleanup(func() { p.close() })
+	return p
+}
+
+func (p *proxy) url() string { return p.server.URL }
+
+// close ends the proxy and returns how many requests there were.
+func (p *proxy) close() int {
+	p.mu.Lock()
+	select {
+	case <-p.closing:
+	default:
+		close(p.closing)
+	}
+	n := p.count
+	p.mu.Unlock()
+	p.server.CloseClientConnections()
+	p.server.Close()
+	return n
+}
+
+func (p *proxy) deleted() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.deletes)
+}
+
+// ServeHTTP implements http.Handler.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	p.mu.Lock()
+	p.count++
+	mine := p.count == p.at
+	if mine {
+		p.broken = req.Method + " " + req.URL.String()
+	}
+	if req.Method == http.MethodDelete {
+		p.deletes = append(p.deletes, req.URL.Path)
+	}
+	p.mu.Unlock()
+	if !mine {
+		p.forward.ServeHTTP(w, req)
+		return
+	}
+	if p.fault.after {
+		// The answer is lost, the deed is not.
+		p.forward.ServeHTTP(httptest.NewRecorder(), req.WithContext(context.WithoutCancel(req.Context())))
+	} else {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	p.fault.do(p, w)
+}
+
+// hang keeps a request waiting for longer than any client does.
+func (p *proxy) hang() {
+	select {
+	case <-p.closing:
+	case <-time.After(5 * time.Second):
+	}
+}
+
+// drop ends the connection without an answer.
+func drop(w http.ResponseWriter) {
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return
+	}
+	conn, _, err := hijacker.Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // a reset, not an orderly end
+	}
+	_ = conn.Close()
+}
+
+// answer is an error as the API server words it.
+func answer(w http.ResponseWriter, code int) {
+	w.Header().Set("Content-Type", "application/json")
+	if code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+		"message": fmt.Sprintf("made up by the test: %d", code), "reason": strings.ReplaceAll(http.StatusText(code), " ", ""),
+	})
+}
+
+// exitCode is what a command would exit with.
+func exitCode(err error) int {
+	var refused *apply.Refused
+	var interrupted *apply.Interrupted
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &refused):
+		return 4
+	case errors.As(err, &interrupted):
+		return 130
+	}
+	return 2
+}

@@ -1,0 +1,242 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// writeActions are those that an apply sends an apply request for. Foreign
+// fields are reported and left where they are.
+func writeActions() []Action {
+	return []Action{Created, Configured, Adopted, Reowned, Recreated, Terminating, Conflict}
+}
+
+// writing are the changes that the run writes.
+func (r *run) writing() []*Change {
+	return slices.DeleteFunc(r.changes(writeActions()...), func(change *Change) bool { return change.desired == nil })
+}
+
+// foundations writes the Namespaces and the CustomResourceDefinitions of all
+// units, and waits until the definitions are served: objects of any unit may
+// stand on them, and no unit need name another one for that.
+func (r *run) foundations(ctx context.Context) error {
+	var namespaces, definitions []*Change
+	for _, change := range r.writing() {
+		switch waveOf(change.Kind) {
+		case waveNamespace:
+			namespaces = append(namespaces, change)
+		case waveDefinition:
+			definitions = append(definitions, change)
+		}
+	}
+	if err := r.writeAll(ctx, namespaces); err != nil {
+		return err
+	}
+	if err := r.writeAll(ctx, definitions); err != nil {
+		return err
+	}
+	if len(definitions) == 0 {
+		return nil
+	}
+	for _, change := range definitions {
+		if err := r.established(ctx, change); err != nil {
+			return err
+		}
+	}
+	r.c.Mapper.Reset()
+	return nil
+}
+
+// established waits until a CustomResourceDefinition is served.
+func (r *run) established(ctx context.Context, change *Change) error {
+	deadline := time.Now().Add(r.opts.Timeout)
+	for {
+		live, err := r.get(ctx, change)
+		if err != nil {
+			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+		}
+		conditions := conditionsOf(live)
+		if conditions["Established"].status == "True" {
+			return nil
+		}
+		if refused := conditions["NamesAccepted"]; refused.status == "False" {
+			return fmt.Errorf("%s: its names are not accepted: %s", change.ObjectRef, refused.message)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: not served after %s", change.ObjectRef, r.opts.Timeout)
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+type condition struct{ status, message string }
+
+func conditionsOf(u *unstructured.Unstructured) map[string]condition {
+	out := map[string]condition{}
+	list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, item := range list {
+		fields, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		kind, _ := fields["type"].(string)
+		status, _ := fields["status"].(string)
+		message, _ := fields["message"].(string)
+		out[kind] = condition{status: status, message: message}
+	}
+	return out
+}
+
+// units writes and gates unit by unit. A unit starts when all that it stands
+// behind are healthy; those that do not depend on each other run side by side,
+// and go on when one of them fails. What stands behind a failed unit is left.
+func (r *run) units(ctx context.Context) error {
+	gate, closeGate := r.openGate(ctx)
+	defer closeGate()
+
+	type outcome struct {
+		done chan struct{}
+		err  error
+	}
+	outcomes := map[string]*outcome{}
+	for _, u := range r.env.Units {
+		if r.selected(u.Name) {
+			outcomes[u.Name] = &outcome{done: make(chan struct{})}
+		}
+	}
+	var wg sync.WaitGroup
+	for i := range r.env.Units {
+		unit := &r.env.Units[i]
+		mine, ok := outcomes[unit.Name]
+		if !ok {
+			continue
+		}
+		wg.Go(func() {
+			defer close(mine.done)
+			for _, name := range r.behind(unit) {
+				before, ok := outcomes[name]
+				if !ok {
+					continue
+				}
+				<-before.done
+				if before.err != nil {
+					mine.err = errSkipped
+					return
+				}
+			}
+			mine.err = r.unit(ctx, unit, gate)
+		})
+	}
+	wg.Wait()
+	var errs []error
+	for _, u := range r.env.Units {
+		if o, ok := outcomes[u.Name]; ok && o.err != nil && !errors.Is(o.err, errSkipped) {
+			errs = append(errs, fmt.Errorf("unit %s: %w", u.Name, o.err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errSkipped is the outcome of a unit whose foundation failed: the report shows
+// it as not done, the error is the other unit's.
+var errSkipped = errors.New("a unit that it stands on failed")
+
+// behind are the units that one stands behind. All stand on the unit that every
+// environment has.
+func (r *run) behind(unit *schema.Unit) []string {
+	if unit.Name == schema.UnitEnvironment || slices.Contains(unit.After, schema.UnitEnvironment) {
+		return unit.After
+	}
+	if first := r.env.Unit(schema.UnitEnvironment); first == nil || slices.Contains(first.After, unit.Name) {
+		return unit.After
+	}
+	return append([]string{schema.UnitEnvironment}, unit.After...)
+}
+
+// unit writes one unit, wave by wave, and waits until it is healthy.
+func (r *run) unit(ctx context.Context, unit *schema.Unit, gate gate) error {
+	var changes []*Change
+	for _, change := range r.writing() {
+		if change.Unit == unit.Name && waveOf(change.Kind) > waveDefinition {
+			changes = append(changes, change)
+		}
+	}
+	for _, wave := range waves(changes) {
+		if err := r.writeAll(ctx, wave); err != nil {
+			return err
+		}
+	}
+	if r.opts.NoWait {
+		return nil
+	}
+	return gate(ctx, unit)
+}
+
+// writeAll writes changes side by side and returns all errors.
+func (r *run) writeAll(ctx context.Context, changes []*Change) error {
+	return joined(r.each(changes, func(change *Change) error { return r.write(ctx, change) }))
+}
+
+// each does something for every change side by side, as many at a time as the
+// whole run may have in flight, and returns the errors in their order.
+func (r *run) each(changes []*Change, do func(*Change) error) []error {
+	errs := make([]error, len(changes))
+	var wg sync.WaitGroup
+	for i, change := range changes {
+		wg.Go(func() {
+			r.slots <- struct{}{}
+			defer func() { <-r.slots }()
+			errs[i] = do(change)
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+// joined is errors.Join with each text once: a lock that was lost is the same
+// error for every object of a wave.
+func joined(errs []error) error {
+	var out []error
+	seen := map[string]bool{}
+	for _, err := range errs {
+		if err != nil && !seen[err.Error()] {
+			seen[err.Error()] = true
+			out = append(out, err)
+		}
+	}
+	return errors.Join(out...)
+}
+
+// get reads the live object of a change.
+func (r *run) get(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
+	client, err := r.client(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get(ctx, change.Name, metav1.GetOptions{})
+}
+
+// absent reports whether the object of a change is gone: not there, or another
+// one of that name.
+func (r *run) absent(ctx context.Context, change *Change) (live *unstructured.Unstructured, gone bool, err error) {
+	live, err = r.get(ctx, change)
+	if apierrors.IsNotFound(err) {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return live, change.live != nil && live.GetUID() != change.live.GetUID(), nil
+}

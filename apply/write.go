@@ -1,0 +1,170 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+const (
+	// attemptsConflict is how often an object whose resourceVersion moved is
+	// read and planned again: status writes move it too.
+	attemptsConflict = 5
+	// settling is how long an object that waits for a Namespace or a
+	// CustomResourceDefinition of the same run is tried again: those are
+	// served a moment after they are accepted.
+	settling = 10 * time.Second
+)
+
+// write carries out one change and notes it. An object whose live state moved
+// since the plan is planned again, and written only where that says the same.
+func (r *run) write(ctx context.Context, change *Change) error {
+	if r.journal.has(change.ObjectRef) {
+		return nil
+	}
+	deadline := time.Now().Add(settling)
+	for attempt := 1; ; {
+		live, err := r.send(ctx, change)
+		switch {
+		case err == nil:
+			r.journal.wrote(PhaseWrite, *change, live)
+			return nil
+		case r.ended(ctx) != nil:
+			return r.ended(ctx)
+		case apierrors.IsConflict(err) && attempt < attemptsConflict:
+			attempt++
+			now, err := r.c.replan(ctx, r.env, r.plan.options, change)
+			if err != nil {
+				return err
+			}
+			if now.Action == Unchanged {
+				// The answer to an earlier try was lost, or somebody else
+				// did the same.
+				r.journal.wrote(PhaseWrite, *change, now.live)
+				return nil
+			}
+			if !sameChange(change, now) {
+				return fmt.Errorf("%s: it changed since the plan was made (now: %s); plan again", change.ObjectRef, now.Action)
+			}
+			*change = *now
+		case change.waits != "" && isSettling(err) && time.Now().Before(deadline):
+			if err := pause(ctx, 200*time.Millisecond); err != nil {
+				return err
+			}
+			r.c.Mapper.Reset()
+		default:
+			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+		}
+	}
+}
+
+// isSettling reports whether an error is one that passes once a new Namespace or
+// CustomResourceDefinition is served everywhere.
+func isSettling(err error) bool {
+	return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) || apierrors.IsForbidden(err)
+}
+
+// send does what the action asks, each request guarded by uid and
+// resourceVersion, and returns the object as the server has it then.
+func (r *run) send(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
+	switch change.Action {
+	case Terminating:
+		if err := r.awaitAbsence(ctx, []*Change{change}); err != nil {
+			return nil, err
+		}
+		return r.applyOver(ctx, change, nil)
+	case Recreated:
+		if err := r.remove(ctx, change); err != nil {
+			return nil, err
+		}
+		return r.applyOver(ctx, change, nil)
+	}
+	live, err := r.migrate(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	if live, err = r.handOver(ctx, change, live); err != nil {
+		return nil, err
+	}
+	return r.applyOver(ctx, change, live)
+}
+
+// applyOver applies the desired object over what it was planned against.
+func (r *run) applyOver(ctx context.Context, change *Change, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return r.patch(ctx, change, effective(change.desired, live).DeepCopy(), live, schema.Manager)
+}
+
+// patch sends a server-side apply while the lock is held, over live and nothing
+// else. A live of nil means that there must be no object: an apply has no way to
+// say so, but a resourceVersion that is no live one makes the server answer 409
+// if there is an object, and is ignored if there is none.
+func (r *run) patch(ctx context.Context, change *Change, body, live *unstructured.Unstructured, manager string) (*unstructured.Unstructured, error) {
+	if live == nil {
+		body.SetResourceVersion("1")
+	} else {
+		body.SetUID(live.GetUID())
+		body.SetResourceVersion(live.GetResourceVersion())
+	}
+	mapping, err := r.mapping(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.mayWrite(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	result, _, err := r.c.patchApply(ctx, mapping, body, manager, false)
+	return result, err
+}
+
+// mayWrite reports why no write may start: the run was told to stop, or its lock
+// may no longer be its own. Before the lock is taken only the environment's
+// Namespace is written.
+func (r *run) mayWrite(ctx context.Context) error {
+	if err := r.ended(ctx); err != nil {
+		return err
+	}
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.check()
+}
+
+func (r *run) ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// request is the context of one write: it goes to its end when the run is told
+// to stop, so that the report knows what was done, and it ends before the lock
+// could.
+func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), r.opts.LockDuration/3)
+}
+
+// mapping is the resource of a change's object.
+func (r *run) mapping(ctx context.Context, change *Change) (*meta.RESTMapping, error) {
+	return r.c.mapping(ctx, change.gvk())
+}
+
+// client is the dynamic client for the object of a change.
+func (r *run) client(ctx context.Context, change *Change) (dynamic.ResourceInterface, error) {
+	mapping, err := r.mapping(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		return r.c.Dynamic.Resource(mapping.Resource).Namespace(change.Namespace), nil
+	}
+	return r.c.Dynamic.Resource(mapping.Resource), nil
+}

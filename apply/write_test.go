@@ -1,0 +1,193 @@
+package apply
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+func TestWavesKeepTheOrderOfKinds(t *testing.T) {
+	var changes []*Change
+	for _, kind := range []string{"Deployment", "ConfigMap", "Widget", "ServiceAccount", "Secret", "Ingress", "Service", "RoleBinding", "ValidatingWebhookConfiguration", "Namespace"} {
+		changes = append(changes, &Change{ObjectRef: ObjectRef{Kind: kind}})
+	}
+	var got []string
+	for _, wave := range waves(changes) {
+		var kinds []string
+		for _, change := range wave {
+			kinds = append(kinds, change.Kind)
+		}
+		got = append(got, strings.Join(kinds, " "))
+	}
+	want := []string{
+		"Namespace", "ServiceAccount", "ConfigMap Secret RoleBinding", "Service", "Deployment", "Widget", "Ingress",
+		"ValidatingWebhookConfiguration",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("waves (-want +got):\n%s", diff)
+	}
+}
+
+func TestPruneStages(t *testing.T) {
+	ordered := []ObjectRef{
+		{APIVersion: "traefik.io/v1alpha1", Kind: "IngressRoute"},
+		{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
+		{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
+		{APIVersion: "apps/v1", Kind: "Deployment"},
+		{APIVersion: "v1", Kind: "Service"},
+		{APIVersion: "v1", Kind: "ConfigMap"},
+		{APIVersion: "v1", Kind: "ServiceAccount"},
+		{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"},
+		{APIVersion: "v1", Kind: "Namespace"},
+	}
+	for i := range len(ordered) - 1 {
+		before, after := &Change{ObjectRef: ordered[i]}, &Change{ObjectRef: ordered[i+1]}
+		if pruneStage(before) >= pruneStage(after) {
+			t.Errorf("%s is not deleted before %s", before.Kind, after.Kind)
+		}
+	}
+}
+
+func TestPruneLimit(t *testing.T) {
+	for _, test := range []struct {
+		pruned, remaining, confirmed int
+		allowed                      bool
+	}{
+		{0, 1, 0, true},
+		{5, 1, 0, true},    // few
+		{6, 12, 0, true},   // a third
+		{6, 11, 0, false},  // more than a third
+		{10, 100, 0, true}, // most
+		{11, 1000, 0, false},
+		{11, 1000, 11, true},
+		{11, 1000, 12, false},
+		{12, 0, 12, true},
+	} {
+		err := pruneLimit(test.pruned, test.remaining, test.confirmed)
+		if (err == nil) != test.allowed {
+			t.Errorf("prune %d, %d remain, %d confirmed: %v", test.pruned, test.remaining, test.confirmed, err)
+		}
+	}
+}
+
+func TestHolderGone(t *testing.T) {
+	me := thisProcess("test")
+	if me.Boot == "" {
+		t.Skip("needs /proc")
+	}
+	other := func(change func(*holder)) holder {
+		h := me
+		h.Run = "other"
+		change(&h)
+		return h
+	}
+	for _, test := range []struct {
+		name  string
+		other holder
+		gone  bool
+	}{
+		{"the same process", me, false},
+		{"no such process", other(func(h *holder) { h.PID = 1 << 30 }), true},
+		{"the number was used again", other(func(h *holder) { h.Started = "1" }), true},
+		{"another boot", other(func(h *holder) { h.PID, h.Boot = 1<<30, "x" }), false},
+		{"another container", other(func(h *holder) { h.PID, h.PIDs = 1<<30, "pid:[1]" }), false},
+		{"another host", other(func(h *holder) { h.PID, h.Host = 1<<30, "x" }), false},
+		{"the parent process", other(func(h *holder) { h.PID = os.Getppid(); h.Started, _ = processStart(h.PID) }), false},
+		{"nothing is known", holder{Host: "x"}, false},
+	} {
+		if got := me.gone(test.other); got != test.gone {
+			t.Errorf("%s: gone is %v", test.name, got)
+		}
+	}
+	if diff := cmp.Diff(me, decodeHolder(me.encode(), me.identity())); diff != "" {
+		t.Errorf("encoded and decoded (-want +got):\n%s", diff)
+	}
+}
+
+func TestPackKeepsEverything(t *testing.T) {
+	env := &schema.Environment{Name: "prod", Namespace: "app", Controllers: []string{"x"}, Units: []schema.Unit{{
+		Name: "a", Type: "T", After: []string{"b"}, Timeout: time.Minute,
+		Objects: []schema.Object{
+			{Unstructured: testConfigMap("app", "c", "k", "v"), Key: "config", Recreate: true, Ignore: []string{"/data/k"}, Ready: &schema.ReadyRule{CEL: "true"}},
+			{Unstructured: &unstructured.Unstructured{Object: map[string]any{
+				"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"}, "n": int64(1) << 60,
+			}}},
+		},
+	}}}
+	packed, err := pack(env, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := unpack(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(env, got); diff != "" {
+		t.Errorf("packed and unpacked (-want +got):\n%s", diff)
+	}
+
+	packed, err = pack(env, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err = unpack(packed); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(got.Units[0].Objects); n != 1 {
+		t.Errorf("without Secrets: %d objects, want the ConfigMap alone", n)
+	}
+}
+
+func TestMigratedMergesEntries(t *testing.T) {
+	entry := func(manager string, op metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{
+			Manager: manager, Operation: op, APIVersion: "v1", FieldsType: "FieldsV1", Subresource: subresource,
+			FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+		}
+	}
+	entries := []metav1.ManagedFieldsEntry{
+		entry("kubectl-client-side-apply", metav1.ManagedFieldsOperationUpdate, "", `{"f:data":{"f:a":{}}}`),
+		entry("kubectl", metav1.ManagedFieldsOperationApply, "", `{"f:data":{"f:b":{}}}`),
+		entry("kubectl", metav1.ManagedFieldsOperationUpdate, "status", `{"f:status":{}}`),
+		entry("k9s", metav1.ManagedFieldsOperationUpdate, "", `{"f:data":{"f:c":{}}}`),
+		entry("evenkeel", metav1.ManagedFieldsOperationApply, "", `{"f:data":{"f:d":{}}}`),
+	}
+	got, changed, err := migrated(entries, []string{"kubectl", "kubectl-client-side-apply"}, "v1")
+	if err != nil || !changed {
+		t.Fatalf("changed %v, error %v", changed, err)
+	}
+	var lines []string
+	for _, e := range got {
+		lines = append(lines, strings.Join([]string{e.Manager, string(e.Operation), e.Subresource, string(e.FieldsV1.GetRawBytes())}, " "))
+	}
+	want := []string{
+		`kubectl Update status {"f:status":{}}`,
+		`k9s Update  {"f:data":{"f:c":{}}}`,
+		`evenkeel Apply  {"f:data":{"f:a":{},"f:b":{},"f:d":{}}}`,
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	if _, changed, _ := migrated(entries[3:], []string{"kubectl"}, "v1"); changed {
+		t.Error("nothing to migrate, and yet it changed")
+	}
+}
+
+func testConfigMap(namespace, name string, pairs ...string) *unstructured.Unstructured {
+	data := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		data[pairs[i]] = pairs[i+1]
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"namespace": namespace, "name": name},
+		"data":     data,
+	}}
+}
