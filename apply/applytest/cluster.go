@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -38,11 +37,13 @@ const (
 //
 //	func TestMain(m *testing.M) { os.Exit(applytest.Main(m)) }
 //
-// Without it the sandbox still ends with the test binary, because the pipe that
-// it watches closes; Main also waits for that.
+// Without it the sandbox ends with the test binary all the same, but nobody waits
+// for that.
 func Main(m *testing.M) int {
 	code := m.Run()
-	shared.stop()
+	if shared.stop != nil {
+		shared.stop()
+	}
 	return code
 }
 
@@ -118,8 +119,7 @@ type sandbox struct {
 	once sync.Once
 	path string
 	err  error
-	cmd  *exec.Cmd
-	dir  string
+	stop func()
 }
 
 func (s *sandbox) kubeconfig() (string, error) {
@@ -127,83 +127,70 @@ func (s *sandbox) kubeconfig() (string, error) {
 	return s.path, s.err
 }
 
-func (s *sandbox) start() (string, error) {
+// start runs a sandbox until stop is called, or until this process ends in
+// whatever way: the sandbox watches the pipe that is its standard input.
+func (s *sandbox) start() (kubeconfig string, err error) {
 	binary, err := sandboxBinary()
 	if err != nil {
 		return "", err
 	}
-	if s.dir, err = os.MkdirTemp("", "evenkeel-sandbox-"); err != nil {
+	dir, err := os.MkdirTemp("", "evenkeel-test-")
+	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(s.dir, "kubeconfig")
-	// The sandbox reports on stderr; what it said is the error if it ends.
-	log, err := os.Create(filepath.Join(s.dir, "log"))
+	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = log.Close() }()
-	s.cmd = exec.Command(binary, "up", "--dir", filepath.Join(s.dir, "data"), "--kubeconfig", path)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	dieWithParent(s.cmd)
+	readyFile, path := filepath.Join(dir, "ready"), filepath.Join(dir, "kubeconfig")
+	cmd := exec.Command(binary, "up", "--ready-file", readyFile, "--kubeconfig", path)
+	cmd.Stdout, cmd.Stderr = log, log
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
 	ended := make(chan error, 1)
-	go func() {
-		// The death signal is the thread's: it must stay as long as the child.
-		runtime.LockOSThread()
-		if err := s.cmd.Start(); err != nil {
-			ended <- err
-			return
+	go func() { ended <- cmd.Wait() }()
+	s.stop = func() {
+		_ = stdin.Close()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = cmd.Process.Kill()
 		}
-		ended <- s.cmd.Wait()
-	}()
+		_ = os.RemoveAll(dir)
+	}
+	return path, untilReady(readyFile, log.Name(), ended)
+}
+
+func untilReady(readyFile, log string, ended chan error) error {
 	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case err := <-ended:
-			return "", fmt.Errorf("%s ended before it was ready: %w\n%s", binary, err, said(log.Name()))
+			ended <- err
+			return fmt.Errorf("the sandbox ended before it was ready: %w\n%s", err, said(log))
 		case <-deadline:
-			return "", fmt.Errorf("%s is not ready after two minutes\n%s", binary, said(log.Name()))
-		case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("the sandbox is not ready after two minutes\n%s", said(log))
+		case <-time.After(50 * time.Millisecond):
 		}
-		if ready(path) {
-			return path, nil
+		if _, err := os.Stat(readyFile); err == nil {
+			return nil
 		}
 	}
 }
 
 // said is what the sandbox printed, for an error message.
-func said(path string) string {
-	text, err := os.ReadFile(path)
+func said(log string) string {
+	text, err := os.ReadFile(log)
 	if err != nil {
 		return err.Error()
 	}
 	return string(text)
-}
-
-// ready says that the kubeconfig is written and its server answers.
-func ready(path string) bool {
-	cfg, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		return false
-	}
-	cfg.Timeout = 2 * time.Second
-	client, err := dynamic.NewForConfig(cfg)
-	if err != nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_, err = client.Resource(corev1.SchemeGroupVersion.WithResource("serviceaccounts")).Namespace("default").Get(ctx, "default", metav1.GetOptions{})
-	return err == nil
-}
-
-func (s *sandbox) stop() {
-	if s.cmd == nil || s.cmd.Process == nil {
-		return
-	}
-	_ = s.cmd.Process.Signal(os.Interrupt)
-	time.Sleep(200 * time.Millisecond)
-	_ = s.cmd.Process.Kill()
-	_ = os.RemoveAll(s.dir)
 }
 
 // sandboxBinary finds the binary that `make sandbox` builds.
