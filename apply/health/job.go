@@ -29,19 +29,21 @@ func judgeJob(obj *unstructured.Unstructured, related Related, now time.Time) ve
 		}
 		switch cond.Type {
 		case batchv1.JobComplete:
-			v.State, v.desired = Healthy, v.ready
+			v.State, v.Message, v.desired = Healthy, "", v.ready
 			return v
 		case batchv1.JobFailed, batchv1.JobFailureTarget:
 			v.State, v.Rule = Failed, "job-failed"
 			v.Message = join(cond.Reason, cond.Message)
 			c.sure = true
 			return v.because(c, blamed, related)
-		case batchv1.JobSuccessCriteriaMet:
+		case batchv1.JobSuccessCriteriaMet: // Complete follows, in the same list
 			v.Message = "success criteria met, its pods are ending"
-			return v
 		case batchv1.JobSuspended:
 			return suspended(v, s)
 		}
+	}
+	if v.Message != "" {
+		return v
 	}
 	if ptr.Deref(job.Spec.Suspend, false) {
 		return suspended(v, s)

@@ -50,9 +50,8 @@ func judgePod(obj *unstructured.Unstructured, related Related, now time.Time) ve
 		v.Result, v.desired = Result{State: Healthy, Rule: "pod-succeeded"}, 0
 		return v
 	case corev1.PodFailed:
-		v.Result, v.crash = Result{State: Failed, Rule: "pod-failed", Message: podFailure(pod)}, failedContainer(pod)
-		v.Log = logOf(v.crash, related)
-		return v
+		v.Result = Result{State: Failed, Rule: "pod-failed", Message: podFailure(pod, related)}
+		return v.blame(cause{crash: failedContainer(pod)}, related)
 	}
 	if ready(pod) {
 		v.Result, v.ready = Result{State: Healthy, Rule: "pod-ready"}, 1
@@ -95,13 +94,17 @@ func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCond
 }
 
 // podFailure says why a pod of phase Failed ended.
-func podFailure(pod *corev1.Pod) string {
+func podFailure(pod *corev1.Pod, related Related) string {
 	if pod.Status.Reason != "" || pod.Status.Message != "" {
 		return join(pod.Status.Reason, oneLine(pod.Status.Message, 400)) // Evicted, NodeLost, DeadlineExceeded
 	}
 	for _, cs := range containerStatuses(pod) {
 		if t := cs.State.Terminated; t != nil && (t.ExitCode != 0 || t.Signal != 0) {
-			return fmt.Sprintf("container %s: %s", cs.Name, exit(pod, cs.Name, t))
+			text := join("container "+cs.Name, exit(pod, cs.Name, t))
+			if t.Message == "" {
+				text = join(text, lastWords(logOf(failedContainer(pod), related)))
+			}
+			return text
 		}
 	}
 	return "its phase is Failed"
@@ -127,7 +130,7 @@ func containerStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
 // would not go without saying.
 func podCause(pod *corev1.Pod, related Related, now time.Time) (worst cause, ok bool) {
 	if pod.Status.Phase == corev1.PodFailed {
-		return cause{text: podFailure(pod), weight: weightCrash, crash: failedContainer(pod)}, true
+		return cause{text: podFailure(pod, related), weight: weightCrash, crash: failedContainer(pod)}, true
 	}
 	if c, ok := schedulingCause(pod, related, now); ok {
 		return c, true
