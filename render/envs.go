@@ -56,8 +56,9 @@ func (e UnknownEnv) Error() string {
 	return msg + " (there are: " + strings.Join(e.Known, ", ") + ")"
 }
 
-// Envs lists the environments by name: every directory below envs that declares
-// a field "environment". It evaluates without checking, so that one broken
+// Envs lists the environments in the order in which they are applied, by name
+// where that says nothing: every directory below envs that declares a field
+// "environment". It evaluates without checking, so that one broken
 // environment does not hide the others.
 func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
 	dirs, err := r.scan()
@@ -76,7 +77,33 @@ func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
 			return nil
 		})
 	}
-	return summaries, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return inOrder(summaries), nil
+}
+
+// inOrder puts each environment behind those that it names in After. A cycle is
+// for Vet to report; here it is broken at the first name.
+func inOrder(summaries []Summary) []Summary {
+	sorted := make([]Summary, 0, len(summaries))
+	seen := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		at := slices.IndexFunc(summaries, func(s Summary) bool { return s.Name == name })
+		if at < 0 || seen[name] {
+			return
+		}
+		seen[name] = true
+		for _, before := range slices.Sorted(slices.Values(summaries[at].After)) {
+			visit(before)
+		}
+		sorted = append(sorted, summaries[at])
+	}
+	for _, s := range summaries {
+		visit(s.Name)
+	}
+	return sorted
 }
 
 func (r *Repo) summary(dir envDir) Summary {

@@ -49,7 +49,7 @@ func manifests(t *testing.T, repo *render.Repo, env string) []byte {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if _, err := render.WriteYAML(&out, res.Env, render.WriteOptions{Secrets: true}); err != nil {
+	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Secrets: true}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

@@ -2,7 +2,11 @@ package render
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -19,16 +23,63 @@ type Result struct {
 // Render renders one environment. All that is wrong with the input comes back at
 // once, as Findings; a name that no environment has, as UnknownEnv.
 func (r *Repo) Render(ctx context.Context, name string) (*Result, error) {
+	results, err := r.RenderAll(ctx, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	return results[0], nil
+}
+
+// RenderAll renders the named environments, in their order. The findings of all
+// of them come back as one error.
+func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error) {
 	defer lazyGC()()
-	dir, err := r.find(name)
+	dirs := make([]envDir, len(names))
+	for i, name := range names {
+		dir, err := r.find(name)
+		if err != nil {
+			return nil, err
+		}
+		dirs[i] = dir
+	}
+	all, findings, err := r.renderDirs(ctx, dirs)
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := r.render(ctx, dir)
-	if err != nil {
-		return nil, err
+	if errs, _ := findings.split(); len(errs) > 0 {
+		return nil, errs
 	}
-	return rendered.result, nil
+	results := make([]*Result, len(all))
+	for i, one := range all {
+		results[i] = one.result
+	}
+	return results, nil
+}
+
+// renderDirs renders side by side. An environment that is wrong leaves a nil and
+// its findings.
+func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) ([]*rendered, Findings, error) {
+	all := make([]*rendered, len(dirs))
+	found := make([]Findings, len(dirs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel())
+	for i, dir := range dirs {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			one, err := r.render(ctx, dir)
+			if errors.As(err, &found[i]) {
+				return nil
+			}
+			all[i] = one
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	return all, slices.Concat(found...), nil
 }
 
 // rendered is an environment with what the rules between environments look at.

@@ -1,12 +1,6 @@
 package render
 
-import (
-	"context"
-	"errors"
-	"slices"
-
-	"golang.org/x/sync/errgroup"
-)
+import "context"
 
 // Vet checks the named environments, all of them when none is named, with the
 // rules between environments. It returns the warnings, and all that is wrong as
@@ -17,27 +11,13 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	results := make([]*rendered, len(dirs))
-	found := make([]Findings, len(dirs))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel())
-	for i, dir := range dirs {
-		g.Go(func() error {
-			var err error
-			results[i], err = r.render(ctx, dir)
-			if errors.As(err, &found[i]) {
-				return nil
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
+	all, findings, err := r.renderDirs(ctx, dirs)
+	if err != nil {
 		return nil, err
 	}
-	findings := slices.Concat(found...)
-	for _, res := range results {
-		if res != nil {
-			findings = append(findings, res.result.Warnings...)
+	for _, one := range all {
+		if one != nil {
+			findings = append(findings, one.result.Warnings...)
 		}
 	}
 	errs, warnings := findings.split()

@@ -5,82 +5,138 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-
-	"sigs.k8s.io/yaml"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// WriteOptions say what of an environment is written.
-type WriteOptions struct {
-	// Secrets includes objects of kind Secret; without it they are left out, and
-	// the number of them is returned.
-	Secrets bool
+// OutputOptions say what of an environment is written.
+type OutputOptions struct {
 	// Units selects units by name; none means all.
 	Units []string
+	// Secrets includes objects of kind Secret; without it they are left out, and
+	// Omitted counts them.
+	Secrets bool
 }
 
 // WriteYAML writes the objects as a multi-document stream, in apply order, the
-// keys sorted: the same environment gives the same bytes. It returns the number
-// of Secrets that were left out.
-func WriteYAML(w io.Writer, env *schema.Environment, opts WriteOptions) (omitted int, err error) {
+// keys sorted: the same environment gives the same bytes.
+func WriteYAML(w io.Writer, env *schema.Environment, opts OutputOptions) error {
 	out := bufio.NewWriter(w)
-	omitted, err = eachObject(env, opts, func(o schema.Object) error {
-		data, err := yaml.Marshal(o.Object)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", o.GetKind(), o.GetName(), err)
-		}
-		out.WriteString("---\n") // the error stays in the writer until Flush
-		out.Write(data)
-		return nil
-	})
-	if err != nil {
-		return omitted, err
+	for u := range opts.units(env) {
+		writeUnit(out, u, opts)
 	}
-	return omitted, out.Flush()
+	return out.Flush() // the first error of all writes
 }
 
-// WriteJSON writes the objects as one v1 List. It returns the number of Secrets
-// that were left out.
-func WriteJSON(w io.Writer, env *schema.Environment, opts WriteOptions) (omitted int, err error) {
+// WriteJSON writes the objects as one v1 List.
+func WriteJSON(w io.Writer, env *schema.Environment, opts OutputOptions) error {
 	items := []any{}
-	omitted, err = eachObject(env, opts, func(o schema.Object) error {
-		items = append(items, o.Object)
-		return nil
-	})
-	if err != nil {
-		return omitted, err
+	for u := range opts.units(env) {
+		for o := range opts.objects(u) {
+			items = append(items, o.Object)
+		}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return omitted, enc.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	return enc.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-func eachObject(env *schema.Environment, opts WriteOptions, fn func(schema.Object) error) (omitted int, err error) {
-	for _, u := range env.Units {
-		if !selected(u.Name, opts.Units) {
+// WriteDir writes one YAML file per unit to dir/<environment>/<unit>.yaml, for
+// repositories of rendered manifests. Files of units that are gone are removed.
+func WriteDir(dir string, env *schema.Environment, opts OutputOptions) error {
+	dir = filepath.Join(dir, env.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for u := range opts.units(env) {
+		if err := writeUnitFile(filepath.Join(dir, u.Name+".yaml"), u, opts); err != nil {
+			return err
+		}
+	}
+	if len(opts.Units) > 0 {
+		return nil
+	}
+	return removeStale(dir, env)
+}
+
+func writeUnitFile(name string, u *schema.Unit, opts OutputOptions) (err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := file.Close(); err == nil {
+			err = closing
+		}
+	}()
+	out := bufio.NewWriter(file)
+	writeUnit(out, u, opts)
+	return out.Flush()
+}
+
+func removeStale(dir string, env *schema.Environment) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		unit := filepath.Base(name[:len(name)-len(".yaml")])
+		if env.Unit(unit) != nil {
 			continue
 		}
-		for _, o := range u.Objects {
-			if !opts.Secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
-				omitted++
+		if err := os.Remove(name); err != nil {
+			return fmt.Errorf("unit %s is gone: %w", unit, err)
+		}
+	}
+	return nil
+}
+
+// Omitted counts the Secrets that the options leave out.
+func (opts OutputOptions) Omitted(env *schema.Environment) int {
+	n := 0
+	for u := range opts.units(env) {
+		n += len(u.Objects)
+		for range opts.objects(u) {
+			n--
+		}
+	}
+	return n
+}
+
+func (opts OutputOptions) units(env *schema.Environment) func(yield func(*schema.Unit) bool) {
+	return func(yield func(*schema.Unit) bool) {
+		for i := range env.Units {
+			if len(opts.Units) > 0 && !slices.Contains(opts.Units, env.Units[i].Name) {
 				continue
 			}
-			if err := fn(o); err != nil {
-				return omitted, err
+			if !yield(&env.Units[i]) {
+				return
 			}
 		}
 	}
-	return omitted, nil
 }
 
-func selected(name string, names []string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
+func (opts OutputOptions) objects(u *schema.Unit) func(yield func(schema.Object) bool) {
+	return func(yield func(schema.Object) bool) {
+		for _, o := range u.Objects {
+			if !opts.Secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
+				continue
+			}
+			if !yield(o) {
+				return
+			}
 		}
 	}
-	return len(names) == 0
 }
 
+// writeUnit leaves errors in the writer, which keeps the first.
+func writeUnit(out *bufio.Writer, u *schema.Unit, opts OutputOptions) {
+	for o := range opts.objects(u) {
+		_, _ = out.WriteString("---\n")
+		writeYAML(out, o.Object)
+	}
+}
