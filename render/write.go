@@ -2,6 +2,7 @@ package render
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,7 +47,8 @@ func WriteJSON(w io.Writer, env *schema.Environment, opts OutputOptions) error {
 }
 
 // WriteDir writes one YAML file per unit to dir/<environment>/<unit>.yaml, for
-// repositories of rendered manifests. Files of units that are gone are removed.
+// repositories of rendered manifests. Its own files of units that are gone are
+// removed.
 func WriteDir(dir string, env *schema.Environment, opts OutputOptions) error {
 	dir = filepath.Join(dir, env.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -74,9 +76,13 @@ func writeUnitFile(name string, u *schema.Unit, opts OutputOptions) (err error) 
 		}
 	}()
 	out := bufio.NewWriter(file)
+	out.WriteString(fileHeader)
 	writeUnit(out, u, opts)
 	return out.Flush()
 }
+
+// fileHeader begins every file of WriteDir, and is how it knows its own.
+const fileHeader = "# Rendered by evenkeel: edit the environment, not this file.\n"
 
 func removeStale(dir string, env *schema.Environment) error {
 	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
@@ -86,6 +92,13 @@ func removeStale(dir string, env *schema.Environment) error {
 	for _, name := range names {
 		unit := filepath.Base(name[:len(name)-len(".yaml")])
 		if env.Unit(unit) != nil {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(data, []byte(fileHeader)) {
 			continue
 		}
 		if err := os.Remove(name); err != nil {

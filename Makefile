@@ -1,0 +1,101 @@
+# evenkeel: every target works on a machine with Go, make, git and a module proxy.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN      := $(CURDIR)/.cache/bin
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+SANDBOX_VERSION := 1.37.1
+SANDBOX_LDFLAGS := -s -w \
+	-X k8s.io/component-base/version.gitVersion=v$(SANDBOX_VERSION) \
+	-X k8s.io/component-base/version.gitMajor=1 \
+	-X k8s.io/component-base/version.gitMinor=37
+TOOLS    := testdata/tools
+TOOL     := go tool -modfile=$(CURDIR)/$(TOOLS)/go.mod
+CUE_DIRS := ./schema/... ./stacks/... ./envs/...
+
+export EVENKEEL_SANDBOX := $(BIN)/sandbox
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the command into .cache/bin/evenkeel
+	@go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/evenkeel ./cmd/evenkeel
+
+.PHONY: build-sandbox
+build-sandbox: ## build the sandbox cluster into .cache/bin/sandbox (minutes when cold)
+	@[ -x $(BIN)/sandbox ] || echo "building the sandbox cluster: a Kubernetes control plane from source, some minutes the first time"
+	@cd cmd/sandbox && go build -trimpath -ldflags '$(SANDBOX_LDFLAGS)' -o $(BIN)/sandbox .
+	@ln -sf sandbox $(BIN)/kubectl
+
+.PHONY: demo
+demo: build build-sandbox ## start a cluster, apply the example environments, show their status
+	@exec testdata/demo.sh $(BIN)
+
+.PHONY: demo-down
+demo-down: ## stop the cluster that the demo left running
+	@$(BIN)/sandbox down --kubeconfig $(CURDIR)/.cache/demo/kubeconfig
+
+.PHONY: sandbox
+sandbox: build-sandbox ## run the sandbox cluster alone, until Ctrl-C
+	@exec $(BIN)/sandbox up --context od --kubeconfig $(CURDIR)/.cache/sandbox.kubeconfig
+
+.PHONY: test
+test: check build build-sandbox ## everything that CI checks
+	go test -timeout 20m ./...
+	cd cmd/sandbox && go test -timeout 10m ./...
+
+.PHONY: race
+race: build-sandbox ## the tests under the race detector
+	go test -race -timeout 30m ./...
+
+.PHONY: torture
+torture: build-sandbox ## the long forms: every kill point, thousands of random edits
+	EVENKEEL_TORTURE=1 go test -count=1 -timeout 120m ./apply/... ./cmd/evenkeel/...
+
+.PHONY: bench
+bench: build build-sandbox ## benchmarks, each with a ratio to a public tool of the same run
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/...
+
+.PHONY: lint
+lint: ## golangci-lint over both modules
+	@$(TOOL) golangci-lint run ./...
+
+.PHONY: check
+check: fmt-check vet tidy-check cue-check lint ## the checks that need no cluster
+
+.PHONY: fmt
+fmt: ## format Go and CUE
+	@$(TOOL) gofumpt -w cmd render apply schema stacks
+	@$(TOOL) cue fmt $(CUE_DIRS)
+
+.PHONY: fmt-check
+fmt-check:
+	@out=$$($(TOOL) gofumpt -l cmd render apply schema stacks); [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet:
+	@go vet ./...
+	@cd cmd/sandbox && go vet ./...
+
+.PHONY: tidy-check
+tidy-check:
+	@go mod tidy -diff
+	@cd cmd/sandbox && go mod tidy -diff
+
+.PHONY: cue-check
+cue-check:
+	@$(TOOL) cue fmt --check $(CUE_DIRS)
+	@$(TOOL) cue vet -c=false $(CUE_DIRS)
+
+.PHONY: clean-check
+clean-check: ## fails where the tests or the build left something in the tree
+	@out=$$(git status --porcelain); [ -z "$$out" ] || { echo "the tree is not clean:"; echo "$$out"; exit 1; }
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf .cache

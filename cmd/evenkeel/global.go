@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// global holds the streams and the flags that every command has.
+type global struct {
+	streams
+	dir     string
+	output  string
+	color   string
+	verbose bool
+	kube    *genericclioptions.ConfigFlags
+}
+
+func newGlobal(s streams) *global {
+	kube := genericclioptions.NewConfigFlags(false)
+	kube.Namespace = nil // an environment names its namespace
+	kube.CacheDir = nil  // nothing is kept on disk
+	return &global{streams: s, kube: kube}
+}
+
+func (g *global) addFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(&g.dir, "dir", "C", ".", "the repository, or a directory below it")
+	flags.StringVar(&g.color, "color", "auto", "colour the output: auto, always or never")
+	flags.BoolVarP(&g.verbose, "verbose", "v", false, "say more: API requests and durations")
+	g.kube.AddFlags(flags)
+}
+
+// addOutput gives a command its -o flag with the formats that it knows, the
+// first of which is the default.
+func (g *global) addOutput(cmd *cobra.Command, formats ...string) {
+	output := cmd.Flags().StringP("output", "o", formats[0], "output format: "+strings.Join(formats, ", "))
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if !slices.Contains(formats, *output) {
+			return &usageError{
+				err:  fmt.Errorf("output format %q is not known to %s", *output, cmd.CommandPath()),
+				hint: "use one of " + strings.Join(formats, ", "),
+			}
+		}
+		g.output = *output
+		return nil
+	}
+}
+
+// repo opens the repository that -C names.
+func (g *global) repo() (*render.Repo, error) { return render.Open(g.dir) }
+
+// cluster connects to the cluster of an environment. The --context flag wins
+// over the context that the environment names.
+func (g *global) cluster(target schema.Cluster) (*apply.Cluster, error) {
+	if *g.kube.Context == "" {
+		*g.kube.Context = target.Context
+		defer func() { *g.kube.Context = "" }()
+	}
+	cfg, err := g.kube.ToRESTConfig()
+	if err != nil {
+		return nil, &usageError{err: err, hint: "name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context"}
+	}
+	return apply.Connect(cfg)
+}
+
+// colored says whether output to w is coloured: only a terminal's is, NO_COLOR
+// (no-color.org) and --color decide.
+func (g *global) colored(w io.Writer) bool {
+	switch g.color {
+	case "always":
+		return true
+	case "never":
+		return false
+	}
+	return os.Getenv("NO_COLOR") == "" && isTerminal(w)
+}
+
+// isTerminal says whether a stream is a terminal that understands cursor moves.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,109 @@
+// Command evenkeel renders Kubernetes environments that are modelled in CUE and
+// keeps clusters level with them.
+//
+// Each subcommand has a file of its own that parses flags, calls render and
+// apply, and prints. The result goes to stdout, everything else to stderr.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// streams are the three standard streams of one command.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	root := newRootCmd(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	printError(s.err, err)
+	return exitCode(err)
+}
+
+func newRootCmd(s streams) *cobra.Command {
+	g := newGlobal(s)
+	root := &cobra.Command{
+		Use:   "evenkeel",
+		Short: "Render Kubernetes environments from CUE and keep clusters level with them",
+		Long: `evenkeel renders Kubernetes environments that are modelled in CUE, shows what
+would change in a cluster, applies it with health gating and pruning, and finds
+drift. An environment is a directory below envs/.
+
+Exit codes, the same for every command:
+  0    done; for diff: no differences
+  1    differences found (diff, apply --dry-run, reconcile --mode report --once)
+  2    error: bad usage, invalid configuration, API failure
+  3    applied, but not healthy
+  4    refused by a guard: wrong cluster, lock held, conflict, prune limit, ownership
+  130  interrupted`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+		Args:                       cobra.ArbitraryArgs,
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: err, hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
+	})
+	g.addFlags(root.PersistentFlags())
+	root.AddCommand(
+		newEnvsCmd(g),
+		newVetCmd(g),
+		newRenderCmd(g),
+		newDiffCmd(g),
+		newApplyCmd(g),
+		newStatusCmd(g),
+		newDeleteCmd(g),
+		newPinCmd(g),
+		newVersionCmd(g),
+	)
+	return root
+}
+
+// unknownCommand is the error for a first word that is no command.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	e := &usageError{err: fmt.Errorf("unknown command %q", name), hint: "evenkeel --help lists the commands"}
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		e.hint = fmt.Sprintf("did you mean %q?", near[0])
+	}
+	return e
+}
+
+// usageError is an error of the command line itself.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output of scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"evenkeel": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+		},
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar against the real command. A script
+// that begins with "cluster" gets KUBECONFIG of a real API server; scripts
+// share it, so each names its environments for itself.
+func TestScripts(t *testing.T) {
+	root := repoRoot(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join(root, "testdata", "script"),
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REPO", root)
+			env.Setenv("NO_COLOR", "1")
+			env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "no-kubeconfig"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cluster": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Setenv("KUBECONFIG", applytest.Kubeconfig(t))
+				ts.Setenv("PATH", filepath.Dir(applytest.Binary(t))+string(os.PathListSeparator)+ts.Getenv("PATH"))
+			},
+			"exits": exits,
+			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
+				copyExample(ts, root)
+			},
+		},
+	})
+}
+
+// exits runs a command and checks its exit code: "exits 4 evenkeel apply dev".
+// stdout and stderr can be matched as after exec.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if exit := (*exec.ExitError)(nil); err != nil {
+		var ok bool
+		if exit, ok = err.(*exec.ExitError); !ok { //nolint:errorlint // Exec returns it bare
+			ts.Fatalf("%v", err)
+		}
+		code = strings.TrimPrefix(exit.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("%s: exit code %s, want %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
+
+// copyExample copies the worked example into the script's directory.
+func copyExample(ts *testscript.TestScript, root string) {
+	for _, dir := range []string{"cue.mod", "envs", "schema", "stacks"} {
+		if err := os.CopyFS(ts.MkAbs(dir), os.DirFS(filepath.Join(root, dir))); err != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+}
+
+func repoRoot(t testing.TB) string {
+	t.Helper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The demo: a real control plane on this machine, the example environments
+# rendered, applied and reported healthy. Called by "make demo".
+# Killed before its end it stops the cluster; at its end the cluster stays up,
+# so that you can go on, and "make demo-down" stops it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$1
+state=$PWD/.cache/demo
+export KUBECONFIG=$state/kubeconfig PATH=$bin:$PATH
+
+mkdir -p "$state"
+"$bin/sandbox" down --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true
+# --watch-pid: the cluster ends when this process ends without having called
+# "sandbox keep", even by SIGKILL.
+"$bin/sandbox" up --detach --watch-pid $$ --context od --kubeconfig "$KUBECONFIG"
+
+run() { printf '\n$ %s\n' "$*"; "$@"; }
+run evenkeel envs
+run evenkeel apply --all --yes
+run evenkeel status --all
+run evenkeel diff --all
+"$bin/sandbox" keep --kubeconfig "$KUBECONFIG"
+
+cat <<TEXT
+
+The five environments are healthy. The cluster stays up; go on with
+
+  export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH
+  kubectl get pods -A
+  kubectl -n dev scale deployment dubbo-demo-consumer --replicas 3
+  evenkeel diff dev          # names the field, the value and who changed it
+  evenkeel apply dev --yes
+
+and stop it with
+
+  make demo-down
+TEXT
