@@ -39,8 +39,12 @@ type ApplyOptions struct {
 	// Recreate and AllowPrune name objects, as Kind/name.
 	Recreate   []string
 	AllowPrune []string
-	// NoSecrets leaves Secrets out of the recorded revision.
-	NoSecrets bool
+	// NoSecrets leaves Secrets out of the recorded revision, LeaveSecrets keeps
+	// those that are not rendered: a revision without them is rolled back to.
+	NoSecrets, LeaveSecrets bool
+	// Hold is the rendered digest that a rollback leaves: it is not applied
+	// again until the environment renders to another one, or with Release.
+	Hold string
 	// Git and Who are recorded with the revision; Who also names the holder of
 	// the lock.
 	Git GitInfo
@@ -75,9 +79,10 @@ type run struct {
 	journal *journal
 	slots   chan struct{} // one for each write in flight
 
-	me     holder
-	lock   *lock
-	parent *parent
+	me      holder
+	lock    *lock
+	parent  *parent
+	pending bool // there is something to write and record
 
 	started time.Time
 	before  Requests
@@ -168,7 +173,7 @@ func (r *run) take(ctx context.Context) error {
 // also marks the parent with this run, so that a plan made before knows that it
 // is out of date.
 func (r *run) widen(ctx context.Context) error {
-	if !r.pending() {
+	if r.pending = r.isPending(); !r.pending {
 		return nil
 	}
 	if err := r.mayWrite(ctx); err != nil {
@@ -176,8 +181,8 @@ func (r *run) widen(ctx context.Context) error {
 	}
 	annotations := scopeOf(r.env).with(r.parent).annotations(r.env.Namespace)
 	annotations[annotationRun] = r.me.Run
-	if r.opts.Release {
-		annotations[annotationHold] = ""
+	if r.opts.Release || r.opts.Hold != "" {
+		annotations[annotationHold] = r.opts.Hold
 	}
 	r.journal.tell(Event{Phase: PhaseWiden})
 	ctx, cancel := r.request(ctx)
@@ -207,15 +212,18 @@ func (r *run) keepState(ctx context.Context) error {
 // parent comes last: it names the revision, and a run that was killed between
 // the two finds that the environment was not recorded yet.
 func (r *run) record(ctx context.Context) error {
-	if !r.pending() {
-		return nil
-	}
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
+	if !r.pending {
+		return r.keepState(ctx)
+	}
 	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
-	revision, err := r.c.record(ctx, r.newRevision())
+	revision, err := r.newRevision(ctx)
 	if err != nil {
+		return err
+	}
+	if revision, err = r.c.record(ctx, revision); err != nil {
 		return err
 	}
 	r.revision = revision.Number
@@ -226,10 +234,11 @@ func (r *run) record(ctx context.Context) error {
 	return r.narrow(ctx, revision)
 }
 
-// pending reports whether there is anything to write: changes, or a former run
-// that ended before it could record.
-func (r *run) pending() bool {
-	return len(r.writing()) > 0 || len(r.pruning()) > 0 && !r.opts.NoPrune || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
+// isPending reports whether there is anything to write and record: changes, or a
+// former run that ended before it could record.
+func (r *run) isPending() bool {
+	return len(r.writing())+len(r.pruning()) > 0 ||
+		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
 		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
 		!scopeOf(r.env).within(r.parent)
 }

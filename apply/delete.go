@@ -68,11 +68,7 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 		return err
 	}
 	released = true
-	if err := r.lock.release(ctx); err != nil {
-		return err
-	}
-	leases := r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace)
-	if err := leases.Delete(ctx, schema.ParentName(r.env.Name), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+	if err := r.lock.remove(ctx); err != nil {
 		return err
 	}
 	return r.deleteHome(ctx)
@@ -121,6 +117,10 @@ func (r *run) deleteRecords(ctx context.Context) error {
 		return err
 	}
 	if err := r.c.forget(ctx, r.env.Namespace, parts, 1<<62); err != nil {
+		return err
+	}
+	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(r.env.Name), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
 	if r.parent.live == nil {

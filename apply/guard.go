@@ -132,8 +132,8 @@ func (r *run) permitted() error {
 			hints = append(hints, "look at the plan, and give --yes")
 		}
 	}
-	if unverified := r.changes(UnverifiedCreated, UnverifiedChanged); len(unverified) > 0 {
-		lines = append(lines, fmt.Sprintf("%s: the plan was made without asking the server", unverified[0].ObjectRef))
+	if r.plan.options.ListOnly {
+		lines = append(lines, "the plan was made without asking the server")
 	}
 	if len(lines) > 0 {
 		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
@@ -229,7 +229,7 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 // verbs are what an action sends. Every conflict is answered by reading again.
 func verbs(action Action) []string {
 	switch action {
-	case Created:
+	case Created, UnverifiedCreated:
 		return []string{"get", "patch", "create"}
 	case Deleted:
 		return []string{"get", "delete"}

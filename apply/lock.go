@@ -46,7 +46,7 @@ type lockRequest struct {
 	me        holder
 	duration  time.Duration
 	wait      time.Duration
-	waiting   func(message string) // called whenever another holder is seen
+	waiting   func(message string) // called for every holder that is waited for
 }
 
 // acquire takes the lock and starts its renewal. It returns a *Refused that
@@ -60,6 +60,7 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 	l := &lock{leases: leases, me: r.me, duration: r.duration}
 	start := time.Now()
 	var seen observation
+	told := ""
 	for {
 		got, err := l.read(ctx, schema.ParentName(r.env))
 		if err != nil {
@@ -83,7 +84,10 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 				Hints:  []string{"wait until it has ended, or give --lock-timeout"},
 			}
 		}
-		r.waiting(fmt.Sprintf("waiting for the lock of environment %s, held by %s since %s", r.env, seen.holder, seen.since()))
+		if by := fmt.Sprintf("%s since %s", seen.holder, seen.since()); by != told {
+			told = by
+			r.waiting("waiting for the lock, held by " + by)
+		}
 		if err := pause(ctx, r.duration/30); err != nil {
 			return nil, err
 		}
@@ -201,13 +205,8 @@ func (l *lock) renew(ctx context.Context) {
 // release gives the lock up. It works in a cancelled context too, so that an
 // interrupted run leaves nothing to wait for.
 func (l *lock) release(ctx context.Context) error {
-	l.stop()
-	<-l.done
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
+	ctx, cancel, lease := l.end(ctx)
 	defer cancel()
-	l.mu.Lock()
-	lease := l.lease.DeepCopy()
-	l.mu.Unlock()
 	lease.Spec.HolderIdentity = nil
 	delete(lease.Annotations, holderAnnotation)
 	err := l.write(ctx, lease, time.Now())
@@ -215,6 +214,30 @@ func (l *lock) release(ctx context.Context) error {
 		return nil // it is somebody else's by now, or was deleted with the environment
 	}
 	return err
+}
+
+// remove deletes the Lease, with the environment that it was for.
+func (l *lock) remove(ctx context.Context) error {
+	ctx, cancel, lease := l.end(ctx)
+	defer cancel()
+	err := l.leases.Delete(ctx, lease.Name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
+	})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// end stops the renewal, and returns the Lease for the last request with a
+// context for it.
+func (l *lock) end(ctx context.Context) (context.Context, context.CancelFunc, *coordinationv1.Lease) {
+	l.stop()
+	<-l.done
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return ctx, cancel, l.lease.DeepCopy()
 }
 
 // read gets the Lease; one that does not exist is an empty one.

@@ -165,6 +165,7 @@ func (r *run) narrow(ctx context.Context, revision Revision) error {
 	}
 	annotations := s.annotations(r.env.Namespace)
 	annotations[annotationRevision] = strconv.Itoa(revision.Number)
+	annotations[annotationHold] = r.opts.Hold
 	if len(r.opts.Units) == 0 {
 		annotations[annotationRendered] = r.plan.Rendered
 	}

@@ -20,7 +20,9 @@ func (r *run) pruning() []*Change {
 	if r.opts.NoPrune || len(r.plan.Incomplete) > 0 {
 		return nil
 	}
-	return r.changes(Deleted)
+	return slices.DeleteFunc(r.changes(Deleted), func(change *Change) bool {
+		return r.opts.LeaveSecrets && isSecret(change.live)
+	})
 }
 
 // prune deletes what the environment no longer renders, stage by stage, each

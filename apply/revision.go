@@ -82,24 +82,64 @@ func (g GitInfo) String() string {
 	return commit
 }
 
-// newRevision is what the run will have made of the cluster.
-func (r *run) newRevision() Revision {
-	changes := map[Action]int{}
-	for _, change := range r.plan.Changes {
-		if r.journal.has(change.ObjectRef) {
-			changes[change.Action]++
-		}
-	}
-	return Revision{
+// newRevision is what the run has made of the cluster.
+func (r *run) newRevision(ctx context.Context) (Revision, error) {
+	revision := Revision{
 		Time:        time.Now().UTC().Truncate(time.Second),
 		Who:         r.opts.Who,
 		Git:         r.opts.Git,
 		Rendered:    r.plan.Rendered,
 		Units:       r.opts.Units,
-		Changes:     changes,
+		Changes:     map[Action]int{},
 		Secrets:     !r.opts.NoSecrets,
 		Environment: r.env,
 	}
+	for _, change := range r.plan.Changes {
+		if r.journal.has(change.ObjectRef) {
+			revision.Changes[change.Action]++
+		}
+	}
+	if len(r.opts.Units) == 0 {
+		return revision, nil
+	}
+	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
+	switch {
+	case errors.Is(err, errNoRevision):
+		last = &Revision{Environment: &schema.Environment{}}
+	case err != nil:
+		return revision, err
+	}
+	revision.Secrets = revision.Secrets && last.Secrets
+	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
+	revision.Rendered, err = Digest(revision.Environment, r.plan.state.key)
+	return revision, err
+}
+
+// Restored is env with the units that the revision has, so that it can be
+// planned and applied: all of them, or those named, the others as env has them.
+// Where the revision holds no Secrets, apply it with LeaveSecrets.
+func (r *Revision) Restored(env *schema.Environment, units ...string) *schema.Environment {
+	return restored(env, r.Environment, func(unit string) bool { return len(units) == 0 || slices.Contains(units, unit) })
+}
+
+// restored is env with the units that then had, where old says so. A unit that
+// is in one of them only is, or is not, in the result by the same choice.
+func restored(env, then *schema.Environment, old func(unit string) bool) *schema.Environment {
+	out := *env
+	out.Units = nil
+	for _, u := range env.Units {
+		if !old(u.Name) {
+			out.Units = append(out.Units, u)
+		} else if was := then.Unit(u.Name); was != nil {
+			out.Units = append(out.Units, *was)
+		}
+	}
+	for _, u := range then.Units {
+		if old(u.Name) && env.Unit(u.Name) == nil {
+			out.Units = append(out.Units, u)
+		}
+	}
+	return &out
 }
 
 // History lists the recorded revisions of an environment, the newest first,
@@ -134,7 +174,10 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 		return nil, err
 	}
 	at := slices.IndexFunc(history, func(r Revision) bool { return number == 0 || r.Number == number })
-	if at < 0 {
+	switch {
+	case at < 0 && number == 0:
+		return nil, fmt.Errorf("environment %s: %w", name, errNoRevision)
+	case at < 0:
 		return nil, fmt.Errorf("environment %s has no revision %d", name, number)
 	}
 	r := &history[at]
@@ -175,6 +218,9 @@ func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]
 func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
 	return c.Dynamic.Resource(secretResource()).Namespace(namespace)
 }
+
+// errNoRevision is the answer where nothing was recorded yet.
+var errNoRevision = errors.New("no revision is recorded")
 
 // record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not.

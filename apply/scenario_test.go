@@ -75,10 +75,12 @@ func (s *scenario) apply(t *testing.T, env *schema.Environment) *apply.Report {
 
 // before is what the environment was, after what it is changed to.
 func (s *scenario) before() *schema.Environment {
+	frozen := s.immutable("frozen", "1")
+	frozen.Recreate = true
 	return s.env(
 		unit("environment", s.object("v1", "Namespace", s.namespace, nil)),
 		unit("base", s.configMap("keep", "k", "1"), s.configMap("change", "k", "1"), s.configMap("old-base", "k", "1")),
-		unit("app", s.configMap("other", "k", "1"), s.immutable("frozen", "1"), s.service("svc", "1"), s.configMap("old-app", "k", "1"), s.secret("old-secret", "1")),
+		unit("app", s.configMap("other", "k", "1"), frozen, s.service("svc", "1"), s.configMap("old-app", "k", "1"), s.secret("old-secret", "1")),
 	)
 }
 

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // The torture puts a proxy between an apply and the API server and breaks
@@ -93,8 +95,8 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bo
 	uids := s.uids(t)
 
 	p := newProxy(t, cfg)
-	p.fault, p.at = f, n
-	child := s.child(t, p.url())
+	p.fault, p.breaks = f, func(count int, _ *http.Request) bool { return count == n }
+	child := s.child(t, p.url(), tortureOptions().LockDuration)
 	p.kill = func() { _ = child.Process.Kill() }
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
@@ -131,10 +133,10 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bo
 }
 
 // child is an apply of the scenario in a process of its own.
-func (s *scenario) child(t *testing.T, server string) *exec.Cmd {
+func (s *scenario) child(t *testing.T, server string, lock time.Duration) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestApplier$", "-test.v")
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_APPLIER="+server, "EVENKEEL_TEST_NAMESPACE="+s.namespace)
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_APPLIER="+server, "EVENKEEL_TEST_NAMESPACE="+s.namespace, "EVENKEEL_TEST_LOCK="+lock.String())
 	return cmd
 }
 
@@ -145,7 +147,12 @@ func TestApplier(t *testing.T) {
 		t.Skip("runs as a child of the torture only")
 	}
 	s := &scenario{namespace: os.Getenv("EVENKEEL_TEST_NAMESPACE"), cfg: &rest.Config{Host: server, Timeout: 2 * time.Second}}
-	report, err := s.run(t.Context(), s.after(), tortureOptions())
+	opts := tortureOptions()
+	var err error
+	if opts.LockDuration, err = time.ParseDuration(os.Getenv("EVENKEEL_TEST_LOCK")); err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.run(t.Context(), s.after(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +164,95 @@ func tortureOptions() apply.ApplyOptions {
 	return apply.ApplyOptions{Yes: true, NoWait: true, LockDuration: 9 * time.Second, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
 }
 
+// TestStoppedHolder stops an apply that holds the lock, lets another one take
+// over and end, and continues the first: it must write nothing more.
+func TestStoppedHolder(t *testing.T) {
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.before())
+	p := newProxy(t, s.cfg)
+	reads, stopped, resume := 0, make(chan struct{}), make(chan struct{})
+	p.breaks = func(_ int, req *http.Request) bool {
+		// The second read of the parent is the first request under the lock.
+		if req.Method == http.MethodGet && strings.HasSuffix(req.URL.Path, "/configmaps/"+schema.ParentName(s.namespace)) {
+			reads++
+			return reads == 2
+		}
+		return false
+	}
+	child := s.child(t, p.url(), 3*time.Second)
+	p.fault = fault{do: func(_ *proxy, w http.ResponseWriter) {
+		_ = child.Process.Signal(syscall.SIGSTOP)
+		close(stopped)
+		<-resume
+		drop(w)
+	}}
+	var output bytes.Buffer
+	child.Stdout, child.Stderr = &output, &output
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-stopped
+	before := p.wrote()
+
+	opts := tortureOptions()
+	opts.LockTimeout = 0
+	if _, err := s.run(t.Context(), s.after(), opts); exitCode(err) != 4 {
+		t.Errorf("the lock was not respected while it was held: %v", err)
+	}
+	opts.LockTimeout = 20 * time.Second
+	started := time.Now()
+	if _, err := s.run(t.Context(), s.after(), opts); err != nil {
+		t.Fatal(err)
+	}
+	if waited := time.Since(started); waited < 2*time.Second {
+		t.Errorf("the lock was taken over after %s, before it expired", waited)
+	}
+	versions := s.versions(t)
+
+	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	close(resume)
+	if err := child.Wait(); err == nil {
+		t.Errorf("the stopped apply succeeded:\n%s", &output)
+	}
+	// It may try to renew and to release what is no longer its own.
+	after := slices.DeleteFunc(p.wrote()[len(before):], func(request string) bool { return strings.Contains(request, "/leases/") })
+	if len(after) > 0 {
+		t.Errorf("the stopped apply went on to write %q", after)
+	}
+	if diff := cmp.Diff(versions, s.versions(t)); diff != "" {
+		t.Errorf("something changed (-before +after):\n%s", diff)
+	}
+}
+
+// TestDeadHolder takes the lock of a process of this machine that was killed,
+// at once.
+func TestDeadHolder(t *testing.T) {
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.before())
+	p := newProxy(t, s.cfg)
+	p.breaks = func(_ int, req *http.Request) bool {
+		return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/configmaps/") // widen
+	}
+	child := s.child(t, p.url(), time.Minute)
+	p.fault = fault{do: func(_ *proxy, w http.ResponseWriter) { _ = child.Process.Kill(); drop(w) }}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	opts := tortureOptions()
+	opts.LockTimeout = 0
+	if _, err := s.run(t.Context(), s.after(), opts); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // proxy stands in front of the API server, without TLS and credentials.
 type proxy struct {
-	fault fault
-	at    int
-	kill  func()
+	fault  fault
+	breaks func(count int, req *http.Request) bool // asked for every request
+	kill   func()
 
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
@@ -169,7 +260,7 @@ type proxy struct {
 	mu      sync.Mutex
 	count   int
 	broken  string
-	deletes []string
+	writes  []string // method and path
 	closing chan struct{}
 }
 
@@ -183,7 +274,7 @@ func newProxy(t *testing.T, cfg *rest.Config) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{closing: make(chan struct{}), kill: func() {}}
+	p := &proxy{closing: make(chan struct{}), kill: func() {}, breaks: func(int, *http.Request) bool { return false }}
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -212,22 +303,33 @@ func (p *proxy) close() int {
 	return n
 }
 
-func (p *proxy) deleted() []string {
+// wrote are the requests that write, reviews and dry-runs left out.
+func (p *proxy) wrote() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.deletes)
+	return slices.Clone(p.writes)
+}
+
+func (p *proxy) deleted() []string {
+	var paths []string
+	for _, request := range p.wrote() {
+		if path, ok := strings.CutPrefix(request, http.MethodDelete+" "); ok {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // ServeHTTP implements http.Handler.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	p.mu.Lock()
 	p.count++
-	mine := p.count == p.at
+	mine := p.breaks(p.count, req)
 	if mine {
 		p.broken = req.Method + " " + req.URL.String()
 	}
-	if req.Method == http.MethodDelete {
-		p.deletes = append(p.deletes, req.URL.Path)
+	if req.Method != http.MethodGet && !req.URL.Query().Has("dryRun") && !strings.Contains(req.URL.Path, "/selfsubject") {
+		p.writes = append(p.writes, req.Method+" "+req.URL.Path)
 	}
 	p.mu.Unlock()
 	if !mine {

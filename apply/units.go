@@ -18,7 +18,9 @@ import (
 // writeActions are those that an apply sends an apply request for. Foreign
 // fields are reported and left where they are.
 func writeActions() []Action {
-	return []Action{Created, Configured, Adopted, Reowned, Recreated, Terminating, Conflict}
+	return []Action{
+		Created, Configured, Adopted, Reowned, Recreated, Terminating, Conflict, UnverifiedCreated, UnverifiedChanged,
+	}
 }
 
 // writing are the changes that the run writes.
