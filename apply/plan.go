@@ -86,6 +86,11 @@ type Change struct {
 	// change, and Hint what to type to allow it.
 	Refused string `json:"refused,omitempty"`
 	Hint    string `json:"hint,omitempty"`
+	// Before and After are the bodies that a reader compares: secret values
+	// masked, without status, managedFields and what the server keeps for itself.
+	// Of what is created there is only After, of what is deleted only Before.
+	Before map[string]any `json:"-"`
+	After  map[string]any `json:"-"`
 
 	desired *schema.Object             // nil for what is not desired
 	live    *unstructured.Unstructured // nil for what is not there
