@@ -6,6 +6,7 @@ package applytest
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,6 +41,11 @@ const (
 // Without it the sandbox ends with the test binary all the same, but nobody waits
 // for that.
 func Main(m *testing.M) int {
+	// Cluster tests wait more than they compute.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
+		_ = f.Value.Set("16")
+	}
 	code := m.Run()
 	if shared.stop != nil {
 		shared.stop()

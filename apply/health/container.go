@@ -111,10 +111,10 @@ func crashCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, now
 			parts = append(parts, p)
 		}
 		if t.Message == "" {
-			parts = append(parts, lastWords(logOf(c.crash, related)))
+			c.words = lastWords(logOf(c.crash, related))
 		}
 	}
-	c.text = join(parts...)
+	c.text = join(append(parts, c.words)...)
 	return c
 }
 
@@ -124,10 +124,14 @@ func terminatedCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related
 		return cause{}, false
 	}
 	c := cause{weight: weightCrash, crash: &crash{pod: pod, container: cs.Name, restarts: cs.RestartCount}}
-	c.text = join(exit(pod, cs.Name, t), lastWords(logOf(c.crash, related)))
+	c.text = exit(pod, cs.Name, t)
 	if p := probe(pod, cs.Name, "Liveness probe failed", related, now); p != "" && t.ExitCode != 0 {
 		c.text = join(c.text, p)
 	}
+	if t.Message == "" {
+		c.words = lastWords(logOf(c.crash, related))
+	}
+	c.text = join(c.text, c.words)
 	return c, true
 }
 
@@ -148,9 +152,7 @@ func runningCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, n
 		return cause{text: "running for " + short(now.Sub(cs.State.Running.StartedAt.Time)), weight: weightWaiting}, true
 	}
 	if cs.RestartCount > 0 && cs.LastTerminationState.Terminated != nil {
-		c := crashCause(pod, cs, related, now)
-		c.text = join(c.text, probe(pod, cs.Name, "", related, now))
-		return c, true
+		return crashCause(pod, cs, related, now), true
 	}
 	c := cause{text: "running, not ready", weight: weightUnready}
 	if at := cs.State.Running.StartedAt; !at.IsZero() && now.After(at.Time) {

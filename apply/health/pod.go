@@ -18,6 +18,9 @@ type cause struct {
 	// weight orders the causes of one object: the more it explains, the higher.
 	weight int
 	crash  *crash
+	// words are the last of the container's log, which the text ends with:
+	// pods whose causes differ in them alone have the same one.
+	words string
 }
 
 // The weights: what ended says more than what has not begun.

@@ -158,7 +158,7 @@ func podsCause(pods []*corev1.Pod, related Related, now time.Time) (worst cause,
 		if !found {
 			continue
 		}
-		shared[alike(c.text)]++
+		shared[c.gist()]++
 		if !ok || c.worseThan(worst) {
 			worst, name, ok = c, p.Name, true
 		}
@@ -167,11 +167,16 @@ func podsCause(pods []*corev1.Pod, related Related, now time.Time) (worst cause,
 		return cause{}, false
 	}
 	who := "pod " + name
-	if more := shared[alike(worst.text)] - 1; more > 0 {
+	if more := shared[worst.gist()] - 1; more > 0 {
 		who += fmt.Sprintf(" and %d more", more)
 	}
 	worst.text = who + ": " + worst.text
 	return worst, true
+}
+
+// gist is what two pods must have in common to have the same cause.
+func (c cause) gist() string {
+	return alike(strings.TrimSuffix(c.text, c.words))
 }
 
 // alike leaves the numbers out of a cause, so that "running for 5s" and

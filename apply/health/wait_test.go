@@ -1,0 +1,451 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	contract "github.com/seed-428f4edd/evenkeel/schema"
+)
+
+func TestWaitHealthy(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	targets := b.apply(
+		deployment("web", "v1", 2),
+		deployment("none", "v1", 0),
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: env}\ndata: {a: b}",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}",
+		"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: zk}\nspec: {serviceName: zk, replicas: 2, selector: {matchLabels: {app: zk}}, template: {metadata: {labels: {app: zk}}, spec: {containers: [{name: zk, image: zk:v1}]}}}",
+		"apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent}\nspec: {selector: {matchLabels: {app: agent}}, template: {metadata: {labels: {app: agent}}, spec: {containers: [{name: a, image: agent:v1}]}}}",
+		"apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: m, image: migrate:v1}]}}}",
+		"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {minAvailable: 1, selector: {matchLabels: {app: web}}}",
+	)
+	updates, err, lines := b.wait(targets, time.Minute)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	for i, u := range updates {
+		if u.State != Healthy || u.Name != targets[i].Name {
+			t.Errorf("%s is %s (%s), want healthy", u.Target, u.State, u.Message)
+		}
+	}
+	if updates[0].Ready != 2 || updates[0].Desired != 2 {
+		t.Errorf("%s: %d of %d ready, want 2 of 2", updates[0].Target, updates[0].Ready, updates[0].Desired)
+	}
+	if n := b.faults.count("list configmaps"); n != 0 {
+		t.Errorf("%d LISTs of ConfigMaps, which need no watch", n)
+	}
+}
+
+// Each cause is told within seconds, long before the timeout.
+func TestWaitFailsEarly(t *testing.T) {
+	t.Parallel()
+	const soon = 90 * time.Second // crash loops of a slow test machine included
+	workload := func(kind, extra string) func(tag string) string {
+		return func(tag string) string {
+			return fmt.Sprintf("apiVersion: apps/v1\nkind: %s\nmetadata: {name: w}\nspec: {%s selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: main, image: 'harbor.od.com/app/w:%s'}]}}}", kind, extra, tag)
+		}
+	}
+	asDeployment := func(tag string) string { return deployment("w", tag, 2) }
+	asJob := func(tag string) string {
+		return fmt.Sprintf("apiVersion: batch/v1\nkind: Job\nmetadata: {name: w}\nspec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: 'harbor.od.com/app/w:%s'}]}}}", tag)
+	}
+	for _, c := range []struct {
+		name     string
+		manifest func(tag string) string
+		tag      string
+		want     []string
+		log      string
+	}{
+		{"image not found", asDeployment, "broken-pull", []string{"0 of 2 ready: pod w-", "and 1 more: container main: ImagePullBackOff: harbor.od.com/app/w:broken-pull: not found"}, ""},
+		{"image not allowed", asDeployment, "broken-pull-auth", []string{"ImagePullBackOff: harbor.od.com/app/w:broken-pull-auth: pull access denied", "(the pod has no imagePullSecrets)"}, ""},
+		{"registry unknown", asDeployment, "broken-pull-host", []string{"ImagePullBackOff: ", "no such host"}, ""},
+		{"crash", asDeployment, "broken-crash", []string{"container main: CrashLoopBackOff after ", "exit 1: last log line: panic: no registry available"}, "ERROR cannot connect to zk1.od.com:2181"},
+		{"out of memory", asDeployment, "broken-oom", []string{"CrashLoopBackOff after ", "OOMKilled (memory limit 64Mi)"}, "price list"},
+		{"segmentation fault", asDeployment, "broken-segv", []string{"exit 139 (SIGSEGV)"}, ""},
+		{"ends by itself", asDeployment, "broken-exit", []string{"exit 0: the process ended by itself"}, ""},
+		{"no such command", asDeployment, "broken-command", []string{"StartError", "no such file or directory"}, ""},
+		{"killed by its liveness probe", asDeployment, "broken-liveness", []string{"exit 137 (SIGKILL)", "Liveness probe failed"}, ""},
+		{"ConfigMap missing", asDeployment, "broken-config", []string{"CreateContainerConfigError", "not found"}, ""},
+		{"StatefulSet", workload("StatefulSet", "serviceName: w, replicas: 2,"), "broken-pull", []string{"0 of 2 ready: pod w-0: container main: ImagePullBackOff"}, ""},
+		{"DaemonSet", workload("DaemonSet", ""), "broken-crash", []string{"CrashLoopBackOff after ", "exit 1"}, "panic"},
+		{"Job", asJob, "job-fail", []string{"BackoffLimitExceeded", "exit 1: last log line: ERROR table orders"}, "migrating 17 tables"},
+		{"Job without image", asJob, "broken-pull", []string{"ImagePullBackOff: harbor.od.com/app/w:broken-pull: not found"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, Options{})
+			started := time.Now()
+			_, err, lines := b.wait(b.apply(c.manifest(c.tag)), 5*time.Minute)
+			failure := asNotHealthy(t, err)
+			t.Logf("after %s: %v", time.Since(started).Round(time.Second), err)
+			if failure.After != 0 || time.Since(started) > soon {
+				t.Errorf("it took %s (timeout %s)\n%s", time.Since(started), failure.After, strings.Join(lines, "\n"))
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the message lacks %q:\n%v", want, err)
+				}
+			}
+			if u := failure.Updates[0]; !strings.Contains(u.Log, c.log) {
+				t.Errorf("the log lacks %q: %q", c.log, u.Log)
+			}
+		})
+	}
+}
+
+// What starts slowly, flaps or crashes once passes.
+func TestWaitIsPatient(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{"slow", "flapping", "crash-once"} {
+		t.Run(tag, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, Options{})
+			_, err, lines := b.wait(b.apply(deployment("w", tag, 2)), 2*time.Minute)
+			if err != nil {
+				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+			}
+		})
+	}
+}
+
+// What may still come is waited for until the timeout, whose message has the cause.
+func TestWaitTimesOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, manifest string
+		want           []string
+	}{
+		{"never ready", deployment("w", "never-ready", 2), []string{"not healthy after 12s", "0 of 2 ready", "not ready: Readiness probe failed"}},
+		{"half ready", deployment("w", "half-ready", 2), []string{"not ready: Readiness probe failed"}},
+		{"network plug-in", deployment("w", "broken-sandbox", 1), []string{"FailedCreatePodSandBox"}},
+		{"does not fit", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: w}\nspec: {selector: {matchLabels: {app: w}}, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: main, image: w:v1, resources: {requests: {memory: 900Ti}}}]}}}", []string{"cannot be scheduled: 0/", "Insufficient memory"}},
+		{"load balancer", "apiVersion: v1\nkind: Service\nmetadata: {name: w}\nspec: {type: LoadBalancer, selector: {app: w}, ports: [{port: 80}]}", []string{"no address yet"}},
+		{"Job that runs on", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: w}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: 'w:job-forever'}]}}}", []string{"0 of 1 succeeded, 1 running"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, Options{})
+			_, err, lines := b.wait(b.apply(c.manifest), 12*time.Second)
+			if failure := asNotHealthy(t, err); failure.After != 12*time.Second {
+				t.Errorf("ended before the timeout: %v\n%s", err, strings.Join(lines, "\n"))
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the message lacks %q:\n%v\n%s", want, err, strings.Join(lines, "\n"))
+				}
+			}
+		})
+	}
+}
+
+func TestWaitRefusedPods(t *testing.T) {
+	t.Parallel()
+	t.Run("quota", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, Options{})
+		b.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: {hard: {pods: '1'}}")
+		time.Sleep(2 * time.Second) // the quota is enforced once it is counted
+		_, err, _ := b.wait(b.apply(deployment("w", "v1", 3)), time.Minute)
+		failure := asNotHealthy(t, err)
+		if failure.After != 0 || !strings.Contains(err.Error(), "1 of 3 ready: FailedCreate: pods \"w-") || !strings.Contains(err.Error(), "exceeded quota: pods") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("Pod Security", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, Options{})
+		patch := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+		ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+		if _, err := b.resource(ns).Patch(t.Context(), b.namespace, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		_, err, _ := b.wait(b.apply(deployment("w", "v1", 1)), time.Minute)
+		failure := asNotHealthy(t, err)
+		if failure.After != 0 || !strings.Contains(err.Error(), "violates PodSecurity") || time.Since(started) > 30*time.Second {
+			t.Errorf("after %s: %v", time.Since(started), err)
+		}
+	})
+}
+
+// The gate passes on nothing older than the write: twenty rollouts in a row, each
+// waited for at once.
+func TestWaitNeverPassesOnTheFormerGeneration(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	for i := range 20 {
+		manifest := deployment("w", fmt.Sprintf("v%d", i), 2)
+		targets := b.apply(manifest)
+		if _, err, lines := b.wait(targets, time.Minute); err != nil {
+			t.Fatalf("rollout %d: %v\n%s", i, err, strings.Join(lines, "\n"))
+		}
+		live, err := b.resource(&unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}).Get(t.Context(), "w", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		observed, _, _ := unstructured.NestedInt64(live.Object, "status", "observedGeneration")
+		updated, _, _ := unstructured.NestedInt64(live.Object, "status", "updatedReplicas")
+		if observed < targets[0].MinGeneration || updated != 2 {
+			t.Fatalf("rollout %d passed at observed generation %d of %d with %d updated", i, observed, targets[0].MinGeneration, updated)
+		}
+	}
+}
+
+// A controller that reports seconds late: the status of the former generation,
+// Ready as it is, does not pass.
+func TestWaitForALateController(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	gadget := b.crd("Gadget", true)
+	targets := b.apply(gadget("one", 1))
+	status := func(generation int64) {
+		patch := fmt.Appendf(nil, `{"status":{"observedGeneration":%d,"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-03-02T09:55:00Z","reason":"Up","message":""}]}}`, generation)
+		if _, err := b.resource(kind("health.example.com/v1", "Gadget")).Patch(context.WithoutCancel(t.Context()), "one", types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+			t.Error(err)
+		}
+	}
+	status(1)
+	if _, err, lines := b.wait(targets, 30*time.Second); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	targets = b.apply(gadget("one", 2))
+	var reported time.Time
+	after(t.Context(), 4*time.Second, func() { reported = time.Now(); status(2) })
+	_, err, lines := b.wait(targets, 30*time.Second)
+	if err != nil || reported.IsZero() {
+		t.Errorf("passed before the controller reported: %v\n%s", err, strings.Join(lines, "\n"))
+	}
+}
+
+func TestWaitUnknown(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	silent, plain := b.crd("Silent", true), b.crd("Plain", false)
+	t.Run("no report", func(t *testing.T) {
+		started := time.Now()
+		updates, err, _ := b.wait(b.apply(silent("one", 1), deployment("w", "v1", 1)), time.Minute)
+		failure := asNotHealthy(t, err)
+		if len(failure.Updates) != 1 || failure.Updates[0].State != Unknown || !strings.Contains(err.Error(), "declare a condition or a CEL expression") || time.Since(started) > 30*time.Second {
+			t.Errorf("after %s: %v", time.Since(started), err)
+		}
+		if updates[1].State != Healthy {
+			t.Errorf("the Deployment is %s", updates[1].State)
+		}
+	})
+	t.Run("kind without status", func(t *testing.T) {
+		if updates, err, _ := b.wait(b.apply(plain("one", 1)), time.Minute); err != nil || updates[0].Rule != "no-status" {
+			t.Errorf("%v %+v", err, updates)
+		}
+	})
+	t.Run("declared", func(t *testing.T) {
+		targets := b.apply(silent("two", 1))
+		targets[0].Ready = &contract.ReadyRule{CEL: "self.spec.size == 1"}
+		if _, err, _ := b.wait(targets, time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// crd makes a kind of its own for the test and returns its manifests.
+func (b *bench) crd(name string, status bool) func(object string, size int) string {
+	b.Helper()
+	plural, group := strings.ToLower(name)+"s", "health.example.com"
+	subresources := ""
+	if status {
+		subresources = "subresources: {status: {}}, "
+	}
+	targets := b.apply(fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: %[1]s.%[2]s}\nspec: {group: %[2]s, scope: Namespaced, names: {kind: %[3]s, plural: %[1]s}, versions: [{name: v1, served: true, storage: true, %[4]sschema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}", plural, group, name, subresources))
+	if _, err, _ := b.wait(targets, 30*time.Second); err != nil {
+		b.Fatal(err)
+	}
+	for range 100 { // discovery lags behind Established
+		b.mapper.ResetWithContext(b.Context())
+		if _, err := b.mapper.RESTMappingWithContext(b.Context(), kind(group+"/v1", name).GroupVersionKind().GroupKind(), "v1"); err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return func(object string, size int) string {
+		return fmt.Sprintf("apiVersion: %s/v1\nkind: %s\nmetadata: {name: %s}\nspec: {size: %d}", group, name, object, size)
+	}
+}
+
+func kind(apiVersion, name string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": name}}
+}
+
+// An object that loses its label has not been deleted; one that is deleted has.
+func TestWaitLeftSelector(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	targets := b.apply(deployment("w", "slow", 1))
+	after(t.Context(), 3*time.Second, func() {
+		patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, memberLabel)
+		if _, err := b.resource(kind("apps/v1", "Deployment")).Patch(context.WithoutCancel(t.Context()), "w", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err, lines := b.wait(targets, time.Minute); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+
+	targets = b.apply(deployment("gone", "never-ready", 1))
+	after(t.Context(), 3*time.Second, func() {
+		if err := b.resource(kind("apps/v1", "Deployment")).Delete(context.WithoutCancel(t.Context()), "gone", metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	_, err, _ := b.wait(targets, time.Minute)
+	if failure := asNotHealthy(t, err); failure.After != 0 || failure.Updates[0].Rule != "exists" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Watches that drop, expire or meet a server that restarts are renewed.
+func TestWaitThroughFaults(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		fail func(req *http.Request) (*http.Response, error)
+	}{
+		{"dropped", nil},
+		{"expired", func(req *http.Request) (*http.Response, error) {
+			if isWatch(req) {
+				return answer(req, http.StatusGone, metav1.StatusReasonExpired), nil
+			}
+			return nil, nil
+		}},
+		{"server restarts", func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }},
+		{"server not ready", func(req *http.Request) (*http.Response, error) {
+			return answer(req, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable), nil
+		}},
+		{"watches refused for a while", func(req *http.Request) (*http.Response, error) {
+			if isWatch(req) {
+				return answer(req, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests), nil
+			}
+			return nil, nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, Options{})
+			targets := b.apply(deployment("w", "slow", 2), deployment("x", "slow", 1))
+			after(t.Context(), 2*time.Second, func() { b.faults.set(c.fail); b.faults.cut() })
+			after(t.Context(), 5*time.Second, b.faults.cut)
+			after(t.Context(), 13*time.Second, func() { b.faults.set(nil) })
+			started := time.Now()
+			if _, err, lines := b.wait(targets, 2*time.Minute); err != nil {
+				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+			}
+			if took := time.Since(started); took > time.Minute {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// Who may only get is told so, and waits all the same.
+func TestWaitWithoutRightToWatch(t *testing.T) {
+	t.Parallel()
+	cfg := applytest.Cluster(t)
+	user := rest.CopyConfig(cfg)
+	user.Impersonate = rest.ImpersonationConfig{UserName: "reader-" + strings.ToLower(t.Name())}
+	b := newBenchFor(t, cfg, user, Options{})
+	b.apply(
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}\nrules: [{apiGroups: [apps], resources: [deployments], verbs: [get]}]",
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: reader}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+user.Impersonate.UserName+"}]")
+	time.Sleep(time.Second) // the authoriser reads roles through a watch
+	_, err, lines := b.wait(b.apply(deployment("w", "slow", 1)), time.Minute)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	if all := strings.Join(lines, "\n"); !strings.Contains(all, "no right to watch deployments") {
+		t.Errorf("nothing says that it polls:\n%s", all)
+	}
+	targets := b.apply("apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: w}\nspec: {minAvailable: 1, selector: {matchLabels: {app: w}}}")
+	_, err, _ = b.wait(targets, time.Minute)
+	if failure := asNotHealthy(t, err); failure.Updates[0].State != Unknown || !strings.Contains(err.Error(), "cannot get resource") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWaitInterrupted(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stop := errors.New("interrupted")
+	targets := b.apply(deployment("w", "never-ready", 1))
+	after(ctx, 2*time.Second, func() { cancel(stop) })
+	updates, err := b.watcher.Wait(ctx, targets, time.Minute, nil)
+	if !errors.Is(err, stop) || len(updates) != 1 || updates[0].State != Progressing {
+		t.Errorf("got %v, %+v", err, updates)
+	}
+}
+
+// Requests grow with kinds, not with objects.
+func TestWaitRequestsByKind(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	var manifests []string
+	for i := range 40 {
+		manifests = append(manifests, deployment(fmt.Sprintf("w%d", i), "slow", 1))
+	}
+	if _, err, _ := b.wait(b.apply(manifests...), 3*time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	// deployments, pods, ReplicaSets and warnings: one LIST and one watch each.
+	if n := b.faults.sent.Load(); n > 8 {
+		t.Errorf("%d requests for 40 Deployments, want at most 8: %v", n, b.faults.counts)
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	targets := b.apply(deployment("web", "v1", 1), deployment("bad", "broken-crash", 1), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: env}")
+	missing := targets[0]
+	missing.Name, missing.UID = "missing", ""
+	unserved := Target{GVK: kind("nobody.example.com/v1", "Thing").GroupVersionKind(), Namespace: b.namespace, Name: "x"}
+	targets = append(targets, missing, unserved)
+	var got []Update
+	for range 60 {
+		var err error
+		if got, err = b.watcher.Snapshot(t.Context(), targets); err != nil {
+			t.Fatal(err)
+		}
+		if got[0].State == Healthy && got[1].State == Failed {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	for i, want := range []struct {
+		state    State
+		contains string
+	}{
+		{Healthy, ""},
+		{Failed, "CrashLoopBackOff after "},
+		{Healthy, ""},
+		{Failed, "not found"},
+		{Failed, "the cluster does not serve nobody.example.com/v1, Kind=Thing"},
+	} {
+		if got[i].State != want.state || !strings.Contains(got[i].Message, want.contains) {
+			t.Errorf("%s: %s %q, want %s %q", got[i].Target, got[i].State, got[i].Message, want.state, want.contains)
+		}
+	}
+	if !strings.Contains(got[1].Log, "panic: no registry available") {
+		t.Errorf("log is %q", got[1].Log)
+	}
+}
