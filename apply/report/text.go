@@ -1,86 +1,44 @@
-// Package report writes plans, runs and health for people: text here, Markdown
-// and HTML beside it. It only reads; what it is given is already masked.
 package report
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 )
 
-// Options say how much is written and how.
-type Options struct {
-	Color bool
-	// Strict counts foreign additions as differences.
-	Strict bool
-}
+// namesInText is how many objects of a group the text names.
+const namesInText = 3
 
-// order is the order of actions in summaries; the most consequential stand last,
-// next to where the eye rests.
-var order = []apply.Action{ //nolint:gochecknoglobals // a constant table
-	apply.Created, apply.UnverifiedCreated, apply.Adopted, apply.Configured, apply.UnverifiedChanged,
-	apply.Reowned, apply.Recreated, apply.Deleted, apply.Terminating, apply.Kept,
-	apply.Foreign, apply.CopiedLabel, apply.Conflict, apply.Unchanged,
-}
-
-// Text writes a plan: a summary line, then each unit with its changes, each
-// change with the fields that differ and who wrote the live value.
+// Text writes a plan for a terminal: a summary line, what many objects share,
+// then each unit with its changes and the fields that differ, or with
+// Options.Unified their bodies.
 func Text(w io.Writer, p *apply.Plan, opts Options) error {
-	out := &printer{w: w, paint: painter(opts.Color)}
+	out := &printer{w: w, paint: painter(opts.Color), opts: opts}
 	out.line("%s: %s", out.paint(bold, p.Environment), Summary(p))
-	for _, unit := range byUnit(p.Changes) {
-		out.line("")
-		out.line("%s", out.paint(bold, unit[0].Unit))
-		for i := range unit {
-			out.change(&unit[i])
-		}
+	for _, warning := range p.Warnings {
+		out.line("  %s %s", out.paint(yellow, "warning:"), clean(warning))
+	}
+	if len(p.Incomplete) > 0 {
+		out.line("  %s no answer for %s: nothing is deleted until there is one",
+			out.paint(yellow, "warning:"), strings.Join(p.Incomplete, ", "))
+	}
+	v := viewOf(p)
+	for i := range v.groups {
+		out.group(&v.groups[i])
+	}
+	for i := range v.units {
+		out.unit(&v.units[i])
 	}
 	return out.err
-}
-
-// Summary is a plan in one line: "2 created, 1 configured, 40 unchanged".
-func Summary(p *apply.Plan) string {
-	var parts []string
-	for _, action := range order {
-		if n := p.Summary[action]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, action))
-		}
-	}
-	if len(parts) == 0 {
-		return "no objects"
-	}
-	return strings.Join(parts, ", ")
-}
-
-// byUnit groups changes by unit and keeps the order of both.
-func byUnit(changes []apply.Change) [][]apply.Change {
-	var units [][]apply.Change
-	index := map[string]int{}
-	for _, c := range changes {
-		if c.Action == apply.Unchanged {
-			continue
-		}
-		i, ok := index[c.Unit]
-		if !ok {
-			i = len(units)
-			index[c.Unit] = i
-			units = append(units, nil)
-		}
-		units[i] = append(units[i], c)
-	}
-	return units
 }
 
 // printer keeps the first write error, so that callers check once.
 type printer struct {
 	w     io.Writer
 	paint func(color, string) string
+	opts  Options
 	err   error
 }
 
@@ -90,91 +48,127 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-func (p *printer) change(c *apply.Change) {
+func (p *printer) group(g *group) {
+	p.line("")
+	p.line("%s", p.paint(bold, g.headline()))
 	note := ""
-	if c.Message != "" {
-		note = " (" + c.Message + ")"
+	if g.message != "" {
+		note = " (" + clean(g.message) + ")"
 	}
-	if !c.Verified && c.Action != apply.Deleted && c.Action != apply.Kept {
-		note += " (not verified by the server)"
-	}
-	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.ObjectRef, note)
-	for _, f := range c.Fields {
-		p.line("      %s: %s -> %s%s", f.Path, p.paint(red, value(f.From)), p.paint(green, value(f.To)), Attribution(f))
+	p.line("  %s %s%s", p.paint(colorOf(g.action), string(g.action)), g.names(namesInText), note)
+	for _, f := range g.fields {
+		p.field(g.objects[0], f)
 	}
 }
 
-// Attribution is who wrote the live value of a field, and when: " (by
-// kubectl-edit, last write 2026-11-21T10:32Z)"; empty when nobody is named.
-func Attribution(f apply.Field) string {
-	if f.By == "" {
+func (p *printer) unit(u *unit) {
+	own := u.own()
+	if len(own) == 0 {
+		return
+	}
+	p.line("")
+	p.line("%s", p.paint(bold, clean(u.name)))
+	for i := range own {
+		p.change(&own[i])
+	}
+	if hidden := len(u.changes) - len(own); hidden > 0 {
+		p.line("  and %s above", plural(hidden, "object"))
+	}
+}
+
+func (p *printer) change(c *change) {
+	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.ObjectRef, notes(c.Change))
+	if hunks := bodies(c.Change, p.opts.context()); p.opts.Unified && len(hunks) > 0 {
+		p.hunks(hunks, "    ", true)
+		p.attributions(c)
+	} else {
+		for _, f := range c.fields {
+			p.field(c.Change, f)
+		}
+		if c.shared > 0 {
+			p.line("      and %s above", plural(c.shared, "field"))
+		}
+	}
+	if c.Refused != "" {
+		p.line("      %s %s", p.paint(red, "refused:"), clean(c.Refused))
+	}
+	if c.Hint != "" {
+		p.line("      hint: %s", clean(c.Hint))
+	}
+}
+
+// notes is what else there is to say about a change, in brackets.
+func notes(c *apply.Change) string {
+	var parts []string
+	if c.Message != "" && c.Message != c.Refused {
+		parts = append(parts, clean(c.Message))
+	}
+	if unverified(c) && !strings.Contains(c.Message, "not verified") {
+		parts = append(parts, "not verified by the server")
+	}
+	if c.Restarts {
+		parts = append(parts, "restarts its pods")
+	}
+	if len(parts) == 0 {
 		return ""
 	}
-	if f.At == nil {
-		return fmt.Sprintf(" (by %s)", f.By)
-	}
-	return fmt.Sprintf(" (by %s, last write %s)", f.By, f.At.UTC().Format("2006-01-02T15:04Z"))
+	return " (" + strings.Join(parts, "; ") + ")"
 }
 
-// value is a field's value on one line; "unset" stands for an absent one.
-func value(v any) string {
-	if v == nil {
-		return "unset"
+func (p *printer) field(c *apply.Change, f apply.Field) {
+	by := attribution(c, f)
+	if by != "" {
+		by = " (" + by + ")"
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
+	if !asBlock(f) {
+		p.line("      %s%s", sentence(c, f, p.paint), by)
+		return
 	}
-	return string(b)
+	word := "changed"
+	switch {
+	case isAddition(c):
+		word = "added"
+	case isRemoval(c, f):
+		word = "removed"
+	case f.From == nil:
+		word = "set"
+	}
+	p.line("      %s: %s%s", clean(f.Path), word, by)
+	p.hunks(fieldLines(c, f, 1), "        ", false)
 }
 
-// Status writes the health of an environment, unit by unit, with the cause of
-// what is not healthy.
-func Status(w io.Writer, s *apply.Status, opts Options) error {
-	out := &printer{w: w, paint: painter(opts.Color)}
-	word := "healthy"
-	if !s.Healthy {
-		word = "not healthy"
+// attributions says below a unified diff whose values it replaces.
+func (p *printer) attributions(c *change) {
+	for _, f := range c.Fields {
+		if by := attribution(c.Change, f); by != "" {
+			p.line("      %s %s", clean(f.Path), by)
+		}
 	}
-	out.line("%s: %s", out.paint(bold, s.Environment), out.paint(stateColor(s.Healthy), word))
-	width := 0
-	for _, u := range s.Units {
-		width = max(width, len(u.Name))
-	}
-	for _, u := range s.Units {
-		out.line("  %-*s  %s", width, u.Name, out.paint(colorOfState(u.State), string(u.State)))
-		for _, o := range u.Objects {
-			if o.State != "healthy" {
-				out.line("      %s %s: %s", out.paint(colorOfState(o.State), string(o.State)), o.ObjectRef, cmp.Or(o.Message, o.Rule))
+}
+
+func (p *printer) hunks(hunks []hunk, indent string, numbered bool) {
+	for i, h := range hunks {
+		if numbered {
+			p.line("%s%s", indent, p.paint(cyan, fmt.Sprintf("@@ -%d +%d @@", h.From, h.To)))
+		} else if i > 0 {
+			p.line("%s%s", indent, p.paint(cyan, "..."))
+		}
+		for _, l := range h.Lines {
+			text := string(l.Sign) + " " + clean(l.Text)
+			switch l.Sign {
+			case '-':
+				text = p.paint(red, text)
+			case '+':
+				text = p.paint(green, text)
 			}
+			p.line("%s%s", indent, text)
 		}
 	}
-	return out.err
 }
 
-// Duration is a number of seconds as people say it.
-func Duration(seconds float64) string {
-	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Millisecond).String()
-}
-
-// Names joins the names of changes with one action, sorted.
-func Names(p *apply.Plan, action apply.Action) []string {
-	var names []string
-	for _, c := range p.Changes {
-		if c.Action == action {
-			names = append(names, c.String())
-		}
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	slices.Sort(names)
-	return names
-}
-
-// Applied writes what an apply did, in a line or two.
-func Applied(w io.Writer, r *apply.Report, opts Options) error {
-	out := &printer{w: w, paint: painter(opts.Color)}
-	out.line("%s: %s", out.paint(bold, r.Environment), Summary(&r.Plan))
-	if r.Revision > 0 {
-		out.line("  revision %d", r.Revision)
-	}
-	return out.err
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -1,0 +1,51 @@
+package report
+
+import (
+	"cmp"
+	"io"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/health"
+)
+
+// Status writes the health of an environment, unit by unit, with the cause of
+// what is not healthy and the last words of a container that crashed.
+func Status(w io.Writer, s *apply.Status, opts Options) error {
+	out := &printer{w: w, paint: painter(opts.Color)}
+	word := "healthy"
+	if !s.Healthy {
+		word = "not healthy"
+	}
+	out.line("%s: %s", out.paint(bold, s.Environment), out.paint(stateColor(s.Healthy), word))
+	width := 0
+	for _, u := range s.Units {
+		width = max(width, len(u.Name))
+	}
+	for _, u := range s.Units {
+		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), string(u.State)), plural(len(u.Objects), "object"))
+		for _, o := range u.Objects {
+			if o.State != health.Healthy {
+				out.health(o)
+			}
+		}
+	}
+	return out.err
+}
+
+func (p *printer) health(o apply.ObjectHealth) {
+	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.ObjectRef, clean(cmp.Or(o.Message, o.Rule)))
+	for l := range strings.Lines(o.Log) {
+		p.line("          | %s", clean(strings.TrimRight(l, "\r\n")))
+	}
+}
+
+// Applied writes what an apply did, in a line or two.
+func Applied(w io.Writer, r *apply.Report, opts Options) error {
+	out := &printer{w: w, paint: painter(opts.Color)}
+	out.line("%s: %s", out.paint(bold, r.Environment), Summary(&r.Plan))
+	if r.Revision > 0 {
+		out.line("  revision %d", r.Revision)
+	}
+	return out.err
+}

@@ -1,0 +1,124 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+)
+
+// inlineLimit is the length up to which a value is shown on one line.
+const inlineLimit = 100
+
+// inline is a value on one line, as JSON, so that "5" and 5 look different.
+func inline(v any) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// block is a value as lines: a text as it is, anything else as YAML.
+func block(v any) string {
+	if v == nil {
+		return ""
+	}
+	text, ok := v.(string)
+	if !ok {
+		raw, err := yaml.Marshal(v)
+		if err != nil {
+			return fmt.Sprintln(v)
+		}
+		text = string(raw)
+	}
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return text
+}
+
+// asBlock reports whether a field is shown as lines: where a value is too long
+// for one line, or is a text of several.
+func asBlock(f apply.Field) bool {
+	return isLong(f.From) || isLong(f.To)
+}
+
+func isLong(v any) bool {
+	if s, ok := v.(string); ok && strings.Contains(strings.TrimSuffix(s, "\n"), "\n") {
+		return true
+	}
+	return len(inline(v)) > inlineLimit
+}
+
+// isAddition holds for fields that others added: an apply does not touch them.
+func isAddition(c *apply.Change) bool { return c.Action == apply.Foreign }
+
+// isRemoval holds for fields that go. Adoption says so in words, because the
+// server does not know yet.
+func isRemoval(c *apply.Change, f apply.Field) bool {
+	return f.To == nil || c.Action == apply.Adopted && f.To == "removed"
+}
+
+// sentence says a field in one line: "spec.replicas: 5 -> 2". paint colours what
+// goes and what comes.
+func sentence(c *apply.Change, f apply.Field, paint func(color, string) string) string {
+	path := clean(f.Path) + ": "
+	switch {
+	case isAddition(c):
+		return path + paint(cyan, clean(inline(f.From)))
+	case f.From == nil && f.To == nil:
+		return strings.TrimSuffix(path, ": ")
+	case isRemoval(c, f):
+		return path + paint(red, clean(inline(f.From))) + " -> removed"
+	case f.From == nil:
+		return path + "unset -> " + paint(green, clean(inline(f.To)))
+	}
+	return path + paint(red, clean(inline(f.From))) + " -> " + paint(green, clean(inline(f.To)))
+}
+
+// attribution is who wrote the live value of a field, and when: "by kubectl-edit,
+// last write 2026-11-21T10:32Z"; empty where nobody is named.
+func attribution(c *apply.Change, f apply.Field) string {
+	if f.By == "" {
+		return ""
+	}
+	text := "by " + clean(f.By)
+	if isAddition(c) {
+		text = "added " + text
+	}
+	if f.At != nil {
+		text += ", last write " + f.At.UTC().Format("2006-01-02T15:04Z")
+	}
+	return text
+}
+
+// clean makes control characters visible: a value from a cluster must not move a
+// terminal's cursor or hide what stands beside it. Newlines and tabs stay.
+func clean(s string) string {
+	if strings.IndexFunc(s, isControl) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if isControl(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// isControl holds for control characters and for the marks that reorder text
+// (Unicode's Trojan Source, CVE-2021-42574).
+func isControl(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
