@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"strings"
 
@@ -23,7 +24,7 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		width = max(width, len(u.Name))
 	}
 	for _, u := range s.Units {
-		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), string(u.State)), plural(len(u.Objects), "object"))
+		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), plural(len(u.Objects), "object"))
 		for _, o := range u.Objects {
 			if o.State != health.Healthy {
 				out.health(o)

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // inlineLimit is the length up to which a value is shown on one line.
@@ -85,9 +86,10 @@ func sentence(c *apply.Change, f apply.Field, paint func(color, string) string) 
 }
 
 // attribution is who wrote the live value of a field, and when: "by kubectl-edit,
-// last write 2026-11-21T10:32Z"; empty where nobody is named.
+// last write 2026-11-21T10:32Z"; empty where nobody is named, or where it was the
+// last apply: then the change comes from git.
 func attribution(c *apply.Change, f apply.Field) string {
-	if f.By == "" {
+	if f.By == "" || f.By == schema.Manager {
 		return ""
 	}
 	text := "by " + clean(f.By)
