@@ -219,6 +219,10 @@ func (r *run) record(ctx context.Context) error {
 		return r.keepState(ctx)
 	}
 	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
+	r.plan.state.members = r.members()
+	if err := r.keepState(ctx); err != nil {
+		return err
+	}
 	revision, err := r.newRevision(ctx)
 	if err != nil {
 		return err
@@ -232,6 +236,36 @@ func (r *run) record(ctx context.Context) error {
 		return err
 	}
 	return r.narrow(ctx, revision)
+}
+
+// members are the objects that the environment has now: those that it renders,
+// and where only some units were applied or pruned, those that were there.
+func (r *run) members() []ObjectRef {
+	deleted := map[objectID]bool{}
+	for _, change := range r.changes(Deleted) {
+		if r.journal.has(change.ObjectRef) {
+			deleted[change.id()] = true
+		}
+	}
+	var members []ObjectRef
+	seen := map[objectID]bool{}
+	add := func(ref ObjectRef) {
+		if !seen[ref.id()] && !deleted[ref.id()] {
+			seen[ref.id()] = true
+			members = append(members, ref)
+		}
+	}
+	for i := range r.env.Units {
+		for _, o := range r.env.Units[i].Objects {
+			add(refOf(o.Unstructured))
+		}
+	}
+	if len(r.opts.Units) > 0 || r.opts.NoPrune {
+		for _, ref := range r.plan.state.members {
+			add(ref)
+		}
+	}
+	return members
 }
 
 // isPending reports whether there is anything to write and record: changes, or a

@@ -24,6 +24,7 @@ import (
 )
 
 func TestApplyConverges(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 
 	first := s.apply(t, s.before())
@@ -76,6 +77,7 @@ func TestApplyConverges(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	opts := tortureOptions()
@@ -112,6 +114,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestApplyRefuses(t *testing.T) {
+	t.Parallel()
 	cfg := applytest.Cluster(t)
 	many := func(s *scenario, n int) schema.Unit {
 		u := unit("many")
@@ -204,6 +207,7 @@ func TestApplyRefuses(t *testing.T) {
 }
 
 func TestConfirmedPrune(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	home := unit("environment", s.object("v1", "Namespace", s.namespace, nil), s.configMap("keep", "k", "1"))
 	u := unit("many")
@@ -233,6 +237,7 @@ func TestConfirmedPrune(t *testing.T) {
 }
 
 func TestUnitTouchesOnlyItself(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	opts := tortureOptions()
@@ -253,6 +258,7 @@ func TestUnitTouchesOnlyItself(t *testing.T) {
 }
 
 func TestMissingRightsAreListedAtOnce(t *testing.T) {
+	t.Parallel()
 	cfg := applytest.Cluster(t)
 	s := newScenario(t, cfg)
 	s.apply(t, s.before())
@@ -297,6 +303,7 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -335,6 +342,7 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestTwoAppliesAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	other := s.before()
@@ -359,6 +367,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 }
 
 func TestLockIsHeld(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	held, release := make(chan struct{}), make(chan struct{})
@@ -390,6 +399,7 @@ func TestLockIsHeld(t *testing.T) {
 }
 
 func TestDriftDuringApply(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	c := s.connect(t)
@@ -420,6 +430,7 @@ func TestDriftDuringApply(t *testing.T) {
 }
 
 func TestEditedObjectIsNotPruned(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	c := s.connect(t)
@@ -438,6 +449,7 @@ func TestEditedObjectIsNotPruned(t *testing.T) {
 }
 
 func TestFinalizerIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	s.edit(t, "old-app", `{"metadata":{"finalizers":["example.com/never"]}}`)
@@ -455,6 +467,7 @@ func TestFinalizerIsNamed(t *testing.T) {
 }
 
 func TestAdoption(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.env(unit("environment", s.object("v1", "Namespace", s.namespace, nil))))
 	existing := s.configMap("adopted", "k", "old", "extra", "x")
@@ -473,6 +486,7 @@ func TestAdoption(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	c := s.connect(t)

@@ -139,11 +139,18 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 			}
 			gvk := ObjectRef{APIVersion: list.GroupVersion, Kind: r.Kind}.gvk()
 			m, err := p.cluster.mapping(ctx, gvk)
+			if meta.IsNoMatchError(err) {
+				continue
+			}
 			if err != nil {
 				return "", err
 			}
 			other := &firstOther{planner: p}
-			if err := p.cluster.list(ctx, m, namespace, "", other); err != nil {
+			err = p.cluster.list(ctx, m, namespace, "", other)
+			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+				continue // its definition is gone since discovery, and it with that
+			}
+			if err != nil {
 				return "", err
 			}
 			if other.found != "" {

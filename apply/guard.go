@@ -239,10 +239,10 @@ func verbs(action Action) []string {
 	return []string{"get", "patch"}
 }
 
-// resource is the resource of a change's kind; for a kind whose definition
-// arrives with the run it is read from there.
+// resource is the resource of a change's kind; for a kind that the
+// server does not serve yet it is read from the environment's definition.
 func (r *run) resource(ctx context.Context, change *Change) (kschema.GroupResource, error) {
-	gvk := kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind)
+	gvk := change.gvk()
 	mapping, err := r.c.mapping(ctx, gvk)
 	if err == nil {
 		return mapping.Resource.GroupResource(), nil
@@ -250,16 +250,12 @@ func (r *run) resource(ctx context.Context, change *Change) (kschema.GroupResour
 	if !meta.IsNoMatchError(err) {
 		return kschema.GroupResource{}, err
 	}
-	for _, definition := range r.changes(Created, Configured, Adopted, Recreated) {
-		if definition.Kind != "CustomResourceDefinition" {
-			continue
-		}
-		crd := definition.desired.Object
-		group, _, _ := unstructured.NestedString(crd, "spec", "group")
-		kind, _, _ := unstructured.NestedString(crd, "spec", "names", "kind")
-		plural, _, _ := unstructured.NestedString(crd, "spec", "names", "plural")
-		if group == gvk.Group && kind == gvk.Kind {
-			return kschema.GroupResource{Group: group, Resource: plural}, nil
+	for i := range r.env.Units {
+		for _, o := range r.env.Units[i].Objects {
+			if isCRD(o.Unstructured) && crdKind(o.Unstructured) == gvk.GroupKind() {
+				plural, _, _ := unstructured.NestedString(o.Object, "spec", "names", "plural")
+				return kschema.GroupResource{Group: gvk.Group, Resource: plural}, nil
+			}
 		}
 	}
 	return kschema.GroupResource{}, fmt.Errorf("%s: %w", change.ObjectRef, err)

@@ -160,7 +160,7 @@ func (r *run) narrow(ctx context.Context, revision Revision) error {
 	}
 	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
 		if !r.journal.has(change.ObjectRef) {
-			s.add(kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind).GroupKind(), change.Namespace)
+			s.add(change.gvk().GroupKind(), change.Namespace)
 		}
 	}
 	annotations := s.annotations(r.env.Namespace)

@@ -124,7 +124,7 @@ type PlanOptions struct {
 	Recreate []string
 	Prune    []string
 	// Recorded are the objects of the last revision: what of them lost its
-	// label is still found for pruning.
+	// label is still found for pruning. Nil means what the cluster remembers.
 	Recorded []ObjectRef
 	// Siblings are the other environments of the cluster. What they desire is
 	// not pruned here, and what they no longer desire may move here.

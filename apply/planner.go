@@ -150,6 +150,10 @@ func (p *planner) readContext(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if p.opts.Recorded == nil {
+		p.opts.Recorded = p.plan.state.members
+		p.plan.options = p.opts
+	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
 	p.mask = p.plan.state.masker()
 	var err error

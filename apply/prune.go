@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // pruning are the deletions of the run. While discovery does not answer for a
@@ -52,7 +51,7 @@ func (r *run) prune(ctx context.Context) error {
 // (webhooks, APIServices), then the rest from the traffic inwards, then
 // definitions and at last Namespaces, which take with them what is inside.
 func pruneStage(change *Change) int {
-	gvk := kschema.FromAPIVersionAndKind(change.APIVersion, change.Kind)
+	gvk := change.gvk()
 	if !builtIn(gvk.Group) {
 		return 0
 	}

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
+	"github.com/klauspost/compress/zstd"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,8 +26,11 @@ type state struct {
 	key []byte
 	// receipts by object; see receipt.
 	receipts map[string]string
-	// stored are the receipts that are in the cluster.
-	stored map[string]string
+	// members are the objects of the last recorded apply: what of them lost its
+	// label is found by name.
+	members []ObjectRef
+	// stored is what is in the cluster, to know whether there is news.
+	stored *state
 }
 
 func stateName(env string) string { return schema.ParentName(env) + "-state" }
@@ -51,13 +56,20 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	if err != nil || json.Unmarshal(receipts, &s.receipts) != nil || s.receipts == nil {
 		s.receipts = map[string]string{}
 	}
-	s.stored = maps.Clone(s.receipts)
+	s.members = unpackMembers(data["members"])
+	s.keep()
 	return s, nil
+}
+
+// keep notes that what is known now is what is in the cluster.
+func (s *state) keep() {
+	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), members: s.members}
 }
 
 // changed reports whether there is something that is not in the cluster.
 func (s *state) changed() bool {
-	return len(s.key) == 0 || !maps.Equal(s.receipts, s.stored)
+	return s.stored == nil || len(s.stored.key) == 0 ||
+		!maps.Equal(s.receipts, s.stored.receipts) || !slices.Equal(s.members, s.stored.members)
 }
 
 // saveState stores the state. It is written by no two runs at once: the lock is
@@ -71,8 +83,45 @@ func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environme
 	if err != nil {
 		return fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
-	s.stored = maps.Clone(s.receipts)
+	s.keep()
 	return nil
+}
+
+// packMembers is a list of objects, compressed: ten thousand of them would fill
+// a Secret.
+func packMembers(members []ObjectRef) (string, error) {
+	raw, err := json.Marshal(members)
+	if err != nil {
+		return "", err
+	}
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(w.EncodeAll(raw, nil)), nil
+}
+
+// unpackMembers reads what packMembers wrote. What cannot be read is none: the
+// label is what membership is known by.
+func unpackMembers(packed string) []ObjectRef {
+	compressed, err := base64.StdEncoding.DecodeString(packed)
+	if err != nil || len(compressed) == 0 {
+		return nil
+	}
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	raw, err := r.DecodeAll(compressed, nil)
+	if err != nil {
+		return nil
+	}
+	var members []ObjectRef
+	if json.Unmarshal(raw, &members) != nil {
+		return nil
+	}
+	return members
 }
 
 // secret is the object to store the state as. It gets a key if there is none yet.
@@ -83,6 +132,10 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		_, _ = rand.Read(s.key) // never fails (crypto/rand)
 	}
 	receipts, err := json.Marshal(s.receipts)
+	if err != nil {
+		return nil, err
+	}
+	members, err := packMembers(s.members)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +151,7 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		"data": map[string]any{
 			"key":      base64.StdEncoding.EncodeToString(s.key),
 			"receipts": base64.StdEncoding.EncodeToString(receipts),
+			"members":  members,
 		},
 	}}, nil
 }

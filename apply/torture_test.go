@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,31 +65,44 @@ func faults() []fault {
 
 func TestTorture(t *testing.T) {
 	cfg := applytest.Cluster(t)
-	for _, f := range faults() {
-		t.Run(f.name, func(t *testing.T) {
-			stride, first := 1, 1
-			if os.Getenv("EVENKEEL_TORTURE") == "" {
-				stride, first = 9, 2+len(f.name)%7
-			}
-			var runs, failed int
-			for n := first; ; n += stride {
-				reached, ok := tortureOnce(t, cfg, f, n)
-				if !reached || t.Failed() {
-					break
-				}
-				runs++
-				if !ok {
-					failed++
-				}
-			}
-			t.Logf("%d runs, one with trouble at each %d. request; %d of them failed or died, all converged in the run after", runs, stride, failed)
-		})
+	requests := undisturbed(t, cfg)
+	stride := 8
+	if os.Getenv("EVENKEEL_TORTURE") != "" {
+		stride = 1
 	}
+	var runs, broken atomic.Int32
+	t.Run("faults", func(t *testing.T) {
+		for i, f := range faults() {
+			for n := 1 + i%stride; n <= requests; n += stride {
+				t.Run(fmt.Sprintf("%s at request %d", f.name, n), func(t *testing.T) {
+					t.Parallel()
+					runs.Add(1)
+					if !tortureOnce(t, cfg, f, n) {
+						broken.Add(1)
+					}
+				})
+			}
+		}
+	})
+	t.Logf("a change of 11 objects took %d requests; %d runs of it with %d kinds of trouble, %d ended by it; the run after it converged in all that passed",
+		requests, runs.Load(), len(faults()), broken.Load())
+}
+
+// undisturbed is how many requests the change takes where nothing happens.
+func undisturbed(t *testing.T, cfg *rest.Config) int {
+	t.Helper()
+	s := newScenario(t, cfg)
+	s.apply(t, s.before())
+	p := newProxy(t, cfg)
+	if output, err := s.child(t, p.url(), tortureOptions().LockDuration).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return p.close()
 }
 
 // tortureOnce breaks request n of one apply and applies again. It reports
-// whether there was a request n, and whether the broken apply succeeded.
-func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bool) {
+// whether the broken apply succeeded.
+func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	t.Helper()
 	s := newScenario(t, cfg)
 	s.apply(t, s.before())
@@ -104,12 +118,8 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bo
 		t.Fatal(err)
 	}
 	err := child.Wait()
-	count := p.close()
-	if count < n {
-		if err != nil {
-			t.Errorf("request %d was never sent, and yet the apply failed: %v\n%s", n, err, &output)
-		}
-		return false, true
+	if count := p.close(); count < n {
+		t.Logf("there were %d requests only", count)
 	}
 
 	again := s.apply(t, s.after())
@@ -129,7 +139,7 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) (reached, ok bo
 			t.Errorf("%s at request %d: deleted %s", f.name, n, path)
 		}
 	}
-	return true, err == nil
+	return err == nil
 }
 
 // child is an apply of the scenario in a process of its own.
@@ -167,6 +177,7 @@ func tortureOptions() apply.ApplyOptions {
 // TestStoppedHolder stops an apply that holds the lock, lets another one take
 // over and end, and continues the first: it must write nothing more.
 func TestStoppedHolder(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
@@ -229,6 +240,7 @@ func TestStoppedHolder(t *testing.T) {
 // TestDeadHolder takes the lock of a process of this machine that was killed,
 // at once.
 func TestDeadHolder(t *testing.T) {
+	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
