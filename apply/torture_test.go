@@ -66,7 +66,7 @@ func faults() []fault {
 func TestTorture(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	requests := undisturbed(t, cfg)
-	stride := 8
+	stride := 16
 	if os.Getenv("EVENKEEL_TORTURE") != "" {
 		stride = 1
 	}
