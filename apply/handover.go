@@ -15,7 +15,8 @@ const handoverManager = schema.Manager + "-handover"
 // handOver keeps the live value of fields that are no longer rendered because an
 // autoscaler has them now. An apply that drops the last owner of a field resets
 // it (replicas became 1), so another manager is made an owner first.
-func (r *run) handOver(ctx context.Context, change *Change, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (r *run) handOver(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
+	live := change.live
 	if live == nil || len(change.handover) == 0 {
 		return live, nil
 	}

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,20 +41,14 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			return r.ended(ctx)
 		case apierrors.IsConflict(err) && attempt < attemptsConflict:
 			attempt++
-			now, err := r.c.replan(ctx, r.env, r.plan.options, change)
+			done, err := r.reconsider(ctx, change)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", change.ObjectRef, err)
 			}
-			if now.Action == Unchanged {
-				// The answer to an earlier try was lost, or somebody else
-				// did the same.
-				r.journal.wrote(PhaseWrite, *change, now.live)
+			if done != nil {
+				r.journal.wrote(PhaseWrite, *change, done)
 				return nil
 			}
-			if !sameChange(change, now) {
-				return fmt.Errorf("%s: it changed since the plan was made (now: %s); plan again", change.ObjectRef, now.Action)
-			}
-			*change = *now
 		case change.waits != "" && isSettling(err) && time.Now().Before(deadline):
 			if err := pause(ctx, 200*time.Millisecond); err != nil {
 				return err
@@ -63,6 +58,36 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			return fmt.Errorf("%s: %w", change.ObjectRef, err)
 		}
 	}
+}
+
+// reconsider looks at an object whose version moved. Where only its status did,
+// the plan stands; else it is planned again and must come out the same. It
+// returns the live object if nothing is left to do: the answer to an earlier try
+// was lost, or somebody else did the same.
+func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructured.Unstructured, err error) {
+	if change.live != nil {
+		live, gone, err := r.absent(ctx, change)
+		if err != nil {
+			return nil, err
+		}
+		if !gone && equal(withoutVersions(change.live), withoutVersions(live)) &&
+			reflect.DeepEqual(ownership(change.live, false), ownership(live, false)) {
+			change.live = live
+			return nil, nil
+		}
+	}
+	now, err := r.c.replan(ctx, r.env, r.plan.options, change)
+	if err != nil {
+		return nil, err
+	}
+	if now.Action == Unchanged {
+		return r.get(ctx, change)
+	}
+	if !sameChange(change, now) {
+		return nil, fmt.Errorf("it changed since the plan was made (now: %s); plan again", now.Action)
+	}
+	*change = *now
+	return nil, nil
 }
 
 // isSettling reports whether an error is one that passes once a new Namespace or
@@ -86,14 +111,15 @@ func (r *run) send(ctx context.Context, change *Change) (*unstructured.Unstructu
 		}
 		return r.applyOver(ctx, change, nil)
 	}
-	live, err := r.migrate(ctx, change)
-	if err != nil {
-		return nil, err
+	// What these two write is part of what the apply is then sent over.
+	for _, prepare := range []func(context.Context, *Change) (*unstructured.Unstructured, error){r.migrate, r.handOver} {
+		live, err := prepare(ctx, change)
+		if err != nil {
+			return nil, err
+		}
+		change.live = live
 	}
-	if live, err = r.handOver(ctx, change, live); err != nil {
-		return nil, err
-	}
-	return r.applyOver(ctx, change, live)
+	return r.applyOver(ctx, change, change.live)
 }
 
 // applyOver applies the desired object over what it was planned against.
