@@ -168,7 +168,9 @@ func doubtKeyed(ours node, desired, live []any) string {
 			return ": unreadable key"
 		}
 		n, _ := sub.(node)
-		if _, self := n["."]; !self {
+		// An item is a leaf where it is an atomic map, such as a reference in
+		// imagePullSecrets.
+		if _, self := n["."]; !self && !isLeaf(n) {
 			return "[]: item not owned"
 		}
 		items[id] = n
@@ -202,8 +204,7 @@ func doubtKeyed(ours node, desired, live []any) string {
 			return ": other order"
 		}
 		last = at
-		l, _ := live[at].(map[string]any)
-		if d := doubtMap(n, m, l); d != "" {
+		if d := doubtValue(n, m, live[at]); d != "" {
 			return "[]" + d
 		}
 	}

@@ -55,6 +55,8 @@ metadata:
                 f:ports:
                   k:{"containerPort":80,"protocol":"TCP"}: {.: {}, f:containerPort: {}, f:protocol: {}}
               k:{"name":"side"}: {.: {}, f:name: {}, f:image: {}}
+            f:imagePullSecrets:
+              k:{"name":"harbor"}: {}
             f:volumes:
               k:{"name":"tmp"}: {.: {}, f:name: {}, f:emptyDir: {}}
   - manager: kube-controller-manager
@@ -74,6 +76,7 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       restartPolicy: Always
+      imagePullSecrets: [{name: harbor}]
       containers:
       - {name: app, image: "img:1", args: [a, b], ports: [{containerPort: 80, protocol: TCP}], imagePullPolicy: IfNotPresent}
       - {name: side, image: "side:1"}
@@ -91,6 +94,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
+      imagePullSecrets: [{name: harbor}]
       containers:
       - {name: app, image: "img:1", args: [a, b], ports: [{containerPort: 80, protocol: TCP}]}
       - {name: side, image: "side:1"}
@@ -176,6 +180,10 @@ func TestDoubt(t *testing.T) {
 		}},
 		{name: "key field not spelled out", desired: func(o object) {
 			delete(container(o, 0)["ports"].([]any)[0].(object), "protocol")
+		}},
+		{name: "an atomic item with more in it", live: func(o object) {
+			list, _, _ := unstructured.NestedFieldNoCopy(o, "spec", "template", "spec", "imagePullSecrets")
+			list.([]any)[0].(object)["more"] = "x"
 		}},
 		{name: "null where nothing is", desired: set(nil, "spec", "paused")},
 		{name: "being deleted", live: set("2026-11-21T10:40:00Z", "metadata", "deletionTimestamp")},
