@@ -289,7 +289,7 @@ func (r *run) interrupted(ctx context.Context, err error) error {
 
 // finish is the report of the run, however it ended.
 func (r *run) finish() *Report {
-	report := &Report{Plan: *r.plan, Health: r.health, Revision: r.revision}
+	report := &Report{Plan: r.journal.settled(*r.plan), Health: r.health, Revision: r.revision}
 	report.Done, report.NotDone = r.journal.parted(r.plan.Changes)
 	report.Requests = r.plan.Requests.plus(r.c.Requests().since(r.before))
 	report.Durations.Apply = time.Since(r.started).Seconds()

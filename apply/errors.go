@@ -1,9 +1,6 @@
 package apply
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Refused is a guard's answer: nothing was written by the step that gave it. A
 // command prints Reason as the error, each of Hints below it, and exits 4.
@@ -12,10 +9,8 @@ type Refused struct {
 	Hints  []string // what to type, or whom to ask
 }
 
-// Error is the reason and the hints, each on a line of its own.
-func (r *Refused) Error() string {
-	return strings.Join(append([]string{r.Reason}, r.Hints...), "\n")
-}
+// Error is the reason; whoever prints it prints the hints below.
+func (r *Refused) Error() string { return r.Reason }
 
 // Interrupted says that the run was told to stop and did, before a write. Done
 // and NotDone name the objects on either side of that moment. A command exits

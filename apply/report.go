@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -78,7 +79,7 @@ func (j *journal) wrote(phase Phase, change Change, live *unstructured.Unstructu
 	j.done[change.ObjectRef] = true
 	j.live[change.ObjectRef] = live
 	j.mu.Unlock()
-	j.tell(Event{Phase: phase, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: change.Action})
+	j.tell(Event{Phase: phase, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: change.Action.taken()})
 }
 
 // has reports whether a change was carried out.
@@ -113,4 +114,35 @@ func (j *journal) parted(changes []Change) (done, notDone []ObjectRef) {
 // plus is the sum of two counts.
 func (r Requests) plus(o Requests) Requests {
 	return r.since(Requests{}.since(o))
+}
+
+// settled is a plan after the run: what the server has taken is no longer
+// unverified.
+func (j *journal) settled(plan Plan) Plan {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	plan.Changes, plan.Summary = slices.Clone(plan.Changes), maps.Clone(plan.Summary)
+	for i := range plan.Changes {
+		c := &plan.Changes[i]
+		if !j.done[c.ObjectRef] || c.Action.taken() == c.Action {
+			continue
+		}
+		plan.Summary[c.Action]--
+		c.Action, c.Verified, c.Message = c.Action.taken(), true, ""
+		plan.Summary[c.Action]++
+	}
+	maps.DeleteFunc(plan.Summary, func(_ Action, n int) bool { return n == 0 })
+	return plan
+}
+
+// taken is the action after the server has taken it.
+func (a Action) taken() Action {
+	switch a {
+	case UnverifiedCreated:
+		return Created
+	case UnverifiedChanged:
+		return Configured
+	default:
+		return a
+	}
 }

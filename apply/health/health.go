@@ -23,6 +23,9 @@ const (
 	Unknown     State = "unknown"
 )
 
+// NotRead is the message of a Result before the first answer of the server.
+const NotRead = "not read yet"
+
 // Result is the judgement of one object: its state, the rule that decided and,
 // where it is not healthy, the cause in words.
 type Result struct {

@@ -158,7 +158,7 @@ func (w *Watcher) judgeUnseen(t *tracked, since, now time.Time) verdict {
 	case denied != nil:
 		return progressing("exists", "not read yet: no right to watch "+t.key.Resource)
 	case synced.IsZero():
-		return progressing("exists", "not read yet")
+		return progressing("exists", NotRead)
 	}
 	if synced.Before(since) {
 		synced = since

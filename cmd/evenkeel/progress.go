@@ -22,23 +22,62 @@ func (g *global) progress(env *schema.Environment) progress {
 	if isTerminal(g.err) {
 		return newLiveView(g.err, env, g.colored(g.err))
 	}
-	return &lineView{w: g.err, env: env.Name, start: time.Now(), last: map[apply.ObjectRef]string{}}
+	return newLineView(g.err, env)
 }
 
-// lineView prints one line per change of state.
+// lineView prints one line per write, per cause of a wait and per unit that
+// became healthy: what a log is read for.
 type lineView struct {
 	w     io.Writer
 	env   string
 	start time.Time
 	last  map[apply.ObjectRef]string
+	units map[string]*unitCount
+}
+
+// unitCount counts which of a unit's objects are healthy.
+type unitCount struct {
+	total   int
+	healthy map[apply.ObjectRef]bool
+	said    bool
+}
+
+func newLineView(w io.Writer, env *schema.Environment) *lineView {
+	v := &lineView{w: w, env: env.Name, start: time.Now(), last: map[apply.ObjectRef]string{}, units: map[string]*unitCount{}}
+	for _, u := range env.Units {
+		v.units[u.Name] = &unitCount{total: len(u.Objects), healthy: map[apply.ObjectRef]bool{}}
+	}
+	return v
 }
 
 func (v *lineView) event(e apply.Event) {
-	text := describe(e)
-	if text == "" || v.last[e.ObjectRef] == text {
+	unit := v.units[e.Unit]
+	if e.State == "" || unit == nil {
+		v.line(e, describe(e))
 		return
 	}
-	v.last[e.ObjectRef] = text
+	if e.State == health.Healthy {
+		unit.healthy[e.ObjectRef] = true
+	} else {
+		delete(unit.healthy, e.ObjectRef)
+	}
+	if e.State != health.Healthy || v.last[e.ObjectRef] != "" {
+		v.line(e, describe(e))
+	}
+	if len(unit.healthy) >= unit.total && !unit.said {
+		unit.said = true
+		v.line(apply.Event{Time: e.Time, Unit: e.Unit}, fmt.Sprintf("healthy: %d objects", unit.total))
+	}
+}
+
+// line prints a line unless it says what the last one of that object said.
+func (v *lineView) line(e apply.Event, text string) {
+	if text == "" || e.Message == health.NotRead || v.last[e.ObjectRef] == text {
+		return
+	}
+	if e.Name != "" && e.State != "" {
+		v.last[e.ObjectRef] = text
+	}
 	where := v.env
 	if e.Unit != "" {
 		where += "/" + e.Unit
@@ -48,7 +87,7 @@ func (v *lineView) event(e apply.Event) {
 
 func (*lineView) close() {}
 
-// describe is an event in words; empty for what only a live view shows.
+// describe is an event in words.
 func describe(e apply.Event) string {
 	switch {
 	case e.Name == "":
