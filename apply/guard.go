@@ -66,9 +66,9 @@ func (r *run) rightCluster(ctx context.Context) error {
 			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, and the rights do not allow to see which cluster this is", name, pin.UID),
 			Hints:  []string{"allow get on namespaces/kube-system, or pin the server's URL"},
 		}
-	case pin.UID == "" && pin.Server == "" && !r.opts.Yes:
+	case pin.UID == "" && pin.Server == "" && r.plan.parent == nil && !r.opts.Yes:
 		return &Refused{
-			Reason: fmt.Sprintf("environment %s is not pinned to a cluster", name),
+			Reason: fmt.Sprintf("the first apply of environment %s to %s: it is not pinned to a cluster", name, is.Server),
 			Hints:  []string{fmt.Sprintf("add to the environment: cluster: uid: %q", is.UID), "or give --yes"},
 		}
 	case r.plan.Cluster.UID != is.UID:

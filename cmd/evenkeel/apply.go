@@ -118,6 +118,9 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	view.close()
 	if rep != nil {
 		g.verboseRequests(env.Name, rep.Requests)
+		if err == nil && rep.Revision == 1 && env.Cluster.UID == "" {
+			fmt.Fprintf(g.err, "hint: pin %s to this cluster, add to it: cluster: uid: %q\n", env.Name, rep.Cluster.UID)
+		}
 		if printErr := g.printReport(rep); printErr != nil {
 			return nil, errors.Join(err, printErr)
 		}
