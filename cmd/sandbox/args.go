@@ -54,6 +54,9 @@ func (c *cluster) controllerManagerArgs() []string {
 		"--cluster-cidr="+c.podCIDR,
 		"--service-cluster-ip-range="+c.serviceCIDR,
 		"--use-service-account-credentials=true",
+		"--concurrent-deployment-syncs=20",
+		"--concurrent-replicaset-syncs=20",
+		"--concurrent-namespace-syncs=20",
 	)
 }
 
@@ -84,6 +87,7 @@ func (c *cluster) kwokArgs() []string {
 		"--kubeconfig=" + c.path("kwok.kubeconfig"),
 		"--config=" + c.path("kwok.yaml"),
 		"--manage-all-nodes=true",
+		"--v=WARN",
 		"--node-lease-duration-seconds=40",
 		"--cidr=" + c.podCIDR,
 	}

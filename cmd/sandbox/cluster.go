@@ -96,7 +96,7 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := c.children.start("etcd", c.dataDir); err != nil {
 		return err
 	}
-	if err := c.children.start("kube-apiserver", c.apiserverArgs(port)...); err != nil {
+	if err := c.children.start(apiserverName, c.apiserverArgs(port)...); err != nil {
 		return err
 	}
 	if err := c.writeKubeconfigs(); err != nil {
@@ -113,6 +113,9 @@ func (c *cluster) start(ctx context.Context) error {
 		return err
 	}
 	if err := createNodes(ctx, c.client, c.nodeList, kubeletPort); err != nil {
+		return err
+	}
+	if err := createStorageClasses(ctx, c.client); err != nil {
 		return err
 	}
 	for _, component := range []struct {

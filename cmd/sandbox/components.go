@@ -27,12 +27,14 @@ import (
 // flags, metrics registries and signal handlers that exist once per process.
 const componentCommand = "component"
 
+const apiserverName = "kube-apiserver"
+
 // runComponent runs one component with os.Args and returns its exit code.
 func runComponent(name string) int {
 	switch name {
 	case "etcd":
 		return report(runEtcd(os.Args[1]))
-	case "kube-apiserver":
+	case apiserverName:
 		return cli.Run(apiserver.NewAPIServerCommand())
 	case "kube-controller-manager":
 		return cli.Run(controllermanager.NewControllerManagerCommand())

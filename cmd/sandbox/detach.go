@@ -42,7 +42,10 @@ func runDetached(out io.Writer) error {
 		_, err := out.Write(text)
 		return err
 	}
-	return errors.Join(cmd.Wait(), errors.New(string(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("error: "))))))
+	if err := cmd.Wait(); len(text) == 0 {
+		return err
+	}
+	return errors.New(string(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("error: ")))))
 }
 
 // leaveCaller gives up the output that a detached sandbox shares with the command

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -16,9 +14,8 @@ import (
 const stopTimeout = 20 * time.Second
 
 type downOptions struct {
-	kubeconfig string
-	dataDir    string
-	all        bool
+	target
+	all bool
 }
 
 func newDownCmd() *cobra.Command {
@@ -31,18 +28,13 @@ func newDownCmd() *cobra.Command {
 			return runDown(cmd.OutOrStdout(), opts)
 		},
 	}
-	cmd.Flags().StringVar(&opts.kubeconfig, "kubeconfig", "", "stop the sandbox that wrote this `file`")
-	cmd.Flags().StringVar(&opts.dataDir, "data-dir", "", "stop the sandbox of this data `directory`")
+	opts.addFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.all, "all", false, "stop all of them")
 	return cmd
 }
 
 func runDown(out io.Writer, opts downOptions) error {
-	running, err := runningSandboxes()
-	if err != nil {
-		return err
-	}
-	chosen, err := choose(running, opts)
+	chosen, err := opts.choose()
 	if err != nil {
 		return err
 	}
@@ -57,27 +49,12 @@ func runDown(out io.Writer, opts downOptions) error {
 	return sweep()
 }
 
-// choose picks what the options name. Without any, there must be just one.
-func choose(running []entry, opts downOptions) ([]entry, error) {
-	if opts.all {
-		return running, nil
+func (o *downOptions) choose() ([]entry, error) {
+	if o.all {
+		return runningSandboxes()
 	}
-	kubeconfig, _ := filepath.Abs(opts.kubeconfig)
-	dataDir, _ := filepath.Abs(opts.dataDir)
-	chosen := slices.DeleteFunc(slices.Clone(running), func(e entry) bool {
-		return opts.kubeconfig != "" && e.Kubeconfig != kubeconfig || opts.dataDir != "" && e.DataDir != dataDir
-	})
-	switch {
-	case len(chosen) == 1:
-		return chosen, nil
-	case len(chosen) == 0:
-		return nil, errors.New("no such sandbox is running")
-	}
-	err := fmt.Errorf("%d sandboxes are running; name one by --kubeconfig, or --all", len(chosen))
-	for _, e := range chosen {
-		err = fmt.Errorf("%w\n  --kubeconfig %s", err, e.Kubeconfig)
-	}
-	return nil, err
+	e, err := o.find()
+	return []entry{e}, err
 }
 
 // terminate asks a sandbox to end and waits until it has.

@@ -117,7 +117,7 @@ func logLines(pod *corev1.Pod, container string, previous, timestamps bool) ([]s
 	case ran == nil:
 		return nil, fmt.Errorf("container %q in pod %q is waiting to start: %s", container, pod.Name, waitingWords(status.State.Waiting))
 	}
-	lines := strings.Split(logsOf(status.Image), "\n")
+	lines := strings.FieldsFunc(logsOf(status.Image), func(r rune) bool { return r == '\n' })
 	if timestamps {
 		for i := range lines {
 			lines[i] = ran.Add(time.Duration(i)*time.Millisecond).UTC().Format(time.RFC3339Nano) + " " + lines[i]

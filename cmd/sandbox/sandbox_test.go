@@ -17,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -116,6 +117,9 @@ func TestCluster(t *testing.T) {
 	t.Run("rbac", r.testRBAC)
 	t.Run("fates", r.testFates)
 	t.Run("jobs", r.testJobs)
+	t.Run("claims", r.testClaims)
+	t.Run("pause", r.testPause)
+	t.Run("restart", r.testRestart)
 	t.Run("stop", r.testStop)
 }
 
@@ -325,6 +329,87 @@ func (r *running) testJobs(t *testing.T) {
 	}
 }
 
+// testClaims: a claim of the default class is bound, one of the waiting class is
+// when a pod uses it, one of an unknown class never.
+func (r *running) testClaims(t *testing.T) {
+	ctx, claims := t.Context(), r.client.CoreV1().PersistentVolumeClaims("default")
+	phase := func(name string, want corev1.PersistentVolumeClaimPhase) func() error {
+		return func() error {
+			claim, err := claims.Get(ctx, name, metav1.GetOptions{})
+			if err == nil && claim.Status.Phase != want {
+				err = fmt.Errorf("phase %s", claim.Status.Phase)
+			}
+			return err
+		}
+	}
+	unknown, wait := "unknown", "standard-wait"
+	for name, class := range map[string]*string{"now": nil, "later": &wait, "never": &unknown} {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeClaimSpec{
+			StorageClassName: class,
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		}}
+		if _, err := claims.Create(ctx, claim, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 10*time.Second, "claim of the default class", phase("now", corev1.ClaimBound))
+	if err := phase("later", corev1.ClaimPending)(); err != nil {
+		t.Error(err)
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "claimant"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "x", Image: "harbor.od.com/app/x:v1"}},
+		Volumes:    []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "later"}}}},
+	}}
+	if _, err := r.client.CoreV1().Pods("default").Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "claim of the waiting class", phase("later", corev1.ClaimBound))
+	if err := phase("never", corev1.ClaimPending)(); err != nil {
+		t.Error(err)
+	}
+}
+
+// testPause: without its controller a Deployment is not observed, with it it is.
+func (r *running) testPause(t *testing.T) {
+	control := func(verb string) {
+		if out, err := sandboxCommand(verb, "kube-controller-manager", "--kubeconfig", r.kubeconfig).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", verb, err, out)
+		}
+	}
+	observed := func() error {
+		d, err := r.client.AppsV1().Deployments("default").Get(t.Context(), "web", metav1.GetOptions{})
+		if err == nil && d.Status.ObservedGeneration != d.Generation {
+			err = fmt.Errorf("generation %d, observed %d", d.Generation, d.Status.ObservedGeneration)
+		}
+		return err
+	}
+	control("pause")
+	if out, err := r.kubectl("set", "image", "deployment/web", "*=harbor.od.com/app/web:v2"); err != nil {
+		t.Fatal(out)
+	}
+	time.Sleep(time.Second)
+	if err := observed(); err == nil {
+		t.Error("observed while the controller manager is paused")
+	}
+	control("resume")
+	eventually(t, 10*time.Second, "observed generation", observed)
+}
+
+// testRestart: the API server comes back at the same place, and all the others
+// find it again.
+func (r *running) testRestart(t *testing.T) {
+	if out, err := sandboxCommand("restart", "--kubeconfig", r.kubeconfig).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := r.kubectl("create", "deployment", "after", "--replicas=2", "--image=harbor.od.com/app/web:v1"); err != nil {
+		t.Fatal(out)
+	}
+	if out, err := r.kubectl("rollout", "status", "deployment/after", "--timeout=40s"); err != nil {
+		t.Fatal(out)
+	}
+}
+
 func (r *running) testStop(t *testing.T) {
 	processes := r.processes(t)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -361,10 +446,13 @@ func TestKilledAndSlow(t *testing.T) {
 	}
 	_ = r.cmd.Wait()
 	assertGone(t, processes)
-	if connection, err := net.Dial("tcp", address); err == nil {
-		_ = connection.Close()
-		t.Errorf("%s still answers", address)
-	}
+	eventually(t, 5*time.Second, "end of "+address, func() error {
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return nil
+		}
+		return errors.Join(errors.New("still answers"), connection.Close())
+	})
 	if err := sweep(); err != nil { // what the next start does first
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ type event struct {
 // writeStages writes the configuration of kwok: its own stages for nodes, ours
 // for pods.
 func writeStages(path string, nodes []node) error {
-	documents := []string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, podDelete}
+	documents := []string{fast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, podDelete, volumeStages}
 	for _, s := range podStages() {
 		text, err := yaml.Marshal(s.manifest(nodes[0].name))
 		if err != nil {

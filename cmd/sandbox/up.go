@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"time"
 
@@ -66,6 +67,9 @@ func runUp(ctx context.Context, out io.Writer, opts upOptions) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go untilCallerEnds(cancel)
+	restart := make(chan os.Signal, 1)
+	signal.Notify(restart, restartSignal)
+	defer signal.Stop(restart)
 
 	if err := sweep(); err != nil {
 		return err
@@ -93,11 +97,17 @@ func runUp(ctx context.Context, out io.Writer, opts upOptions) (err error) {
 	if err := leaveCaller(); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-cluster.children.exited:
-		return err
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-cluster.children.exited:
+			return err
+		case <-restart:
+			if err := cluster.children.restart(apiserverName); err != nil {
+				return err
+			}
+		}
 	}
 }
 
