@@ -85,6 +85,9 @@ type differ struct {
 	// declared limits the comparison to what the second object says, and to what
 	// an entry of ours says that it no longer does.
 	declared bool
+	// guess takes lists to be keyed where their items look so, because no entry
+	// tells.
+	guess bool
 }
 
 // localDifferences compares what is desired with what is live on the desired
@@ -158,6 +161,9 @@ func (d *differ) compareMaps(p path, from, to map[string]any, owners []owner) {
 
 func (d *differ) compareLists(p path, from, to []any, owners []owner) {
 	names, isSet := listShape(owners)
+	if d.guess {
+		names = guessShape(p, from, to)
+	}
 	switch {
 	case isSet:
 		d.compareSets(p, from, to, owners)

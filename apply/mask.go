@@ -7,6 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,10 +20,23 @@ import (
 // masker replaces secret values by a short keyed hash, so that one sees whether
 // two values are equal and nothing else. Without the key, guessing a weak password
 // and hashing it tells nothing.
-type masker struct{ key []byte }
+type masker struct {
+	key []byte
+	// numbers, where not nil, stand for values instead of hashes, in the order of
+	// their appearance: for where there is no key to keep.
+	numbers map[string]int
+}
 
 // tag is what stands for a value.
 func (m masker) tag(value []byte) string {
+	if m.numbers != nil {
+		n, ok := m.numbers[string(value)]
+		if !ok {
+			n = len(m.numbers) + 1
+			m.numbers[string(value)] = n
+		}
+		return "secret:" + strconv.Itoa(n)
+	}
 	mac := hmac.New(sha256.New, m.key)
 	mac.Write(value)
 	return "secret:" + hex.EncodeToString(mac.Sum(nil))[:8]
@@ -58,7 +74,8 @@ func (m masker) values(object map[string]any, field string, decode func(string) 
 		}
 		return
 	}
-	for k, v := range values {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
+		v := values[k]
 		if s, ok := v.(string); ok {
 			values[k] = m.tag(decode(s))
 		} else {

@@ -1,0 +1,123 @@
+package apply
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Compare says how two renderings of an environment differ, without a cluster: as
+// a plan of what is created, configured and deleted, so that it is written like
+// any other. Either may be nil, for an environment that is new or gone. Nothing in
+// it is verified, and it cannot be applied.
+//
+// Without a cluster there is no key that hides secret values, so that these are
+// numbered: equal values have the same number.
+func Compare(before, after *schema.Environment) *Plan {
+	c := comparison{
+		plan: &Plan{Summary: map[Action]int{}},
+		mask: masker{numbers: map[string]int{}},
+		old:  map[objectID]*unstructured.Unstructured{},
+	}
+	for _, env := range []*schema.Environment{before, after} {
+		if env != nil {
+			c.plan.Environment, c.plan.Cluster = env.Name, env.Cluster
+		}
+	}
+	for _, obj := range objectsOf(before) {
+		c.old[idOf(obj.Unstructured)] = obj.Unstructured
+	}
+	for unit, obj := range objectsOf(after) {
+		c.compare(unit, obj.Unstructured)
+	}
+	for unit, obj := range objectsOf(before) {
+		if c.old[idOf(obj.Unstructured)] != nil {
+			c.add(Change{Action: Deleted, Unit: unit, ObjectRef: refOf(obj.Unstructured), Before: c.mask.object(obj.Unstructured).Object})
+		}
+	}
+	return c.plan
+}
+
+// objectsOf yields the objects of an environment with the names of their units.
+func objectsOf(env *schema.Environment) func(func(string, *schema.Object) bool) {
+	return func(yield func(string, *schema.Object) bool) {
+		if env == nil {
+			return
+		}
+		for i := range env.Units {
+			for j := range env.Units[i].Objects {
+				if !yield(env.Units[i].Name, &env.Units[i].Objects[j]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+type comparison struct {
+	plan *Plan
+	mask masker
+	old  map[objectID]*unstructured.Unstructured // not met yet
+}
+
+func (c *comparison) add(change Change) {
+	c.plan.Changes = append(c.plan.Changes, change)
+	c.plan.Summary[change.Action]++
+}
+
+func (c *comparison) compare(unit string, obj *unstructured.Unstructured) {
+	id := idOf(obj)
+	old := c.old[id]
+	delete(c.old, id)
+	if old == nil {
+		c.add(Change{Action: Created, Unit: unit, ObjectRef: refOf(obj), After: c.mask.object(obj).Object})
+		return
+	}
+	from, to := c.mask.object(old), c.mask.object(obj)
+	d := differ{guess: true}
+	d.compareMaps(nil, from.Object, to.Object, nil)
+	if len(d.found) == 0 {
+		c.plan.Summary[Unchanged]++
+		return
+	}
+	ref := refOf(obj)
+	c.add(Change{
+		Action: Configured, Unit: unit, ObjectRef: ref, Fields: fieldsOf(d.found),
+		Restarts: slices.ContainsFunc(d.found, func(d difference) bool { return isPodTemplate(ref, d.path) }),
+		Before:   from.Object, After: to.Object,
+	})
+}
+
+// guessShape finds the key of a list without managedFields that would tell it: by
+// the name of the list as in the built-in kinds (their listMapKeys), else the
+// name of the items. A list whose items have no such key is compared as a whole.
+func guessShape(at path, from, to []any) []string {
+	for _, names := range likelyKeys(at) {
+		if haveKeys(from, names) && haveKeys(to, names) {
+			return names
+		}
+	}
+	return nil
+}
+
+func likelyKeys(at path) [][]string {
+	if len(at) > 0 {
+		switch at[len(at)-1].name {
+		case "ports":
+			return [][]string{{"containerPort", "protocol"}, {"port", "protocol"}, {"containerPort"}, {"port"}}
+		case "volumeMounts":
+			return [][]string{{"mountPath"}}
+		case "volumeDevices":
+			return [][]string{{"devicePath"}}
+		case "hostAliases":
+			return [][]string{{"ip"}}
+		case "topologySpreadConstraints":
+			return [][]string{{"topologyKey", "whenUnsatisfiable"}}
+		case "rules":
+			return [][]string{{"host"}}
+		}
+	}
+	return [][]string{{"name"}}
+}
