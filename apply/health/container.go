@@ -149,7 +149,7 @@ func runningCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, n
 		return cause{}, false
 	}
 	if isInit(pod, cs.Name) && !sidecar(pod, cs.Name) {
-		return cause{text: "running for " + short(now.Sub(cs.State.Running.StartedAt.Time)), weight: weightWaiting}, true
+		return cause{text: "running for " + short(max(0, now.Sub(cs.State.Running.StartedAt.Time))), weight: weightWaiting}, true
 	}
 	if cs.RestartCount > 0 && cs.LastTerminationState.Terminated != nil {
 		return crashCause(pod, cs, related, now), true
@@ -191,11 +191,24 @@ func probe(pod *corev1.Pod, container, prefix string, related Related, now time.
 		if path != "" && !strings.HasSuffix(path, "{"+container+"}") {
 			continue
 		}
+		if eventTime(e).Before(startOf(pod, container)) {
+			continue // of a run before
+		}
 		if strings.HasPrefix(e.Message, prefix) {
 			return oneLine(e.Message, 300)
 		}
 	}
 	return ""
+}
+
+// startOf is when the present run of a container began; zero if it does not run.
+func startOf(pod *corev1.Pod, container string) time.Time {
+	for _, cs := range containerStatuses(pod) {
+		if cs.Name == container && cs.State.Running != nil {
+			return cs.State.Running.StartedAt.Time
+		}
+	}
+	return time.Time{}
 }
 
 // exit says how a container ended: by which code or signal, and for want of

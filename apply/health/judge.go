@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -195,10 +196,27 @@ func behind(obj *unstructured.Unstructured, observed int64) (verdict, bool) {
 	return verdict{}, false
 }
 
-// as reads obj into its type of k8s.io/api.
+// as reads obj into its type of k8s.io/api, without what no rule reads and what
+// takes most of the time: managed fields and the templates of workloads.
 func as[T any](obj *unstructured.Unstructured) (*T, error) {
+	slim := maps.Clone(obj.Object)
+	dropFrom(slim, "metadata", "managedFields")
+	dropFrom(slim, "spec", "template", "jobTemplate", "volumeClaimTemplates")
 	out := new(T)
-	return out, runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, out)
+	return out, runtime.DefaultUnstructuredConverter.FromUnstructured(slim, out)
+}
+
+// dropFrom replaces a map of obj by a copy without some of its keys.
+func dropFrom(obj map[string]any, field string, keys ...string) {
+	m, ok := obj[field].(map[string]any)
+	if !ok {
+		return
+	}
+	m = maps.Clone(m)
+	for _, k := range keys {
+		delete(m, k)
+	}
+	obj[field] = m
 }
 
 // unreadable answers for an object that does not fit its type.

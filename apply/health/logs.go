@@ -47,7 +47,7 @@ func PodLogs(cfg *rest.Config, client *http.Client) (LogReader, error) {
 		if err != nil {
 			return "", err
 		}
-		defer resp.Body.Close() //nolint:errcheck // it was only read
+		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusOK {
 			return "", fmt.Errorf("log of pod %s/%s: %s", namespace, pod, resp.Status)
 		}
@@ -59,7 +59,7 @@ func PodLogs(cfg *rest.Config, client *http.Client) (LogReader, error) {
 // logFetcher reads each log once, a few at a time, and puts it into the store. A
 // log that cannot be read is an empty one: the result stands without it.
 type logFetcher struct {
-	ctx   context.Context //nolint:containedctx // the life of the watcher
+	ctx   context.Context // the life of the watcher
 	read  LogReader
 	store *store
 	slots chan struct{}

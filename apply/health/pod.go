@@ -243,5 +243,9 @@ func gateCause(pod *corev1.Pod) (cause, bool) {
 			return cause{text: join(fmt.Sprintf("readiness gate %s is %s", g.ConditionType, met.Status), met.Message), weight: weightUnready}, true
 		}
 	}
-	return cause{}, false
+	text := "its containers are ready, the pod is not"
+	if r := podCondition(pod, corev1.PodReady); r != nil {
+		text = join(text, r.Reason, r.Message)
+	}
+	return cause{text: text + ": is node " + pod.Spec.NodeName + " up?", weight: weightUnready}, true
 }

@@ -27,8 +27,8 @@ type Related struct {
 	Classes []*storagev1.StorageClass
 	// Logs are the last lines of crashed containers.
 	Logs map[LogKey]string
-	// Since is when the wait began: events that ended before it say nothing
-	// about the present. Zero means ten minutes ago.
+	// Since is when the wait began: that creating pods failed before it says
+	// nothing about what was just applied. Zero means ten minutes ago.
 	Since time.Time
 	// NoStatus says that the kind has no status subresource.
 	NoStatus bool
@@ -45,6 +45,7 @@ type LogKey struct {
 	Restarts  int32
 }
 
+// since is the oldest time that warnings about an owner of pods may have.
 func (r *Related) since(now time.Time) time.Time {
 	if r.Since.IsZero() {
 		return now.Add(-10 * time.Minute)
@@ -96,11 +97,12 @@ func (r *Related) newestRevision(owner types.UID) (hash string, ok bool) {
 	return hash, newest >= 0
 }
 
-// events returns the warnings about an object with one of the given reasons,
-// the newest first.
+// events returns the warnings of the last hour about an object with one of the
+// given reasons, the newest first. An hour, because recorders hold back warnings
+// that repeat.
 func (r *Related) events(about types.UID, now time.Time, reasons ...string) []*corev1.Event {
 	var out []*corev1.Event
-	since := r.since(now)
+	since := now.Add(-time.Hour)
 	for _, e := range r.Events {
 		if e.InvolvedObject.UID == about && slices.Contains(reasons, e.Reason) && !eventTime(e).Before(since) {
 			out = append(out, e)

@@ -41,7 +41,7 @@ func (s *snapshot) take(ctx context.Context, targets []Target) ([]Update, error)
 		t, err := s.w.track(ctx, target)
 		switch {
 		case absent(err):
-			s.updates[i] = Update{Target: target, Result: failed("exists", "the cluster does not serve "+target.GVK.String()).Result, At: time.Now()}
+			s.updates[i] = unserved(target)
 			continue
 		case err != nil:
 			return nil, err

@@ -36,6 +36,22 @@ type member struct {
 	err  error                      // why it cannot be read
 }
 
+// slim drops the managed fields where no rule reads them (they are half of many
+// objects), and the values of Secrets.
+func (m member) slim() {
+	if m.obj == nil {
+		return
+	}
+	if _, ok := builtin(m.obj.GroupVersionKind().GroupKind()); ok {
+		m.obj.SetManagedFields(nil)
+	}
+	if data, ok := m.obj.Object["data"].(map[string]any); ok && m.obj.GetKind() == "Secret" {
+		for key := range data {
+			data[key] = ""
+		}
+	}
+}
+
 func newStore() *store {
 	return &store{
 		members: map[objectKey]member{}, claims: map[types.UID]*corev1.PersistentVolumeClaim{}, events: map[types.UID]map[types.UID]*corev1.Event{},
@@ -155,6 +171,7 @@ func (s *store) wanted(key objectKey) bool {
 
 // setMember stores what is known of a member.
 func (s *store) setMember(key objectKey, m member) {
+	m.slim()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(key, m)
@@ -165,6 +182,7 @@ func (s *store) setMember(key objectKey, m member) {
 func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	m.slim()
 	if s.members[key].obj == before {
 		s.put(key, m)
 	}
@@ -332,9 +350,7 @@ func sinkOf(key streamKey) sink {
 	case podsResource():
 		return childSink[corev1.Pod, *corev1.Pod]{in: func(s *store) children[*corev1.Pod] { return s.pods }, slim: slimPod}
 	case replicaSetsResource():
-		return childSink[appsv1.ReplicaSet, *appsv1.ReplicaSet]{in: func(s *store) children[*appsv1.ReplicaSet] { return s.replicaSets }, slim: func(rs *appsv1.ReplicaSet) {
-			rs.Spec.Template = corev1.PodTemplateSpec{}
-		}}
+		return childSink[appsv1.ReplicaSet, *appsv1.ReplicaSet]{in: func(s *store) children[*appsv1.ReplicaSet] { return s.replicaSets }}
 	case revisionsResource():
 		return childSink[appsv1.ControllerRevision, *appsv1.ControllerRevision]{in: func(s *store) children[*appsv1.ControllerRevision] { return s.revisions }, slim: func(r *appsv1.ControllerRevision) {
 			r.Data.Raw = nil
@@ -377,8 +393,9 @@ func (c childSink[T, P]) put(s *store, obj *unstructured.Unstructured) error {
 		return err
 	}
 	p := P(typed)
-	p.SetManagedFields(nil)
-	c.slim(p)
+	if c.slim != nil {
+		c.slim(p)
+	}
 	c.in(s).put(p)
 	s.touch(p.GetUID(), controller(p))
 	return nil
@@ -410,7 +427,6 @@ func (eventSink) put(s *store, obj *unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
-	e.ManagedFields = nil
 	about := e.InvolvedObject.UID
 	if s.events[about] == nil {
 		s.events[about] = map[types.UID]*corev1.Event{}
@@ -451,7 +467,6 @@ func (claimSink) put(s *store, obj *unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
-	c.ManagedFields = nil
 	s.claims[c.UID] = c
 	return nil
 }

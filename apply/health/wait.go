@@ -18,7 +18,7 @@ import (
 // on is called at every change of state of a target, always from the goroutine
 // that called Wait; it may be nil.
 func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Duration, on func(Update)) ([]Update, error) {
-	g, err := w.newGate(ctx, targets, on)
+	g, err := w.newGate(ctx, targets, true, on)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +47,51 @@ func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Durat
 			}
 			return g.updates(), g.notHealthy(timeout)
 		case <-g.sub.signal:
-			pause(ctx, 30*time.Millisecond) // events come in bursts
+			pause(ctx, burst)
 		case <-tick.C:
 			g.markUnhealthy()
 		}
 	}
 }
+
+// Watch tells every change of state of the targets, from the goroutine that
+// called it, until ctx ends, and returns its cause. A kind that the cluster does
+// not serve is told as failed once.
+func (w *Watcher) Watch(ctx context.Context, targets []Target, on func(Update)) error {
+	served := make([]Target, 0, len(targets))
+	for _, t := range targets {
+		_, err := w.track(ctx, t)
+		switch {
+		case absent(err):
+			on(unserved(t))
+		case err != nil:
+			return err
+		default:
+			served = append(served, t)
+		}
+	}
+	g, err := w.newGate(ctx, served, false, on)
+	if err != nil {
+		return err
+	}
+	defer w.store.unsubscribe(g.sub)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		g.judge(time.Now())
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-g.sub.signal:
+			pause(ctx, burst)
+		case <-tick.C:
+			g.markUnhealthy()
+		}
+	}
+}
+
+// burst is how long to let changes gather: events come many at once.
+const burst = 30 * time.Millisecond
 
 // gate is one wait.
 type gate struct {
@@ -64,7 +103,9 @@ type gate struct {
 	on      func(Update)
 }
 
-func (w *Watcher) newGate(ctx context.Context, targets []Target, on func(Update)) (*gate, error) {
+// newGate subscribes to the targets. With written, those that can only exist are
+// taken to: the API server has just said so.
+func (w *Watcher) newGate(ctx context.Context, targets []Target, written bool, on func(Update)) (*gate, error) {
 	g := &gate{w: w, since: time.Now(), byKey: map[objectKey][]*tracked{}, on: on}
 	if on == nil {
 		g.on = func(Update) {}
@@ -75,6 +116,7 @@ func (w *Watcher) newGate(ctx context.Context, targets []Target, on func(Update)
 		if err != nil {
 			return nil, err
 		}
+		t.static = t.static && written
 		g.targets = append(g.targets, t)
 		g.byKey[t.key] = append(g.byKey[t.key], t)
 		if !t.static {
@@ -110,10 +152,10 @@ func (g *gate) judge(now time.Time) {
 	for key := range g.sub.take() {
 		for _, t := range g.byKey[key] {
 			v := g.w.judge(t, g.since, now)
-			g.report(t, v, now)
 			if v.State != Healthy {
-				g.w.explain(t)
+				v.note(g.w.explain(t))
 			}
+			g.report(t, v, now)
 			if v.crash != nil {
 				g.w.logs.fetch(v.crash)
 			}
@@ -143,10 +185,17 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 	if v.State == Unknown || v.Rule == "condition Ready" {
 		w.probeStatus(t.key)
 	}
-	if m.note != "" && v.State != Healthy {
-		v.Message = strings.TrimSpace(v.Message + " (" + m.note + ")")
+	if v.State != Healthy {
+		v.note(m.note)
 	}
 	return v
+}
+
+// note adds to the message how the object was read.
+func (v *verdict) note(text string) {
+	if text != "" {
+		v.Message = strings.TrimSpace(v.Message + " (" + text + ")")
+	}
 }
 
 // judgeUnseen answers for an object that no LIST or watch has shown. After three
@@ -302,4 +351,9 @@ func (e *NotHealthy) Failed() []Update {
 // absent says that err means that the cluster does not serve the kind.
 func absent(err error) bool {
 	return meta.IsNoMatchError(err)
+}
+
+// unserved is the judgement of an object whose kind the cluster does not serve.
+func unserved(t Target) Update {
+	return Update{Target: t, Result: failed("exists", "the cluster does not serve "+t.GVK.String()).Result, At: time.Now()}
 }

@@ -395,6 +395,52 @@ func TestWaitInterrupted(t *testing.T) {
 	}
 }
 
+// A Job that is deleted because it is done is done.
+func TestWaitJobWithTTL(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	targets := b.apply(
+		"apiVersion: batch/v1\nkind: Job\nmetadata: {name: w}\nspec: {ttlSecondsAfterFinished: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: 'w:v1'}]}}}",
+		deployment("w", "slow", 1))
+	updates, err, lines := b.wait(targets, time.Minute)
+	if err != nil || updates[0].State != Healthy || updates[0].Rule != "job-complete" {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	if _, err := b.resource(kind("batch/v1", "Job")).Get(t.Context(), "w", metav1.GetOptions{}); err == nil {
+		t.Error("the Job is still there: this shows nothing")
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Options{})
+	targets := b.apply(deployment("w", "slow", 1), "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}")
+	targets = append(targets, Target{GVK: kind("nobody.example.com/v1", "Thing").GroupVersionKind(), Name: "x"})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var seen []string
+	err := b.watcher.Watch(ctx, targets, func(u Update) {
+		seen = append(seen, fmt.Sprintf("%s %s", u.GVK.Kind, u.State))
+		switch seen[len(seen)-1] {
+		case "Deployment healthy":
+			if err := b.resource(kind("v1", "Secret")).Delete(context.WithoutCancel(ctx), "s", metav1.DeleteOptions{}); err != nil {
+				t.Error(err)
+			}
+		case "Secret failed":
+			cancel()
+		}
+	})
+	all := strings.Join(seen, "\n")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v\n%s", err, all)
+	}
+	for _, want := range []string{"Thing failed", "Secret healthy", "Deployment progressing"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q was not told:\n%s", want, all)
+		}
+	}
+}
+
 // Requests grow with kinds, not with objects.
 func TestWaitRequestsByKind(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ type Mapper interface {
 // not healthy, one per namespace for pods, warnings and the like. All waits
 // share them. It is safe for concurrent use.
 type Watcher struct {
-	ctx      context.Context //nolint:containedctx // the life of the watches, which outlive the call that starts them
+	ctx      context.Context // the life of the watches, which outlive the call that starts them
 	client   dynamic.Interface
 	mapper   Mapper
 	selector string
@@ -171,14 +171,18 @@ func (w *Watcher) related(t *tracked, since time.Time) Related {
 	return r
 }
 
-// explain starts the watches that tell why a target is not healthy.
-func (w *Watcher) explain(t *tracked) {
+// explain starts the watches that tell why a target is not healthy, and says
+// what they may not read.
+func (w *Watcher) explain(t *tracked) (note string) {
 	for _, key := range relatedStreams(t.GVK.GroupKind(), t.Namespace) {
-		w.stream(key)
+		if _, denied := w.stream(key).state(); denied != nil && note == "" {
+			note = "no right to watch " + key.Resource + ": the cause may be unknown"
+		}
 	}
 	if w.store.mountsClaims(t.key) {
 		w.stream(streamKey{GroupVersionResource: claimsResource(), namespace: t.Namespace})
 	}
+	return note
 }
 
 // relatedStreams are the watches that explain a kind.

@@ -283,6 +283,9 @@ func statefulSetCause(set *appsv1.StatefulSet, related Related, now time.Time) (
 	if c, ok := creationEvents(set.UID, related, now); ok {
 		return c, true
 	}
+	if c, ok := deletingCause(append(fresh, former...), now); ok {
+		return c, true
+	}
 	c, ok := podsCause(former, related, now)
 	if ok {
 		c.sure = false // it is not what was just applied
@@ -294,7 +297,7 @@ func statefulSetCause(set *appsv1.StatefulSet, related Related, now time.Time) (
 // creationEvents is the cause for owners that have no condition for it.
 func creationEvents(owner types.UID, related Related, now time.Time) (cause, bool) {
 	found := related.events(owner, now, "FailedCreate", "FailedDaemonPod")
-	if len(found) == 0 {
+	if len(found) == 0 || eventTime(found[0]).Before(related.since(now)) {
 		return cause{}, false
 	}
 	return creationCause(found[0].Reason, found[0].Message, eventFirst(found[0]), now), true
@@ -338,8 +341,9 @@ func judgeDaemonSet(obj *unstructured.Unstructured, related Related, now time.Ti
 
 func daemonSetCause(set *appsv1.DaemonSet, related Related, now time.Time) (cause, bool) {
 	hash, known := related.newestRevision(set.UID)
+	pods := related.podsOf(set.UID)
 	var fresh []*corev1.Pod
-	for _, p := range related.podsOf(set.UID) {
+	for _, p := range pods {
 		if known && p.Labels[appsv1.ControllerRevisionHashLabelKey] == hash {
 			fresh = append(fresh, p)
 		}
@@ -347,7 +351,30 @@ func daemonSetCause(set *appsv1.DaemonSet, related Related, now time.Time) (caus
 	if c, ok := podsCause(fresh, related, now); ok {
 		return c, true
 	}
+	if c, ok := deletingCause(pods, now); ok {
+		return c, true
+	}
 	return creationEvents(set.UID, related, now)
+}
+
+// deletingCause names a pod that should have ended by now and whose place no
+// other can take: its node is down, or something holds it.
+func deletingCause(pods []*corev1.Pod, now time.Time) (cause, bool) {
+	const overdue = 30 * time.Second // deletionTimestamp has the grace period in it
+	for _, p := range pods {
+		if p.DeletionTimestamp == nil || now.Sub(p.DeletionTimestamp.Time) < overdue {
+			continue
+		}
+		text := fmt.Sprintf("pod %s should have ended %s ago", p.Name, short(now.Sub(p.DeletionTimestamp.Time)))
+		if p.Spec.NodeName != "" {
+			text += ": is node " + p.Spec.NodeName + " up?"
+		}
+		if len(p.Finalizers) > 0 {
+			text += " It is held by " + plural(len(p.Finalizers), "finalizer") + " " + strings.Join(p.Finalizers, ", ")
+		}
+		return cause{text: text, weight: weightWaiting}, true
+	}
+	return cause{}, false
 }
 
 func judgeReplicaSet(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
