@@ -279,12 +279,12 @@ func (r *run) isPending() bool {
 
 // interrupted says what was done before the context ended.
 func (r *run) interrupted(ctx context.Context, err error) error {
-	if !errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {
-		return err
-	}
 	i := &Interrupted{Cause: context.Cause(ctx)}
 	i.Done, i.NotDone = r.journal.parted(r.plan.Changes)
-	return i
+	if errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()) {
+		return i
+	}
+	return errors.Join(i, err)
 }
 
 // finish is the report of the run, however it ended.

@@ -68,7 +68,7 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 		}
 		now := time.Now()
 		if seen.look(got, now); seen.free(l.me, now) {
-			err := l.write(ctx, taken(got, r), now)
+			err := l.take(ctx, taken(got, r), now)
 			if err == nil {
 				l.keep(ctx)
 				return l, nil
@@ -144,6 +144,17 @@ func taken(got *coordinationv1.Lease, r lockRequest) *coordinationv1.Lease {
 	lease.Spec.AcquireTime = new(metav1.NowMicro())
 	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions) + 1)
 	return lease
+}
+
+// take writes the Lease for the first time. A run that is told to stop meanwhile
+// must know whether it got it, or nobody would give it back.
+func (l *lock) take(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
+	defer cancel()
+	return l.write(ctx, lease, now)
 }
 
 // check reports why no write may start now: the lock was lost, or its lease

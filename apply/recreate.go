@@ -17,6 +17,9 @@ import (
 func (r *run) creatable(ctx context.Context) error {
 	changes := r.changes(Recreated)
 	errs := r.each(changes, func(change *Change) error { return r.probe(ctx, change) })
+	if err := r.ended(ctx); err != nil {
+		return err
+	}
 	var lines, hints []string
 	for i, err := range errs {
 		if err == nil {

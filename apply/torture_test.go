@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -41,6 +43,7 @@ type fault struct {
 	name  string
 	after bool
 	do    func(p *proxy, w http.ResponseWriter)
+	pass  bool // the request goes on to the server
 }
 
 func faults() []fault {
@@ -51,15 +54,16 @@ func faults() []fault {
 	hang := func(p *proxy, w http.ResponseWriter) { p.hang(); drop(w) }
 	reset := func(_ *proxy, w http.ResponseWriter) { drop(w) }
 	return []fault{
-		{"killed before the request", false, kill},
-		{"killed before the answer", true, kill},
-		{"500", false, status(http.StatusInternalServerError)},
-		{"500 although it was done", true, status(http.StatusInternalServerError)},
-		{"429", false, status(http.StatusTooManyRequests)},
-		{"reset", false, reset},
-		{"reset although it was done", true, reset},
-		{"time-out", false, hang},
-		{"time-out although it was done", true, hang},
+		{name: "killed before the request", do: kill},
+		{name: "killed before the answer", after: true, do: kill},
+		{name: "interrupted", do: func(p *proxy, _ http.ResponseWriter) { p.interrupt() }, pass: true},
+		{name: "500", do: status(http.StatusInternalServerError)},
+		{name: "500 although it was done", after: true, do: status(http.StatusInternalServerError)},
+		{name: "429", do: status(http.StatusTooManyRequests)},
+		{name: "reset", do: reset},
+		{name: "reset although it was done", after: true, do: reset},
+		{name: "time-out", do: hang},
+		{name: "time-out although it was done", after: true, do: hang},
 	}
 }
 
@@ -112,6 +116,7 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	p.fault, p.breaks = f, func(count int, _ *http.Request) bool { return count == n }
 	child := s.child(t, p.url(), tortureOptions().LockDuration)
 	p.kill = func() { _ = child.Process.Kill() }
+	p.interrupt = func() { _ = child.Process.Signal(os.Interrupt) }
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
 	if err := child.Start(); err != nil {
@@ -120,6 +125,9 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	err := child.Wait()
 	if count := p.close(); count < n {
 		t.Logf("there were %d requests only", count)
+	}
+	if err != nil && f.pass {
+		s.checkInterrupted(t, output.String())
 	}
 
 	again := s.apply(t, s.after())
@@ -142,6 +150,17 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	return err == nil
 }
 
+// checkInterrupted looks at what an apply leaves that was told to stop.
+func (s *scenario) checkInterrupted(t *testing.T, output string) {
+	t.Helper()
+	if !strings.Contains(output, "interrupted: ") && !strings.Contains(output, "plan: ") {
+		t.Errorf("an interrupted apply said:\n%s", output)
+	}
+	if holder, _, _ := unstructured.NestedString(s.lease(t).Object, "spec", "holderIdentity"); holder != "" {
+		t.Errorf("an interrupted apply left the lock to %s", holder)
+	}
+}
+
 // child is an apply of the scenario in a process of its own.
 func (s *scenario) child(t *testing.T, server string, lock time.Duration) *exec.Cmd {
 	t.Helper()
@@ -162,7 +181,9 @@ func TestApplier(t *testing.T) {
 	if opts.LockDuration, err = time.ParseDuration(os.Getenv("EVENKEEL_TEST_LOCK")); err != nil {
 		t.Fatal(err)
 	}
-	report, err := s.run(t.Context(), s.after(), opts)
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
+	defer stop()
+	report, err := s.run(ctx, s.after(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,9 +283,9 @@ func TestDeadHolder(t *testing.T) {
 
 // proxy stands in front of the API server, without TLS and credentials.
 type proxy struct {
-	fault  fault
-	breaks func(count int, req *http.Request) bool // asked for every request
-	kill   func()
+	fault           fault
+	breaks          func(count int, req *http.Request) bool // asked for every request
+	kill, interrupt func()
 
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
@@ -351,10 +372,13 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if p.fault.after {
 		// The answer is lost, the deed is not.
 		p.forward.ServeHTTP(httptest.NewRecorder(), req.WithContext(context.WithoutCancel(req.Context())))
-	} else {
+	} else if !p.fault.pass {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
 	p.fault.do(p, w)
+	if p.fault.pass {
+		p.forward.ServeHTTP(w, req)
+	}
 }
 
 // hang keeps a request waiting for longer than any client does.
