@@ -51,7 +51,7 @@ func TestApplyConverges(t *testing.T) {
 	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
 		t.Errorf("after the change (-want +got):\n%s", diff)
 	}
-	want := map[apply.Action]int{apply.Created: 3, apply.UnverifiedCreated: 1, apply.Configured: 3, apply.Recreated: 1, apply.Deleted: 3, apply.Unchanged: 2}
+	want := map[apply.Action]int{apply.Created: 4, apply.Configured: 3, apply.Recreated: 1, apply.Deleted: 3, apply.Unchanged: 2}
 	if diff := cmp.Diff(want, third.Summary); diff != "" {
 		t.Errorf("summary of the change (-want +got):\n%s", diff)
 	}
