@@ -116,6 +116,7 @@ func TestCluster(t *testing.T) {
 	t.Run("rollout", r.testRollout)
 	t.Run("rbac", r.testRBAC)
 	t.Run("fates", r.testFates)
+	t.Run("init containers", r.testInitContainers)
 	t.Run("jobs", r.testJobs)
 	t.Run("claims", r.testClaims)
 	t.Run("pause", r.testPause)
@@ -308,6 +309,29 @@ func unready(p *corev1.Pod, c corev1.ContainerStatus) bool {
 func isPodReady(p *corev1.Pod) bool {
 	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// testInitContainers: the fate of an init container holds up the pod, and one
+// that recovers lets it go.
+func (r *running) testInitContainers(t *testing.T) {
+	for name, tag := range map[string]string{"init-crash": "broken-crash", "init-once": "crash-once"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}}, Spec: corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: "wait", Image: "harbor.od.com/app/wait:v1"}, {Name: "migrate", Image: "harbor.od.com/app/x:" + tag}},
+			Containers:     []corev1.Container{{Name: "x", Image: "harbor.od.com/app/x:v1"}},
+		}}
+		if _, err := r.client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.awaitPod(t, "init-crash", func(p *corev1.Pod, c corev1.ContainerStatus) bool {
+		inits := p.Status.InitContainerStatuses
+		return p.Status.Phase == corev1.PodPending && c.State.Waiting != nil && c.State.Waiting.Reason == "PodInitializing" &&
+			inits[0].Ready && inits[1].State.Waiting != nil && inits[1].State.Waiting.Reason == "CrashLoopBackOff"
+	})
+	r.awaitPod(t, "init-once", func(p *corev1.Pod, _ corev1.ContainerStatus) bool {
+		migrate := p.Status.InitContainerStatuses[1]
+		return isPodReady(p) && migrate.RestartCount == 1 && migrate.State.Terminated != nil && migrate.State.Terminated.ExitCode == 0
 	})
 }
 
