@@ -17,13 +17,13 @@ import (
 // leaves it.change nil where only the server knows.
 func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
-	p.reportForeign(it, live)
 	if live.GetDeletionTimestamp() != nil {
 		it.live = live
 		it.change = p.newChange(it, Terminating)
 		it.change.Message = "is being deleted" + finalizersOf(live)
 		return
 	}
+	p.reportForeign(it, live)
 	desired := effective(it.obj, live)
 	if !p.opts.Full && (doubt(desired, live) == "" || p.hasReceipt(it, desired, live)) {
 		it.change = p.newChange(it, Unchanged)
@@ -49,7 +49,7 @@ func (p *planner) hasReceipt(it *item, desired, live *unstructured.Unstructured)
 }
 
 func (p *planner) reportForeign(it *item, live *unstructured.Unstructured) {
-	fields := foreignFields(p.mask.object(live), p.env.Controllers)
+	fields := foreignFields(it.obj.Unstructured, p.mask.object(live), p.env.Controllers, p.isAdoption(live))
 	if p.targets[it.ref.String()] {
 		fields = slices.DeleteFunc(fields, func(f Field) bool { return f.Path == "spec.replicas" })
 	}
@@ -124,9 +124,8 @@ func (p *planner) meet(ctx context.Context, it *item) (done bool, err error) {
 		return true, err
 	}
 	it.live, it.change, it.foreign = live, nil, nil
-	full := p.opts.Full
 	p.assess(it, live)
-	return it.change != nil && !full, nil
+	return it.change != nil, nil
 }
 
 // waitsFor names what of this plan must be there before the server can judge the

@@ -370,15 +370,16 @@ func timeOf(e *entry) time.Time {
 type path []step
 
 type step struct {
-	name string // of a field; empty for an item
-	item string // of a list, as printed between brackets
+	name  string   // of a field; empty for an item
+	item  string   // of a list, as printed between brackets
+	names []string // the fields of the item's key, in a keyed list
 }
 
 func (p path) field(name string) path { return append(slices.Clip(p), step{name: name}) }
 func (p path) order() path            { return append(slices.Clip(p), step{item: "order"}) }
 
 func (p path) item(item map[string]any, names []string) path {
-	return append(slices.Clip(p), step{item: keyText(item, names)})
+	return append(slices.Clip(p), step{item: keyText(item, names), names: names})
 }
 
 func (p path) member(v any) path {
@@ -415,6 +416,33 @@ func (p path) fields() string {
 		}
 	}
 	return strings.Join(names, ".")
+}
+
+// in reports whether an object has a field, or an item, at the path.
+func (p path) in(v any) bool {
+	for _, s := range p {
+		switch {
+		case s.name != "":
+			m, ok := v.(map[string]any)
+			if !ok {
+				return false
+			}
+			if v, ok = m[s.name]; !ok {
+				return false
+			}
+		default:
+			list, _ := v.([]any)
+			i := slices.IndexFunc(list, func(item any) bool {
+				m, isMap := item.(map[string]any)
+				return isMap && s.names != nil && keyText(m, s.names) == s.item || "="+scalarText(item) == s.item
+			})
+			if i < 0 {
+				return false
+			}
+			v = list[i]
+		}
+	}
+	return true
 }
 
 func keyText(item map[string]any, names []string) string {

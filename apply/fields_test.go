@@ -169,7 +169,7 @@ fieldsV1:
 
 	paths := func(controllers ...string) []string {
 		var paths []string
-		for _, f := range foreignFields(live, controllers) {
+		for _, f := range foreignFields(fromYAML(t, desiredDeployment), live, controllers, false) {
 			paths = append(paths, f.Path+" by "+f.By)
 		}
 		return paths

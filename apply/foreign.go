@@ -8,11 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// foreignFields lists what others added to a live object beside our fields. Left
-// out is what is no news: status, what the system's own components and the
-// environment's controllers write, and values that the server would fill in
-// anyway.
-func foreignFields(live *unstructured.Unstructured, controllers []string) []Field {
+// foreignFields lists what others added to a live object beside the fields that
+// desired sets: those are drift if they differ. Left out is what is no news:
+// status, what the system's own components and the environment's controllers
+// write, values that the server would fill in anyway, and what adoption removes.
+func foreignFields(desired, live *unstructured.Unstructured, controllers []string, adoption bool) []Field {
 	entries := managedFields(live)
 	var ours []node
 	for i := range entries {
@@ -24,11 +24,12 @@ func foreignFields(live *unstructured.Unstructured, controllers []string) []Fiel
 	var fields []Field
 	for i := range entries {
 		e := &entries[i]
-		if e.isOurs() || e.subresource == "status" || isSystem(e.manager) || slices.Contains(controllers, e.manager) {
+		if e.isOurs() || e.subresource == "status" || isSystem(e.manager) ||
+			slices.Contains(controllers, e.manager) || adoption && migrates(e) {
 			continue
 		}
 		for _, f := range ownedBeside(e.fields, live.Object, ours...) {
-			if isNoise(f.path) || builtin && isDefault(f) {
+			if isNoise(f.path) || builtin && isDefault(f) || f.path.in(desired.Object) {
 				continue
 			}
 			fields = append(fields, Field{Path: f.path.String(), From: f.value, By: e.manager, At: e.at})

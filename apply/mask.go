@@ -25,6 +25,10 @@ type masker struct {
 	// numbers, where not nil, stand for values instead of hashes, in the order of
 	// their appearance: for where there is no key to keep.
 	numbers map[string]int
+	// blind makers of tags have no key that lasts: they can tell values apart
+	// now, but their tags must not be shown, or two plans of the same world would
+	// differ.
+	blind bool
 }
 
 // tag is what stands for a value.
@@ -35,11 +39,33 @@ func (m masker) tag(value []byte) string {
 			n = len(m.numbers) + 1
 			m.numbers[string(value)] = n
 		}
-		return "secret:" + strconv.Itoa(n)
+		return tagPrefix + strconv.Itoa(n)
 	}
 	mac := hmac.New(sha256.New, m.key)
 	mac.Write(value)
-	return "secret:" + hex.EncodeToString(mac.Sum(nil))[:8]
+	return tagPrefix + hex.EncodeToString(mac.Sum(nil))[:8]
+}
+
+const tagPrefix = "secret:"
+
+// shown is a masked value, as it may be shown.
+func (m masker) shown(v any) any {
+	if !m.blind {
+		return v
+	}
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, tagPrefix) {
+			return strings.TrimSuffix(tagPrefix, ":")
+		}
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for k, value := range v {
+			shown[k] = m.shown(value)
+		}
+		return shown
+	}
+	return v
 }
 
 // object returns u with its secret values masked, as a copy, or u itself if it

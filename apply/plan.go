@@ -133,6 +133,13 @@ type PlanOptions struct {
 	Concurrency int
 }
 
+// conceal removes tags that must not be shown.
+func (c *Change) conceal() {
+	for i := range c.Fields {
+		c.Fields[i].From, c.Fields[i].To = c.mask.shown(c.Fields[i].From), c.mask.shown(c.Fields[i].To)
+	}
+}
+
 // String is Kind/namespace/name, or Kind/name for what has no namespace.
 func (r ObjectRef) String() string {
 	if r.Namespace == "" {

@@ -65,6 +65,7 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 			return nil, it.wrap(err)
 		}
 	}
+	it.change.conceal()
 	return it.change, nil
 }
 
@@ -207,10 +208,12 @@ func (p *planner) collect() {
 			p.plan.generations[it.ref] = it.generation
 		}
 		if it.change.Action != Unchanged {
+			it.change.conceal()
 			p.plan.Changes = append(p.plan.Changes, *it.change)
 		}
 		if it.foreign != nil {
 			p.plan.Summary[Foreign]++
+			it.foreign.conceal()
 			p.plan.Changes = append(p.plan.Changes, *it.foreign)
 		}
 	}

@@ -157,14 +157,14 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 }
 
 // masker hides secret values with the environment's key. Before the first apply
-// there is none: then tags are good for this one plan.
+// there is none.
 func (s *state) masker() masker {
 	if len(s.key) > 0 {
 		return masker{key: s.key}
 	}
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
-	return masker{key: key}
+	return masker{key: key, blind: true}
 }
 
 // receipt identifies a pair of desired and live object whose dry-run changed
