@@ -22,10 +22,11 @@ func otherOwner(live *unstructured.Unstructured, sets []string) string {
 	if release := annotations["meta.helm.sh/release-name"]; release != "" {
 		return "Helm release " + release
 	}
-	for _, kind := range []string{"kustomize", "helm"} {
-		if name := labels[kind+".toolkit.fluxcd.io/name"]; name != "" {
-			return "Flux " + strings.ToUpper(kind[:1]) + kind[1:] + " " + labels[kind+".toolkit.fluxcd.io/namespace"] + "/" + name
-		}
+	if name := labels["kustomize.toolkit.fluxcd.io/name"]; name != "" {
+		return "Flux Kustomization " + labels["kustomize.toolkit.fluxcd.io/namespace"] + "/" + name
+	}
+	if name := labels["helm.toolkit.fluxcd.io/name"]; name != "" {
+		return "Flux HelmRelease " + labels["helm.toolkit.fluxcd.io/namespace"] + "/" + name
 	}
 	if app := labels["argocd.argoproj.io/instance"]; app != "" {
 		return "Argo CD application " + app

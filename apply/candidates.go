@@ -66,7 +66,7 @@ func (p *planner) findCandidates(ctx context.Context) error {
 		if !p.selected(unit) {
 			continue
 		}
-		ch := Change{Action: Deleted, Unit: unit, ObjectRef: refOf(s.live), Verified: true, live: s.live}
+		ch := Change{Action: Deleted, Unit: unit, ObjectRef: refOf(s.live), Verified: true, live: s.live, mask: p.mask}
 		if err := p.decide(ctx, &ch); err != nil {
 			errs = append(errs, err)
 			continue

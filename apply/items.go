@@ -34,10 +34,10 @@ type item struct {
 	generation int64
 }
 
-// items flattens the selected units and maps their kinds. all holds every desired
-// object of the environment, selected or not.
+// flatten makes items of the selected units and maps their kinds; p.desired gets
+// every object of the environment, selected or not.
 func (p *planner) flatten(ctx context.Context) error {
-	crds := p.plannedCRDs()
+	crds, kinds := p.plannedCRDs(), map[kschema.GroupVersionKind]kindMapping{}
 	var errs []error
 	order := 0
 	for i := range p.env.Units {
@@ -54,7 +54,7 @@ func (p *planner) flatten(ctx context.Context) error {
 			if !p.selected(unit.Name) {
 				continue
 			}
-			if err := p.mapKind(ctx, it, crds); err != nil {
+			if err := p.mapKind(ctx, it, crds, kinds); err != nil {
 				errs = append(errs, it.wrap(err))
 				continue
 			}
@@ -77,11 +77,22 @@ func (it *item) wrap(err error) error {
 	return fmt.Errorf("unit %s: %s: %w", it.unit, it.ref, err)
 }
 
+// kindMapping is the answer of the mapper, which takes its time, for one kind.
+type kindMapping struct {
+	mapping *meta.RESTMapping
+	err     error
+}
+
 // mapKind finds the resource of an object, or the CRD of the plan that will bring
 // it.
-func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupKind]plannedCRD) error {
+func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupKind]plannedCRD, kinds map[kschema.GroupVersionKind]kindMapping) error {
 	gvk := it.obj.GroupVersionKind()
-	m, err := p.cluster.mapping(ctx, gvk)
+	known, ok := kinds[gvk]
+	if !ok {
+		known.mapping, known.err = p.cluster.mapping(ctx, gvk)
+		kinds[gvk] = known
+	}
+	m, err := known.mapping, known.err
 	crd, planned := crds[gvk.GroupKind()]
 	switch {
 	case err == nil:

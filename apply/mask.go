@@ -64,8 +64,21 @@ func (m masker) shown(v any) any {
 			shown[k] = m.shown(value)
 		}
 		return shown
+	case []any:
+		shown := make([]any, len(v))
+		for i := range v {
+			shown[i] = m.shown(v[i])
+		}
+		return shown
 	}
 	return v
+}
+
+// body is an object as it may be shown: masked, and without what the server keeps
+// for itself.
+func (m masker) body(u *unstructured.Unstructured) map[string]any {
+	body, _ := m.shown(withoutBookkeeping(m.object(u).Object)).(map[string]any)
+	return body
 }
 
 // object returns u with its secret values masked, as a copy, or u itself if it

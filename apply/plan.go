@@ -133,10 +133,21 @@ type PlanOptions struct {
 	Concurrency int
 }
 
-// conceal removes tags that must not be shown.
-func (c *Change) conceal() {
+// finish makes what a reader sees of the change, without secret values.
+func (c *Change) finish() {
 	for i := range c.Fields {
 		c.Fields[i].From, c.Fields[i].To = c.mask.shown(c.Fields[i].From), c.mask.shown(c.Fields[i].To)
+	}
+	switch {
+	case c.Action == Foreign || c.Action == CopiedLabel || c.Action == Kept || c.Action == Terminating:
+		return
+	case c.dryRun != nil:
+		c.After = c.mask.body(c.dryRun)
+	case c.desired != nil:
+		c.After = c.mask.body(c.desired.Unstructured)
+	}
+	if c.live != nil {
+		c.Before = c.mask.body(c.live)
 	}
 }
 

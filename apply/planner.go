@@ -65,7 +65,7 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 			return nil, it.wrap(err)
 		}
 	}
-	it.change.conceal()
+	it.change.finish()
 	return it.change, nil
 }
 
@@ -208,12 +208,12 @@ func (p *planner) collect() {
 			p.plan.generations[it.ref] = it.generation
 		}
 		if it.change.Action != Unchanged {
-			it.change.conceal()
+			it.change.finish()
 			p.plan.Changes = append(p.plan.Changes, *it.change)
 		}
 		if it.foreign != nil {
 			p.plan.Summary[Foreign]++
-			it.foreign.conceal()
+			it.foreign.finish()
 			p.plan.Changes = append(p.plan.Changes, *it.foreign)
 		}
 	}
@@ -222,6 +222,7 @@ func (p *planner) collect() {
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	for _, c := range p.pruned {
+		c.finish()
 		p.plan.Summary[c.Action]++
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
