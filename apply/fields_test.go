@@ -112,6 +112,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
+      imagePullSecrets: [{name: harbor}]
       containers:
       - {name: app, image: "img:2", args: [a, b], ports: [{containerPort: 80, protocol: TCP}]}
       - {name: side, image: "side:1"}
