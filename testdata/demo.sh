@@ -16,10 +16,12 @@ mkdir -p "$state"
 "$bin/sandbox" up --detach --watch-pid $$ --context od --kubeconfig "$KUBECONFIG"
 
 run() { printf '\n$ %s\n' "$*"; "$@"; }
+# the environments of cluster od; the cloud ones belong to another cluster
+envs=(infra dev test pre prod)
 run evenkeel envs
-run evenkeel apply --all --yes
-run evenkeel status --all
-run evenkeel diff --all
+run evenkeel apply "${envs[@]}" --yes
+run evenkeel status "${envs[@]}"
+run evenkeel diff "${envs[@]}"
 "$bin/sandbox" keep --kubeconfig "$KUBECONFIG"
 
 cat <<TEXT
