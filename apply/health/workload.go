@@ -41,8 +41,8 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 		v.Rule, v.Message = "deployment-scaled-to-zero", fmt.Sprintf("%d %s still to end", s.Replicas, plural(int(s.Replicas), "pod"))
 		return v
 	}
-	short := int(s.UpdatedReplicas) < desired || int(s.AvailableReplicas) < int(s.UpdatedReplicas)
-	if !short && int(s.Replicas) <= int(s.UpdatedReplicas) {
+	updated := int(s.UpdatedReplicas) >= desired && int(s.AvailableReplicas) >= int(s.UpdatedReplicas)
+	if updated && int(s.Replicas) <= int(s.UpdatedReplicas) {
 		v.State, v.ready = Healthy, int(s.AvailableReplicas)
 		return v
 	}
@@ -51,7 +51,9 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 	if deadline != "" {
 		v.State, v.Rule = Failed, "deployment-progress-deadline"
 	}
-	if c, ok := deploymentCause(d, rs, related, now); ok && short {
+	// The Deployment counts the old pods as available: only the new ReplicaSet
+	// tells whether it is the new ones that are missing.
+	if c, ok := deploymentCause(d, rs, related, now); ok && (v.ready < desired || !updated) {
 		return v.because(c, ok, related)
 	}
 	v.Message = join(v.Message, deadline)
