@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
 // spellOut writes the defaults that stand in the keys of keyed lists and inside
 // atomic values. There the server's default is part of what we own: left out, the
 // field would differ from what is stored for ever. Nothing else is added.
 func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
-	spec := mapping(obj["spec"])
+	spec := tree.Map(obj["spec"])
 	switch gvk.Kind {
 	case "Service":
 		eachMap(spec["ports"], defaultProtocol)
@@ -26,39 +28,28 @@ func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
 			eachMap(hook["rules"], func(rule map[string]any) { setDefault(rule, "scope", "*") })
 		})
 	case "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy":
-		defaultMatch(mapping(spec["matchConstraints"]))
+		defaultMatch(tree.Map(spec["matchConstraints"]))
 	case "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding":
-		defaultMatch(mapping(spec["matchResources"]))
+		defaultMatch(tree.Map(spec["matchResources"]))
 	case "EndpointSlice":
 		defaultEndpointSlice(obj)
 	case "LimitRange":
 		eachMap(spec["limits"], defaultLimit)
 	}
 	for _, template := range podTemplates(obj) {
-		defaultPod(mapping(template["spec"]))
+		defaultPod(tree.Map(template["spec"]))
 	}
 	if gvk.Kind == "Job" {
 		defaultJob(spec)
 	}
 	if gvk.Kind == "CronJob" {
-		defaultJob(mapping(mapping(spec["jobTemplate"])["spec"]))
+		defaultJob(tree.Map(tree.Map(spec["jobTemplate"])["spec"]))
 	}
 }
 
 // podTemplates are the pod templates of an object; a Pod is one itself.
 func podTemplates(obj map[string]any) []map[string]any {
-	spec := mapping(obj["spec"])
-	var template map[string]any
-	switch text(obj["kind"]) {
-	case "Pod":
-		template = obj
-	case "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "ReplicationController", "Job":
-		template = mapping(spec["template"])
-	case "CronJob":
-		template = mapping(mapping(mapping(spec["jobTemplate"])["spec"])["template"])
-	case "PodTemplate":
-		template = mapping(obj["template"])
-	}
+	template, _ := tree.PodTemplate(obj)
 	if template == nil {
 		return nil
 	}
@@ -73,19 +64,19 @@ func defaultPod(spec map[string]any) {
 	for _, name := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		eachMap(spec[name], func(c map[string]any) {
 			eachMap(c["ports"], defaultProtocol)
-			eachMap(c["env"], func(env map[string]any) { defaultReference(mapping(env["valueFrom"])) })
+			eachMap(c["env"], func(env map[string]any) { defaultReference(tree.Map(env["valueFrom"])) })
 		})
 	}
 	eachMap(spec["volumes"], func(v map[string]any) {
-		eachMap(mapping(v["downwardAPI"])["items"], defaultReference)
-		eachMap(mapping(v["projected"])["sources"], func(src map[string]any) {
-			eachMap(mapping(src["downwardAPI"])["items"], defaultReference)
+		eachMap(tree.Map(v["downwardAPI"])["items"], defaultReference)
+		eachMap(tree.Map(v["projected"])["sources"], func(src map[string]any) {
+			eachMap(tree.Map(src["downwardAPI"])["items"], defaultReference)
 			if token, ok := src["serviceAccountToken"].(map[string]any); ok {
 				setDefault(token, "expirationSeconds", int64(3600))
 			}
 		})
-		if claim, ok := mapping(v["ephemeral"])["volumeClaimTemplate"].(map[string]any); ok {
-			setDefault(mapping(claim["spec"]), "volumeMode", "Filesystem")
+		if claim, ok := tree.Map(v["ephemeral"])["volumeClaimTemplate"].(map[string]any); ok {
+			setDefault(tree.Map(claim["spec"]), "volumeMode", "Filesystem")
 		}
 	})
 }
@@ -103,14 +94,14 @@ func defaultReference(from map[string]any) {
 func defaultClaimTemplate(claim map[string]any) {
 	setDefault(claim, "apiVersion", "v1")
 	setDefault(claim, "kind", "PersistentVolumeClaim")
-	setDefault(mapping(claim["spec"]), "volumeMode", "Filesystem")
+	setDefault(tree.Map(claim["spec"]), "volumeMode", "Filesystem")
 	claim["status"] = map[string]any{"phase": "Pending"}
 }
 
 // defaultSubject: subjects is atomic; the group of a service account is the empty
 // one, which storage drops.
 func defaultSubject(subject map[string]any) {
-	switch text(subject["kind"]) {
+	switch tree.Text(subject["kind"]) {
 	case "User", "Group":
 		setDefault(subject, "apiGroup", "rbac.authorization.k8s.io")
 	}
@@ -152,11 +143,11 @@ func defaultEndpointSlice(obj map[string]any) {
 // defaultLimit: limits is atomic, and for containers the server derives the
 // default request from the default limit, and that from the maximum.
 func defaultLimit(limit map[string]any) {
-	if text(limit["type"]) != "Container" {
+	if tree.Text(limit["type"]) != "Container" {
 		return
 	}
 	fill := func(to, from string) {
-		source := mapping(limit[from])
+		source := tree.Map(limit[from])
 		if len(source) == 0 {
 			return
 		}
@@ -176,7 +167,7 @@ func defaultLimit(limit map[string]any) {
 
 // defaultJob: the rules of a podFailurePolicy are atomic.
 func defaultJob(spec map[string]any) {
-	eachMap(mapping(spec["podFailurePolicy"])["rules"], func(rule map[string]any) {
+	eachMap(tree.Map(spec["podFailurePolicy"])["rules"], func(rule map[string]any) {
 		eachMap(rule["onPodConditions"], func(c map[string]any) { setDefault(c, "status", "True") })
 	})
 }
@@ -187,13 +178,13 @@ func plainSecret(obj map[string]any, gvk kschema.GroupVersionKind) {
 	if gvk.Kind != "Secret" || gvk.Group != "" {
 		return
 	}
-	data := mapping(obj["data"])
+	data := tree.Map(obj["data"])
 	for key, value := range data {
 		if s, ok := value.(string); ok && strings.ContainsAny(s, "\r\n") {
 			data[key] = strings.NewReplacer("\r", "", "\n", "").Replace(s)
 		}
 	}
-	plain := mapping(obj["stringData"])
+	plain := tree.Map(obj["stringData"])
 	if plain == nil {
 		return
 	}
@@ -214,7 +205,7 @@ func plainSecret(obj map[string]any, gvk kschema.GroupVersionKind) {
 }
 
 func eachMap(v any, fn func(map[string]any)) {
-	for _, item := range list(v) {
+	for _, item := range tree.List(v) {
 		if m, ok := item.(map[string]any); ok {
 			fn(m)
 		}

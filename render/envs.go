@@ -12,6 +12,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/parser"
 	"golang.org/x/sync/errgroup"
 
@@ -66,6 +67,13 @@ func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
 		return nil, err
 	}
 	summaries := make([]Summary, len(dirs))
+	if len(dirs) == 0 {
+		return summaries, nil
+	}
+	insts, err := r.load(dirs, nil)
+	if err != nil {
+		return nil, err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel())
 	for i, dir := range dirs {
@@ -73,7 +81,7 @@ func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			summaries[i] = r.summary(dir)
+			summaries[i] = r.summary(dir, insts[i])
 			return nil
 		})
 	}
@@ -106,9 +114,9 @@ func inOrder(summaries []Summary) []Summary {
 	return sorted
 }
 
-func (r *Repo) summary(dir envDir) Summary {
+func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	s := Summary{Name: dir.name, Dir: dir.dir}
-	ev, err := r.evaluate(dir, nil)
+	ev, err := r.evaluate(dir, inst)
 	if err != nil {
 		s.Err = err
 		return s

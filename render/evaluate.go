@@ -1,8 +1,11 @@
 package render
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -27,50 +30,51 @@ type evaluated struct {
 	env  cue.Value // its field "environment"
 }
 
-// evaluate loads and evaluates the package of an environment, without asking
-// whether it is complete. The overlay replaces files by their absolute path. With
-// an error it returns what was loaded, or nil where nothing was.
-func (r *Repo) evaluate(dir envDir, overlay map[string]load.Source) (*evaluated, error) {
-	inst, err := r.load(dir, overlay)
-	if err != nil {
-		return nil, err
-	}
+// evaluate evaluates the package of an environment, without asking whether it is
+// complete. With an error it returns what was loaded.
+func (r *Repo) evaluate(dir envDir, inst *build.Instance) (*evaluated, error) {
 	ev := &evaluated{repo: r, dir: dir, inst: inst}
+	if err := inst.Err; err != nil {
+		return ev, r.cueFindings(err, ev)
+	}
 	ev.root = cuecontext.New().BuildInstance(inst)
 	ev.env = ev.root.LookupPath(cue.MakePath(cue.Str("environment")))
 	if !ev.env.Exists() {
 		if err := ev.root.Err(); err != nil {
 			return ev, r.cueFindings(err, ev)
 		}
-		return nil, Findings{{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: "the field \"environment\" is not there"}}
+		return ev, Findings{{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: "the field \"environment\" is not there"}}
 	}
 	return ev, nil
 }
 
-func (r *Repo) load(dir envDir, overlay map[string]load.Source) (*build.Instance, error) {
-	all := r.overlay
-	if len(overlay) > 0 {
-		all = make(map[string]load.Source, len(r.overlay)+len(overlay))
-		for name, src := range r.overlay {
-			all[name] = src
-		}
-		for name, src := range overlay {
-			all[name] = src
-		}
+// load reads the packages of environments and all that they import. In one call,
+// because the definitions are then parsed once for all of them; each is evaluated
+// in a context of its own. The overlay replaces files by their absolute path.
+func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Instance, error) {
+	all := maps.Clone(r.overlay)
+	if all == nil {
+		all = map[string]load.Source{}
 	}
-	insts := load.Instances([]string{"./" + dir.dir}, &load.Config{
+	maps.Copy(all, overlay)
+	args := make([]string, len(dirs))
+	for i, dir := range dirs {
+		args[i] = "./" + dir.dir
+	}
+	insts := load.Instances(args, &load.Config{
 		Dir:        r.root,
 		ModuleRoot: r.root,
 		Overlay:    all,
 		Registry:   offline{},
 	})
-	if len(insts) != 1 {
-		return nil, fmt.Errorf("%s: %d packages, expected one", dir.dir, len(insts))
+	if len(insts) != len(dirs) {
+		var errs error
+		for _, inst := range insts {
+			errs = errors.Join(errs, inst.Err)
+		}
+		return nil, cmp.Or(errs, fmt.Errorf("%d packages in %d directories", len(insts), len(dirs)))
 	}
-	if err := insts[0].Err; err != nil {
-		return nil, r.cueFindings(err, &evaluated{repo: r, dir: dir, inst: insts[0]})
-	}
-	return insts[0], nil
+	return insts, nil
 }
 
 // validate asks for all errors of the environment at once; nil means that it is

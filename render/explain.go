@@ -25,8 +25,8 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 	if !ok {
 		found = r.cueFindings(err, ev)
 	}
-	if ev == nil {
-		return found
+	if ev.inst.Err != nil {
+		return found // what does not load has no values to ask
 	}
 	if undefined := ev.undefined(); len(undefined) > 0 {
 		found = undefined // the rest may follow from it; what does not appears again
@@ -37,7 +37,11 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		if !peel.blank(fresh) {
 			break
 		}
-		again, err := r.evaluate(dir, peel.overlay())
+		insts, err := r.load([]envDir{dir}, peel.overlay())
+		if err != nil || insts[0].Err != nil {
+			break // what was blanked is missed by the syntax
+		}
+		again, err := r.evaluate(dir, insts[0])
 		if err == nil {
 			err = again.validate()
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -101,16 +102,16 @@ func (ev *evaluated) identity(u *unit, o *object) Findings {
 	for _, field := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
 		at := o.Object
 		for _, step := range field[:len(field)-1] {
-			at = mapping(at[step])
+			at = tree.Map(at[step])
 		}
-		if text(at[field[len(field)-1]]) != "" {
+		if tree.Text(at[field[len(field)-1]]) != "" {
 			continue
 		}
-		path := typed.Path{o.from[0], o.from[1]}
+		var path typed.Path
 		for _, step := range field {
 			path = append(path, step)
 		}
-		f := ev.at(u, path)
+		f := ev.atObject(u, o, path)
 		f.Message = "missing: every object has it"
 		findings = append(findings, f)
 	}
@@ -129,7 +130,7 @@ func (ev *evaluated) namespace(u *unit, o *object) {
 // label marks an object as a member of the environment. Only its own metadata:
 // what templates make belongs to the controllers that make it.
 func label(h header, u *unit, o *object) {
-	meta := mapping(o.Object["metadata"])
+	meta := tree.Map(o.Object["metadata"])
 	labels, ok := meta["labels"].(map[string]any)
 	if !ok {
 		labels = map[string]any{}
@@ -152,16 +153,14 @@ func (ev *evaluated) duplicates(units []*unit) Findings {
 	for _, u := range units {
 		for _, o := range u.objs {
 			at := id{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}
-			where := u.path(typed.Path{o.from[0], o.from[1]})
 			if other, ok := first[at]; ok {
-				f := ev.at(u, typed.Path{o.from[0], o.from[1]})
-				f.Object = o.ref()
+				f := ev.atObject(u, o, nil)
 				f.Message = fmt.Sprintf("%s is made twice", o.ref())
 				f.Hint = "also by " + other
 				findings = append(findings, f)
 				continue
 			}
-			first[at] = where
+			first[at] = u.objectPath(o, nil)
 		}
 	}
 	return findings

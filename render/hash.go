@@ -7,6 +7,7 @@ import (
 	"hash"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -41,7 +42,7 @@ type configRef struct{ kind, namespace, name string }
 func hashTemplate(namespace string, template map[string]any, configs map[configRef]*object, reloaded map[*object]bool) {
 	sum := sha256.New()
 	var any bool
-	for _, ref := range podConfigs(namespace, mapping(template["spec"])) {
+	for _, ref := range podConfigs(namespace, tree.Map(template["spec"])) {
 		o := configs[ref]
 		if o == nil || reloaded[o] {
 			continue
@@ -61,7 +62,7 @@ func hashTemplate(namespace string, template map[string]any, configs map[configR
 func podConfigs(namespace string, spec map[string]any) []configRef {
 	var refs []configRef
 	add := func(kind string, name any) {
-		ref := configRef{kind, namespace, text(name)}
+		ref := configRef{kind, namespace, tree.Text(name)}
 		if ref.name != "" && !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
 		}
@@ -69,22 +70,22 @@ func podConfigs(namespace string, spec map[string]any) []configRef {
 	for _, group := range []string{"initContainers", "containers"} {
 		eachMap(spec[group], func(c map[string]any) {
 			eachMap(c["envFrom"], func(from map[string]any) {
-				add("ConfigMap", mapping(from["configMapRef"])["name"])
-				add("Secret", mapping(from["secretRef"])["name"])
+				add("ConfigMap", tree.Map(from["configMapRef"])["name"])
+				add("Secret", tree.Map(from["secretRef"])["name"])
 			})
 			eachMap(c["env"], func(env map[string]any) {
-				from := mapping(env["valueFrom"])
-				add("ConfigMap", mapping(from["configMapKeyRef"])["name"])
-				add("Secret", mapping(from["secretKeyRef"])["name"])
+				from := tree.Map(env["valueFrom"])
+				add("ConfigMap", tree.Map(from["configMapKeyRef"])["name"])
+				add("Secret", tree.Map(from["secretKeyRef"])["name"])
 			})
 		})
 	}
 	eachMap(spec["volumes"], func(v map[string]any) {
-		add("ConfigMap", mapping(v["configMap"])["name"])
-		add("Secret", mapping(v["secret"])["secretName"])
-		eachMap(mapping(v["projected"])["sources"], func(src map[string]any) {
-			add("ConfigMap", mapping(src["configMap"])["name"])
-			add("Secret", mapping(src["secret"])["name"])
+		add("ConfigMap", tree.Map(v["configMap"])["name"])
+		add("Secret", tree.Map(v["secret"])["secretName"])
+		eachMap(tree.Map(v["projected"])["sources"], func(src map[string]any) {
+			add("ConfigMap", tree.Map(src["configMap"])["name"])
+			add("Secret", tree.Map(src["secret"])["name"])
 		})
 	})
 	return refs

@@ -5,6 +5,8 @@ import (
 
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -19,8 +21,7 @@ func (ev *evaluated) normalise(u *unit, o *object) Findings {
 	plainSecret(o.Object, gvk)
 	var findings Findings
 	for _, p := range ev.repo.kinds.Normalise(o.Object, t) {
-		f := ev.at(u, append(typed.Path{o.from[0], o.from[1]}, p.Path...))
-		f.Object = o.ref()
+		f := ev.atObject(u, o, p.Path)
 		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
 		f.Rule = "strict"
 		findings = append(findings, f)
@@ -39,14 +40,14 @@ func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
 	if !ev.repo.kinds.Groups()[gvk.Group] || gvk.Kind == "" {
 		return nil
 	}
-	if removed(gvk) {
+	if lint.Removed(gvk.Group, gvk.Version, gvk.Kind) {
 		return nil // the version check says what to use instead
 	}
-	f := ev.at(u, typed.Path{o.from[0], o.from[1], "kind"})
-	f.Object = o.ref()
+	f := ev.atObject(u, o, typed.Path{"kind"})
 	f.Rule = "strict"
 	if versions := ev.repo.kinds.Versions(gvk.GroupKind()); len(versions) > 0 {
-		f.Path = u.path(typed.Path{o.from[0], o.from[1], "apiVersion"})
+		f = ev.atObject(u, o, typed.Path{"apiVersion"})
+		f.Rule = "strict"
 		f.Message = fmt.Sprintf("kind %s is not in %s", gvk.Kind, gvk.GroupVersion())
 		f.Hint = "use " + kschema.GroupVersion{Group: gvk.Group, Version: versions[0]}.String()
 		return Findings{f}
@@ -60,11 +61,11 @@ func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
 // form the server fills: owning an empty one would be a difference for ever.
 func dropServerFields(obj map[string]any) {
 	delete(obj, "status")
-	meta := mapping(obj["metadata"])
+	meta := tree.Map(obj["metadata"])
 	for _, name := range []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"} {
 		delete(meta, name)
 	}
-	spec := mapping(obj["spec"])
+	spec := tree.Map(obj["spec"])
 	for _, name := range []string{"strategy", "updateStrategy"} {
 		if m, ok := spec[name].(map[string]any); ok && len(m) == 0 {
 			delete(spec, name)

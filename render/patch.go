@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -22,7 +23,7 @@ func (ev *evaluated) patch(u *unit) Findings {
 	}
 	var findings Findings
 	for _, key := range slices.Sorted(maps.Keys(u.data.Patch)) {
-		change := mapping(u.data.Patch[key])
+		change := tree.Map(u.data.Patch[key])
 		o := byKey[key]
 		if o == nil {
 			f := ev.at(u, typed.Path{"patch", key})
@@ -45,7 +46,7 @@ func (ev *evaluated) patch(u *unit) Findings {
 func (r *Repo) apply(o *object, change map[string]any) error {
 	t, ok := r.kinds.Type(o.GroupVersionKind())
 	if !ok {
-		o.Object = mapping(mergeJSON(o.Object, change))
+		o.Object = tree.Map(mergeJSON(o.Object, change))
 		return nil
 	}
 	patched, err := strategicpatch.StrategicMergeMapPatch(
@@ -64,7 +65,7 @@ func mergeJSON(target, patch any) any {
 		return patch
 	}
 	merged := map[string]any{}
-	maps.Copy(merged, mapping(target))
+	maps.Copy(merged, tree.Map(target))
 	for key, value := range change {
 		if value == nil {
 			delete(merged, key)

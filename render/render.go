@@ -3,11 +3,15 @@ package render
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
+	"cuelang.org/go/cue/build"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -31,36 +35,103 @@ func (r *Repo) Render(ctx context.Context, name string) (*Result, error) {
 }
 
 // RenderAll renders the named environments, in their order. The findings of all
-// of them come back as one error.
+// of them come back as one error. The other environments of the repository are
+// evaluated for the rules between environments; what is wrong with them alone is
+// a warning here.
 func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error) {
 	defer lazyGC()()
-	dirs := make([]envDir, len(names))
-	for i, name := range names {
-		dir, err := r.find(name)
-		if err != nil {
-			return nil, err
-		}
-		dirs[i] = dir
+	if _, err := r.chosen(names); err != nil {
+		return nil, err
 	}
-	all, findings, err := r.renderDirs(ctx, dirs)
+	dirs, err := r.scan()
 	if err != nil {
 		return nil, err
 	}
-	if errs, _ := findings.split(); len(errs) > 0 {
+	all, err := r.renderDirs(ctx, dirs)
+	if err != nil {
+		return nil, err
+	}
+	all.between()
+	var findings Findings
+	for _, name := range names {
+		findings = append(findings, all.named(name).findings...)
+	}
+	errs, _ := findings.split()
+	if len(errs) > 0 {
 		return nil, errs
 	}
-	results := make([]*Result, len(all))
-	for i, one := range all {
+	results := make([]*Result, len(names))
+	for i, name := range names {
+		one := all.named(name)
+		_, one.result.Warnings = one.findings.split()
 		results[i] = one.result
+	}
+	if len(results) > 0 {
+		results[0].Warnings = append(results[0].Warnings, all.others(names)...)
 	}
 	return results, nil
 }
 
-// renderDirs renders side by side. An environment that is wrong leaves a nil and
-// its findings.
-func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) ([]*rendered, Findings, error) {
-	all := make([]*rendered, len(dirs))
-	found := make([]Findings, len(dirs))
+// renderedSet are the environments of a repository, in the order of their names.
+type renderedSet []*rendered
+
+func (set renderedSet) named(name string) *rendered {
+	for _, one := range set {
+		if one.name == name {
+			return one
+		}
+	}
+	return nil
+}
+
+// between applies the rules between environments to those that evaluate.
+func (set renderedSet) between() {
+	var whole []*rendered
+	var envs []lint.Environment
+	for _, one := range set {
+		if one.result != nil {
+			whole = append(whole, one)
+			envs = append(envs, one.lintable())
+		}
+	}
+	for i, found := range lint.Between(envs) {
+		whole[i].findings = append(whole[i].findings, whole[i].explain(found)...)
+	}
+}
+
+// others says, in one line each, which of the environments that were not asked
+// for are wrong.
+func (set renderedSet) others(names []string) Findings {
+	var warnings Findings
+	for _, one := range set {
+		errs, _ := one.findings.split()
+		if len(errs) == 0 || slices.Contains(names, one.name) {
+			continue
+		}
+		f := errs[0]
+		f.Warning = true
+		f.Message = fmt.Sprintf("environment %s is wrong and was not compared with: %s", one.name, f.Message)
+		if one.result != nil {
+			f.Message = fmt.Sprintf("environment %s is wrong: %s", one.name, errs[0].Message)
+		}
+		if len(errs) > 1 {
+			f.Hint = fmt.Sprintf("and %d more: evenkeel vet %s", len(errs)-1, one.name)
+		}
+		warnings = append(warnings, f)
+	}
+	return warnings
+}
+
+// renderDirs renders side by side.
+func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, error) {
+	all := make(renderedSet, len(dirs))
+	if len(dirs) == 0 {
+		return all, nil
+	}
+	insts, err := r.load(dirs, nil)
+	if err != nil {
+		return nil, err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel())
 	for i, dir := range dirs {
@@ -68,31 +139,30 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) ([]*rendered, Find
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			one, err := r.render(ctx, dir)
-			if errors.As(err, &found[i]) {
+			one, err := r.render(ctx, dir, insts[i])
+			if found, ok := errors.AsType[Findings](err); ok {
+				all[i] = &rendered{name: dir.name, findings: found}
 				return nil
 			}
 			all[i] = one
 			return err
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, nil, err
-	}
-	return all, slices.Concat(found...), nil
+	return all, g.Wait()
 }
 
 // rendered is an environment with what the rules between environments look at.
 type rendered struct {
+	name     string
 	ev       *evaluated
 	header   header
 	units    []*unit
-	result   *Result
-	findings Findings // with errors only where the environment is complete all the same
+	result   *Result // nil where the environment does not evaluate
+	findings Findings
 }
 
-func (r *Repo) render(ctx context.Context, dir envDir) (*rendered, error) {
-	ev, err := r.evaluate(dir, nil)
+func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*rendered, error) {
+	ev, err := r.evaluate(dir, inst)
 	if err == nil {
 		err = ev.validate()
 	}
@@ -100,7 +170,7 @@ func (r *Repo) render(ctx context.Context, dir envDir) (*rendered, error) {
 		return nil, r.explain(ctx, dir, ev, err)
 	}
 	if found := ev.forbidden(); len(found) > 0 {
-		return nil, found.tidy()
+		return nil, found
 	}
 	h, err := ev.header()
 	if err != nil {
@@ -111,18 +181,25 @@ func (r *Repo) render(ctx context.Context, dir envDir) (*rendered, error) {
 		return nil, r.cueFindings(err, ev)
 	}
 	units, findings := ev.sortUnits(units)
-	findings = append(findings, ev.finish(ctx, h, units)...)
-	errs, warnings := findings.split()
-	if len(errs) > 0 {
-		return nil, append(errs, warnings...)
+	one := &rendered{name: dir.name, ev: ev, header: h, units: units}
+	one.findings = append(findings, ev.finish(ctx, h, units)...)
+	if h.Name != dir.name {
+		f := one.place(lint.Finding{Path: typed.Path{"name"}})
+		f.Message = "an environment has the name of its directory"
+		f.Expected, f.Found = quote(dir.name), quote(h.Name)
+		one.findings = append(one.findings, f)
 	}
-	res := &Result{Env: environment(h, units), Warnings: warnings}
+	if errs, _ := one.findings.split(); len(errs) > 0 {
+		return one, nil // the rules would report what follows from them
+	}
+	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
+	one.result = &Result{Env: environment(h, units)}
 	for _, u := range units {
 		if u.data.Notice != "" {
-			res.Notices = append(res.Notices, u.data.Name+": "+u.data.Notice)
+			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)
 		}
 	}
-	return &rendered{ev: ev, header: h, units: units, result: res}, nil
+	return one, nil
 }
 
 // environment is the contract's form of what was rendered.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "sigs.k8s.io/json"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -48,33 +49,33 @@ type unitData struct {
 // set picks the known fields. CUE has checked their types.
 func (d *unitData) set(fields map[string]any) {
 	*d = unitData{
-		Name:         text(fields["name"]),
-		Type:         text(fields["type"]),
-		Namespace:    text(fields["namespace"]),
-		After:        texts(fields["after"]),
-		Timeout:      text(fields["timeout"]),
-		Objects:      mapping(fields["objects"]),
-		ExtraObjects: mapping(fields["extraObjects"]),
-		Patch:        mapping(fields["patch"]),
-		Recreate:     texts(fields["recreate"]),
+		Name:         tree.Text(fields["name"]),
+		Type:         tree.Text(fields["type"]),
+		Namespace:    tree.Text(fields["namespace"]),
+		After:        tree.Texts(fields["after"]),
+		Timeout:      tree.Text(fields["timeout"]),
+		Objects:      tree.Map(fields["objects"]),
+		ExtraObjects: tree.Map(fields["extraObjects"]),
+		Patch:        tree.Map(fields["patch"]),
+		Recreate:     tree.Texts(fields["recreate"]),
 		Ignore:       map[string][]string{},
 		Ready:        map[string]schema.ReadyRule{},
 		Silence:      map[string]string{},
-		Reloads:      texts(fields["reloads"]),
-		Kustomize:    mapping(fields["kustomize"]),
-		Notice:       text(fields["notice"]),
-		Consumes:     texts(fields["consumes"]),
+		Reloads:      tree.Texts(fields["reloads"]),
+		Kustomize:    tree.Map(fields["kustomize"]),
+		Notice:       tree.Text(fields["notice"]),
+		Consumes:     tree.Texts(fields["consumes"]),
 		fields:       fields,
 	}
-	for key, pointers := range mapping(fields["ignore"]) {
-		d.Ignore[key] = texts(pointers)
+	for key, pointers := range tree.Map(fields["ignore"]) {
+		d.Ignore[key] = tree.Texts(pointers)
 	}
-	for key, rule := range mapping(fields["ready"]) {
-		m := mapping(rule)
-		d.Ready[key] = schema.ReadyRule{Condition: text(m["condition"]), CEL: text(m["cel"])}
+	for key, rule := range tree.Map(fields["ready"]) {
+		m := tree.Map(rule)
+		d.Ready[key] = schema.ReadyRule{Condition: tree.Text(m["condition"]), CEL: tree.Text(m["cel"])}
 	}
-	for rule, reason := range mapping(fields["silence"]) {
-		d.Silence[rule] = text(reason)
+	for rule, reason := range tree.Map(fields["silence"]) {
+		d.Silence[rule] = tree.Text(reason)
 	}
 }
 
@@ -145,7 +146,7 @@ func (u *unit) decode() error {
 	}{{"objects", u.data.Objects}, {"extraObjects", u.data.ExtraObjects}} {
 		for key, content := range from.objects {
 			u.objs = append(u.objs, &object{
-				Unstructured: unstructured.Unstructured{Object: mapping(content)}, key: key, from: []string{from.name, key},
+				Unstructured: unstructured.Unstructured{Object: tree.Map(content)}, key: key, from: []string{from.name, key},
 			})
 		}
 	}
@@ -169,27 +170,4 @@ func decodeJSON(v cue.Value, to any) error {
 		return err
 	}
 	return kjson.UnmarshalCaseSensitivePreserveInts(data, to)
-}
-
-func text(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
-func mapping(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
-}
-
-func list(v any) []any {
-	items, _ := v.([]any)
-	return items
-}
-
-func texts(v any) []string {
-	var out []string
-	for _, item := range list(v) {
-		out = append(out, text(item))
-	}
-	return out
 }

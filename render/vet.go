@@ -7,20 +7,27 @@ import "context"
 // Findings.
 func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	defer lazyGC()()
-	dirs, err := r.chosen(names)
+	chosen, err := r.chosen(names)
 	if err != nil {
 		return nil, err
 	}
-	all, findings, err := r.renderDirs(ctx, dirs)
+	dirs, err := r.scan()
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range all {
-		if one != nil {
-			findings = append(findings, one.result.Warnings...)
-		}
+	all, err := r.renderDirs(ctx, dirs)
+	if err != nil {
+		return nil, err
+	}
+	all.between()
+	var findings Findings
+	for _, dir := range chosen {
+		findings = append(findings, all.named(dir.name).findings...)
 	}
 	errs, warnings := findings.split()
+	if len(names) > 0 {
+		warnings = append(warnings, all.others(names)...)
+	}
 	if len(errs) > 0 {
 		return warnings, errs
 	}

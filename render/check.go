@@ -1,0 +1,86 @@
+package render
+
+import (
+	"cmp"
+
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// lintable is a rendered environment as the rules see it.
+func (r *rendered) lintable() lint.Environment {
+	h := r.header
+	env := lint.Environment{
+		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: h.KubernetesVersion,
+		Cluster: cmp.Or(h.Cluster.UID, h.Cluster.Context, h.Cluster.Server),
+		After:   h.After, Was: h.Was, Site: h.Site, Registry: h.Registry, External: h.External,
+	}
+	for _, u := range r.units {
+		lu := lint.Unit{
+			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,
+			Silence: u.data.Silence, Consumes: u.data.Consumes,
+		}
+		for _, o := range u.objs {
+			lu.Objects = append(lu.Objects, lint.Object{
+				Key: o.key, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Content: o.Object,
+			})
+		}
+		env.Units = append(env.Units, lu)
+	}
+	return env
+}
+
+// explain gives the findings of rules their place in the user's files.
+func (r *rendered) explain(found []lint.Finding) Findings {
+	findings := make(Findings, 0, len(found))
+	for _, l := range found {
+		f := r.place(l)
+		f.Rule, f.Warning = l.Rule, l.Warning
+		f.Message, f.Expected, f.Found, f.DidYouMean, f.Hint = l.Message, l.Expected, l.Found, l.DidYouMean, l.Hint
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+func (r *rendered) place(l lint.Finding) Finding {
+	for _, u := range r.units {
+		if u.data.Name != l.Unit {
+			continue
+		}
+		if l.Key == "" {
+			return r.ev.at(u, l.Path)
+		}
+		for _, o := range u.objs {
+			if o.key == l.Key {
+				return r.ev.atObject(u, o, l.Path)
+			}
+		}
+	}
+	f := Finding{Environment: r.ev.dir.name, Path: l.Path.String()}
+	for n := len(l.Path); n >= 0; n-- {
+		if pos := r.ev.repo.userPos(r.ev.env.LookupPath(cuePath(l.Path[:n]))); pos.IsValid() {
+			r.ev.repo.place(&f, pos)
+			break
+		}
+	}
+	return f
+}
+
+// atObject is at, for a field of an object.
+func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
+	f := ev.at(u, o.below(path))
+	f.Object = o.ref()
+	return f
+}
+
+// objectPath is the path of a field of an object as it is printed.
+func (u *unit) objectPath(o *object, path typed.Path) string { return u.path(o.below(path)) }
+
+// below is the path of a field of the object, below its unit.
+func (o *object) below(path typed.Path) typed.Path {
+	below := make(typed.Path, 0, len(o.from)+len(path))
+	for _, step := range o.from {
+		below = append(below, step)
+	}
+	return append(below, path...)
+}

@@ -1,0 +1,269 @@
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// betweenRule is a check of all environments at once. Findings are reported in
+// the environment at the same index.
+type betweenRule struct {
+	name  string
+	check func(worlds []*world)
+}
+
+func betweenRules() []betweenRule {
+	return []betweenRule{
+		{"order", checkOrder},
+		{"isolation", checkIsolation},
+		{"host-taken", checkHostsTaken},
+		{"host-port", checkHostPortsTaken},
+		{"ingress-class", checkIngressClasses},
+		{"object-taken", checkObjectsTaken},
+		{"namespace-taken", checkNamespacesTaken},
+		{"cluster-network", checkClusterNetworks},
+	}
+}
+
+// Between applies the rules between environments. Its findings stand at the index
+// of the environment that they are about.
+func Between(envs []Environment) [][]Finding {
+	worlds := make([]*world, len(envs))
+	for i, env := range envs {
+		worlds[i] = newWorld(env)
+	}
+	for _, r := range betweenRules() {
+		r.check(worlds)
+	}
+	found := make([][]Finding, len(envs))
+	for i, w := range worlds {
+		found[i] = w.spoken()
+	}
+	return found
+}
+
+// pairs calls fn for each two environments of one cluster, the later one first:
+// it is the one that gets the finding.
+func pairs(worlds []*world, fn func(w, other *world)) {
+	for i, w := range worlds {
+		for _, other := range worlds[:i] {
+			if w.env.Cluster == other.env.Cluster {
+				fn(w, other)
+			}
+		}
+	}
+}
+
+// checkOrder: "after" names environments, and they do not wait for each other.
+func checkOrder(worlds []*world) {
+	byName := map[string]*world{}
+	for _, w := range worlds {
+		byName[w.env.Name] = w
+	}
+	names := sortedKeys(byName)
+	for _, w := range worlds {
+		for i, name := range w.env.After {
+			if byName[name] == nil {
+				w.report(Finding{
+					Rule: "order", Path: typed.Path{"after", i},
+					Message: fmt.Sprintf("no environment %q", name), DidYouMean: typed.Closest(name, names),
+				})
+			}
+		}
+		if path := waits(byName, w.env.Name, w.env.Name, nil); path != nil && slices.Min(path) == w.env.Name {
+			w.report(Finding{
+				Rule: "order", Path: typed.Path{"after"},
+				Message: "environments wait for each other: " + strings.Join(append(path, path[0]), " -> "),
+			})
+		}
+	}
+}
+
+// waits is the way from one environment along "after" back to the goal.
+func waits(byName map[string]*world, at, goal string, path []string) []string {
+	if slices.Contains(path, at) || byName[at] == nil {
+		return nil
+	}
+	path = append(slices.Clip(path), at)
+	for _, next := range byName[at].env.After {
+		if next == goal {
+			return path
+		}
+		if found := waits(byName, next, goal, path); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// checkIsolation: two environments that register in the same place call each
+// other's pods; a Kubernetes namespace does not keep them apart.
+func checkIsolation(worlds []*world) {
+	first := map[string]*world{}
+	for _, w := range worlds {
+		if !usesRegistry(w) {
+			continue
+		}
+		for _, kind := range []string{"zookeeper", "nacos"} {
+			registry := tree.Map(w.env.Registry[kind])
+			if registry == nil {
+				continue
+			}
+			for _, server := range tree.Texts(registry["servers"]) {
+				place := strings.Join([]string{kind, server, tree.Text(registry["namespace"]), tree.Text(registry["group"])}, " ")
+				other, taken := first[place]
+				if !taken {
+					first[place] = w
+					continue
+				}
+				if other == w {
+					continue
+				}
+				w.report(Finding{
+					Rule: "isolation", Path: typed.Path{"registry", kind},
+					Message: fmt.Sprintf("registers at %s in the same place as environment %s: they would call each other's pods", server, other.env.Name),
+					Hint:    "give each its own group or namespace",
+				})
+				break
+			}
+		}
+	}
+}
+
+// usesRegistry says whether an environment has apps that register.
+func usesRegistry(w *world) bool {
+	return slices.ContainsFunc(w.env.Units, func(u Unit) bool {
+		return u.App && (strings.HasPrefix(u.Type, "Dubbo") || strings.HasPrefix(u.Type, "Spring") || u.Type == "Gateway")
+	})
+}
+
+// checkHostsTaken: one host and path belongs to one environment of a cluster.
+func checkHostsTaken(worlds []*world) {
+	type claim struct{ cluster, class, host, path string }
+	first := map[claim]located{}
+	owner := map[claim]*world{}
+	for _, w := range worlds {
+		for _, o := range w.byKind["Ingress"] {
+			class := tree.Text(tree.At(o.Content, "spec", "ingressClassName"))
+			tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
+				tree.Each(tree.At(rule, "http", "paths"), func(_ int, path map[string]any) {
+					c := claim{w.env.Cluster, class, tree.Text(rule["host"]), tree.Text(path["path"])}
+					other, taken := first[c]
+					if !taken {
+						first[c], owner[c] = o, w
+						return
+					}
+					if owner[c] == w || c.host == "" {
+						return
+					}
+					f := o.at("host-taken", "spec", "rules", i, "host")
+					f.Message = fmt.Sprintf("%s%s belongs to %s of environment %s", c.host, c.path, other.ref(), owner[c].env.Name)
+					w.report(f)
+				})
+			})
+		}
+	}
+}
+
+// checkHostPortsTaken: the nodes of a cluster are shared.
+func checkHostPortsTaken(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		taken := map[string]hostPort{}
+		for _, h := range hostPorts(other) {
+			taken[fmt.Sprint(h.number, h.protocol)] = h
+		}
+		for _, h := range hostPorts(w) {
+			if o, ok := taken[fmt.Sprint(h.number, h.protocol)]; ok {
+				f := h.source.located.at("host-port", h.path...)
+				f.Message = fmt.Sprintf("port %d of the node is taken by %s of environment %s", h.number, o.source.ref(), other.env.Name)
+				w.report(f)
+			}
+		}
+	})
+}
+
+// checkIngressClasses: some environment of the cluster makes the class.
+func checkIngressClasses(worlds []*world) {
+	classes := map[string][]string{}
+	for _, w := range worlds {
+		for _, o := range w.byKind["IngressClass"] {
+			classes[w.env.Cluster] = append(classes[w.env.Cluster], o.Name)
+		}
+	}
+	for _, w := range worlds {
+		known := classes[w.env.Cluster]
+		if len(known) == 0 {
+			continue // the cluster's controller is not ours
+		}
+		for _, o := range w.byKind["Ingress"] {
+			class := tree.Text(tree.At(o.Content, "spec", "ingressClassName"))
+			if class == "" || slices.Contains(known, class) {
+				continue
+			}
+			f := o.at("ingress-class", "spec", "ingressClassName")
+			f.Warning = true
+			f.Message = fmt.Sprintf("no IngressClass %q in the environments of this cluster", class)
+			f.DidYouMean = typed.Closest(class, known)
+			w.report(f)
+		}
+	}
+}
+
+// checkObjectsTaken: two environments that make one object undo each other.
+func checkObjectsTaken(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		for _, o := range w.objects {
+			theirs, ok := other.byID[id{o.Kind, o.Namespace, o.Name}]
+			if !ok || group(theirs.Object) != group(o.Object) {
+				continue
+			}
+			f := o.at("object-taken")
+			f.Message = fmt.Sprintf("%s is made by unit %s of environment %s too", o.ref(), theirs.unit.Name, other.env.Name)
+			w.report(f)
+		}
+	})
+}
+
+func group(o Object) string {
+	g, _, ok := strings.Cut(tree.Text(o.Content["apiVersion"]), "/")
+	if !ok {
+		return ""
+	}
+	return g
+}
+
+// checkNamespacesTaken: the namespace holds the lock and the revisions.
+func checkNamespacesTaken(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		if w.env.Namespace == other.env.Namespace {
+			w.report(Finding{
+				Rule: "namespace-taken", Path: typed.Path{"namespace"}, Warning: true,
+				Message: fmt.Sprintf("environment %s has the namespace %s too", other.env.Name, w.env.Namespace),
+			})
+		}
+	})
+}
+
+// checkClusterNetworks: environments of one cluster agree about its networks.
+func checkClusterNetworks(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		ours, theirs := tree.Map(w.env.Site["networks"]), tree.Map(other.env.Site["networks"])
+		for _, name := range sortedKeys(ours) {
+			a, errA := netip.ParsePrefix(tree.Text(ours[name]))
+			b, errB := netip.ParsePrefix(tree.Text(theirs[name]))
+			if cmp.Or(errA, errB) != nil || a == b {
+				continue
+			}
+			w.report(Finding{
+				Rule: "cluster-network", Path: typed.Path{"site", "networks", name},
+				Message: fmt.Sprintf("environment %s of the same cluster says %s", other.env.Name, b), Found: a.String(),
+			})
+		}
+	})
+}

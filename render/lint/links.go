@@ -1,0 +1,285 @@
+package lint
+
+import (
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+func quote(s string) string { return strconv.Quote(s) }
+
+// checkSelectors: a workload selects the pods of its own template, or the server
+// refuses it; a PodDisruptionBudget that selects nothing protects nothing.
+func checkSelectors(w *world) {
+	for _, p := range w.pods {
+		raw := tree.Map(tree.At(p.Content, "spec", "selector"))
+		switch p.Kind {
+		case "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet":
+		default:
+			continue
+		}
+		if raw == nil {
+			f := p.located.at("selector", "spec", "selector")
+			f.Message = "missing: it is required, and cannot be changed later"
+			w.report(f)
+			continue
+		}
+		selector, err := selectorOf(raw)
+		if err != nil || !selector.Matches(labelSet(p.labels())) {
+			f := p.located.at("selector", "spec", "selector")
+			f.Message = "does not match the labels of the pod template"
+			f.Expected, f.Found = labels.Set(labelSet(p.labels())).String(), describe(selector, err)
+			w.report(f)
+		}
+	}
+	for _, o := range w.byKind["PodDisruptionBudget"] {
+		raw := tree.Map(tree.At(o.Content, "spec", "selector"))
+		selector, err := selectorOf(raw)
+		if err == nil && len(w.selected(o.Namespace, selector)) > 0 {
+			continue
+		}
+		f := o.at("selector", "spec", "selector")
+		f.Warning = true
+		f.Message, f.Found = "selects no pod of this environment", describe(selector, err)
+		w.report(f)
+	}
+}
+
+func describe(selector labels.Selector, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return selector.String()
+}
+
+func selectorOf(raw map[string]any) (labels.Selector, error) {
+	var s v1.LabelSelector
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &s); err != nil {
+		return nil, err
+	}
+	return v1.LabelSelectorAsSelector(&s)
+}
+
+func labelSet(m map[string]any) labels.Set {
+	set := labels.Set{}
+	for key, value := range m {
+		set[key] = tree.Text(value)
+	}
+	return set
+}
+
+// selected are the sources of the pods that a selector finds.
+func (w *world) selected(namespace string, selector labels.Selector) []podSource {
+	var found []podSource
+	for _, p := range w.pods {
+		if p.Namespace == namespace && selector.Matches(labelSet(p.labels())) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// servicePods are the sources of the pods behind a Service, nil where it has no
+// selector.
+func (w *world) servicePods(o located) []podSource {
+	selector := tree.Map(tree.At(o.Content, "spec", "selector"))
+	if len(selector) == 0 {
+		return nil
+	}
+	var found []podSource
+	for _, p := range w.podsBySelector(o.Namespace, selector) {
+		if matches(selector, p.labels()) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// podsBySelector narrows the candidates by one label, so that a thousand Services
+// do not each look at a thousand pods.
+func (w *world) podsBySelector(namespace string, selector map[string]any) []podSource {
+	if w.podIndex == nil {
+		w.podIndex = map[podLabel][]podSource{}
+		for _, p := range w.pods {
+			for key, value := range p.labels() {
+				at := podLabel{p.Namespace, key, tree.Text(value)}
+				w.podIndex[at] = append(w.podIndex[at], p)
+			}
+		}
+	}
+	var best []podSource
+	for i, key := range sortedKeys(selector) {
+		found := w.podIndex[podLabel{namespace, key, tree.Text(selector[key])}]
+		if i == 0 || len(found) < len(best) {
+			best = found
+		}
+	}
+	return best
+}
+
+type podLabel struct{ namespace, key, value string }
+
+// checkServices: the selector finds pods, and targetPort a port of theirs.
+func checkServices(w *world) {
+	for _, o := range w.byKind["Service"] {
+		selector := tree.Map(tree.At(o.Content, "spec", "selector"))
+		if len(selector) == 0 || tree.Text(tree.At(o.Content, "spec", "type")) == "ExternalName" {
+			continue
+		}
+		pods := w.servicePods(o)
+		if len(pods) == 0 {
+			f := o.at("service-port", "spec", "selector")
+			f.Message = "selects no pod of this environment"
+			f.Found = labelSet(selector).String()
+			w.report(f)
+			continue
+		}
+		tree.Each(tree.At(o.Content, "spec", "ports"), func(i int, port map[string]any) {
+			w.checkTargetPort(o, i, port, pods)
+		})
+	}
+}
+
+func (w *world) checkTargetPort(o located, i int, port map[string]any, pods []podSource) {
+	target := port["targetPort"]
+	if target == nil {
+		target = port["port"]
+	}
+	names, numbers := []string{}, map[int64]bool{}
+	for _, p := range pods {
+		p.containers(func(c map[string]any, _ typed.Path) {
+			tree.Each(c["ports"], func(_ int, cp map[string]any) {
+				if name := tree.Text(cp["name"]); name != "" {
+					names = append(names, name)
+				}
+				if n, ok := cp["containerPort"].(int64); ok {
+					numbers[n] = true
+				}
+			})
+		})
+	}
+	f := o.at("service-port", "spec", "ports", i, "targetPort")
+	switch t := target.(type) {
+	case string:
+		for _, name := range names {
+			if name == t {
+				return
+			}
+		}
+		f.Message = fmt.Sprintf("no container port named %q in %s", t, pods[0].ref())
+		f.DidYouMean = typed.Closest(t, names)
+	case int64:
+		if numbers[t] || len(numbers) == 0 {
+			return
+		}
+		f.Warning = true
+		f.Message = fmt.Sprintf("no container of %s declares port %d", pods[0].ref(), t)
+	default:
+		return
+	}
+	w.report(f)
+}
+
+// checkIngresses: class, path type and backend, and no path claimed twice.
+func checkIngresses(w *world) {
+	type claim struct{ class, host, path, pathType string }
+	first := map[claim]located{}
+	for _, o := range w.byKind["Ingress"] {
+		spec := tree.Map(o.Content["spec"])
+		if tree.Text(spec["ingressClassName"]) == "" && !annotation(o.Content, "kubernetes.io/ingress.class") {
+			f := o.at("ingress", "spec", "ingressClassName")
+			f.Warning = true
+			f.Message = "missing: only a default class of the cluster would serve this Ingress"
+			w.report(f)
+		}
+		w.checkBackend(o, tree.Map(spec["defaultBackend"]), "spec", "defaultBackend")
+		tree.Each(spec["rules"], func(i int, rule map[string]any) {
+			tree.Each(tree.At(rule["http"], "paths"), func(j int, path map[string]any) {
+				at := []any{"spec", "rules", i, "http", "paths", j}
+				if tree.Text(path["pathType"]) == "" {
+					f := o.at("ingress", append(at, "pathType")...)
+					f.Message, f.Expected = "missing", "Prefix, Exact or ImplementationSpecific"
+					w.report(f)
+				}
+				w.checkBackend(o, tree.Map(path["backend"]), append(at, "backend")...)
+				c := claim{tree.Text(spec["ingressClassName"]), tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"])}
+				if other, ok := first[c]; ok && c.host != "" {
+					f := o.at("ingress", "spec", "rules", i, "host")
+					f.Message = fmt.Sprintf("%s%s is claimed by %s of unit %s too", c.host, c.path, other.ref(), other.unit.Name)
+					w.report(f)
+					return
+				}
+				first[c] = o
+			})
+		})
+	}
+}
+
+func (w *world) checkBackend(o located, backend map[string]any, at ...any) {
+	service := tree.Map(backend["service"])
+	if service == nil {
+		return
+	}
+	name := tree.Text(service["name"])
+	target, ok := w.byID[id{"Service", o.Namespace, name}]
+	if !ok {
+		f := o.at("ingress", append(at, "service", "name")...)
+		f.Message = fmt.Sprintf("no Service %q in namespace %s", name, o.Namespace)
+		var names []string
+		for _, s := range w.byKind["Service"] {
+			if s.Namespace == o.Namespace {
+				names = append(names, s.Name)
+			}
+		}
+		f.DidYouMean = typed.Closest(name, names)
+		w.report(f)
+		return
+	}
+	port := tree.Map(service["port"])
+	found := false
+	tree.Each(tree.At(target.Content, "spec", "ports"), func(_ int, p map[string]any) {
+		if number, ok := port["number"]; ok && p["port"] == number {
+			found = true
+		}
+		if name := tree.Text(port["name"]); name != "" && tree.Text(p["name"]) == name {
+			found = true
+		}
+	})
+	if !found {
+		f := o.at("ingress", append(at, "service", "port")...)
+		f.Message = fmt.Sprintf("%s has no such port", target.ref())
+		if number, ok := port["number"]; ok {
+			f.Found = fmt.Sprint(number)
+		} else {
+			f.Found = quote(tree.Text(port["name"]))
+		}
+		w.report(f)
+	}
+}
+
+// checkAutoscalers: the target exists, and does not set its own replicas: each
+// apply would undo what the autoscaler did.
+func checkAutoscalers(w *world) {
+	for _, o := range w.byKind["HorizontalPodAutoscaler"] {
+		ref := tree.Map(tree.At(o.Content, "spec", "scaleTargetRef"))
+		target, ok := w.byID[id{tree.Text(ref["kind"]), o.Namespace, tree.Text(ref["name"])}]
+		if !ok {
+			f := o.at("autoscaler", "spec", "scaleTargetRef", "name")
+			f.Message = fmt.Sprintf("no %s %q in namespace %s", tree.Text(ref["kind"]), tree.Text(ref["name"]), o.Namespace)
+			w.report(f)
+			continue
+		}
+		if tree.At(target.Content, "spec", "replicas") != nil {
+			f := target.at("autoscaler", "spec", "replicas")
+			f.Message = o.ref() + " sets the replicas too"
+			f.Hint = "leave replicas out where an autoscaler counts"
+			w.report(f)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// Package lint checks rendered environments: what the API server would refuse or
+// warn of, what does not fit together, and what is unsafe. It knows neither CUE
+// nor a cluster; what it is given are plain objects, and what it returns names
+// the field, so that the caller can point to the line that it came from.
+//
+// Every rule has a name, and can be silenced for a unit with a reason.
+package lint
+
+import (
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// Environment is what the rules look at.
+type Environment struct {
+	Name              string
+	Namespace         string
+	Cluster           string // identity of the cluster: rules between environments hold within one
+	KubernetesVersion string
+	After             []string
+	Was               string
+	Site              map[string]any
+	Registry          map[string]any
+	External          map[string]any
+	Units             []Unit
+}
+
+// Unit is a stack or an app with its objects.
+type Unit struct {
+	Name     string
+	Type     string
+	App      bool           // an app, not a stack
+	Fields   map[string]any // as the definitions export them
+	Silence  map[string]string
+	Consumes []string
+	Objects  []Object
+}
+
+// Object is one object and its key in the unit.
+type Object struct {
+	Key       string
+	Kind      string
+	Namespace string
+	Name      string
+	Content   map[string]any
+}
+
+func (o Object) ref() string {
+	if o.Namespace == "" {
+		return o.Kind + "/" + o.Name
+	}
+	return o.Kind + "/" + o.Namespace + "/" + o.Name
+}
+
+// Finding is what a rule found. Path is below the object with that Key; without
+// a key it is below the unit, and without a unit below the environment.
+type Finding struct {
+	Rule       string
+	Warning    bool
+	Unit       string
+	Key        string
+	Path       typed.Path
+	Message    string
+	Expected   string
+	Found      string
+	DidYouMean string
+	Hint       string
+}
+
+// Rules are the names of all rules, in lexical order.
+func Rules() []string {
+	names := []string{ruleSilence}
+	for _, r := range rules() {
+		names = append(names, r.names...)
+	}
+	for _, r := range betweenRules() {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// rule is a check of one environment; it may report under several names.
+type rule struct {
+	names []string
+	check func(*world)
+}
+
+func rules() []rule {
+	return []rule{
+		{[]string{"api-version", "deprecated"}, checkVersions},
+		{[]string{"name"}, checkNames},
+		{[]string{"duplicate"}, checkLists},
+		{[]string{"selector"}, checkSelectors},
+		{[]string{"service-port"}, checkServices},
+		{[]string{"ingress"}, checkIngresses},
+		{[]string{"reference"}, checkReferences},
+		{[]string{"volume"}, checkVolumes},
+		{[]string{"host-port"}, checkHostPorts},
+		{[]string{"consumes"}, checkConsumes},
+		{[]string{"autoscaler"}, checkAutoscalers},
+		{[]string{"shutdown"}, checkShutdown},
+		{[]string{"network"}, checkNetwork},
+		{[]string{"edge"}, checkEdge},
+		{[]string{"image"}, checkImages},
+		{[]string{"password"}, checkPasswords},
+		{[]string{"cluster-admin"}, checkClusterAdmin},
+		{[]string{"pod-security"}, checkPodSecurity},
+	}
+}
+
+const ruleSilence = "silence"
+
+// Check applies the rules that look at one environment.
+func Check(env Environment) []Finding {
+	w := newWorld(env)
+	for _, r := range rules() {
+		r.check(w)
+	}
+	checkSilence(w)
+	return w.spoken()
+}
+
+// checkSilence finds silenced rules that do not exist: a typo would silence
+// nothing, and a renamed rule everything but itself.
+func checkSilence(w *world) {
+	known := Rules()
+	for i := range w.env.Units {
+		u := &w.env.Units[i]
+		for _, name := range sortedKeys(u.Silence) {
+			if slices.Contains(known, name) {
+				continue
+			}
+			w.report(Finding{
+				Rule: ruleSilence, Unit: u.Name, Path: typed.Path{"silence", name},
+				Message: "no rule of this name", DidYouMean: typed.Closest(name, known),
+			})
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// checkLists finds two items with one key in the lists that server-side apply
+// merges by key: the server refuses them, or merges them into one.
+func checkLists(w *world) {
+	for _, p := range w.pods {
+		unique(w, p.located, p.spec()["volumes"], p.at("spec", "volumes"), "name")
+		unique(w, p.located, p.spec()["imagePullSecrets"], p.at("spec", "imagePullSecrets"), "name")
+		names := map[string]bool{}
+		p.containers(func(c map[string]any, path typed.Path) {
+			if name := tree.Text(c["name"]); names[name] {
+				f := p.located.at("duplicate", append(path, "name")...)
+				f.Message = fmt.Sprintf("a second container %q", name)
+				w.report(f)
+			} else {
+				names[name] = true
+			}
+			unique(w, p.located, c["env"], append(path, "env"), "name")
+			unique(w, p.located, c["ports"], append(path, "ports"), "containerPort", "protocol")
+			unique(w, p.located, c["ports"], append(path, "ports"), "name")
+			unique(w, p.located, c["volumeMounts"], append(path, "volumeMounts"), "mountPath")
+		})
+	}
+	for _, o := range w.byKind["Service"] {
+		ports := tree.At(o.Content, "spec", "ports")
+		unique(w, o, ports, typed.Path{"spec", "ports"}, "port", "protocol")
+		unique(w, o, ports, typed.Path{"spec", "ports"}, "name")
+		if n := len(tree.List(ports)); n > 1 {
+			tree.Each(ports, func(i int, port map[string]any) {
+				if tree.Text(port["name"]) == "" {
+					f := o.at("duplicate", "spec", "ports", i)
+					f.Message = fmt.Sprintf("a port without a name beside %d others", n-1)
+					w.report(f)
+				}
+			})
+		}
+	}
+}
+
+// unique reports items whose keys all equal those of an earlier item. Items that
+// lack the first key are left alone.
+func unique(w *world, o located, items any, path typed.Path, keys ...string) {
+	seen := map[string]int{}
+	tree.Each(items, func(i int, item map[string]any) {
+		if item[keys[0]] == nil {
+			return
+		}
+		parts := make([]string, len(keys))
+		for j, key := range keys {
+			parts[j] = fmt.Sprint(item[key])
+		}
+		value := strings.Join(parts, "/")
+		first, ok := seen[value]
+		if !ok {
+			seen[value] = i
+			return
+		}
+		f := o.at("duplicate", append(path[:len(path):len(path)], i)...)
+		f.Message = fmt.Sprintf("the same %s as item %d: %s", strings.Join(keys, " and "), first, value)
+		w.report(f)
+	})
+}

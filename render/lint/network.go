@@ -1,0 +1,138 @@
+package lint
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// checkNetwork does the arithmetic of the site's addresses, which CUE cannot.
+func checkNetwork(w *world) {
+	networks := tree.Map(w.env.Site["networks"])
+	ranges := map[string]netip.Prefix{}
+	names := sortedKeys(networks)
+	for _, name := range names {
+		prefix, err := netip.ParsePrefix(tree.Text(networks[name]))
+		if err != nil {
+			continue // CUE has said so
+		}
+		if prefix.Masked() != prefix {
+			w.report(Finding{
+				Rule: "network", Path: typed.Path{"site", "networks", name},
+				Message: "has bits set behind its length", Expected: prefix.Masked().String(), Found: prefix.String(),
+			})
+		}
+		for _, other := range names {
+			if p, ok := ranges[other]; ok && p.Overlaps(prefix) {
+				w.report(Finding{
+					Rule: "network", Path: typed.Path{"site", "networks", name},
+					Message: fmt.Sprintf("overlaps with %s, %s", other, p),
+				})
+			}
+		}
+		ranges[name] = prefix
+	}
+	w.checkDNSAddress(ranges["services"])
+	for _, field := range []string{"nodes", "apiServers"} {
+		w.checkNodeAddresses(field, ranges["nodes"])
+	}
+}
+
+// checkDNSAddress: the address of the cluster's DNS is in the range of Services,
+// and not its first one, which is the API server's.
+func (w *world) checkDNSAddress(services netip.Prefix) {
+	text := tree.Text(tree.At(w.env.Site, "dns", "cluster"))
+	addr, err := netip.ParseAddr(text)
+	if err != nil || !services.IsValid() {
+		return
+	}
+	f := Finding{Rule: "network", Path: typed.Path{"site", "dns", "cluster"}, Found: text}
+	switch {
+	case !services.Contains(addr):
+		f.Message = "not in the range of the Services, " + services.String()
+	case addr == services.Masked().Addr().Next():
+		f.Message = "the first address of the Services belongs to the API server"
+	default:
+		return
+	}
+	w.report(f)
+}
+
+func (w *world) checkNodeAddresses(field string, nodes netip.Prefix) {
+	machines := tree.Map(w.env.Site[field])
+	for _, name := range sortedKeys(machines) {
+		addr, err := netip.ParseAddr(tree.Text(machines[name]))
+		if err != nil || !nodes.IsValid() || nodes.Contains(addr) || addr.Is6() != nodes.Addr().Is6() {
+			continue
+		}
+		w.report(Finding{
+			Rule: "network", Warning: true, Path: typed.Path{"site", field, name},
+			Message: "not in the range of the nodes, " + nodes.String(), Found: addr.String(),
+		})
+	}
+}
+
+// checkEdge: a request for each Ingress host reaches the edge hosts, and they pass
+// it to the port that the ingress controller takes on the nodes.
+func checkEdge(w *world) {
+	for i := range w.env.Units {
+		if u := &w.env.Units[i]; u.Type == "edge" {
+			w.checkEdgePort(u)
+		}
+	}
+	domain := tree.Text(w.env.Site["domain"])
+	if domain == "" || tree.Text(w.env.Site["entry"]) != "edge" {
+		return
+	}
+	for _, o := range w.byKind["Ingress"] {
+		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
+			host := tree.Text(rule["host"])
+			if host == "" || host == domain || strings.HasSuffix(host, "."+domain) || w.edgeServes(host) {
+				return
+			}
+			f := o.at("edge", "spec", "rules", i, "host")
+			f.Warning = true
+			f.Message = fmt.Sprintf("%s is not below %s: the edge does not pass it on unless it is told to", host, domain)
+			f.Hint = "add it to l7: names of the edge"
+			w.report(f)
+		})
+	}
+}
+
+func (w *world) edgeServes(host string) bool {
+	for _, u := range w.env.Units {
+		if u.Type == "edge" && slices.Contains(tree.Texts(tree.At(u.Fields, "l7", "names")), host) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) checkEdgePort(u *Unit) {
+	port, ok := tree.At(u.Fields, "l7", "port").(int64)
+	if !ok {
+		return
+	}
+	for _, h := range hostPorts(w) {
+		switch h.source.unit.Type {
+		case "traefik", "ingress-nginx":
+		default:
+			continue
+		}
+		if h.number == port {
+			return
+		}
+		if h.number == 443 || h.number == 8443 {
+			continue
+		}
+		w.report(Finding{
+			Rule: "edge", Unit: u.Name, Path: typed.Path{"l7", "port"},
+			Message: fmt.Sprintf("the edge passes requests to port %d, but %s takes port %d of the nodes", port, h.source.unit.Name, h.number),
+		})
+		return
+	}
+}

@@ -1,0 +1,132 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// hostPort is a port of the node that pods take.
+type hostPort struct {
+	number   int64
+	protocol string
+	source   podSource
+	path     typed.Path
+}
+
+func hostPorts(w *world) []hostPort {
+	var found []hostPort
+	for _, p := range w.pods {
+		host := p.spec()["hostNetwork"] == true
+		p.containers(func(c map[string]any, path typed.Path) {
+			tree.Each(c["ports"], func(i int, port map[string]any) {
+				field := "hostPort"
+				if port["hostPort"] == nil && host {
+					field = "containerPort"
+				}
+				if n, ok := port[field].(int64); ok && (host || field == "hostPort") {
+					at := append(path[:len(path):len(path)], "ports", i, field)
+					found = append(found, hostPort{n, tree.Text(port["protocol"]), p, at})
+				}
+			})
+		})
+	}
+	return found
+}
+
+// checkHostPorts: two pods cannot have one port of a node, and a DaemonSet that
+// has one cannot surge: the new pod would wait for the old one for ever.
+func checkHostPorts(w *world) {
+	type key struct {
+		number   int64
+		protocol string
+	}
+	first := map[key]podSource{}
+	for _, h := range hostPorts(w) {
+		k := key{h.number, h.protocol}
+		if other, ok := first[k]; ok && other.ref() != h.source.ref() {
+			f := h.source.located.at("host-port", h.path...)
+			f.Message = fmt.Sprintf("port %d of the node is taken by %s of unit %s too", h.number, other.ref(), other.unit.Name)
+			w.report(f)
+			continue
+		}
+		first[k] = h.source
+		if h.source.Kind != "DaemonSet" {
+			continue
+		}
+		surge := tree.At(h.source.Content, "spec", "updateStrategy", "rollingUpdate", "maxSurge")
+		if surge != nil && surge != int64(0) && surge != "0" && surge != "0%" {
+			f := h.source.located.at("host-port", "spec", "updateStrategy", "rollingUpdate", "maxSurge")
+			f.Message = fmt.Sprintf("two pods cannot share port %d of a node: a rollout would wait for ever", h.number)
+			f.Hint = "set maxSurge to 0 and maxUnavailable to 1"
+			w.report(f)
+		}
+	}
+}
+
+// checkConsumes: whom an app calls is an app of the environment, and one that
+// registers.
+func checkConsumes(w *world) {
+	var names []string
+	types := map[string]string{}
+	for _, u := range w.env.Units {
+		if u.App {
+			names = append(names, u.Name)
+			types[u.Name] = u.Type
+		}
+	}
+	for _, u := range w.env.Units {
+		for i, name := range u.Consumes {
+			f := Finding{Rule: "consumes", Unit: u.Name, Path: typed.Path{"consumes", i}}
+			kind, ok := types[name]
+			switch {
+			case !ok:
+				f.Message = fmt.Sprintf("no app %q in this environment", name)
+				f.DidYouMean = typed.Closest(name, names)
+			case strings.HasPrefix(u.Type, "Dubbo") && kind != "DubboProvider":
+				f.Message = fmt.Sprintf("%s is a %s and provides nothing", name, kind)
+				f.Expected = "a DubboProvider"
+			default:
+				continue
+			}
+			w.report(f)
+		}
+	}
+}
+
+// checkShutdown: what a pod does before it stops must fit into the grace period,
+// or it is killed in the middle of calls, and its registration stays until the
+// session times out.
+func checkShutdown(w *world) {
+	for _, p := range w.pods {
+		grace, ok := p.spec()["terminationGracePeriodSeconds"].(int64)
+		if !ok {
+			grace = 30
+		}
+		wait, _ := tree.At(p.unit.Fields, "dubbo", "shutdownSeconds").(int64)
+		if spring, ok := tree.At(p.unit.Fields, "spring", "shutdownSeconds").(int64); ok {
+			wait = spring
+		}
+		if !p.unit.App {
+			wait = 0
+		}
+		p.containers(func(c map[string]any, path typed.Path) {
+			stop, _ := tree.At(c, "lifecycle", "preStop", "sleep", "seconds").(int64)
+			if stop == 0 {
+				stop, _ = p.unit.Fields["preStopSeconds"].(int64)
+			}
+			if tree.At(c, "lifecycle", "preStop") == nil {
+				stop = 0
+			}
+			if stop == 0 || stop+wait < grace {
+				return
+			}
+			f := p.located.at("shutdown", p.at("spec", "terminationGracePeriodSeconds")...)
+			f.Message = fmt.Sprintf("container %s stops in %d seconds before the signal and %d after it", tree.Text(c["name"]), stop, wait)
+			f.Expected, f.Found = fmt.Sprintf("more than %d", stop+wait), fmt.Sprint(grace)
+			w.report(f)
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package lint
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+)
+
+// checkPodSecurity applies the checks of the Pod Security admission plugin to the
+// pods of namespaces whose level the environment sets: a workload that violates it
+// is accepted by the server, and its pods are not.
+func checkPodSecurity(w *world) {
+	levels := map[string]api.LevelVersion{}
+	for _, ns := range w.byKind["Namespace"] {
+		labels := tree.Map(tree.At(ns.Content, "metadata", "labels"))
+		level, err := api.ParseLevel(tree.Text(labels[api.EnforceLevelLabel]))
+		if err != nil || level == api.LevelPrivileged {
+			continue
+		}
+		version := api.LatestVersion()
+		if v, err := api.ParseVersion(tree.Text(labels[api.EnforceVersionLabel])); err == nil {
+			version = v
+		}
+		levels[ns.Name] = api.LevelVersion{Level: level, Version: version}
+	}
+	if len(levels) == 0 {
+		return
+	}
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		return // the checks of the library itself are wrong
+	}
+	for _, p := range w.pods {
+		level, ok := levels[p.Namespace]
+		if !ok {
+			continue
+		}
+		var spec corev1.PodSpec
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(p.spec(), &spec) != nil {
+			continue // wrong types are reported by the strict check
+		}
+		meta := metav1.ObjectMeta{Labels: labelSet(p.labels()), Annotations: labelSet(tree.Map(tree.At(p.template, "metadata", "annotations")))}
+		var reasons []string
+		for _, result := range evaluator.EvaluatePod(level, &meta, &spec) {
+			if !result.Allowed {
+				reason := result.ForbiddenReason
+				if result.ForbiddenDetail != "" {
+					reason += " (" + result.ForbiddenDetail + ")"
+				}
+				reasons = append(reasons, reason)
+			}
+		}
+		if len(reasons) == 0 {
+			continue
+		}
+		f := p.located.at("pod-security", p.at("spec")...)
+		f.Message = fmt.Sprintf("namespace %s enforces %s, and these pods violate it: %s", p.Namespace, level.Level, strings.Join(reasons, "; "))
+		w.report(f)
+	}
+}

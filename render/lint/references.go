@@ -1,0 +1,224 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// reference is a name in a pod that must lead to an object.
+type reference struct {
+	kind     string
+	name     string
+	keys     []string
+	optional bool
+	path     typed.Path
+}
+
+// checkReferences: what pods refer to is in the environment, or declared to be
+// made by others.
+func checkReferences(w *world) {
+	for _, p := range w.pods {
+		for _, ref := range podReferences(p) {
+			if ref.name == "" || ref.optional {
+				continue
+			}
+			w.checkReference(p, ref)
+		}
+	}
+	for _, o := range slices.Concat(w.byKind["RoleBinding"], w.byKind["ClusterRoleBinding"]) {
+		w.checkRoleRef(o)
+	}
+}
+
+func (w *world) checkReference(p podSource, ref reference) {
+	if o, ok := w.byID[id{ref.kind, p.Namespace, ref.name}]; ok {
+		w.checkKeys(p, ref, o)
+		return
+	}
+	if keys, ok := w.external(ref.kind, p.Namespace, ref.name); ok {
+		for _, key := range ref.keys {
+			if len(keys) > 0 && !slices.Contains(keys, key) {
+				f := p.located.at("reference", ref.path...)
+				f.Message = fmt.Sprintf("the external %s %s has no key %q", ref.kind, ref.name, key)
+				f.DidYouMean = typed.Closest(key, keys)
+				w.report(f)
+			}
+		}
+		return
+	}
+	f := p.located.at("reference", ref.path...)
+	f.Message = fmt.Sprintf("no %s %q in namespace %s", ref.kind, ref.name, p.Namespace)
+	f.DidYouMean = typed.Closest(ref.name, w.names(ref.kind, p.Namespace))
+	f.Hint = fmt.Sprintf("if others make it, declare it: external: %s: %q: {}", externalField(ref.kind), ref.name)
+	w.report(f)
+}
+
+func (w *world) names(kind, namespace string) []string {
+	var names []string
+	for _, o := range w.byKind[kind] {
+		if o.Namespace == namespace {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
+// checkKeys: the keys that a pod reads are in the ConfigMap or Secret. A Secret
+// without data is filled at run time.
+func (w *world) checkKeys(p podSource, ref reference, o located) {
+	if ref.kind != "ConfigMap" && ref.kind != "Secret" {
+		return
+	}
+	keys := slices.Concat(
+		sortedKeys(tree.Map(o.Content["data"])),
+		sortedKeys(tree.Map(o.Content["stringData"])),
+		sortedKeys(tree.Map(o.Content["binaryData"])),
+	)
+	if len(keys) == 0 && ref.kind == "Secret" {
+		return
+	}
+	for _, key := range ref.keys {
+		if slices.Contains(keys, key) {
+			continue
+		}
+		f := p.located.at("reference", ref.path...)
+		f.Message = fmt.Sprintf("%s has no key %q", o.ref(), key)
+		f.DidYouMean = typed.Closest(key, keys)
+		w.report(f)
+	}
+}
+
+func externalField(kind string) string {
+	switch kind {
+	case "ConfigMap":
+		return "configMaps"
+	case "PersistentVolumeClaim":
+		return "claims"
+	case "ServiceAccount":
+		return "serviceAccounts"
+	}
+	return "secrets"
+}
+
+// external finds an object that the environment declares to be made by others, in
+// the environment's namespace unless it names another.
+func (w *world) external(kind, namespace, name string) (keys []string, ok bool) {
+	entry, ok := tree.Map(tree.Map(w.env.External)[externalField(kind)])[name]
+	if !ok {
+		return nil, false
+	}
+	at := tree.Text(tree.At(entry, "namespace"))
+	if at == "" {
+		at = w.env.Namespace
+	}
+	return tree.Texts(tree.At(entry, "keys")), at == namespace
+}
+
+func podReferences(p podSource) []reference {
+	var refs []reference
+	add := func(kind string, from map[string]any, nameField, keyField string, path typed.Path) {
+		if from == nil {
+			return
+		}
+		ref := reference{kind: kind, name: tree.Text(from[nameField]), optional: from["optional"] == true, path: append(slices.Clip(path), nameField)}
+		if keyField != "" {
+			if key := tree.Text(from[keyField]); key != "" {
+				ref.keys = []string{key}
+			}
+		}
+		tree.Each(from["items"], func(_ int, item map[string]any) {
+			ref.keys = append(ref.keys, tree.Text(item["key"]))
+		})
+		refs = append(refs, ref)
+	}
+	spec := p.spec()
+	p.containers(func(c map[string]any, path typed.Path) {
+		tree.Each(c["env"], func(i int, env map[string]any) {
+			from, at := tree.Map(env["valueFrom"]), append(slices.Clip(path), "env", i, "valueFrom")
+			add("ConfigMap", tree.Map(from["configMapKeyRef"]), "name", "key", append(slices.Clip(at), "configMapKeyRef"))
+			add("Secret", tree.Map(from["secretKeyRef"]), "name", "key", append(slices.Clip(at), "secretKeyRef"))
+		})
+		tree.Each(c["envFrom"], func(i int, from map[string]any) {
+			at := append(slices.Clip(path), "envFrom", i)
+			add("ConfigMap", tree.Map(from["configMapRef"]), "name", "", append(slices.Clip(at), "configMapRef"))
+			add("Secret", tree.Map(from["secretRef"]), "name", "", append(slices.Clip(at), "secretRef"))
+		})
+	})
+	tree.Each(spec["volumes"], func(i int, v map[string]any) {
+		at := func(steps ...any) typed.Path { return p.at(append([]any{"spec", "volumes", i}, steps...)...) }
+		add("ConfigMap", tree.Map(v["configMap"]), "name", "", at("configMap"))
+		add("Secret", tree.Map(v["secret"]), "secretName", "", at("secret"))
+		add("PersistentVolumeClaim", tree.Map(v["persistentVolumeClaim"]), "claimName", "", at("persistentVolumeClaim"))
+		tree.Each(tree.At(v, "projected", "sources"), func(j int, src map[string]any) {
+			add("ConfigMap", tree.Map(src["configMap"]), "name", "", at("projected", "sources", j, "configMap"))
+			add("Secret", tree.Map(src["secret"]), "name", "", at("projected", "sources", j, "secret"))
+		})
+	})
+	tree.Each(spec["imagePullSecrets"], func(i int, s map[string]any) {
+		add("Secret", s, "name", "", p.at("spec", "imagePullSecrets", i))
+	})
+	if name := tree.Text(spec["serviceAccountName"]); name != "" && name != "default" {
+		add("ServiceAccount", spec, "serviceAccountName", "", p.at("spec"))
+		refs[len(refs)-1].keys = nil
+	}
+	for i := range refs {
+		// kube-root-ca.crt is made in every namespace (the root CA publisher).
+		if refs[i].kind == "ConfigMap" && refs[i].name == "kube-root-ca.crt" {
+			refs[i].optional = true
+		}
+	}
+	return refs
+}
+
+// checkRoleRef: a binding leads to a role of the environment, or to one that
+// Kubernetes brings.
+func (w *world) checkRoleRef(o located) {
+	ref := tree.Map(o.Content["roleRef"])
+	kind, name := tree.Text(ref["kind"]), tree.Text(ref["name"])
+	namespace := ""
+	if kind == "Role" {
+		namespace = o.Namespace
+	}
+	if _, ok := w.byID[id{kind, namespace, name}]; ok || kind == "ClusterRole" && builtInRole(name) {
+		return
+	}
+	f := o.at("reference", "roleRef", "name")
+	f.Message = fmt.Sprintf("no %s %q in this environment", kind, name)
+	f.DidYouMean = typed.Closest(name, w.names(kind, namespace))
+	f.Warning = kind == "ClusterRole" // another environment may make it
+	w.report(f)
+}
+
+func builtInRole(name string) bool {
+	switch name {
+	case "admin", "edit", "view", "cluster-admin":
+		return true
+	}
+	return len(name) > 7 && name[:7] == "system:"
+}
+
+// checkVolumes: mounts name volumes of the pod.
+func checkVolumes(w *world) {
+	for _, p := range w.pods {
+		var names []string
+		tree.Each(p.spec()["volumes"], func(_ int, v map[string]any) { names = append(names, tree.Text(v["name"])) })
+		tree.Each(tree.At(p.Content, "spec", "volumeClaimTemplates"), func(_ int, v map[string]any) {
+			names = append(names, tree.Text(tree.At(v, "metadata", "name")))
+		})
+		p.containers(func(c map[string]any, path typed.Path) {
+			tree.Each(c["volumeMounts"], func(i int, m map[string]any) {
+				name := tree.Text(m["name"])
+				if slices.Contains(names, name) {
+					return
+				}
+				f := p.located.at("volume", append(path, "volumeMounts", i, "name")...)
+				f.Message = fmt.Sprintf("no volume %q in this pod", name)
+				f.DidYouMean = typed.Closest(name, names)
+				w.report(f)
+			})
+		})
+	}
+}

@@ -1,0 +1,165 @@
+package lint
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// checkImages: a tag that stays what it is, from the site's registry.
+func checkImages(w *world) {
+	harbor := tree.Text(tree.At(w.env.Site, "harbor", "host"))
+	allowed := []string{}
+	for _, mirror := range tree.Map(tree.At(w.env.Site, "images", "mirror")) {
+		allowed = append(allowed, tree.Text(mirror))
+	}
+	slices.Sort(allowed)
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			image := tree.Text(c["image"])
+			if image == "" {
+				return
+			}
+			at := append(path[:len(path):len(path)], "image")
+			registry, tag, digest := splitImage(image)
+			f := p.located.at("image", at...)
+			f.Found = quote(image)
+			switch {
+			case tag == "" && digest == "":
+				f.Message = "an image without a tag: the next pull may be another one"
+			case tag == "latest" && digest == "":
+				f.Message = "the tag latest: the next pull may be another image"
+				f.Hint = "name a version"
+			case p.unit.App && harbor != "" && registry != harbor && !mirrored(image, allowed, harbor):
+				f.Message = "not from the site's registry"
+				f.Expected = "an image of " + harbor
+			default:
+				return
+			}
+			w.report(f)
+		})
+	}
+}
+
+// mirrored says whether an image comes through a mirror on the site's registry.
+func mirrored(image string, mirrors []string, harbor string) bool {
+	return slices.ContainsFunc(mirrors, func(m string) bool {
+		return strings.HasPrefix(m, harbor) && strings.HasPrefix(image, m+"/")
+	})
+}
+
+// splitImage takes an image reference apart as container runtimes do; a name
+// without a registry is one of docker.io.
+func splitImage(image string) (registry, tag, digest string) {
+	name, digest, _ := strings.Cut(image, "@")
+	if at := strings.LastIndexByte(name, ':'); at > strings.LastIndexByte(name, '/') {
+		name, tag = name[:at], name[at+1:]
+	}
+	registry, _, ok := strings.Cut(name, "/")
+	if !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" {
+		registry = "docker.io"
+	}
+	return registry, tag, digest
+}
+
+// checkPasswords finds passwords that everybody knows: the published defaults of
+// the systems that the stacks deploy. The value itself is never repeated.
+func checkPasswords(w *world) {
+	for _, o := range w.byKind["Secret"] {
+		for _, field := range []string{"data", "stringData"} {
+			data := tree.Map(o.Content[field])
+			for _, key := range sortedKeys(data) {
+				value := tree.Text(data[key])
+				if field == "data" {
+					raw, err := base64.StdEncoding.DecodeString(value)
+					if err != nil {
+						continue
+					}
+					value = string(raw)
+				}
+				if published(key, value) {
+					f := o.at("password", field, key)
+					f.Message = "a password that is published as a default"
+					w.report(f)
+				}
+			}
+		}
+	}
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			tree.Each(c["env"], func(i int, env map[string]any) {
+				name, value := tree.Text(env["name"]), tree.Text(env["value"])
+				f := p.located.at("password", append(path[:len(path):len(path)], "env", i, "value")...)
+				switch {
+				case value == "":
+					return
+				case published(name, value):
+					f.Message = "a password that is published as a default"
+				case secretName(name) && !strings.Contains(value, "$("):
+					f.Warning = true
+					f.Message = fmt.Sprintf("%s looks like a password in plain text", name)
+				default:
+					return
+				}
+				f.Hint = "take it from a Secret: valueFrom: secretKeyRef"
+				w.report(f)
+			})
+		})
+	}
+}
+
+func published(key, value string) bool {
+	switch value {
+	case "Harbor12345", "not-a-secure-key", "harbor_registry_password", "SecretKey012345678901234567890123456789",
+		"86295dd0c4ef69a1036b0b0c15158d77": // signSecret of dubbo-admin
+		return true
+	}
+	if !secretName(key) {
+		return false
+	}
+	switch value {
+	case "admin", "root", "password", "123456", "12345678", "nacos", "changeit", "changeme", "guest", "admin123":
+		return true
+	}
+	return false
+}
+
+// secretName says whether a variable or key holds a secret by its name.
+func secretName(name string) bool {
+	lower := strings.ToLower(name)
+	if strings.HasSuffix(lower, "_file") || strings.HasSuffix(lower, "_path") {
+		return false
+	}
+	for _, word := range []string{"password", "passwd", "secret_key", "secretkey", "secret-key", "api_key", "apikey", "access_token"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkClusterAdmin: nothing that an environment deploys needs all rights.
+func checkClusterAdmin(w *world) {
+	for _, o := range slices.Concat(w.byKind["ClusterRoleBinding"], w.byKind["RoleBinding"]) {
+		ref := tree.Map(o.Content["roleRef"])
+		if tree.Text(ref["kind"]) == "ClusterRole" && tree.Text(ref["name"]) == "cluster-admin" {
+			f := o.at("cluster-admin", "roleRef", "name")
+			f.Message = "binds cluster-admin: all rights in the whole cluster"
+			f.Hint = "bind view or edit, or a role of the rights that are needed"
+			w.report(f)
+		}
+	}
+	for _, o := range w.byKind["ClusterRole"] {
+		tree.Each(o.Content["rules"], func(i int, rule map[string]any) {
+			if slices.Contains(tree.Texts(rule["verbs"]), "*") && slices.Contains(tree.Texts(rule["resources"]), "*") && slices.Contains(tree.Texts(rule["apiGroups"]), "*") {
+				f := o.at("cluster-admin", "rules", i)
+				f.Message = "all verbs on all resources: as much as cluster-admin"
+				w.report(f)
+			}
+		})
+	}
+}
