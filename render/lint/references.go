@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -182,7 +183,7 @@ func (w *world) checkRoleRef(o located) {
 	if kind == "Role" {
 		namespace = o.Namespace
 	}
-	if _, ok := w.byID[id{kind, namespace, name}]; ok || kind == "ClusterRole" && builtInRole(name) {
+	if _, ok := w.byID[id{kind, namespace, name}]; ok || builtInRole(kind, namespace, name) {
 		return
 	}
 	f := o.at("reference", "roleRef", "name")
@@ -192,12 +193,16 @@ func (w *world) checkRoleRef(o located) {
 	w.report(f)
 }
 
-func builtInRole(name string) bool {
-	switch name {
-	case "admin", "edit", "view", "cluster-admin":
+// builtInRole knows the roles that the API server makes when it starts
+// (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
+func builtInRole(kind, namespace, name string) bool {
+	if strings.HasPrefix(name, "system:") {
 		return true
 	}
-	return len(name) > 7 && name[:7] == "system:"
+	if kind == "Role" {
+		return namespace == "kube-system" && name == "extension-apiserver-authentication-reader"
+	}
+	return slices.Contains([]string{"admin", "edit", "view", "cluster-admin"}, name)
 }
 
 // checkVolumes: mounts name volumes of the pod.
