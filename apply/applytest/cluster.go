@@ -6,6 +6,7 @@ package applytest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -66,7 +67,7 @@ func Cluster(t testing.TB) *rest.Config {
 		var err error
 		if path, err = shared.kubeconfig(); err != nil {
 			if os.IsNotExist(err) {
-				t.Skipf("no cluster: set %s, or build the sandbox (make sandbox): %v", EnvKubeconfig, err)
+				t.Skipf("no cluster: set %s, or build the sandbox (make build-sandbox): %v", EnvKubeconfig, err)
 			}
 			t.Fatal(err)
 		}
@@ -78,6 +79,24 @@ func Cluster(t testing.TB) *rest.Config {
 	cfg.QPS, cfg.Burst = -1, -1
 	cfg.WarningHandler = rest.NoWarnings{}
 	return cfg
+}
+
+// Sandbox runs a command of the sandbox's binary (pause, resume, restart) on the
+// sandbox of this test binary, and skips the test where another cluster is used.
+// A test that calls it must not be parallel.
+func Sandbox(t testing.TB, command ...string) {
+	t.Helper()
+	if os.Getenv(EnvKubeconfig) != "" {
+		t.Skip("needs a sandbox")
+	}
+	binary, err := sandboxBinary()
+	if err != nil {
+		t.Skipf("no sandbox: %v", err)
+	}
+	cmd := exec.Command(binary, append(command, "--kubeconfig", shared.path)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sandbox %s: %v\n%s", strings.Join(command, " "), err, out)
+	}
 }
 
 // Namespace makes a namespace of its own for the test, named after prefix, and
@@ -144,14 +163,14 @@ func (s *sandbox) start() (kubeconfig string, err error) {
 	if err != nil {
 		return "", err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	output, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = output.Close() }()
 	readyFile, path := filepath.Join(dir, "ready"), filepath.Join(dir, "kubeconfig")
 	cmd := exec.Command(binary, "up", "--ready-file", readyFile, "--kubeconfig", path)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = output, output
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return "", err
@@ -159,29 +178,38 @@ func (s *sandbox) start() (kubeconfig string, err error) {
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	var failure error // of the sandbox, once it has ended
+	go func() {
+		defer close(ended)
+		failure = cmd.Wait()
+	}()
 	s.stop = func() {
 		_ = stdin.Close()
 		select {
 		case <-ended:
 		case <-time.After(10 * time.Second):
 			_ = cmd.Process.Kill()
+			<-ended
 		}
 		_ = os.RemoveAll(dir)
 	}
-	return path, untilReady(readyFile, log.Name(), ended)
+	if err := untilReady(readyFile, ended); err != nil {
+		text := said(output.Name())
+		s.stop()
+		return "", fmt.Errorf("%w\n%s", errors.Join(err, failure), text)
+	}
+	return path, nil
 }
 
-func untilReady(readyFile, log string, ended chan error) error {
+func untilReady(readyFile string, ended <-chan struct{}) error {
 	deadline := time.After(2 * time.Minute)
 	for {
 		select {
-		case err := <-ended:
-			ended <- err
-			return fmt.Errorf("the sandbox ended before it was ready: %w\n%s", err, said(log))
+		case <-ended:
+			return errors.New("the sandbox ended before it was ready")
 		case <-deadline:
-			return fmt.Errorf("the sandbox is not ready after two minutes\n%s", said(log))
+			return errors.New("the sandbox is not ready after two minutes")
 		case <-time.After(50 * time.Millisecond):
 		}
 		if _, err := os.Stat(readyFile); err == nil {
@@ -191,15 +219,15 @@ func untilReady(readyFile, log string, ended chan error) error {
 }
 
 // said is what the sandbox printed, for an error message.
-func said(log string) string {
-	text, err := os.ReadFile(log)
+func said(path string) string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
 	return string(text)
 }
 
-// sandboxBinary finds the binary that `make sandbox` builds.
+// sandboxBinary finds the binary that `make build-sandbox` builds.
 func sandboxBinary() (string, error) {
 	if path := os.Getenv(EnvSandbox); path != "" {
 		return path, nil

@@ -28,7 +28,7 @@ func BenchmarkWait(b *testing.B) {
 func gateMany(b *testing.B, count int) {
 	b.Helper()
 	b.StopTimer()
-	bench := newBench(b, Options{})
+	bench := newBench(b)
 	targets := make([]Target, count)
 	var group errgroup.Group
 	group.SetLimit(16)
@@ -57,7 +57,7 @@ func gateMany(b *testing.B, count int) {
 	}()
 	before := cpu(b)
 	b.StartTimer()
-	_, err, lines := bench.wait(targets, 10*time.Minute)
+	_, lines, err := bench.wait(targets, 10*time.Minute)
 	close(done)
 	if err != nil {
 		b.Fatal(strings.SplitN(err.Error(), "\n", 10))

@@ -44,14 +44,14 @@ type bench struct {
 	faults    *faults
 }
 
-func newBench(t testing.TB, opts Options) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	cfg := applytest.Cluster(t)
-	return newBenchFor(t, cfg, cfg, opts)
+	return newBenchFor(t, cfg, cfg)
 }
 
 // newBenchFor gives the watcher another identity than the test.
-func newBenchFor(t testing.TB, cfg, watching *rest.Config, opts Options) *bench {
+func newBenchFor(t testing.TB, cfg, watching *rest.Config) *bench {
 	t.Helper()
 	b := &bench{TB: t, cfg: cfg, faults: &faults{}, namespace: applytest.Namespace(t, cfg, "health")}
 	b.client = must(dynamic.NewForConfig(cfg))(t)
@@ -64,9 +64,7 @@ func newBenchFor(t testing.TB, cfg, watching *rest.Config, opts Options) *bench 
 		return b.faults
 	})
 	client := must(rest.HTTPClientFor(counted))(t)
-	if opts.Logs == nil {
-		opts.Logs = must(PodLogs(counted, client))(t)
-	}
+	opts := Options{Logs: must(PodLogs(counted, client))(t)}
 	b.watcher = NewWatcher(t.Context(), must(dynamic.NewForConfigAndClient(counted, client))(t), b.mapper, memberSelector, opts)
 	return b
 }
@@ -125,15 +123,15 @@ func (b *bench) resource(obj *unstructured.Unstructured) dynamic.ResourceInterfa
 	return b.client.Resource(mapping.Resource).Namespace(b.namespace)
 }
 
-// wait waits for the targets and returns the last updates, the error and all
-// changes as lines.
-func (b *bench) wait(targets []Target, timeout time.Duration) ([]Update, error, []string) { //nolint:revive // the changes explain the error
+// wait waits for the targets and returns the last updates and all changes as
+// lines.
+func (b *bench) wait(targets []Target, timeout time.Duration) ([]Update, []string, error) {
 	b.Helper()
 	var lines []string
 	updates, err := b.watcher.Wait(b.Context(), targets, timeout, func(u Update) {
 		lines = append(lines, fmt.Sprintf("%s %s %s %d/%d %s", u.Target, u.State, u.Rule, u.Ready, u.Desired, u.Message))
 	})
-	return updates, err, lines
+	return updates, lines, err
 }
 
 // deployment is a Deployment of one container whose image tag decides its fate.

@@ -166,20 +166,21 @@ func schedulingCause(pod *corev1.Pod, related Related, now time.Time) (cause, bo
 	if c.Reason == corev1.PodReasonSchedulingGated {
 		return cause{text: "held by a scheduling gate: " + gates(pod), weight: weightUnschedulable}, true
 	}
-	text := join("cannot be scheduled", oneLine(c.Message, 600))
+	text := []string{join("cannot be scheduled", oneLine(c.Message, 600))}
 	for _, v := range pod.Spec.Volumes {
 		if v.PersistentVolumeClaim == nil {
 			continue
 		}
 		claim := related.claim(pod.Namespace, v.PersistentVolumeClaim.ClaimName)
 		if claim != nil && claim.Status.Phase != corev1.ClaimBound {
-			text += fmt.Sprintf("; claim %s is %s", claim.Name, phaseOf(claim))
+			why := fmt.Sprintf("claim %s is %s", claim.Name, phaseOf(claim))
 			if e := related.events(claim.UID, now, "ProvisioningFailed", "FailedBinding"); len(e) > 0 {
-				text += ": " + oneLine(e[0].Message, 300)
+				why = join(why, oneLine(e[0].Message, 300))
 			}
+			text = append(text, why)
 		}
 	}
-	return cause{text: text, weight: weightUnschedulable}, true
+	return cause{text: strings.Join(text, "; "), weight: weightUnschedulable}, true
 }
 
 func gates(pod *corev1.Pod) string {

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/utils/ptr"
 )
 
 // streamKey names one LIST and watch.
@@ -216,7 +215,7 @@ func (s *stream) memberKey(obj *unstructured.Unstructured) objectKey {
 func (s *stream) watch(ctx context.Context, version string) (string, error) {
 	w, err := s.client.Watch(ctx, metav1.ListOptions{
 		LabelSelector: s.key.labels, FieldSelector: s.key.fields, ResourceVersion: version,
-		AllowWatchBookmarks: true, TimeoutSeconds: ptr.To(300 + rand.Int64N(300)),
+		AllowWatchBookmarks: true, TimeoutSeconds: new(300 + rand.Int64N(300)),
 	})
 	if err != nil {
 		return version, err

@@ -21,7 +21,7 @@ import (
 
 func TestWaitHealthy(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	targets := b.apply(
 		deployment("web", "v1", 2),
 		deployment("none", "v1", 0),
@@ -32,7 +32,7 @@ func TestWaitHealthy(t *testing.T) {
 		"apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: m, image: migrate:v1}]}}}",
 		"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {minAvailable: 1, selector: {matchLabels: {app: web}}}",
 	)
-	updates, err, lines := b.wait(targets, time.Minute)
+	updates, lines, err := b.wait(targets, time.Minute)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
@@ -86,9 +86,9 @@ func TestWaitFailsEarly(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, Options{})
+			b := newBench(t)
 			started := time.Now()
-			_, err, lines := b.wait(b.apply(c.manifest(c.tag)), 5*time.Minute)
+			_, lines, err := b.wait(b.apply(c.manifest(c.tag)), 5*time.Minute)
 			failure := asNotHealthy(t, err)
 			t.Logf("after %s: %v", time.Since(started).Round(time.Second), err)
 			if failure.After != 0 || time.Since(started) > soon {
@@ -112,8 +112,8 @@ func TestWaitIsPatient(t *testing.T) {
 	for _, tag := range []string{"slow", "flapping", "crash-once"} {
 		t.Run(tag, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, Options{})
-			_, err, lines := b.wait(b.apply(deployment("w", tag, 2)), 2*time.Minute)
+			b := newBench(t)
+			_, lines, err := b.wait(b.apply(deployment("w", tag, 2)), 2*time.Minute)
 			if err != nil {
 				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 			}
@@ -137,8 +137,8 @@ func TestWaitTimesOut(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, Options{})
-			_, err, lines := b.wait(b.apply(c.manifest), 12*time.Second)
+			b := newBench(t)
+			_, lines, err := b.wait(b.apply(c.manifest), 12*time.Second)
 			if failure := asNotHealthy(t, err); failure.After != 12*time.Second {
 				t.Errorf("ended before the timeout: %v\n%s", err, strings.Join(lines, "\n"))
 			}
@@ -155,10 +155,10 @@ func TestWaitRefusedPods(t *testing.T) {
 	t.Parallel()
 	t.Run("quota", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, Options{})
+		b := newBench(t)
 		b.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: {hard: {pods: '1'}}")
 		time.Sleep(2 * time.Second) // the quota is enforced once it is counted
-		_, err, _ := b.wait(b.apply(deployment("w", "v1", 3)), time.Minute)
+		_, _, err := b.wait(b.apply(deployment("w", "v1", 3)), time.Minute)
 		failure := asNotHealthy(t, err)
 		if failure.After != 0 || !strings.Contains(err.Error(), "1 of 3 ready: FailedCreate: pods \"w-") || !strings.Contains(err.Error(), "exceeded quota: pods") {
 			t.Errorf("got %v", err)
@@ -166,14 +166,14 @@ func TestWaitRefusedPods(t *testing.T) {
 	})
 	t.Run("Pod Security", func(t *testing.T) {
 		t.Parallel()
-		b := newBench(t, Options{})
+		b := newBench(t)
 		patch := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
 		ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 		if _, err := b.resource(ns).Patch(t.Context(), b.namespace, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		started := time.Now()
-		_, err, _ := b.wait(b.apply(deployment("w", "v1", 1)), time.Minute)
+		_, _, err := b.wait(b.apply(deployment("w", "v1", 1)), time.Minute)
 		failure := asNotHealthy(t, err)
 		if failure.After != 0 || !strings.Contains(err.Error(), "violates PodSecurity") || time.Since(started) > 30*time.Second {
 			t.Errorf("after %s: %v", time.Since(started), err)
@@ -185,11 +185,11 @@ func TestWaitRefusedPods(t *testing.T) {
 // waited for at once.
 func TestWaitNeverPassesOnTheFormerGeneration(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	for i := range 20 {
 		manifest := deployment("w", fmt.Sprintf("v%d", i), 2)
 		targets := b.apply(manifest)
-		if _, err, lines := b.wait(targets, time.Minute); err != nil {
+		if _, lines, err := b.wait(targets, time.Minute); err != nil {
 			t.Fatalf("rollout %d: %v\n%s", i, err, strings.Join(lines, "\n"))
 		}
 		live, err := b.resource(&unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}).Get(t.Context(), "w", metav1.GetOptions{})
@@ -204,11 +204,63 @@ func TestWaitNeverPassesOnTheFormerGeneration(t *testing.T) {
 	}
 }
 
+// With the controllers halted, the status says "available" of the former
+// generation for as long as they are. Not parallel: the others need them.
+func TestWaitWhileControllersAreHalted(t *testing.T) {
+	b := newBench(t)
+	targets := b.apply(deployment("w", "v1", 2), "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\nspec: {serviceName: s, selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, spec: {containers: [{name: main, image: 's:v1'}]}}}")
+	if _, lines, err := b.wait(targets, time.Minute); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	applytest.Sandbox(t, "pause", "kube-controller-manager")
+	resumed := false
+	resume := func() {
+		if !resumed {
+			applytest.Sandbox(t, "resume", "kube-controller-manager")
+			resumed = true
+		}
+	}
+	defer resume()
+	targets = b.apply(deployment("w", "v2", 2), "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s}\nspec: {serviceName: s, selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, spec: {containers: [{name: main, image: 's:v2'}]}}}")
+	updates, lines, err := b.wait(targets, 6*time.Second)
+	if failure := asNotHealthy(t, err); failure.After == 0 || len(failure.Updates) != 2 {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	for _, u := range updates {
+		if u.Rule != "observed-generation" || u.Message != "its controller has seen generation 1 of 2" {
+			t.Errorf("%s: %s %q", u.Target, u.Rule, u.Message)
+		}
+	}
+	resume()
+	if _, lines, err := b.wait(targets, time.Minute); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+}
+
+// The API server goes away in the middle of a gate and comes back. Not parallel,
+// for the sake of the others.
+func TestWaitWhileTheServerRestarts(t *testing.T) {
+	b := newBench(t)
+	targets := b.apply(deployment("w", "slow", 2), deployment("x", "crash-once", 1), deployment("z", "v1", 1))
+	go func() {
+		time.Sleep(3 * time.Second)
+		applytest.Sandbox(t, "restart")
+	}()
+	started := time.Now()
+	if _, lines, err := b.wait(targets, 2*time.Minute); err != nil {
+		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	t.Logf("%s, %d requests: %v", time.Since(started).Round(time.Second), b.faults.sent.Load(), b.faults.counts)
+	if watches := b.faults.count("watch deployments"); watches < 2 {
+		t.Errorf("%d watches: the restart was not noticed", watches)
+	}
+}
+
 // A controller that reports seconds late: the status of the former generation,
 // Ready as it is, does not pass.
 func TestWaitForALateController(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	gadget := b.crd("Gadget", true)
 	targets := b.apply(gadget("one", 1))
 	status := func(generation int64) {
@@ -218,13 +270,13 @@ func TestWaitForALateController(t *testing.T) {
 		}
 	}
 	status(1)
-	if _, err, lines := b.wait(targets, 30*time.Second); err != nil {
+	if _, lines, err := b.wait(targets, 30*time.Second); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
 	targets = b.apply(gadget("one", 2))
 	var reported time.Time
 	after(t.Context(), 4*time.Second, func() { reported = time.Now(); status(2) })
-	_, err, lines := b.wait(targets, 30*time.Second)
+	_, lines, err := b.wait(targets, 30*time.Second)
 	if err != nil || reported.IsZero() {
 		t.Errorf("passed before the controller reported: %v\n%s", err, strings.Join(lines, "\n"))
 	}
@@ -232,11 +284,11 @@ func TestWaitForALateController(t *testing.T) {
 
 func TestWaitUnknown(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	silent, plain := b.crd("Silent", true), b.crd("Plain", false)
 	t.Run("no report", func(t *testing.T) {
 		started := time.Now()
-		updates, err, _ := b.wait(b.apply(silent("one", 1), deployment("w", "v1", 1)), time.Minute)
+		updates, _, err := b.wait(b.apply(silent("one", 1), deployment("w", "v1", 1)), time.Minute)
 		failure := asNotHealthy(t, err)
 		if len(failure.Updates) != 1 || failure.Updates[0].State != Unknown || !strings.Contains(err.Error(), "declare a condition or a CEL expression") || time.Since(started) > 30*time.Second {
 			t.Errorf("after %s: %v", time.Since(started), err)
@@ -246,14 +298,14 @@ func TestWaitUnknown(t *testing.T) {
 		}
 	})
 	t.Run("kind without status", func(t *testing.T) {
-		if updates, err, _ := b.wait(b.apply(plain("one", 1)), time.Minute); err != nil || updates[0].Rule != "no-status" {
+		if updates, _, err := b.wait(b.apply(plain("one", 1)), time.Minute); err != nil || updates[0].Rule != "no-status" {
 			t.Errorf("%v %+v", err, updates)
 		}
 	})
 	t.Run("declared", func(t *testing.T) {
 		targets := b.apply(silent("two", 1))
 		targets[0].Ready = &contract.ReadyRule{CEL: "self.spec.size == 1"}
-		if _, err, _ := b.wait(targets, time.Minute); err != nil {
+		if _, _, err := b.wait(targets, time.Minute); err != nil {
 			t.Error(err)
 		}
 	})
@@ -268,7 +320,7 @@ func (b *bench) crd(name string, status bool) func(object string, size int) stri
 		subresources = "subresources: {status: {}}, "
 	}
 	targets := b.apply(fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: %[1]s.%[2]s}\nspec: {group: %[2]s, scope: Namespaced, names: {kind: %[3]s, plural: %[1]s}, versions: [{name: v1, served: true, storage: true, %[4]sschema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}", plural, group, name, subresources))
-	if _, err, _ := b.wait(targets, 30*time.Second); err != nil {
+	if _, _, err := b.wait(targets, 30*time.Second); err != nil {
 		b.Fatal(err)
 	}
 	for range 100 { // discovery lags behind Established
@@ -290,7 +342,7 @@ func kind(apiVersion, name string) *unstructured.Unstructured {
 // An object that loses its label has not been deleted; one that is deleted has.
 func TestWaitLeftSelector(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	targets := b.apply(deployment("w", "slow", 1))
 	after(t.Context(), 3*time.Second, func() {
 		patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, memberLabel)
@@ -298,7 +350,7 @@ func TestWaitLeftSelector(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if _, err, lines := b.wait(targets, time.Minute); err != nil {
+	if _, lines, err := b.wait(targets, time.Minute); err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
 
@@ -308,7 +360,7 @@ func TestWaitLeftSelector(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	_, err, _ := b.wait(targets, time.Minute)
+	_, _, err := b.wait(targets, time.Minute)
 	if failure := asNotHealthy(t, err); failure.After != 0 || failure.Updates[0].Rule != "exists" {
 		t.Errorf("got %v", err)
 	}
@@ -341,13 +393,13 @@ func TestWaitThroughFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, Options{})
+			b := newBench(t)
 			targets := b.apply(deployment("w", "slow", 2), deployment("x", "slow", 1))
 			after(t.Context(), 2*time.Second, func() { b.faults.set(c.fail); b.faults.cut() })
 			after(t.Context(), 5*time.Second, b.faults.cut)
 			after(t.Context(), 13*time.Second, func() { b.faults.set(nil) })
 			started := time.Now()
-			if _, err, lines := b.wait(targets, 2*time.Minute); err != nil {
+			if _, lines, err := b.wait(targets, 2*time.Minute); err != nil {
 				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 			}
 			if took := time.Since(started); took > time.Minute {
@@ -363,12 +415,12 @@ func TestWaitWithoutRightToWatch(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	user := rest.CopyConfig(cfg)
 	user.Impersonate = rest.ImpersonationConfig{UserName: "reader-" + strings.ToLower(t.Name())}
-	b := newBenchFor(t, cfg, user, Options{})
+	b := newBenchFor(t, cfg, user)
 	b.apply(
 		"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}\nrules: [{apiGroups: [apps], resources: [deployments], verbs: [get]}]",
 		"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: reader}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+user.Impersonate.UserName+"}]")
 	time.Sleep(time.Second) // the authoriser reads roles through a watch
-	_, err, lines := b.wait(b.apply(deployment("w", "slow", 1)), time.Minute)
+	_, lines, err := b.wait(b.apply(deployment("w", "slow", 1)), time.Minute)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
@@ -376,7 +428,7 @@ func TestWaitWithoutRightToWatch(t *testing.T) {
 		t.Errorf("nothing says that it polls:\n%s", all)
 	}
 	targets := b.apply("apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: w}\nspec: {minAvailable: 1, selector: {matchLabels: {app: w}}}")
-	_, err, _ = b.wait(targets, time.Minute)
+	_, _, err = b.wait(targets, time.Minute)
 	if failure := asNotHealthy(t, err); failure.Updates[0].State != Unknown || !strings.Contains(err.Error(), "cannot get resource") {
 		t.Errorf("got %v", err)
 	}
@@ -384,7 +436,7 @@ func TestWaitWithoutRightToWatch(t *testing.T) {
 
 func TestWaitInterrupted(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("interrupted")
 	targets := b.apply(deployment("w", "never-ready", 1))
@@ -398,11 +450,11 @@ func TestWaitInterrupted(t *testing.T) {
 // A Job that is deleted because it is done is done.
 func TestWaitJobWithTTL(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	targets := b.apply(
 		"apiVersion: batch/v1\nkind: Job\nmetadata: {name: w}\nspec: {ttlSecondsAfterFinished: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: 'w:v1'}]}}}",
 		deployment("w", "slow", 1))
-	updates, err, lines := b.wait(targets, time.Minute)
+	updates, lines, err := b.wait(targets, time.Minute)
 	if err != nil || updates[0].State != Healthy || updates[0].Rule != "job-complete" {
 		t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
 	}
@@ -413,7 +465,7 @@ func TestWaitJobWithTTL(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	targets := b.apply(deployment("w", "slow", 1), "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2}")
 	targets = append(targets, Target{GVK: kind("nobody.example.com/v1", "Thing").GroupVersionKind(), Name: "x"})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -444,12 +496,12 @@ func TestWatch(t *testing.T) {
 // Requests grow with kinds, not with objects.
 func TestWaitRequestsByKind(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	var manifests []string
 	for i := range 40 {
 		manifests = append(manifests, deployment(fmt.Sprintf("w%d", i), "slow", 1))
 	}
-	if _, err, _ := b.wait(b.apply(manifests...), 3*time.Minute); err != nil {
+	if _, _, err := b.wait(b.apply(manifests...), 3*time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	// deployments, pods, ReplicaSets and warnings: one LIST and one watch each.
@@ -460,7 +512,7 @@ func TestWaitRequestsByKind(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, Options{})
+	b := newBench(t)
 	targets := b.apply(deployment("web", "v1", 1), deployment("bad", "broken-crash", 1), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: env}")
 	missing := targets[0]
 	missing.Name, missing.UID = "missing", ""

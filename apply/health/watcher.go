@@ -114,7 +114,6 @@ type tracked struct {
 	judged      bool
 	failedSince time.Time // of the present failure; zero if it is none
 	inherited   bool      // the failure was there when the wait began
-	absentSince time.Time
 	crash       *crash
 }
 
