@@ -127,16 +127,11 @@ func (g *group) headline() string {
 	return text
 }
 
-// names are the first of a group's objects, in one line, with how many more there
-// are; n of zero or less means all.
-func (g *group) names(n int) string {
-	var names []string
+// refs are the names of a group's objects.
+func (g *group) refs() []string {
+	names := make([]string, len(g.objects))
 	for i, c := range g.objects {
-		if n > 0 && i == n {
-			names = append(names, fmt.Sprintf("and %d more", len(g.objects)-n))
-			break
-		}
-		names = append(names, c.String())
+		names[i] = c.String()
 	}
-	return strings.Join(names, ", ")
+	return names
 }

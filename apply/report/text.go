@@ -55,7 +55,11 @@ func (p *printer) group(g *group) {
 	if g.message != "" {
 		note = " (" + clean(g.message) + ")"
 	}
-	p.line("  %s %s%s", p.paint(colorOf(g.action), string(g.action)), g.names(namesInText), note)
+	names := g.refs()
+	if more := len(names) - namesInText; more > 0 {
+		names = append(names[:namesInText], fmt.Sprintf("and %d more", more))
+	}
+	p.line("  %s %s%s", p.paint(colorOf(g.action), string(g.action)), clean(strings.Join(names, ", ")), note)
 	for _, f := range g.fields {
 		p.field(g.objects[0], f)
 	}
@@ -77,7 +81,7 @@ func (p *printer) unit(u *unit) {
 }
 
 func (p *printer) change(c *change) {
-	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.ObjectRef, notes(c.Change))
+	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.ObjectRef, p.notes(c.Change))
 	if hunks := bodies(c.Change, p.opts.context()); p.opts.Unified && len(hunks) > 0 {
 		p.hunks(hunks, "    ", true)
 		p.attributions(c)
@@ -98,12 +102,12 @@ func (p *printer) change(c *change) {
 }
 
 // notes is what else there is to say about a change, in brackets.
-func notes(c *apply.Change) string {
+func (p *printer) notes(c *apply.Change) string {
 	var parts []string
 	if c.Message != "" && c.Message != c.Refused {
 		parts = append(parts, clean(c.Message))
 	}
-	if unverified(c) && !strings.Contains(c.Message, "not verified") {
+	if p.opts.Against == "" && unverified(c) && !strings.Contains(c.Message, "not verified") {
 		parts = append(parts, "not verified by the server")
 	}
 	if c.Restarts {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -34,11 +34,14 @@ func block(v any) string {
 	}
 	text, ok := v.(string)
 	if !ok {
-		raw, err := yaml.Marshal(v)
-		if err != nil {
+		var b strings.Builder
+		enc := yaml.NewEncoder(&b)
+		enc.SetIndent(2)
+		enc.CompactSeqIndent()
+		if err := enc.Encode(v); err != nil {
 			return fmt.Sprintln(v)
 		}
-		text = string(raw)
+		text = b.String()
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
