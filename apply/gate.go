@@ -25,7 +25,7 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		}
 		started := time.Now()
 		updates, err := watcher.Wait(ctx, r.targets(unit), timeout, func(u health.Update) {
-			r.journal.tell(Event{Phase: PhaseGate, Unit: unit.Name, ObjectRef: healthRef(u), State: u.State, Message: u.Message})
+			r.journal.tell(gateEvent(u))
 		})
 		r.judged(updates, time.Since(started))
 		return err
@@ -68,7 +68,7 @@ func (r *run) judged(updates []health.Update, took time.Duration) {
 	defer r.mu.Unlock()
 	r.gating += took
 	for _, u := range updates {
-		r.health = append(r.health, ObjectHealth{Unit: u.Unit, ObjectRef: healthRef(u), Result: u.Result})
+		r.health = append(r.health, objectHealth(u))
 	}
 }
 
@@ -94,33 +94,26 @@ type UnitStatus struct {
 // StatusOptions bend a status.
 type StatusOptions struct {
 	Units []string
-	// Timeout is how long to wait for health; zero means to look once, for as
-	// long as it takes to see each object.
+	// Timeout is how long to wait for health; zero means to look once.
 	Timeout time.Duration
-	// On is called at every change of an object's state.
+	// On is called at every change of an object's state, while waiting.
 	On func(Event)
 }
 
 // Status judges the objects of an environment by the same rules as the gate of
 // Apply, and writes nothing.
 func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts StatusOptions) (*Status, error) {
-	timeout := opts.Timeout
-	if timeout == 0 {
-		timeout = statusGrace
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watcher := c.watcher(ctx, env)
-	r := newRun(c, env, &Plan{}, ApplyOptions{Units: opts.Units, On: opts.On})
-	var targets []health.Target
-	for i := range env.Units {
-		if r.selected(env.Units[i].Name) {
-			targets = append(targets, targetsOf(&env.Units[i])...)
+	watcher, targets, on := c.observe(ctx, env, opts)
+	if opts.Timeout == 0 {
+		updates, err := watcher.Snapshot(ctx, targets)
+		if err != nil {
+			return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 		}
+		return statusOf(env, updates), nil
 	}
-	updates, err := watcher.Wait(ctx, targets, timeout, func(u health.Update) {
-		r.journal.tell(Event{Phase: PhaseGate, Unit: u.Unit, ObjectRef: healthRef(u), State: u.State, Message: u.Message})
-	})
+	updates, err := watcher.Wait(ctx, targets, opts.Timeout, on)
 	var unhealthy *health.NotHealthy
 	if err != nil && !errors.As(err, &unhealthy) {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
@@ -128,9 +121,36 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 	return statusOf(env, updates), nil
 }
 
-// statusGrace is how long a status looks at objects that are on their way: the
-// first answer of every watch must be in, and a failure must last to count.
-const statusGrace = 5 * time.Second
+// WatchStatus calls opts.On with the state of every object, and at every change
+// of one, until ctx ends, and returns its cause.
+func (c *Cluster) WatchStatus(ctx context.Context, env *schema.Environment, opts StatusOptions) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	watcher, targets, on := c.observe(watching, env, opts)
+	return watcher.Watch(ctx, targets, on)
+}
+
+// observe prepares to look at the selected objects without writing.
+func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts StatusOptions) (*health.Watcher, []health.Target, func(health.Update)) {
+	r := newRun(c, env, &Plan{}, ApplyOptions{Units: opts.Units, On: opts.On})
+	var targets []health.Target
+	for i := range env.Units {
+		if r.selected(env.Units[i].Name) {
+			targets = append(targets, targetsOf(&env.Units[i])...)
+		}
+	}
+	return c.watcher(ctx, env), targets, func(u health.Update) { r.journal.tell(gateEvent(u)) }
+}
+
+// gateEvent is what a change of an object's health looks like in the journal.
+func gateEvent(u health.Update) Event {
+	return Event{Phase: PhaseGate, Unit: u.Unit, ObjectRef: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired}
+}
+
+// objectHealth is a judgement as reports have it.
+func objectHealth(u health.Update) ObjectHealth {
+	return ObjectHealth{Unit: u.Unit, ObjectRef: healthRef(u), Result: u.Result, Ready: u.Ready, Desired: u.Desired}
+}
 
 // statusOf groups judgements by unit, in the order of the environment.
 func statusOf(env *schema.Environment, updates []health.Update) *Status {
@@ -140,7 +160,7 @@ func statusOf(env *schema.Environment, updates []health.Update) *Status {
 			s.Units = append(s.Units, UnitStatus{Name: u.Unit, State: health.Healthy})
 		}
 		unit := &s.Units[len(s.Units)-1]
-		unit.Objects = append(unit.Objects, ObjectHealth{Unit: u.Unit, ObjectRef: healthRef(u), Result: u.Result})
+		unit.Objects = append(unit.Objects, objectHealth(u))
 		if severity(u.State) > severity(unit.State) {
 			unit.State = u.State
 		}

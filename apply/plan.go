@@ -217,4 +217,8 @@ type ObjectHealth struct {
 	Unit string `json:"unit"`
 	ObjectRef
 	health.Result
+	// Ready and Desired count the pods of a workload; Desired is zero for other
+	// kinds.
+	Ready   int `json:"ready,omitempty"`
+	Desired int `json:"desired,omitempty"`
 }

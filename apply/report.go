@@ -49,6 +49,9 @@ type Event struct {
 	Action  Action       `json:"action,omitempty"` // of a write
 	State   health.State `json:"state,omitempty"`  // of a gate
 	Message string       `json:"message,omitempty"`
+	// Ready and Desired count the pods of a workload that is gated.
+	Ready   int `json:"ready,omitempty"`
+	Desired int `json:"desired,omitempty"`
 }
 
 // journal notes what happened to the changes of a plan, and tells the caller.
