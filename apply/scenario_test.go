@@ -27,7 +27,7 @@ type scenario struct {
 	cfg       *rest.Config
 }
 
-func newScenario(t *testing.T, cfg *rest.Config) *scenario {
+func newScenario(t testing.TB, cfg *rest.Config) *scenario {
 	t.Helper()
 	s := &scenario{namespace: "t-" + strings.ToLower(rand.Text()[:10]), cfg: cfg}
 	t.Cleanup(func() {
