@@ -540,7 +540,7 @@ func (s *scenario) connect(t *testing.T) *apply.Cluster {
 	return c
 }
 
-func (s *scenario) client(t *testing.T) dynamic.Interface {
+func (s *scenario) client(t testing.TB) dynamic.Interface {
 	t.Helper()
 	client, err := dynamic.NewForConfig(s.cfg)
 	if err != nil {
@@ -578,7 +578,7 @@ func (s *scenario) edit(t *testing.T, name, patch string) {
 	}
 }
 
-func (s *scenario) create(t *testing.T, u *unstructured.Unstructured, manager string) {
+func (s *scenario) create(t testing.TB, u *unstructured.Unstructured, manager string) {
 	t.Helper()
 	_, err := s.client(t).Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(s.namespace).
 		Create(t.Context(), u, metav1.CreateOptions{FieldManager: manager})

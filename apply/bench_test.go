@@ -148,8 +148,13 @@ func load(tb testing.TB, cfg *rest.Config, env *schema.Environment) {
 	}
 }
 
-// kubectlDiff runs the kubectl of the sandbox, or the one in PATH.
 func kubectlDiff(b *testing.B, cfg *rest.Config, env *schema.Environment) time.Duration {
+	b.Helper()
+	return kubectl(b, cfg, env, "diff", "--server-side", "--force-conflicts", "--field-manager", schema.Manager)
+}
+
+// kubectl runs the kubectl of the sandbox, or the one in PATH, over all objects.
+func kubectl(b *testing.B, cfg *rest.Config, env *schema.Environment, args ...string) time.Duration {
 	b.Helper()
 	dir := b.TempDir()
 	manifests, kubeconfig := filepath.Join(dir, "all.yaml"), filepath.Join(dir, "kubeconfig")
@@ -174,14 +179,15 @@ func kubectlDiff(b *testing.B, cfg *rest.Config, env *schema.Environment) time.D
 	if err := clientcmd.WriteToFile(kubeconfigOf(cfg), kubeconfig); err != nil {
 		b.Fatal(err)
 	}
-	kubectl := []string{"kubectl"}
+	command := []string{"kubectl"}
 	if sandbox := os.Getenv(applytest.EnvSandbox); sandbox != "" {
-		kubectl = []string{sandbox, "kubectl"}
+		command = []string{sandbox, "kubectl"}
 	}
-	args := append(kubectl[1:], "--kubeconfig", kubeconfig, "diff", "--server-side", "--force-conflicts",
-		"--field-manager", schema.Manager, "-f", manifests)
+	command = append(command, "--kubeconfig", kubeconfig)
+	command = append(command, args...)
+	command = append(command, "-f", manifests)
 	started := time.Now()
-	out, err := exec.CommandContext(b.Context(), kubectl[0], args...).CombinedOutput()
+	out, err := exec.CommandContext(b.Context(), command[0], command[1:]...).CombinedOutput()
 	if err != nil {
 		b.Fatalf("%v\n%.2000s", err, out)
 	}

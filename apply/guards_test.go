@@ -231,7 +231,7 @@ func TestOtherTools(t *testing.T) {
 		owner               string
 	}{
 		{name: "helm", annotations: map[string]string{"meta.helm.sh/release-name": "rel", "meta.helm.sh/release-namespace": "x"}, owner: "Helm release rel"},
-		{name: "flux", labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, owner: "Flux Kustomize flux-system/apps"},
+		{name: "flux", labels: map[string]string{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, owner: "Flux Kustomization flux-system/apps"},
 		{name: "argo", annotations: map[string]string{"argocd.argoproj.io/tracking-id": "shop:/ConfigMap:ns/c"}, owner: "Argo CD application shop"},
 		{name: "another set", labels: map[string]string{schema.LabelPartOf: "applyset-x-v1"}, owner: "ApplySet applyset-x-v1"},
 	} {
