@@ -1,0 +1,172 @@
+package edge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/diff"
+)
+
+// Difference is a file of a host that is not as rendered.
+type Difference struct {
+	Host string `json:"host"`
+	Path string `json:"path"` // as in File
+	// Problem is one of "missing", "differs" and "left over": rendered once, but
+	// no longer.
+	Problem string `json:"problem"`
+	// Diff is a unified diff from the host's file to the rendered one, where it
+	// differs. Passwords are left out.
+	Diff string `json:"diff,omitempty"`
+}
+
+// What Difference.Problem says.
+const (
+	Missing  = "missing"
+	Differs  = "differs"
+	LeftOver = "left over"
+)
+
+// Compare compares rendered files with those fetched from the hosts: live holds a
+// directory per host, with what the host has below /etc/nginx and /etc/keepalived.
+// Hosts without a directory are left out, so that one host can be looked at alone;
+// where no host has one, that is an error.
+func Compare(files []File, live fs.FS) ([]Difference, error) {
+	var diffs []Difference
+	fetched := 0
+	for _, host := range hostsOf(files) {
+		info, err := fs.Stat(live, host)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("%s is no directory: it should hold what the host has below /etc", host)
+		}
+		fetched++
+		own, err := compareHost(host, files, live)
+		if err != nil {
+			return nil, err
+		}
+		diffs = append(diffs, own...)
+	}
+	if fetched == 0 {
+		return nil, fmt.Errorf("no files of a host: expected a directory named %s, with what the host has below /etc/nginx and /etc/keepalived",
+			strings.Join(hostsOf(files), " or "))
+	}
+	return diffs, nil
+}
+
+// hostsOf are the hosts that files are for, in their order.
+func hostsOf(files []File) []string {
+	var hosts []string
+	for _, f := range files {
+		if f.Host != "" && !slices.Contains(hosts, f.Host) {
+			hosts = append(hosts, f.Host)
+		}
+	}
+	return hosts
+}
+
+func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
+	var diffs []Difference
+	rendered := map[string]bool{}
+	for _, f := range files {
+		if f.Host != host || !f.installed() {
+			continue
+		}
+		rendered[f.Path] = true
+		there, err := fs.ReadFile(live, f.Name())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			diffs = append(diffs, Difference{Host: host, Path: f.Path, Problem: Missing})
+		case err != nil:
+			return nil, err
+		case string(there) != f.Content:
+			diffs = append(diffs, Difference{Host: host, Path: f.Path, Problem: Differs, Diff: unified(f, string(there))})
+		}
+	}
+	old, err := leftOver(host, rendered, live)
+	if err != nil {
+		return nil, err
+	}
+	diffs = append(diffs, old...)
+	include, err := compareInclude(host, live)
+	if err != nil {
+		return nil, err
+	}
+	diffs = append(diffs, include...)
+	slices.SortStableFunc(diffs, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
+	return diffs, nil
+}
+
+// leftOver finds files that nginx reads, that carry the marker and that are not
+// rendered: a host name that is no longer served here still is.
+func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, error) {
+	var diffs []Difference
+	for _, dir := range []string{"nginx/conf.d", "nginx/stream.d"} {
+		names, err := fs.Glob(live, path.Join(host, dir, "*.conf"))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			own := strings.TrimPrefix(name, host+"/")
+			if rendered[own] {
+				continue
+			}
+			content, err := fs.ReadFile(live, name)
+			if err != nil {
+				return nil, err
+			}
+			if head, _, _ := strings.Cut(string(content), "\n"); strings.Contains(head, marker) {
+				diffs = append(diffs, Difference{Host: host, Path: own, Problem: LeftOver})
+			}
+		}
+	}
+	return diffs, nil
+}
+
+// compareInclude asks whether nginx.conf, where it was fetched, loads the stream
+// block: without that line the files for the API server have no effect.
+func compareInclude(host string, live fs.FS) ([]Difference, error) {
+	const name = "nginx/nginx.conf"
+	content, err := fs.ReadFile(live, path.Join(host, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(content)) {
+		if strings.TrimSpace(line) == includeLine {
+			return nil, nil
+		}
+	}
+	return []Difference{{
+		Host: host, Path: name, Problem: Differs,
+		Diff: "the line is missing: " + includeLine + "\n",
+	}}, nil
+}
+
+var authPassLineRE = regexp.MustCompile(`(?m)^(\s*auth_pass)[ \t]+\S.*$`)
+
+// unified is the difference between a file of the host and the rendered one. Of
+// passwords it says only whether they differ.
+func unified(f File, live string) string {
+	rendered := f.Content
+	there, here := authPassLineRE.FindString(live), authPassLineRE.FindString(rendered)
+	hidden := "$1 (hidden)"
+	rendered = authPassLineRE.ReplaceAllString(rendered, hidden)
+	if there != here {
+		hidden = "$1 (hidden, another one)"
+	}
+	live = authPassLineRE.ReplaceAllString(live, hidden)
+	return string(diff.Diff(f.Host+":/etc/"+f.Path, []byte(live), "rendered", []byte(rendered)))
+}
