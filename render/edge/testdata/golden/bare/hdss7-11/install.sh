@@ -177,8 +177,8 @@ running() {
 wait_for() {
     what=$1
     shift
-    # the old workers of nginx still answer for a moment after a reload
-    sleep 1
+    # for a moment after a reload the old workers of nginx still answer
+    [ -z "$changes" ] || sleep 1
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         if "$@" 2>/dev/null; then return; fi
         sleep 1
