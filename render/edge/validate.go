@@ -6,18 +6,18 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // Problem is one thing that is wrong with a Config.
 type Problem struct {
-	// Field is the path of the field, such as "hosts[0].priority".
-	Field   string
+	Field   typed.Path
 	Message string
 }
 
-func (p Problem) Error() string { return p.Field + ": " + p.Message }
+func (p Problem) Error() string { return p.Field.String() + ": " + p.Message }
 
 // Problems are all that is wrong with a Config, in the order of its fields.
 type Problems []Problem
@@ -57,7 +57,7 @@ type validator struct {
 	vip     netip.Addr
 }
 
-func (v *validator) add(field, format string, args ...any) {
+func (v *validator) add(field typed.Path, format string, args ...any) {
 	v.found = append(v.found, Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
@@ -73,23 +73,23 @@ var (
 
 func (v *validator) vrrp() {
 	if !nameRE.MatchString(v.Site) {
-		v.add("site", "%q is not a name: lower case letters, digits and dashes", v.Site)
+		v.add(typed.Path{"site"}, "%q is not a name: lower case letters, digits and dashes", v.Site)
 	}
 	v.network = v.hostNetwork()
-	v.vip = v.address("vip", v.VIP)
+	v.vip = v.address(typed.Path{"vip"}, v.VIP)
 	if v.vip.IsValid() && v.network.IsValid() && !v.network.Contains(v.vip) {
-		v.add("vip", "%s is outside %s, the network of the edge hosts: nobody there would ask for it", v.VIP, v.network)
+		v.add(typed.Path{"vip"}, "%s is outside %s, the network of the edge hosts: nobody there would ask for it", v.VIP, v.network)
 	}
 	if v.VRID < 1 || v.VRID > 255 {
-		v.add("vrid", "%d is not a virtual router id: 1 to 255, unique on the network segment", v.VRID)
+		v.add(typed.Path{"vrid"}, "%d is not a virtual router id: 1 to 255, unique on the network segment", v.VRID)
 	}
 	switch n := len(v.Auth); {
 	case n > 8:
-		v.add("auth", "%d characters, of which keepalived uses the first 8: shorten it", n)
+		v.add(typed.Path{"auth"}, "%d characters, of which keepalived uses the first 8: shorten it", n)
 	case !authRE.MatchString(v.Auth):
-		v.add("auth", "letters, digits and -_. only: keepalived reads others as its own syntax")
+		v.add(typed.Path{"auth"}, "letters, digits and -_. only: keepalived reads others as its own syntax")
 	}
-	v.between("advertSeconds", v.AdvertSeconds, 1, 40)
+	v.between(typed.Path{"advertSeconds"}, v.AdvertSeconds, 1, 40)
 }
 
 // hostNetwork is the network that the edge hosts stand in, as far as it is known:
@@ -98,7 +98,7 @@ func (v *validator) hostNetwork() netip.Prefix {
 	network, err := netip.ParsePrefix(v.Network)
 	if err != nil {
 		if v.Network != "" {
-			v.add("network", "%q is not a range such as 10.4.7.0/24", v.Network)
+			v.add(typed.Path{"network"}, "%q is not a range such as 10.4.7.0/24", v.Network)
 		}
 		return netip.Prefix{}
 	}
@@ -112,11 +112,11 @@ func (v *validator) hostNetwork() netip.Prefix {
 
 func (v *validator) hosts() {
 	if len(v.Hosts) == 0 {
-		v.add("hosts", "none: nginx and keepalived need a host to run on")
+		v.add(typed.Path{"hosts"}, "none: nginx and keepalived need a host to run on")
 	}
 	addresses, priorities := map[string]string{}, map[int]string{}
 	for _, name := range v.hostNames() {
-		h, field := v.Hosts[name], "hosts."+name
+		h, field := v.Hosts[name], typed.Path{"hosts", name}
 		switch {
 		case !nameRE.MatchString(name):
 			v.add(field, "%q is not a name: lower case letters, digits and dashes", name)
@@ -124,14 +124,14 @@ func (v *validator) hosts() {
 			v.add(field, "%q is where the DNS records are written: give the host another name", name)
 		}
 
-		if addr := v.address(field+".address", h.Address); addr.IsValid() {
+		if addr := v.address(below(field, "address"), h.Address); addr.IsValid() {
 			switch other, taken := addresses[h.Address]; {
 			case addr == v.vip:
-				v.add(field+".address", "%s is the VIP: keepalived moves the VIP, a host needs an address of its own", h.Address)
+				v.add(below(field, "address"), "%s is the VIP: keepalived moves the VIP, a host needs an address of its own", h.Address)
 			case taken:
-				v.add(field+".address", "%s is the address of %s too", h.Address, other)
+				v.add(below(field, "address"), "%s is the address of %s too", h.Address, other)
 			case v.network.IsValid() && !v.network.Contains(addr):
-				v.add(field+".address", "%s is outside %s, where the other hosts are: VRRP does not leave a network segment", h.Address, v.network)
+				v.add(below(field, "address"), "%s is outside %s, where the other hosts are: VRRP does not leave a network segment", h.Address, v.network)
 			}
 			addresses[h.Address] = name
 		}
@@ -139,14 +139,14 @@ func (v *validator) hosts() {
 		other, taken := priorities[h.Priority]
 		switch {
 		case h.Priority < 1 || h.Priority > 254:
-			v.add(field+".priority", "%d is not a priority: 1 to 254", h.Priority)
+			v.add(below(field, "priority"), "%d is not a priority: 1 to 254", h.Priority)
 		case taken:
-			v.add(field+".priority", "%d is the priority of %s too: which of them holds the VIP would be left to their addresses", h.Priority, other)
+			v.add(below(field, "priority"), "%d is the priority of %s too: which of them holds the VIP would be left to their addresses", h.Priority, other)
 		}
 		priorities[h.Priority] = name
 
 		if !interfaceRE.MatchString(h.Interface) {
-			v.add(field+".interface", "%q is not an interface name such as eth0", h.Interface)
+			v.add(below(field, "interface"), "%q is not an interface name such as eth0", h.Interface)
 		}
 	}
 }
@@ -156,11 +156,11 @@ func (v *validator) hosts() {
 func (v *validator) failover() {
 	preempt := v.Mode == modePreempt
 	if !preempt && v.Mode != modeNoPreempt {
-		v.add("mode", "%q is not a mode: nopreempt or preempt", v.Mode)
+		v.add(typed.Path{"mode"}, "%q is not a mode: nopreempt or preempt", v.Mode)
 		return
 	}
 	for _, name := range v.hostNames() {
-		h, field := v.Hosts[name], "hosts."+name+".state"
+		h, field := v.Hosts[name], typed.Path{"hosts", name, "state"}
 		switch {
 		case h.State != "" && h.State != stateBackup && h.State != stateMaster:
 			v.add(field, "%q is not a state: BACKUP, or MASTER with mode preempt", h.State)
@@ -173,15 +173,15 @@ func (v *validator) failover() {
 	w, distance := v.Check.Weight, v.priorityDistance()
 	switch {
 	case w < -253 || w > 253:
-		v.add("check.weight", "%d is out of range: -253 to 0", w)
+		v.add(typed.Path{"check", "weight"}, "%d is out of range: -253 to 0", w)
 	case !preempt && w != 0:
-		v.add("check.weight", "%d with mode nopreempt: the VIP would stay on a host whose check fails; leave the weight out, or set mode: \"preempt\"", w)
+		v.add(typed.Path{"check", "weight"}, "%d with mode nopreempt: the VIP would stay on a host whose check fails; leave the weight out, or set mode: \"preempt\"", w)
 	case w > 0:
-		v.add("check.weight", "%d is positive: a failing check adds the weight to the priority, so that it must be negative", w)
+		v.add(typed.Path{"check", "weight"}, "%d is positive: a failing check adds the weight to the priority, so that it must be negative", w)
 	case preempt && -w <= distance:
-		v.add("check.weight", "%d does not bridge the distance of %d between the priorities: a host whose check fails would keep the VIP; use %d or less", w, distance, -distance-1)
+		v.add(typed.Path{"check", "weight"}, "%d does not bridge the distance of %d between the priorities: a host whose check fails would keep the VIP; use %d or less", w, distance, -distance-1)
 	case preempt && v.fallsBelowOne(w):
-		v.add("check.weight", "%d takes a priority below 1, where failed hosts are no longer told apart: raise the priorities", w)
+		v.add(typed.Path{"check", "weight"}, "%d takes a priority below 1, where failed hosts are no longer told apart: raise the priorities", w)
 	}
 }
 
@@ -205,13 +205,13 @@ func (v *validator) fallsBelowOne(weight int) bool {
 }
 
 func (v *validator) check() {
-	v.between("check.intervalSeconds", v.Check.IntervalSeconds, 1, 300)
-	v.between("check.timeoutSeconds", v.Check.TimeoutSeconds, 1, 300)
-	v.between("check.fall", v.Check.Fall, 1, 255)
-	v.between("check.rise", v.Check.Rise, 1, 255)
+	v.between(typed.Path{"check", "intervalSeconds"}, v.Check.IntervalSeconds, 1, 300)
+	v.between(typed.Path{"check", "timeoutSeconds"}, v.Check.TimeoutSeconds, 1, 300)
+	v.between(typed.Path{"check", "fall"}, v.Check.Fall, 1, 255)
+	v.between(typed.Path{"check", "rise"}, v.Check.Rise, 1, 255)
 	for i, u := range v.Check.URLs {
 		if _, err := url.Parse(u); err != nil || !urlRE.MatchString(u) {
-			v.add(fmt.Sprintf("check.urls[%d]", i), "%q is not a URL such as https://127.0.0.1:7443/readyz", u)
+			v.add(typed.Path{"check", "urls", i}, "%q is not a URL such as https://127.0.0.1:7443/readyz", u)
 		}
 	}
 }
@@ -220,16 +220,16 @@ func (v *validator) l4() {
 	if !v.L4.Enabled {
 		return
 	}
-	v.between("l4.listen", v.L4.Listen, 1, 65535)
+	v.between(typed.Path{"l4", "listen"}, v.L4.Listen, 1, 65535)
 	if v.L4.Listen == portHTTP || v.L4.Listen == portHTTPS {
-		v.add("l4.listen", "%d is a port of HTTP, which nginx serves too: use another, such as 7443", v.L4.Listen)
+		v.add(typed.Path{"l4", "listen"}, "%d is a port of HTTP, which nginx serves too: use another, such as 7443", v.L4.Listen)
 	}
 	if len(v.L4.Backends) == 0 {
-		v.add("l4.backends", "none: name the API servers, as address:port, or set l4: enabled: false")
+		v.add(typed.Path{"l4", "backends"}, "none: name the API servers, as address:port, or set l4: enabled: false")
 	}
 	seen := map[string]bool{}
 	for i, backend := range v.L4.Backends {
-		field := fmt.Sprintf("l4.backends[%d]", i)
+		field := typed.Path{"l4", "backends", i}
 		addr, err := netip.ParseAddrPort(backend)
 		if err != nil || addr.Port() == 0 {
 			v.add(field, "%q is not an address and port such as 10.4.7.21:6443 (nginx does not start where a name cannot be resolved)", backend)
@@ -242,30 +242,30 @@ func (v *validator) l4() {
 		case addr.Addr() == v.vip:
 			v.add(field, "%s is the VIP: nginx would connect to itself; name the API servers", backend)
 		case here && int(addr.Port()) == v.L4.Listen:
-			v.add("l4.listen", "%d is the port of the API server on %s, which is an edge host too: use another, such as 7443", v.L4.Listen, host)
+			v.add(typed.Path{"l4", "listen"}, "%d is the port of the API server on %s, which is an edge host too: use another, such as 7443", v.L4.Listen, host)
 		}
 		seen[backend] = true
 	}
-	v.between("l4.connectSeconds", v.L4.ConnectSeconds, 1, 60)
-	v.between("l4.idleSeconds", v.L4.IdleSeconds, 60, 86400)
+	v.between(typed.Path{"l4", "connectSeconds"}, v.L4.ConnectSeconds, 1, 60)
+	v.between(typed.Path{"l4", "idleSeconds"}, v.L4.IdleSeconds, 60, 86400)
 }
 
 func (v *validator) l7() {
 	if !hostRE.MatchString(v.L7.Domain) {
-		v.add("l7.domain", "%q is not a domain such as od.com", v.L7.Domain)
+		v.add(typed.Path{"l7", "domain"}, "%q is not a domain such as od.com", v.L7.Domain)
 	}
 	for i, name := range v.L7.Names {
 		if !hostRE.MatchString(strings.TrimPrefix(name, "*.")) {
-			v.add(fmt.Sprintf("l7.names[%d]", i), "%q is not a host name", name)
+			v.add(typed.Path{"l7", "names", i}, "%q is not a host name", name)
 		}
 	}
 	if len(v.L7.Nodes) == 0 {
-		v.add("l7.nodes", "none: name the addresses of the nodes with an ingress controller")
+		v.add(typed.Path{"l7", "nodes"}, "none: name the addresses of the nodes with an ingress controller")
 	}
-	v.between("l7.port", v.L7.Port, 1, 65535)
+	v.between(typed.Path{"l7", "port"}, v.L7.Port, 1, 65535)
 	seen := map[string]bool{}
 	for i, node := range v.L7.Nodes {
-		field := fmt.Sprintf("l7.nodes[%d]", i)
+		field := typed.Path{"l7", "nodes", i}
 		addr := v.address(field, node)
 		if !addr.IsValid() {
 			continue
@@ -277,19 +277,19 @@ func (v *validator) l7() {
 		case addr == v.vip:
 			v.add(field, "%s is the VIP: nginx would send requests to itself; name the nodes", node)
 		case here && slices.Contains(v.servedPorts(), v.L7.Port):
-			v.add("l7.port", "%d is a port of nginx on %s, which is a node too: give the ingress controller another hostPort, such as 81", v.L7.Port, host)
+			v.add(typed.Path{"l7", "port"}, "%d is a port of nginx on %s, which is a node too: give the ingress controller another hostPort, such as 81", v.L7.Port, host)
 		}
 		seen[node] = true
 	}
 	if !sizeRE.MatchString(v.L7.BodySize) {
-		v.add("l7.bodySize", "%q is not a size such as 50m", v.L7.BodySize)
+		v.add(typed.Path{"l7", "bodySize"}, "%q is not a size such as 50m", v.L7.BodySize)
 	}
-	v.between("l7.readSeconds", v.L7.ReadSeconds, 3600, 86400)
+	v.between(typed.Path{"l7", "readSeconds"}, v.L7.ReadSeconds, 3600, 86400)
 }
 
 func (v *validator) tls() {
 	for _, host := range v.tlsHosts() {
-		field := "l7.tls." + strconv.Quote(host)
+		field := typed.Path{"l7", "tls", host}
 		switch {
 		case !hostRE.MatchString(host):
 			v.add(field, "%q is not a host name", host)
@@ -298,13 +298,13 @@ func (v *validator) tls() {
 		}
 		certificate, key := v.L7.TLS[host].files(host)
 		if !pathRE.MatchString(certificate) {
-			v.add(field+".certificate", "%q is not the path of a file on the edge hosts", certificate)
+			v.add(below(field, "certificate"), "%q is not the path of a file on the edge hosts", certificate)
 		}
 		if !pathRE.MatchString(key) {
-			v.add(field+".key", "%q is not the path of a file on the edge hosts", key)
+			v.add(below(field, "key"), "%q is not the path of a file on the edge hosts", key)
 		}
 		if certificate == key {
-			v.add(field+".key", "%s is the certificate: the key stands in a file of its own that only root reads", key)
+			v.add(below(field, "key"), "%s is the certificate: the key stands in a file of its own that only root reads", key)
 		}
 	}
 }
@@ -312,15 +312,15 @@ func (v *validator) tls() {
 func (v *validator) names() {
 	for i, server := range v.DNSServers {
 		if _, err := netip.ParseAddr(server); err != nil {
-			v.add(fmt.Sprintf("dnsServers[%d]", i), "%q is not an address", server)
+			v.add(typed.Path{"dnsServers", i}, "%q is not an address", server)
 		}
 	}
 	for _, name := range v.IngressHosts {
 		switch {
 		case !hostRE.MatchString(strings.TrimPrefix(name, "*.")):
-			v.add("ingressHosts", "%q is not a host name", name)
+			v.add(typed.Path{"ingressHosts"}, "%q is not a host name", name)
 		case !v.covers(name):
-			v.add("ingressHosts", "%s is outside the domain %s: no server block of the edge serves it; add it to l7.names", name, v.L7.Domain)
+			v.add(typed.Path{"ingressHosts"}, "%s is outside the domain %s: no server block of the edge serves it; add it to l7.names", name, v.L7.Domain)
 		}
 	}
 }
@@ -339,7 +339,7 @@ func (c Config) covers(host string) bool {
 	return false
 }
 
-func (v *validator) address(field, s string) netip.Addr {
+func (v *validator) address(field typed.Path, s string) netip.Addr {
 	addr, err := netip.ParseAddr(s)
 	if err != nil || !addr.Is4() {
 		v.add(field, "%q is not an IPv4 address", s)
@@ -358,7 +358,9 @@ func (v *validator) hostAt(addr netip.Addr) (name string, ok bool) {
 	return "", false
 }
 
-func (v *validator) between(field string, n, least, most int) {
+func below(field typed.Path, name string) typed.Path { return append(slices.Clip(field), name) }
+
+func (v *validator) between(field typed.Path, n, least, most int) {
 	if n < least || n > most {
 		v.add(field, "%d is out of range: %d to %d", n, least, most)
 	}

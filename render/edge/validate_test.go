@@ -43,7 +43,7 @@ func TestValidate(t *testing.T) {
 		{"adverts", func(c *edge.Config) { c.AdvertSeconds = 41 }, "advertSeconds: 41 is out of range: 1 to 40"},
 
 		{"no hosts", func(c *edge.Config) { c.Hosts = nil }, "hosts: none: nginx and keepalived need a host to run on"},
-		{"host name", func(c *edge.Config) { rename(c, "hdss7-12", "../etc") }, `hosts.../etc: "../etc" is not a name: lower case letters, digits and dashes`},
+		{"host name", func(c *edge.Config) { rename(c, "hdss7-12", "../etc") }, `hosts["../etc"]: "../etc" is not a name: lower case letters, digits and dashes`},
 		{"host named dns", func(c *edge.Config) { rename(c, "hdss7-12", "dns") }, `hosts.dns: "dns" is where the DNS records are written: give the host another name`},
 		{"address twice", func(c *edge.Config) { edit(c, "hdss7-12", func(h *edge.Host) { h.Address = "10.4.7.11" }) }, "hosts.hdss7-12.address: 10.4.7.11 is the address of hdss7-11 too"},
 		{"address elsewhere", func(c *edge.Config) { edit(c, "hdss7-12", func(h *edge.Host) { h.Address = "10.4.8.12" }) }, "hosts.hdss7-12.address: 10.4.8.12 is outside 10.4.7.0/24, where the other hosts are: VRRP does not leave a network segment"},
@@ -88,11 +88,11 @@ func TestValidate(t *testing.T) {
 		{"hostPort 80 on an edge host", func(c *edge.Config) { c.L7.Port = 80; c.L7.Nodes[0] = "10.4.7.11" }, "l7.port: 80 is a port of nginx on hdss7-11, which is a node too: give the ingress controller another hostPort, such as 81"},
 		{"body size", func(c *edge.Config) { c.L7.BodySize = "10 MB" }, `l7.bodySize: "10 MB" is not a size such as 50m`},
 		{"short read timeout", func(c *edge.Config) { c.L7.ReadSeconds = 60 }, "l7.readSeconds: 60 is out of range: 3600 to 86400"},
-		{"TLS host elsewhere", func(c *edge.Config) { setTLS(c, "dashboard.od.org", edge.TLS{}) }, `l7.tls."dashboard.od.org": dashboard.od.org is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
-		{"TLS host that only ends alike", func(c *edge.Config) { setTLS(c, "wood.com", edge.TLS{}) }, `l7.tls."wood.com": wood.com is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
-		{"TLS host name", func(c *edge.Config) { setTLS(c, "*.od.com", edge.TLS{Certificate: "/c", Key: "/k"}) }, `l7.tls."*.od.com": "*.od.com" is not a host name`},
-		{"certificate path", func(c *edge.Config) { setTLS(c, "a.od.com", edge.TLS{Certificate: "certs/a.crt"}) }, `l7.tls."a.od.com".certificate: "certs/a.crt" is not the path of a file on the edge hosts`},
-		{"key is the certificate", func(c *edge.Config) { setTLS(c, "a.od.com", edge.TLS{Certificate: "/a.pem", Key: "/a.pem"}) }, `l7.tls."a.od.com".key: /a.pem is the certificate: the key stands in a file of its own that only root reads`},
+		{"TLS host elsewhere", func(c *edge.Config) { setTLS(c, "dashboard.od.org", edge.TLS{}) }, `l7.tls["dashboard.od.org"]: dashboard.od.org is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
+		{"TLS host that only ends alike", func(c *edge.Config) { setTLS(c, "wood.com", edge.TLS{}) }, `l7.tls["wood.com"]: wood.com is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
+		{"TLS host name", func(c *edge.Config) { setTLS(c, "*.od.com", edge.TLS{Certificate: "/c", Key: "/k"}) }, `l7.tls["*.od.com"]: "*.od.com" is not a host name`},
+		{"certificate path", func(c *edge.Config) { setTLS(c, "a.od.com", edge.TLS{Certificate: "certs/a.crt"}) }, `l7.tls["a.od.com"].certificate: "certs/a.crt" is not the path of a file on the edge hosts`},
+		{"key is the certificate", func(c *edge.Config) { setTLS(c, "a.od.com", edge.TLS{Certificate: "/a.pem", Key: "/a.pem"}) }, `l7.tls["a.od.com"].key: /a.pem is the certificate: the key stands in a file of its own that only root reads`},
 
 		{"DNS server", func(c *edge.Config) { c.DNSServers[0] = "ns.od.com" }, `dnsServers[0]: "ns.od.com" is not an address`},
 		{"Ingress host elsewhere", func(c *edge.Config) { c.IngressHosts = append(c.IngressHosts, "shop.example.org") }, "ingressHosts: shop.example.org is outside the domain od.com: no server block of the edge serves it; add it to l7.names"},
@@ -127,7 +127,7 @@ func TestValidateAll(t *testing.T) {
 	}
 	var fields []string
 	for _, p := range problems {
-		fields = append(fields, p.Field)
+		fields = append(fields, p.Field.String())
 	}
 	if d := cmp.Diff([]string{"vrid", "auth", "hosts.hdss7-11.state", "l4.backends"}, fields); d != "" {
 		t.Errorf("-want +got:\n%s", d)
