@@ -1,8 +1,6 @@
 package render
 
 import (
-	"cmp"
-
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -12,7 +10,7 @@ func (r *rendered) lintable() lint.Environment {
 	h := r.header
 	env := lint.Environment{
 		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: h.KubernetesVersion,
-		Cluster: cmp.Or(h.Cluster.UID, h.Cluster.Context, h.Cluster.Server),
+		Cluster: h.cluster(),
 		After:   h.After, Was: h.Was, Site: h.Site, Registry: h.Registry, External: h.External,
 	}
 	for _, u := range r.units {

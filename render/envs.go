@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -228,6 +229,9 @@ type header struct {
 	Registry          map[string]any
 	External          map[string]any
 }
+
+// cluster tells clusters apart.
+func (h header) cluster() string { return cmp.Or(h.Cluster.UID, h.Cluster.Context, h.Cluster.Server) }
 
 func (ev *evaluated) header() (header, error) {
 	var h header

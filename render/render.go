@@ -10,6 +10,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -20,6 +21,9 @@ type Result struct {
 	Env *schema.Environment
 	// Warnings are findings that do not stand in the way.
 	Warnings Findings
+	// Edge is the configuration of the hosts in front of the cluster, nil where the
+	// environment has no edge.
+	Edge *edge.Config
 	// Notices are what units want to be told to whoever applies them.
 	Notices []string
 }
@@ -64,6 +68,9 @@ func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error)
 	for i, name := range names {
 		one := all.named(name)
 		_, one.result.Warnings = one.findings.split()
+		if front := one.result.Edge; front != nil {
+			front.IngressHosts = all.ingressHosts(one.header.cluster())
+		}
 		results[i] = one.result
 	}
 	if len(results) > 0 {
@@ -183,6 +190,8 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 	units, findings := ev.sortUnits(units)
 	one := &rendered{name: dir.name, ev: ev, header: h, units: units}
 	one.findings = append(findings, ev.finish(ctx, h, units)...)
+	front, wrong := ev.edge(h, units)
+	one.findings = append(one.findings, wrong...)
 	if h.Name != dir.name {
 		f := one.place(lint.Finding{Path: typed.Path{"name"}})
 		f.Message = "an environment has the name of its directory"
@@ -193,7 +202,7 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
-	one.result = &Result{Env: environment(h, units)}
+	one.result = &Result{Env: environment(h, units), Edge: front}
 	for _, u := range units {
 		if u.data.Notice != "" {
 			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)

@@ -79,6 +79,7 @@ Exit codes, the same for every command:
 	root.AddCommand(
 		newEnvsCmd(g),
 		newVetCmd(g),
+		newEdgeCmd(g),
 		newRenderCmd(g),
 		newDiffCmd(g),
 		newApplyCmd(g),

@@ -1,0 +1,105 @@
+package render
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/render/edge"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// unitEdge is the type of the unit that describes the hosts in front of a cluster.
+const unitEdge = "edge"
+
+// edge is the configuration of the environment's edge, nil where it has none. The
+// host names of Ingresses are added later: other environments have some too.
+func (ev *evaluated) edge(h header, units []*unit) (*edge.Config, Findings) {
+	i := slices.IndexFunc(units, func(u *unit) bool { return u.data.Type == unitEdge })
+	if i < 0 {
+		return nil, nil
+	}
+	u := units[i]
+	c, err := edgeConfig(h, u)
+	if err != nil {
+		f := ev.at(u, nil)
+		f.Message = err.Error()
+		return nil, Findings{f}
+	}
+	return c, ev.edgeFindings(u, c.Validate())
+}
+
+// edgeConfig is what the unit says, and what the site adds.
+func edgeConfig(h header, u *unit) (*edge.Config, error) {
+	data, err := json.Marshal(u.data.fields)
+	if err != nil {
+		return nil, err
+	}
+	c := &edge.Config{}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, err
+	}
+	c.Site = tree.Text(h.Site["name"])
+	c.Network = tree.Text(tree.Map(h.Site["networks"])["nodes"])
+	c.DNSServers = tree.Texts(tree.Map(h.Site["dns"])["servers"])
+	return c, nil
+}
+
+// edgeFindings puts problems at the user's literals.
+func (ev *evaluated) edgeFindings(u *unit, err error) Findings {
+	var problems edge.Problems
+	if !errors.As(err, &problems) {
+		return nil
+	}
+	var found Findings
+	for _, p := range problems {
+		f := ev.at(u, p.Field)
+		f.Message = p.Message
+		found = append(found, f)
+	}
+	return found
+}
+
+// ingressHosts are the host names that the Ingresses of a cluster answer to, from
+// all of its environments that evaluate.
+func (set renderedSet) ingressHosts(cluster string) []string {
+	var hosts []string
+	for _, one := range set {
+		if one.result != nil && one.header.cluster() == cluster {
+			hosts = append(hosts, ingressHosts(one.result.Env)...)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.DeleteFunc(slices.Compact(hosts), func(host string) bool { return host == "" })
+}
+
+// ruleHostRE finds host names in a rule of Traefik: Host(`a.od.com`).
+var ruleHostRE = regexp.MustCompile("\\bHost\\(`([^`]+)`\\)")
+
+// ingressHosts are the host names that an environment's Ingresses, IngressRoutes
+// and HTTPRoutes answer to.
+func ingressHosts(env *schema.Environment) []string {
+	var hosts []string
+	for _, u := range env.Units {
+		for _, o := range u.Objects {
+			spec := tree.Map(o.Object["spec"])
+			switch o.GetKind() {
+			case "Ingress":
+				for _, rule := range tree.List(spec["rules"]) {
+					hosts = append(hosts, tree.Text(tree.Map(rule)["host"]))
+				}
+			case "IngressRoute":
+				for _, route := range tree.List(spec["routes"]) {
+					for _, match := range ruleHostRE.FindAllStringSubmatch(tree.Text(tree.Map(route)["match"]), -1) {
+						hosts = append(hosts, match[1])
+					}
+				}
+			case "HTTPRoute":
+				hosts = append(hosts, tree.Texts(spec["hostnames"])...)
+			}
+		}
+	}
+	return hosts
+}
