@@ -167,7 +167,8 @@ func TestCompare(t *testing.T) {
 		{
 			"a file is missing",
 			func(live fstest.MapFS) { delete(live, "hdss7-11/nginx/stream.d/apiserver.conf") },
-			[]string{"hdss7-11 nginx/stream.d/apiserver.conf missing"}, nil,
+			[]string{"hdss7-11 nginx/stream.d/apiserver.conf missing"},
+			nil,
 		},
 		{
 			"a line was edited",
@@ -186,7 +187,8 @@ func TestCompare(t *testing.T) {
 			func(live fstest.MapFS) {
 				live["hdss7-11/nginx/conf.d/old.od.com.conf"] = &fstest.MapFile{Data: []byte("# Rendered by evenkeel edge for hdss7-11.\n")}
 			},
-			[]string{"hdss7-11 nginx/conf.d/old.od.com.conf left over"}, nil,
+			[]string{"hdss7-11 nginx/conf.d/old.od.com.conf left over"},
+			nil,
 		},
 		{
 			"somebody else's file",
