@@ -179,7 +179,7 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	annotations := scopeOf(r.env).with(r.parent).annotations(r.env.Namespace)
+	annotations := scopeOf(r.env).with(r.parent).with(r.former()).annotations(r.env.Namespace)
 	annotations[annotationRun] = r.me.Run
 	if r.opts.Release || r.opts.Hold != "" {
 		annotations[annotationHold] = r.opts.Hold
@@ -235,7 +235,10 @@ func (r *run) record(ctx context.Context) error {
 	if err := r.lock.check(); err != nil {
 		return err
 	}
-	return r.narrow(ctx, revision)
+	if err := r.narrow(ctx, revision); err != nil {
+		return err
+	}
+	return r.forgetFormer(ctx)
 }
 
 // members are the objects that the environment has now: those that it renders,
@@ -271,7 +274,7 @@ func (r *run) members() []ObjectRef {
 // isPending reports whether there is anything to write and record: changes, or a
 // former run that ended before it could record.
 func (r *run) isPending() bool {
-	return len(r.writing())+len(r.pruning()) > 0 ||
+	return len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
 		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
 		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
 		!scopeOf(r.env).within(r.parent)

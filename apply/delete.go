@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,7 +65,7 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 		r.journal.tell(Event{Phase: PhaseNarrow, Message: fmt.Sprintf("%d objects are kept, and with them the environment's parent and revisions", len(kept))})
 		return nil
 	}
-	if err := r.deleteRecords(ctx); err != nil {
+	if err := r.deleteRecords(ctx, r.env.Name); err != nil {
 		return err
 	}
 	released = true
@@ -106,28 +107,24 @@ func (r *run) isHome(change *Change) bool {
 	return change.Kind == "Namespace" && change.Name == r.env.Namespace
 }
 
-// deleteRecords deletes what evenkeel kept beside the members, the parent last:
-// as long as it is there, the environment is.
-func (r *run) deleteRecords(ctx context.Context) error {
+// deleteRecords deletes what evenkeel kept beside the members of an environment,
+// the parent last: as long as it is there, the environment is.
+func (r *run) deleteRecords(ctx context.Context, name string) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	parts, err := r.c.revisionParts(ctx, r.env.Name, r.env.Namespace)
+	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace)
 	if err != nil {
 		return err
 	}
-	if err := r.c.forget(ctx, r.env.Namespace, parts, 1<<62); err != nil {
+	if err := r.c.forget(ctx, r.env.Namespace, parts, math.MaxInt); err != nil {
 		return err
 	}
-	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(r.env.Name), metav1.DeleteOptions{})
+	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(name), metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	if r.parent.live == nil {
-		return nil
-	}
-	uid := r.parent.live.GetUID()
-	err = r.parent.client.Delete(ctx, r.parent.live.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	err = r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -429,3 +429,45 @@ func TestAdoptionWithoutRestart(t *testing.T) {
 		})
 	}
 }
+
+// TestRenamedEnvironment takes over the set of an environment's former name.
+func TestRenamedEnvironment(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.before())
+	uids := s.uids(t)
+	env := s.after()
+	env.Name, env.Was = "renamed", s.namespace
+	for _, u := range env.Units {
+		for _, o := range u.Objects {
+			labels := o.GetLabels()
+			labels[schema.LabelPartOf] = schema.ApplySetID(env.Name, env.Namespace)
+			o.SetLabels(labels)
+		}
+	}
+	opts := tortureOptions()
+	s.apply(t, env)
+	members := s.members(t)
+	for name := range members {
+		if strings.HasPrefix(name, "ConfigMap/evenkeel-") || strings.HasPrefix(name, "Secret/evenkeel-") {
+			delete(members, name) // under the new name
+		}
+	}
+	if diff := cmp.Diff(s.want(env), members); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, uid := range s.uids(t) {
+		if was := uids[name]; was != "" && was != uid && !s.recreates(name) {
+			t.Errorf("%s was deleted and created again", name)
+		}
+	}
+	for _, u := range s.all(t) {
+		if strings.HasPrefix(u.GetName(), schema.ParentName(s.namespace)) {
+			t.Errorf("%s/%s is left of the former name", u.GetKind(), u.GetName())
+		}
+	}
+	again, err := s.run(t.Context(), env, opts)
+	if err != nil || again.Requests.Write != 2 {
+		t.Errorf("the next apply: %v, %+v", err, again)
+	}
+}

@@ -108,22 +108,16 @@ func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, r
 	return m
 }
 
-// remembered reads the parent's annotations.
+// remembered reads the annotations of the parent, and of the one under the
+// environment's former name.
 func (p *planner) remembered() (kinds []kschema.GroupKind, namespaces []string) {
-	if p.plan.parent == nil {
-		return nil, nil
-	}
-	annotations := p.plan.parent.GetAnnotations()
-	for s := range strings.SplitSeq(annotations[annotationKinds], ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			kinds = append(kinds, kschema.ParseGroupKind(s))
+	for _, live := range []*unstructured.Unstructured{p.plan.parent, p.plan.former} {
+		if live == nil {
+			continue
 		}
-	}
-	namespaces = []string{p.env.Namespace}
-	for s := range strings.SplitSeq(annotations[annotationNamespaces], ",") {
-		if s = strings.TrimSpace(s); s != "" {
-			namespaces = append(namespaces, s)
-		}
+		known := parent{env: p.env, live: live}
+		kinds = append(kinds, known.groupKinds()...)
+		namespaces = append(namespaces, known.namespaces()...)
 	}
 	return kinds, namespaces
 }

@@ -63,6 +63,7 @@ type Plan struct {
 
 	options PlanOptions
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
+	former  *unstructured.Unstructured // the parent under the environment's former name
 	state   *state                     // receipts and key
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.

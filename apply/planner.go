@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -138,16 +139,16 @@ func (p *planner) readContext(ctx context.Context) error {
 		p.plan.Incomplete, err = p.cluster.unanswered(ctx)
 		return err
 	})
-	group.Go(func() error {
-		maps := kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-		parent, err := p.cluster.Dynamic.Resource(maps).Namespace(p.env.Namespace).
-			Get(ctx, schema.ParentName(p.env.Name), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		p.plan.parent = parent
+	group.Go(func() (err error) {
+		p.plan.parent, err = p.readParent(ctx, p.env.Name)
 		return err
 	})
+	if p.env.Was != "" {
+		group.Go(func() (err error) {
+			p.plan.former, err = p.readParent(ctx, p.env.Was)
+			return err
+		})
+	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -160,6 +161,16 @@ func (p *planner) readContext(ctx context.Context) error {
 	var err error
 	p.plan.Rendered, err = Digest(p.env, p.plan.state.key)
 	return err
+}
+
+// readParent reads the ApplySet parent of an environment; nil is none.
+func (p *planner) readParent(ctx context.Context, name string) (*unstructured.Unstructured, error) {
+	parent, err := p.cluster.Dynamic.Resource(configMapResource()).Namespace(p.env.Namespace).
+		Get(ctx, schema.ParentName(name), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	return parent, err
 }
 
 // askServer dry-runs what is not proven unchanged: first Namespaces and CRDs,
