@@ -77,6 +77,9 @@ func (r *Repo) checkVendored() error {
 	}); err != nil {
 		return err
 	}
+	if err := r.missingVendored(); err != nil {
+		return err
+	}
 	return fs.WalkDir(r.fsys, vendorDir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".cue") {
 			return err

@@ -77,6 +77,7 @@ Exit codes, the same for every command:
 	})
 	g.addFlags(root.PersistentFlags())
 	root.AddCommand(
+		newInitCmd(g),
 		newEnvsCmd(g),
 		newVetCmd(g),
 		newEdgeCmd(g),
@@ -86,6 +87,7 @@ Exit codes, the same for every command:
 		newStatusCmd(g),
 		newDeleteCmd(g),
 		newPinCmd(g),
+		newVendorCmd(g),
 		newVersionCmd(g),
 	)
 	return root

@@ -50,11 +50,27 @@ func TestScripts(t *testing.T) {
 				ts.Setenv("PATH", filepath.Dir(applytest.Binary(t))+string(os.PathListSeparator)+ts.Getenv("PATH"))
 			},
 			"exits": exits,
+			"cue": func(ts *testscript.TestScript, neg bool, args []string) {
+				err := ts.Exec(cueTool(t, root), args...)
+				if neg != (err != nil) {
+					ts.Fatalf("cue %s: %v", strings.Join(args, " "), err)
+				}
+			},
 			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
 				copyExample(ts, root)
 			},
 		},
 	})
+}
+
+// cueTool is the public cue command, built from the tools module.
+func cueTool(t *testing.T, root string) string {
+	t.Helper()
+	out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(root, "testdata", "tools", "go.mod"), "-n", "cue").Output()
+	if err != nil {
+		t.Fatalf("building cue: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // exits runs a command and checks its exit code: "exits 4 evenkeel apply dev".

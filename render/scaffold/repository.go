@@ -1,0 +1,184 @@
+package scaffold
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"cuelang.org/go/cue/format"
+)
+
+// The directories of a new repository below envs, beside the environments.
+const (
+	factsDir = "facts"
+	appsDir  = "shared"
+	infra    = "infra"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// File is one file of a repository, named by its path with slashes.
+type File struct {
+	Name       string
+	Data       []byte
+	Executable bool
+}
+
+// Repository makes the files of a new repository from facts that Check has seen.
+func Repository(f Facts) ([]File, error) {
+	files := []File{
+		{Name: "cue.mod/module.cue"},
+		{Name: ".gitignore"},
+		{Name: "README.md"},
+		{Name: ".ci/check", Executable: true},
+		{Name: ".github/workflows/evenkeel.yml"},
+		{Name: "envs/" + factsDir + "/facts.cue"},
+	}
+	for i := range files {
+		data, err := execute(strings.TrimPrefix(path.Base(files[i].Name), "."), f)
+		if err != nil {
+			return nil, err
+		}
+		files[i].Data = data
+	}
+	envs, err := environments(f)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, envs...)
+	for i, file := range files {
+		if path.Ext(file.Name) != ".cue" {
+			continue
+		}
+		if files[i].Data, err = format.Source(file.Data); err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Name, err)
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	return files, nil
+}
+
+func environments(f Facts) ([]File, error) {
+	if f.From != Minimal {
+		return exampleEnvironments(f)
+	}
+	var files []File
+	for _, name := range append([]string{infra}, f.Envs...) {
+		from := "env.cue"
+		if name == infra {
+			from = "infra.cue"
+		}
+		data, err := execute(from, envFacts{Facts: f, Name: name})
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Name: path.Join("envs", name, name+".cue"), Data: data})
+	}
+	data, err := execute("apps.cue", f)
+	return append(files, File{Name: path.Join("envs", appsDir, "apps.cue"), Data: data}), err
+}
+
+// envFacts is what the template of one environment is given.
+type envFacts struct {
+	Facts
+	Name string
+}
+
+// Package is the name of the environment's CUE package.
+func (e envFacts) Package() string { return packageName(e.Name) }
+
+// Protected says that writes to the environment ask first: what its name says.
+func (e envFacts) Protected() bool { return strings.Contains(e.Name, "prod") }
+
+// SiteName is the name of the site: the first label of its domain.
+func (f Facts) SiteName() string { name, _, _ := strings.Cut(f.Domain, "."); return name }
+
+// EdgeHosts are the edge hosts by the first label of their names.
+func (f Facts) EdgeHosts() []Host {
+	hosts := make([]Host, len(f.Edge))
+	for i, h := range f.Edge {
+		name, _, _ := strings.Cut(h.Name, ".")
+		hosts[i] = Host{Name: name, Address: h.Address}
+	}
+	return hosts
+}
+
+// HasEdge says whether hosts of the site stand in front of the cluster.
+func (f Facts) HasEdge() bool { return f.VIP != NoVIP }
+
+func execute(name string, facts any) ([]byte, error) {
+	t, err := template.ParseFS(templates, "templates/"+name+".tmpl")
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, facts); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// packageName makes a CUE identifier of an environment's name.
+func packageName(name string) string {
+	id := strings.ReplaceAll(name, "-", "")
+	if id[0] >= '0' && id[0] <= '9' {
+		return "env" + id
+	}
+	return id
+}
+
+// Taken says that a directory holds a repository already.
+type Taken struct{ Path string }
+
+func (e Taken) Error() string { return e.Path + " is there already" }
+
+// Write puts the files into a directory, which is made where it is missing. A
+// directory with a cue.mod or envs gives Taken. Other files that are there
+// already are kept; their names come back.
+func Write(dir string, files []File) (kept []string, err error) {
+	for _, name := range []string{"cue.mod", "envs"} {
+		at := filepath.Join(dir, name)
+		if _, err := os.Lstat(at); err == nil {
+			return nil, Taken{Path: at}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	for _, f := range files {
+		err := writeNew(filepath.Join(dir, filepath.FromSlash(f.Name)), f)
+		if errors.Is(err, fs.ErrExist) {
+			kept = append(kept, f.Name)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
+}
+
+func writeNew(name string, f File) (err error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o666)
+	if f.Executable {
+		mode = 0o777
+	}
+	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = out.Write(f.Data)
+	return err
+}
