@@ -1,0 +1,243 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+)
+
+func TestHTML(t *testing.T) {
+	got := pageOf(t, []*apply.Plan{fixture(t)}, Options{})
+	_, body, ok := strings.Cut(got, "<body>")
+	if !ok {
+		t.Fatal("no body")
+	}
+	body, _, _ = strings.Cut(body, "<script>")
+	golden(t, "plan.html", body)
+	for _, outside := range []string{"http://", "https://", "src=", "@import", "url("} {
+		if strings.Contains(got, outside) {
+			t.Errorf("the page refers to something outside: %s", outside)
+		}
+	}
+}
+
+func pageOf(t *testing.T, plans []*apply.Plan, opts Options) string {
+	t.Helper()
+	var got bytes.Buffer
+	if err := HTML(&got, plans, opts); err != nil {
+		t.Fatal(err)
+	}
+	return got.String()
+}
+
+// TestPageInChromium drives a page as its reader does: with keys and mouse.
+func TestPageInChromium(t *testing.T) {
+	ctx, problems := browse(t, pageOf(t, []*apply.Plan{fixture(t), large("test", 40, 2, 400)}, Options{}))
+	is := func(what, js string, want any) step { return expect(t, what, js, want) }
+	const (
+		visible = `[...document.querySelectorAll(".card")].filter(c => c.checkVisibility()).length`
+		current = `document.querySelector(".card.here .name")?.innerText ?? ""`
+		open    = `document.querySelector(".card.here")?.open ?? null`
+	)
+	err := chromedp.Do(ctx,
+		is("all is shown", visible, 96.0),
+		is("styles are allowed", `getComputedStyle(document.getElementById("bar")).position`, "sticky"),
+		press("j"), is("j goes to the first", current, "the same change in 6 objects (6 Deployment), 6 restart their pods"),
+		press("j"), is("j goes on", current, "Deployment app/dubbo-demo-service-0"),
+		press("k"), press("k"), is("k goes back and stays", current, "the same change in 6 objects (6 Deployment), 6 restart their pods"),
+		press("n"), is("n goes to the next unit", current, "Deployment app/dubbo-demo-service-0"),
+		is("folded where there are many", open, false),
+		press("e"), is("e unfolds", open, true),
+		press("e"), is("e folds", open, false),
+		press("/"), is("/ searches", `document.activeElement.id`, "find"),
+		is("without a slash", `document.getElementById("find").value`, ""),
+		press("Registry secret:9e"),
+		is("search shows what holds all words", visible, 1.0),
+		is("it says how many", `document.getElementById("found").value`, "1 of 96"),
+		is("navigation follows", `[...document.querySelectorAll("#nav .unit")].filter(a => a.checkVisibility()).length`, 1.0),
+		press("\r"), is("enter goes to it", current, "Secret app/registry"),
+		is("and unfolds it", open, true), is("matches are painted", `CSS.highlights.get("found").size > 1`, true),
+		press("/"), press("\x1b"), is("escape shows all again", visible, 96.0),
+		press("/"), is("/ searches again", `document.activeElement.id + document.getElementById("find").value`, "find"), press("nothing has this"),
+		is("nothing found is said", `document.getElementById("none").checkVisibility()`, true),
+		chromedp.Click("#clear"), is("and undone", visible, 96.0),
+		chromedp.Click(`.chip[data-action="deleted"]`), is("a chip filters", visible, 1.0),
+		chromedp.Click(`.chip[data-action="deleted"]`), is("and is undone", visible, 96.0),
+		chromedp.Click(`#nav a[href*="service-0"]`), is("navigation goes there", current, "Deployment app/dubbo-demo-service-0"),
+		press("e"), press("s"),
+		is("side by side", `[...document.querySelectorAll(".card.here .sides .l")].filter(l => l.checkVisibility()).length`, 20.0),
+		is("pairs stand beside each other", `[...document.querySelectorAll(".card.here .sides .del")].map(l => l.lastChild.innerText.trim() + " | " + l.nextSibling.lastChild.innerText.trim())`,
+			[]any{"team: old | team: new", "- image: harbor.od.com/app/service:1 | - image: harbor.od.com/app/service:2"}),
+		press("s"), is("and back", `document.querySelector(".card.here .sides").checkVisibility()`, false),
+		press("E"), is("all unfold", `document.querySelectorAll(".card:not([open])").length`, 0.0),
+		press("E"), is("all fold", `document.querySelectorAll(".card[open]").length`, 0.0),
+		press("t"), is("dark", `document.documentElement.dataset.theme`, "dark"),
+		press("t"), is("light", `document.documentElement.dataset.theme`, "light"),
+		press("?"), is("keys are explained", `document.getElementById("keys").open`, true),
+		is("nothing of a manifest runs", `document.querySelectorAll("script").length`, 1.0),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := problems(); len(said) > 0 {
+		t.Errorf("the page complains: %q", said)
+	}
+	shots(ctx, t)
+}
+
+type step = chromedp.Action[chromedp.Void]
+
+// press types keys as a keyboard does: a character comes with its key, so that a
+// handler that prevents the one prevents the other. (chromedp.KeyEvent sends them
+// apart.)
+func press(keys string) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		for _, r := range keys {
+			events := kb.Encode(r)
+			down, up := *events[0], *events[len(events)-1]
+			if len(events) == 3 {
+				down.Text = events[1].Text
+			}
+			for _, event := range []input.DispatchKeyEventParams{down, up} {
+				if _, err := cdp.Call(ctx, target, input.DispatchKeyEvent, event); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// expect waits until an expression has a value. A page settles a moment after the
+// last key, on a busy machine a longer one.
+func expect(t *testing.T, what, js string, want any) step {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		var got any
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			var err error
+			if got, err = chromedp.Evaluate[any](js)(ctx, target); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
+			if cmp.Equal(want, got) {
+				return nil
+			}
+			if time.Now().After(deadline) {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Errorf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
+		return nil
+	})
+}
+
+// shots writes pictures of the page to the directory that EVENKEEL_TEST_SHOTS
+// names, to be looked at.
+func shots(ctx context.Context, t *testing.T) {
+	dir := os.Getenv("EVENKEEL_TEST_SHOTS")
+	if dir == "" {
+		return
+	}
+	shot := func(name string) step {
+		return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			if err := chromedp.Do(ctx, chromedp.Sleep(300*time.Millisecond)); err != nil {
+				return err
+			}
+			png, err := chromedp.CaptureScreenshot()(ctx, target)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+		})
+	}
+	run := func(js string) step {
+		return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := chromedp.Evaluate[any](js+"; null")(ctx, target)
+			return err
+		})
+	}
+	err := chromedp.Do(ctx,
+		shot("keys"), run(`document.getElementById("keys").close(); scrollTo(0, 0)`), shot("folded"),
+		press("E"), run(`scrollTo(0, 0)`), shot("light"),
+		press("t"), shot("dark"),
+		run(`document.getElementById("prod/edge").scrollIntoView()`), shot("dark-edge"),
+		press("s"), press("t"), run(`document.getElementById("prod/dubbo-demo-service-0").scrollIntoView()`), shot("sides"),
+		press("/"), press("kubectl"), shot("search"), run(`scrollTo(0, 0)`),
+		chromedp.EmulateViewport(420, 900), press("\x1b"), run(`scrollTo(0, 0)`), shot("narrow"),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// browse opens a page in a real Chromium and gathers what it writes to the
+// console and what it throws.
+func browse(t *testing.T, page string) (context.Context, func() []string) {
+	t.Helper()
+	binary := chromium(t)
+	file := filepath.Join(t.TempDir(), "page.html")
+	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	flags := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+	}
+	for _, flag := range []string{
+		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+		"disable-background-networking", "disable-component-update", "disable-sync",
+	} {
+		flags = append(flags, chromedp.Flag(flag, true))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
+	t.Cleanup(cancel)
+	var mu sync.Mutex
+	var said []string
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithBrowserOption(chromedp.WithConsolef(func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, fmt.Sprintf(format, args...))
+	})))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx, chromedp.Navigate("file://"+file), chromedp.WaitReady("body")); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(said)
+	}
+}
+
+// chromium finds the browser. Only a machine that is nobody's CI may lack it.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const reason = "no chromium on this machine (apt-get install chromium)"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+	return ""
+}
