@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -12,8 +13,10 @@ import (
 
 type diffOptions struct {
 	selection
-	plan   apply.PlanOptions
-	strict bool
+	plan    apply.PlanOptions
+	strict  bool
+	unified bool
+	context int
 }
 
 func newDiffCmd(g *global) *cobra.Command {
@@ -29,16 +32,26 @@ own; the server is asked about the rest.
 Fields that somebody added beside those of the environment are shown as
 foreign; they count as a difference only with --strict.
 
+A change that many objects share is shown once, with their number. Secret
+values are never shown: equal values have equal tags.
+
+Where KUBECTL_EXTERNAL_DIFF names a program, as for kubectl diff, it is run over
+the bodies instead of writing text: one file per object in two directories.
+
 Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 		Example: `  evenkeel diff dev
-  evenkeel diff --all
+  evenkeel diff dev --unified --context 5
+  evenkeel diff --all -o markdown > comment.md
+  evenkeel diff prod -o html > diff.html
   evenkeel diff prod -o json | jq '.[].summary'`,
 		ValidArgsFunction: g.completeEnvs,
 	}
-	g.addOutput(cmd, "text", "json")
+	g.addOutput(cmd, "text", "json", "markdown", "html")
 	opts.addAll(cmd.Flags())
 	opts.addUnits(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.strict, "strict", false, "count foreign additions as differences")
+	cmd.Flags().BoolVarP(&opts.unified, "unified", "u", false, "show whole bodies as unified diffs, not only the fields that differ")
+	cmd.Flags().IntVar(&opts.context, "context-lines", 3, "unchanged lines around a change in the body of an object")
 	cmd.Flags().BoolVar(&opts.plan.Full, "full", false, "ask the server about every object, also those proven unchanged")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runDiff(cmd.Context(), g, opts, args)
@@ -63,7 +76,7 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 		}
 		g.verboseRequests(env.Name, plans[i].Requests)
 	}
-	if err := g.printPlans(plans, opts.strict); err != nil {
+	if err := g.printPlans(ctx, plans, opts.report()); err != nil {
 		return err
 	}
 	for _, p := range plans {
@@ -74,18 +87,41 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 	return nil
 }
 
-func (g *global) printPlans(plans []*apply.Plan, strict bool) error {
-	if g.output == "json" {
+// report says how plans are written. In an option no context is -1.
+func (o *diffOptions) report() report.Options {
+	opts := report.Options{Strict: o.strict, Unified: o.unified, Context: o.context}
+	if o.context <= 0 {
+		opts.Context = -1
+	}
+	return opts
+}
+
+// printPlans writes plans in the format that was asked for.
+func (g *global) printPlans(ctx context.Context, plans []*apply.Plan, opts report.Options) error {
+	switch g.output {
+	case "json":
 		if len(plans) == 1 {
 			return writeJSON(g.out, plans[0])
 		}
 		return writeJSON(g.out, plans)
+	case "markdown":
+		return report.Markdown(g.out, plans, opts)
+	case "html":
+		return report.HTML(g.out, plans, opts)
 	}
+	opts.Color = g.colored(g.out)
+	external := os.Getenv("KUBECTL_EXTERNAL_DIFF")
 	for i, p := range plans {
+		if external != "" {
+			if err := report.External(ctx, external, g.out, g.err, p); err != nil {
+				return err
+			}
+			continue
+		}
 		if i > 0 {
 			fmt.Fprintln(g.out)
 		}
-		if err := report.Text(g.out, p, report.Options{Color: g.colored(g.out), Strict: strict}); err != nil {
+		if err := report.Text(g.out, p, opts); err != nil {
 			return err
 		}
 	}
