@@ -11,9 +11,9 @@ export KUBECONFIG=$state/kubeconfig PATH=$bin:$PATH
 
 mkdir -p "$state"
 "$bin/sandbox" down --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true
-# --watch-pid: the cluster ends when this process ends without having called
+# --while-pid: the cluster ends when this process ends without having called
 # "sandbox keep", even by SIGKILL.
-"$bin/sandbox" up --detach --watch-pid $$ --context od --kubeconfig "$KUBECONFIG"
+"$bin/sandbox" up --detach --while-pid $$ --context od --kubeconfig "$KUBECONFIG"
 
 run() { printf '\n$ %s\n' "$*"; "$@"; }
 # the environments of cluster od; the cloud ones belong to another cluster

@@ -104,6 +104,28 @@ func newRestartCmd() *cobra.Command {
 	return cmd
 }
 
+// newKeepCmd takes back the --while-pid of a sandbox.
+func newKeepCmd() *cobra.Command {
+	opts := target{}
+	cmd := &cobra.Command{
+		Use:   "keep",
+		Short: "Let a sandbox that was started with --while-pid outlive that process",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			e, err := opts.find()
+			if err != nil {
+				return err
+			}
+			return syscall.Kill(e.PID, keepSignal)
+		},
+	}
+	opts.addFlags(cmd.Flags())
+	return cmd
+}
+
+// keepSignal tells a sandbox that the process of --while-pid may end.
+const keepSignal = syscall.SIGUSR2
+
 // restartSignal asks a sandbox to restart its API server. Only the parent may
 // start it: the new process shall die with it as the old one would have.
 const restartSignal = syscall.SIGUSR1

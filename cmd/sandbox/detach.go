@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"syscall"
 	"time"
@@ -79,6 +80,33 @@ func untilCallerEnds(stop context.CancelFunc) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	stop()
+}
+
+// untilProcessEnds calls stop when a process ends, unless keepSignal comes first.
+// The pidfd stays that process's own, whoever gets its number later.
+func untilProcessEnds(ctx context.Context, pid int, stop context.CancelFunc) {
+	keep := make(chan os.Signal, 1)
+	signal.Notify(keep, keepSignal)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil { // it has ended already
+		stop()
+		return
+	}
+	defer func() { _ = unix.Close(fd) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for n := 0; n == 0 && ctx.Err() == nil; {
+			n, _ = unix.Poll(fds, 200)
+		}
+		time.Sleep(200 * time.Millisecond) // a signal sent just before it ended
+	}()
+	select {
+	case <-keep:
+	case <-ended:
+		stop()
+	}
 }
 
 // stdinIsOpenPipe tells a pipe that somebody holds from one that was closed

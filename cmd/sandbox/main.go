@@ -50,7 +50,7 @@ func newRootCmd() *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.AddCommand(newUpCmd(), newDownCmd(), newPauseCmd(), newResumeCmd(), newRestartCmd(), newFatesCmd(), newVersionCmd(), &cobra.Command{
+	cmd.AddCommand(newUpCmd(), newDownCmd(), newPauseCmd(), newResumeCmd(), newRestartCmd(), newKeepCmd(), newFatesCmd(), newVersionCmd(), &cobra.Command{
 		Use:   "kubectl [ARG...]",
 		Short: "Run kubectl; without a kubeconfig, against the sandbox that is running",
 	})

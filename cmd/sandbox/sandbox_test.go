@@ -506,6 +506,45 @@ func TestDetachAndDown(t *testing.T) {
 	}
 }
 
+func TestWhilePID(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	gone := func() bool {
+		_, err := os.Stat(kubeconfig)
+		return errors.Is(err, os.ErrNotExist)
+	}
+	for _, keep := range []bool{false, true} {
+		caller := exec.Command("sleep", "600")
+		if err := caller.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out, err := sandboxCommand("up", "--detach", "--while-pid", strconv.Itoa(caller.Process.Pid), "--kubeconfig", kubeconfig).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Cleanup(func() { _ = sandboxCommand("down", "--kubeconfig", kubeconfig).Run() })
+		if keep {
+			if out, err := sandboxCommand("keep", "--kubeconfig", kubeconfig).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		_ = caller.Process.Kill()
+		_ = caller.Wait()
+		if keep {
+			time.Sleep(2 * time.Second)
+			if gone() {
+				t.Error("it ended although it was to be kept")
+			}
+			continue
+		}
+		eventually(t, 10*time.Second, "end of the sandbox with its caller", func() error {
+			if !gone() {
+				return errors.New("still there")
+			}
+			return nil
+		})
+	}
+}
+
 func medianTime(t *testing.T, client *kubernetes.Clientset) time.Duration {
 	t.Helper()
 	times := make([]time.Duration, 9)

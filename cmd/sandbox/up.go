@@ -23,6 +23,7 @@ type upOptions struct {
 	podCIDR     string
 	readyFile   string
 	detach      bool
+	whilePID    int
 }
 
 func newUpCmd() *cobra.Command {
@@ -56,6 +57,7 @@ its data directory and its kubeconfig.`,
 	flags.StringVar(&opts.podCIDR, "pod-cidr", "172.7.0.0/16", "range that the nodes get their pod CIDRs from")
 	flags.StringVar(&opts.readyFile, "ready-file", "", "`file` to write the path of the kubeconfig to when the cluster is ready")
 	flags.BoolVar(&opts.detach, "detach", false, "start in the background and return when ready; stop with sandbox down")
+	flags.IntVar(&opts.whilePID, "while-pid", 0, "end when this `process` ends, unless sandbox keep was called before; for scripts that use --detach")
 	return cmd
 }
 
@@ -67,6 +69,10 @@ func runUp(ctx context.Context, out io.Writer, opts upOptions) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go untilCallerEnds(cancel)
+	signal.Ignore(keepSignal) // unless there is something to keep it from
+	if opts.whilePID != 0 {
+		go untilProcessEnds(ctx, opts.whilePID, cancel)
+	}
 	restart := make(chan os.Signal, 1)
 	signal.Notify(restart, restartSignal)
 	defer signal.Stop(restart)
