@@ -1,6 +1,8 @@
 package render
 
 import (
+	"strings"
+
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -68,6 +70,9 @@ func (r *rendered) place(l lint.Finding) Finding {
 func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	f := ev.at(u, o.below(path))
 	f.Object = o.ref()
+	if o.from == nil { // kustomize made it: there is no way back
+		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
+	}
 	return f
 }
 
@@ -76,6 +81,9 @@ func (u *unit) objectPath(o *object, path typed.Path) string { return u.path(o.b
 
 // below is the path of a field of the object, below its unit.
 func (o *object) below(path typed.Path) typed.Path {
+	if o.from == nil {
+		return typed.Path{"kustomize"}
+	}
 	below := make(typed.Path, 0, len(o.from)+len(path))
 	for _, step := range o.from {
 		below = append(below, step)

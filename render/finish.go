@@ -35,6 +35,9 @@ func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findin
 
 func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings {
 	findings := ev.checkUnit(u)
+	if len(u.data.Kustomize) > 0 {
+		findings = append(findings, ev.kustomize(ctx, u)...)
+	}
 	findings = append(findings, ev.patch(u)...)
 	for _, o := range u.objs {
 		if f := ev.identity(u, o); len(f) > 0 {
@@ -57,9 +60,6 @@ func (ev *evaluated) checkUnit(u *unit) Findings {
 		f.Message, f.Expected, f.Found = "not a duration", "such as 90s or 5m", quote(u.data.Timeout)
 		findings = append(findings, f)
 	}
-	if len(u.data.Kustomize) > 0 {
-		return findings // its objects get their keys later
-	}
 	keys := map[string]bool{}
 	for _, o := range u.objs {
 		if keys[o.key] {
@@ -69,6 +69,9 @@ func (ev *evaluated) checkUnit(u *unit) Findings {
 			findings = append(findings, f)
 		}
 		keys[o.key] = true
+	}
+	if len(u.data.Kustomize) > 0 {
+		return findings // kustomize may bring more objects
 	}
 	known := slices.Sorted(maps.Keys(keys))
 	check := func(key string, path ...any) {

@@ -169,5 +169,9 @@ func decodeJSON(v cue.Value, to any) error {
 	if err != nil {
 		return err
 	}
+	return unmarshalJSON(data, to)
+}
+
+func unmarshalJSON(data []byte, to any) error {
 	return kjson.UnmarshalCaseSensitivePreserveInts(data, to)
 }

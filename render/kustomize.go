@@ -1,0 +1,216 @@
+package render
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// kustomizing is held while kustomize runs: it keeps its OpenAPI schema in
+// variables of its own.
+var kustomizing sync.Mutex //nolint:gochecknoglobals // guards the variables of another package
+
+const (
+	unitDir    = "/unit" // of the kustomization that the unit asks for
+	repoDir    = "/repo" // where kustomize sees the repository
+	objectsDir = "objects"
+
+	originAnnotation = "config.kubernetes.io/origin"
+)
+
+// kustomize runs the unit's objects through the kustomization that it asks for.
+// Nothing is read outside the repository and nothing from the network.
+func (ev *evaluated) kustomize(ctx context.Context, u *unit) Findings {
+	if ctx.Err() != nil {
+		return nil
+	}
+	objs, err := ev.repo.runKustomize(u)
+	if err != nil {
+		f := ev.at(u, typed.Path{"kustomize"})
+		f.Message = kustomizeMessage(err)
+		if remote, ok := errors.AsType[remoteResource](err); ok {
+			f.Message = remote.Error()
+		}
+		return Findings{f}
+	}
+	u.objs = objs
+	return nil
+}
+
+func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
+	kustomizing.Lock()
+	defer kustomizing.Unlock()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("kustomize broke down: %v", p)
+		}
+	}()
+	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys}
+	if err := r.writeKustomization(files, u); err != nil {
+		return nil, err
+	}
+	result, err := krusty.MakeKustomizer(&krusty.Options{
+		Reorder:          krusty.ReorderOptionNone,
+		LoadRestrictions: types.LoadRestrictionsNone, // what repoFiles shows is all there is
+		PluginConfig:     types.DisabledPluginConfig(),
+	}).Run(files, unitDir)
+	if err != nil {
+		return nil, err
+	}
+	return kustomized(u, result)
+}
+
+// writeKustomization makes a kustomization whose first resources are the unit's
+// objects, one file each, so that the results can be told apart.
+func (r *Repo) writeKustomization(files filesys.FileSystem, u *unit) error {
+	spec := map[string]any{}
+	for name, value := range u.data.Kustomize {
+		spec[name] = value
+	}
+	var resources []any
+	for _, o := range u.objs {
+		if o.GetAPIVersion() == "" || o.GetKind() == "" || o.GetName() == "" {
+			return fmt.Errorf("object %s has no apiVersion, kind or name", o.key)
+		}
+		data, err := json.Marshal(o.Object)
+		if err != nil {
+			return err
+		}
+		if err := files.WriteFile(path.Join(unitDir, o.file()), data); err != nil {
+			return err
+		}
+		resources = append(resources, o.file())
+	}
+	if dir := tree.Text(spec["dir"]); dir != "" {
+		resources = append(resources, inRepo(dir))
+		delete(spec, "dir")
+	}
+	for _, name := range tree.Texts(spec["resources"]) {
+		resources = append(resources, inRepo(name))
+	}
+	spec["resources"] = resources
+	tree.Each(spec["patches"], func(_ int, p map[string]any) {
+		if name := tree.Text(p["path"]); name != "" {
+			p["path"] = inRepo(name)
+		}
+	})
+	for _, generator := range []string{"configMapGenerator", "secretGenerator"} {
+		tree.Each(spec[generator], func(_ int, g map[string]any) {
+			for _, field := range []string{"files", "envs"} {
+				items := tree.List(g[field])
+				for i, item := range items {
+					key, name, ok := strings.Cut(tree.Text(item), "=")
+					if ok {
+						items[i] = key + "=" + inRepo(name)
+					} else {
+						items[i] = inRepo(tree.Text(item))
+					}
+				}
+			}
+		})
+	}
+	spec["apiVersion"], spec["kind"] = types.KustomizationVersion, types.KustomizationKind
+	spec["buildMetadata"] = []any{types.OriginAnnotations}
+	data, err := json.Marshal(spec) // JSON is YAML
+	if err != nil {
+		return err
+	}
+	return files.WriteFile(path.Join(unitDir, "kustomization.yaml"), data)
+}
+
+// inRepo is the path of a file of the repository as the kustomization of a unit
+// sees it; what has a scheme stays, and is refused.
+func inRepo(name string) string {
+	if isRemote(name) {
+		return name
+	}
+	return path.Join("..", repoDir, path.Clean("/"+name))
+}
+
+// kustomized takes the results over. An object of the unit keeps its key; others
+// get one of their kind and name.
+func kustomized(u *unit, result resmap.ResMap) ([]*object, error) {
+	objs := make([]*object, 0, result.Size())
+	for _, res := range result.Resources() {
+		origin, err := res.GetOrigin()
+		if err != nil {
+			return nil, err
+		}
+		if err := res.SetOrigin(nil); err != nil {
+			return nil, err
+		}
+		data, err := res.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		o := &object{}
+		if err := unmarshalJSON(data, &o.Object); err != nil {
+			return nil, err
+		}
+		dropOrigin(&o.Unstructured)
+		o.key = strings.ToLower(o.GetKind()) + "-" + o.GetName()
+		if source := sourceOf(u, o, origin); source != nil {
+			o.key, o.from = source.key, source.from
+		}
+		objs = append(objs, o)
+	}
+	return objs, nil
+}
+
+// sourceOf is the object of the unit that a result was made from: the one of the
+// file that it came from, or, where a patch took the annotation that says so, the
+// one of its kind and name.
+func sourceOf(u *unit, o *object, origin *resource.Origin) *object {
+	for _, source := range u.objs {
+		if origin != nil && origin.Path == source.file() {
+			return source
+		}
+	}
+	if origin != nil && origin.Path != "" {
+		return nil
+	}
+	for _, source := range u.objs {
+		if source.GetKind() == o.GetKind() && source.GetName() == o.GetName() && source.GetNamespace() == o.GetNamespace() {
+			return source
+		}
+	}
+	return nil
+}
+
+// file is where an object of the unit lies for kustomize.
+func (o *object) file() string { return path.Join(objectsDir, o.from[0], o.key+".json") }
+
+func dropOrigin(o *unstructured.Unstructured) {
+	annotations := o.GetAnnotations()
+	if _, ok := annotations[originAnnotation]; !ok {
+		return
+	}
+	delete(annotations, originAnnotation)
+	if len(annotations) == 0 {
+		annotations = nil
+	}
+	o.SetAnnotations(annotations)
+}
+
+// kustomizeMessage names files as the repository does, on one line.
+func kustomizeMessage(err error) string {
+	msg := strings.NewReplacer(
+		"'"+repoDir+"/", "'", "\""+repoDir+"/", "\"", " "+repoDir+"/", " ", "../repo/", "",
+		"'"+unitDir+"'", "the unit",
+	).Replace(err.Error())
+	return "kustomize: " + tidyMessage(msg)
+}

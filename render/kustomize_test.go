@@ -1,0 +1,58 @@
+package render_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/seed-428f4edd/evenkeel/render"
+)
+
+// TestKustomize renders a unit with a kustomization: its own objects keep their
+// keys, so that patch still finds them, and those of the base join it.
+func TestKustomize(t *testing.T) {
+	name := filepath.Join("testdata", "kustomize.txtar")
+	archive, err := txtar.ParseFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := render.Open(shop(t, archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := repo.Render(t.Context(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Units: []string{"gateway"}}); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		setFile(archive, "want", out.String())
+		if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(fileOf(archive, "want"), out.String()); diff != "" {
+		t.Errorf("(-want +got; -update rewrites it)\n%s", diff)
+	}
+}
+
+// shop makes a repository of the base archive with the files of another.
+func shop(t *testing.T, archive *txtar.Archive) string {
+	t.Helper()
+	base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	unpack(t, dir, base)
+	unpack(t, dir, archive)
+	return dir
+}
