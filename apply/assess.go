@@ -25,11 +25,16 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	}
 	p.reportForeign(it, live)
 	desired := effective(it.obj, live)
-	if !p.opts.Full && (doubt(desired, live) == "" || p.hasReceipt(it, desired, live)) {
+	if !p.opts.Full && (p.certain(desired, live) || p.hasReceipt(it, desired, live)) {
 		it.change = p.newChange(it, Unchanged)
 		return
 	}
 	it.live = live
+}
+
+// certain reports whether an apply is proven to change nothing.
+func (p *planner) certain(desired, live *unstructured.Unstructured) bool {
+	return doubt(desired, live) == "" && !p.definitionOf(live).isNewerThan(live)
 }
 
 func finalizersOf(live *unstructured.Unstructured) string {
@@ -40,12 +45,30 @@ func finalizersOf(live *unstructured.Unstructured) string {
 }
 
 func (p *planner) hasReceipt(it *item, desired, live *unstructured.Unstructured) bool {
+	p.mu.Lock()
 	kept, ok := p.plan.state.receipts[it.ref.String()]
+	p.mu.Unlock()
 	if !ok {
 		return false
 	}
-	now, err := receipt(desired, live)
+	now, err := receipt(desired, live, p.definitionOf(live).generation)
 	return err == nil && now == kept
+}
+
+// keepReceipt saves the next plan a dry-run that changed nothing. What is certain
+// anyway needs none.
+func (p *planner) keepReceipt(it *item) {
+	desired := effective(it.obj, it.live)
+	if p.certain(desired, it.live) {
+		return
+	}
+	kept, err := receipt(desired, it.live, p.definitionOf(it.live).generation)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.plan.state.receipts[it.ref.String()] = kept
 }
 
 func (p *planner) reportForeign(it *item, live *unstructured.Unstructured) {
@@ -292,11 +315,7 @@ func (p *planner) interpret(it *item, result *unstructured.Unstructured) {
 		ch.Action = Reowned
 	default:
 		ch.Action = Unchanged
-		if kept, err := receipt(effective(it.obj, it.live), it.live); err == nil {
-			p.mu.Lock()
-			p.plan.state.receipts[it.ref.String()] = kept
-			p.mu.Unlock()
-		}
+		p.keepReceipt(it)
 		return
 	}
 	p.reportStaying(it, result)

@@ -156,7 +156,11 @@ func crdKind(crd *unstructured.Unstructured) kschema.GroupKind {
 }
 
 func isCRD(u *unstructured.Unstructured) bool {
-	return u.GroupVersionKind().GroupKind() == kschema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+	return u.GroupVersionKind().GroupKind() == crdGroupKind()
+}
+
+func crdGroupKind() kschema.GroupKind {
+	return kschema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 }
 
 func isNamespace(u *unstructured.Unstructured) bool {

@@ -38,9 +38,17 @@ func (p *planner) readLive(ctx context.Context) error {
 	if len(p.sets) > 1 {
 		selector = schema.LabelPartOf + " in (" + strings.Join(p.sets, ",") + ")"
 	}
+	definitions, others := p.reads(ctx)
+	if err := p.readAll(ctx, definitions, selector); err != nil {
+		return err
+	}
+	return p.readAll(ctx, others, selector)
+}
+
+func (p *planner) readAll(ctx context.Context, reads []*reading, selector string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.opts.Concurrency)
-	for _, r := range p.reads(ctx) {
+	for _, r := range reads {
 		group.Go(func() error { return p.read(ctx, r, selector) })
 	}
 	return group.Wait()
@@ -53,7 +61,9 @@ type reading struct {
 	namespaces []string
 }
 
-func (p *planner) reads(ctx context.Context) []*reading {
+// reads says what to list. CRDs come first: when one changed decides how far the
+// certificate of its custom resources can be trusted.
+func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 	byKind := map[kschema.GroupVersionKind]*reading{}
 	var reads []*reading
 	add := func(m *meta.RESTMapping, namespaces ...string) {
@@ -89,7 +99,14 @@ func (p *planner) reads(ctx context.Context) []*reading {
 			add(m)
 		}
 	}
-	return reads
+	for _, r := range reads {
+		if r.mapping.GroupVersionKind.GroupKind() == crdGroupKind() {
+			definitions = append(definitions, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	return definitions, others
 }
 
 // rememberedMapping prefers a version that is listed anyway. A kind that is gone
@@ -171,6 +188,9 @@ func (s *sink) visit(live *unstructured.Unstructured) {
 	case it.mapping == nil || it.mapping.GroupVersionKind != s.mapping.GroupVersionKind:
 		// Of a unit that is not selected, or listed in another version too.
 	default:
+		if isCRD(live) {
+			s.planner.noteSchema(live)
+		}
 		s.planner.assess(it, live)
 		s.seen = append(s.seen, it)
 	}

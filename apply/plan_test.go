@@ -671,3 +671,84 @@ func TestPlanOfManyNamespaces(t *testing.T) {
 		t.Errorf("%d LISTs for one kind in %d namespaces", p.Requests.List, len(spaces))
 	}
 }
+
+func TestPlanDoubtsEntriesOlderThanTheSchema(t *testing.T) {
+	w := newWorld(t)
+	group := w.env.Namespace + ".example.com"
+	crd := func(mapType string) string {
+		return `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: things.` + group + `},
+		  spec: {group: ` + group + `, names: {kind: Thing, listKind: ThingList, plural: things, singular: thing}, scope: Namespaced,
+		  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object,
+		  properties: {labels: {type: object, x-kubernetes-map-type: ` + mapType + `, additionalProperties: {type: string}}}}}}}}]}}`
+	}
+	thing := "{apiVersion: " + group + "/v1, kind: Thing, metadata: {name: thing}, spec: {labels: {ours: a}}}"
+	w.desires("web", crd("granular"))
+	w.applied()
+	w.untilServed(group, "things")
+	w.desires("web", thing)
+	time.Sleep(1100 * time.Millisecond) // managedFields have seconds
+	w.applied()
+	w.patch(thing, `{"spec":{"labels":{"theirs":"b"}}}`, "kubectl-edit")
+	p := w.plan(apply.PlanOptions{})
+	w.expect(p, "foreign Thing/thing; spec.labels.theirs: b -> <nil> by kubectl-edit")
+	if p.Requests.DryRun != 0 {
+		t.Errorf("%d dry-runs before the schema changed", p.Requests.DryRun)
+	}
+
+	objects := w.env.Units[0].Objects
+	w.env.Units = nil
+	w.desires("web", crd("atomic"))
+	w.applied()
+	w.env.Units[0].Objects = append(w.env.Units[0].Objects, objects[1])
+	want := "configured Thing/thing; spec.labels.theirs: b -> <nil> by kubectl-edit"
+	for range 50 { // until the server uses the new schema
+		if p = w.plan(apply.PlanOptions{}); len(p.Changes) > 0 && changes(p)[0] == want {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if got := changes(p); len(got) == 0 || got[0] != want {
+		t.Errorf("after the schema changed: %v, want %s", got, want)
+	}
+}
+
+func (w *world) untilServed(group, resource string) {
+	w.Helper()
+	for range 100 {
+		_, err := w.cluster.Dynamic.Resource(customResource(group, resource)).Namespace(w.env.Namespace).List(w.Context(), metav1.ListOptions{})
+		if err == nil {
+			w.cluster.Mapper.Reset()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.Fatalf("%s.%s is not served", resource, group)
+}
+
+func TestPlanTrustsReceipts(t *testing.T) {
+	w := newWorld(t)
+	// The server writes the quantity in another way, so that nothing can be proven.
+	odd := `{apiVersion: apps/v1, kind: Deployment, metadata: {name: odd}, spec: {replicas: 0, selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: main, image: x, resources: {limits: {cpu: 1000m}}}]}}}}`
+	w.desires("web", odd)
+	run := func() {
+		t.Helper()
+		_, err := w.cluster.Apply(t.Context(), w.env, w.plan(apply.PlanOptions{}), apply.ApplyOptions{NoWait: true, Yes: true})
+		w.must(err)
+	}
+	dryRuns := func(want int) {
+		t.Helper()
+		if p := w.plan(apply.PlanOptions{}); p.Requests.DryRun != want || len(p.Changes) != 0 {
+			t.Errorf("%d dry-runs, want %d: %v", p.Requests.DryRun, want, changes(p))
+		}
+	}
+	run()
+	dryRuns(1)
+	run()
+	dryRuns(0)
+	w.patch(odd, `{"status":{"conditions":[{"type":"X","status":"True"}]}}`, "controller", "status")
+	dryRuns(0)
+	w.patch(odd, `{"spec":{"minReadySeconds":1}}`, "kubectl-edit")
+	if p := w.plan(apply.PlanOptions{}); p.Requests.DryRun != 1 {
+		t.Errorf("a receipt outlived an edit: %+v", p.Requests)
+	}
+}

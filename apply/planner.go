@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -91,7 +92,9 @@ type planner struct {
 	strangers  []stranger // live bearers of the label that nothing desires
 	newSpaces  map[string]string
 	changedCRD map[kschema.GroupKind]string
-	pruned     []Change
+	// definitions are the CRDs of the environment as they are live.
+	definitions map[kschema.GroupKind]definition
+	pruned      []Change
 }
 
 func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {
@@ -108,6 +111,8 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		desired:    map[objectID]*item{},
 		newSpaces:  map[string]string{},
 		changedCRD: map[kschema.GroupKind]string{},
+
+		definitions: map[kschema.GroupKind]definition{},
 	}
 	if env.Was != "" {
 		p.sets = append(p.sets, schema.ApplySetID(env.Was, env.Namespace))
@@ -228,6 +233,7 @@ func (p *planner) collect() {
 			p.plan.Changes = append(p.plan.Changes, *it.foreign)
 		}
 	}
+	p.forgetReceipts()
 	slices.SortFunc(p.pruned, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Kind, b.Kind),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -238,4 +244,13 @@ func (p *planner) collect() {
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
 	p.plan.Warnings = append(p.plan.Warnings, p.cluster.Warnings()...)
+}
+
+// forgetReceipts drops those of objects that are no longer desired.
+func (p *planner) forgetReceipts() {
+	desired := map[string]bool{}
+	for _, it := range p.desired {
+		desired[it.ref.String()] = true
+	}
+	maps.DeleteFunc(p.plan.state.receipts, func(name, _ string) bool { return !desired[name] })
 }

@@ -112,6 +112,25 @@ func edits() []edit {
 		{"repeat an item", func(ctx context.Context, e *editor, live *unstructured.Unstructured, desired *schema.Object) error {
 			return e.editList(ctx, live, desired, func(list []any) []any { return append(list, list[0]) })
 		}},
+		{"repeat an environment variable", func(ctx context.Context, e *editor, live *unstructured.Unstructured, _ *schema.Object) error {
+			at := []any{"spec", "template", "spec", "containers", 0, "env"}
+			env, _ := valueAt(live.Object, at).([]any)
+			if len(env) == 0 {
+				return errNothingTo{}
+			}
+			setAt(live.Object, at, append(env, env[e.IntN(len(env))]))
+			return e.update(ctx, live, "kubectl-edit")
+		}},
+		{"apply in another version as ourselves", func(ctx context.Context, e *editor, live *unstructured.Unstructured, desired *schema.Object) error {
+			if live.GetKind() != "HorizontalPodAutoscaler" {
+				return errNothingTo{}
+			}
+			u := desired.DeepCopy()
+			u.SetAPIVersion("autoscaling/v1")
+			unstructured.RemoveNestedField(u.Object, "spec", "metrics")
+			unstructured.RemoveNestedField(u.Object, "spec", "behavior")
+			return e.apply(ctx, u, schema.Manager)
+		}},
 		{"reorder a list", func(ctx context.Context, e *editor, live *unstructured.Unstructured, desired *schema.Object) error {
 			return e.editList(ctx, live, desired, func(list []any) []any { slices.Reverse(list); return list })
 		}},

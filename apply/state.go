@@ -169,8 +169,9 @@ func (s *state) masker() masker {
 
 // receipt identifies a pair of desired and live object whose dry-run changed
 // nothing. What changes without anybody touching the object is left out: status,
-// versions and times. Who owns which field is not.
-func receipt(desired, live *unstructured.Unstructured) (string, error) {
+// versions and times. Who owns which field is not, and neither is the generation
+// of the CRD of a custom resource.
+func receipt(desired, live *unstructured.Unstructured, schema int64) (string, error) {
 	object := maps.Clone(live.Object)
 	delete(object, "status")
 	meta, _ := object["metadata"].(map[string]any)
@@ -179,7 +180,7 @@ func receipt(desired, live *unstructured.Unstructured) (string, error) {
 	delete(meta, "generation")
 	delete(meta, "managedFields")
 	object["metadata"] = meta
-	return hashOf(live.GetUID(), desired.Object, object, ownership(live, false))
+	return hashOf(live.GetUID(), desired.Object, object, ownership(live, false), schema)
 }
 
 // ownership is managedFields without times, for comparing. Entries for status
