@@ -34,9 +34,11 @@ func (p *planner) definitionOf(live *unstructured.Unstructured) definition {
 	return p.definitions[live.GroupVersionKind().GroupKind()]
 }
 
-// isNewerThan reports whether the schema changed after our entry was written. The times have seconds, so the same second counts as before.
+// isNewerThan reports whether the schema changed after our entry was written.
+// The times have seconds, so the same second counts as before. A CRD of the first
+// generation never changed.
 func (d definition) isNewerThan(live *unstructured.Unstructured) bool {
-	if d.changed.IsZero() {
+	if d.generation <= 1 || d.changed.IsZero() {
 		return false
 	}
 	for _, e := range managedFields(live) {
