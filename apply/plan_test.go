@@ -59,6 +59,9 @@ func (w *world) desires(unit string, manifests ...string) {
 		labels[schema.LabelUnit] = unit
 		obj.SetLabels(labels)
 		u.Objects = append(u.Objects, schema.Object{Unstructured: obj, Key: obj.GetName()})
+		if obj.GetKind() == "CustomResourceDefinition" {
+			w.editor.deleteAtEnd(w.T, obj)
+		}
 	}
 }
 

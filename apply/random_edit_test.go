@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -249,6 +252,20 @@ func (e *editor) resource(u *unstructured.Unstructured) dynamic.ResourceInterfac
 		return e.cluster.Dynamic.Resource(m.Resource).Namespace(u.GetNamespace())
 	}
 	return e.cluster.Dynamic.Resource(m.Resource)
+}
+
+// deleteAtEnd cleans up what lives in no namespace: every further CRD makes the
+// deletion of every namespace slower.
+func (e *editor) deleteAtEnd(t *testing.T, u *unstructured.Unstructured) {
+	t.Helper()
+	resource := e.resource(u)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := resource.Delete(ctx, u.GetName(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Logf("delete %s: %v", u.GetName(), err)
+		}
+	})
 }
 
 func (e *editor) update(ctx context.Context, u *unstructured.Unstructured, manager string) error {

@@ -117,6 +117,7 @@ metadata:
   labels: {app: x, tier: "` + r.word() + `"}
 ?  finalizers: [example.com/a, example.com/b]
 `
+	odd := "\nmetadata: {labels: {app: x, tier: x}, annotations: {odd: x}}\n"
 	secret := base64.StdEncoding.EncodeToString([]byte(r.word()))
 	return []string{
 		"apiVersion: apps/v1\nkind: Deployment" + meta + `
@@ -213,14 +214,14 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `,
 		"apiVersion: v1\nkind: ResourceQuota" + meta + `
-spec: {hard: {count/events: "` + fmt.Sprint(10000+r.IntN(100)) + `", count/leases.coordination.k8s.io: "9000"}}
+spec: {hard: {count/events: "` + fmt.Sprint(10001+r.IntN(98)) + `", count/leases.coordination.k8s.io: 9k}}
 `,
 		// Odd shapes on purpose: none of these may be certified wrongly, whether
 		// they are certified or not.
-		"apiVersion: v1\nkind: Service" + meta + `
+		"apiVersion: v1\nkind: Service" + odd + `
 spec: {clusterIP: None, selector: {app: x}, ports: [{name: a, port: 80}, {port: 81, name: b, targetPort: 81, protocol: TCP}]}
 `,
-		"apiVersion: apps/v1\nkind: Deployment" + meta + `
+		"apiVersion: apps/v1\nkind: Deployment" + odd + `
 spec:
   replicas: 0
   strategy: {}
