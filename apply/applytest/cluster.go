@@ -44,7 +44,8 @@ const (
 func Main(m *testing.M) int {
 	// Cluster tests wait more than they compute.
 	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
+	fuzzing := flag.Lookup("test.fuzz").Value.String() != ""
+	if f := flag.Lookup("test.parallel"); !fuzzing && f.Value.String() == f.DefValue {
 		_ = f.Value.Set("16")
 	}
 	code := m.Run()

@@ -73,9 +73,9 @@ func waitingCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, n
 		return cause{text: join(w.Reason, named(oneLine(w.Message, 300), cs.Image)), weight: weightPull, sure: true}, true
 	case "CreateContainerConfigError":
 		// A missing ConfigMap or Secret may be on its way in the same apply.
-		return cause{text: join(w.Reason, oneLine(w.Message, 300)), weight: weightConfig, sure: scheduledFor(pod, now) > 10*time.Second}, true
+		return cause{text: join(w.Reason, oneLine(w.Message, 300)), weight: weightConfig, sure: scheduledFor(pod, related, now) > 10*time.Second}, true
 	default: // CreateContainerError, RunContainerError, PostStartHookError, ...
-		c := cause{text: join(w.Reason, oneLine(w.Message, 400)), weight: weightConfig, sure: cs.RestartCount >= related.restarts() || scheduledFor(pod, now) > 30*time.Second}
+		c := cause{text: join(w.Reason, oneLine(w.Message, 400)), weight: weightConfig, sure: cs.RestartCount >= related.restarts() || scheduledFor(pod, related, now) > 30*time.Second}
 		if t := cs.LastTerminationState.Terminated; t != nil && w.Message == "" {
 			c.text = join(w.Reason, exit(pod, cs.Name, t))
 		}
@@ -84,12 +84,12 @@ func waitingCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, n
 }
 
 // scheduledFor is how long the pod has had a node.
-func scheduledFor(pod *corev1.Pod, now time.Time) time.Duration {
+func scheduledFor(pod *corev1.Pod, related Related, now time.Time) time.Duration {
 	if c := podCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero() {
-		return now.Sub(c.LastTransitionTime.Time)
+		return related.elapsed(c.LastTransitionTime.Time, now)
 	}
 	if pod.Status.StartTime != nil {
-		return now.Sub(pod.Status.StartTime.Time)
+		return related.elapsed(pod.Status.StartTime.Time, now)
 	}
 	return 0
 }
@@ -303,7 +303,7 @@ func pullCause(pod *corev1.Pod, cs corev1.ContainerStatus, related Related, now 
 		c.sure = backOff
 	case pullTransient:
 	default:
-		c.sure = backOff && (since.IsZero() && scheduledFor(pod, now) > 20*time.Second || !since.IsZero() && now.Sub(since) > 10*time.Second)
+		c.sure = backOff && (since.IsZero() && scheduledFor(pod, related, now) > 20*time.Second || !since.IsZero() && related.elapsed(since, now) > 10*time.Second)
 	}
 	if unauthorised(answer) {
 		c.text += pullSecrets(pod, related, now)

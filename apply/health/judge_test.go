@@ -70,7 +70,26 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func readCases(t *testing.T, file string) []judgeCase {
+// The rules that objects are judged by are those that the manual explains.
+func TestRulesAreExplained(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/health.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		for _, c := range readCases(t, file) {
+			if rule := c.Want.Rule; !strings.Contains(string(manual), "`"+rule+"`") && c.Ready == nil {
+				t.Errorf("%s: rule %q is not in docs/health.md", file, rule)
+			}
+		}
+	}
+}
+
+func readCases(t testing.TB, file string) []judgeCase {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

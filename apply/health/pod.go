@@ -214,7 +214,7 @@ func setupCause(pod *corev1.Pod, related Related, now time.Time) (cause, bool) {
 	// several tries, it does not come by waiting.
 	absent := e.Reason == "FailedMount" && strings.Contains(e.Message, "not found") &&
 		(strings.Contains(e.Message, "configmap ") || strings.Contains(e.Message, "secret "))
-	sure := absent && now.Sub(eventFirst(e)) > 20*time.Second && e.Count >= 3
+	sure := absent && related.elapsed(eventFirst(e), now) > 20*time.Second && e.Count >= 3
 	return cause{text: join(e.Reason, oneLine(e.Message, 400)), weight: weightVolume, sure: sure}, true
 }
 

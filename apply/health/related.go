@@ -53,6 +53,17 @@ func (r *Related) since(now time.Time) time.Time {
 	return r.Since.Add(-5 * time.Second) // timestamps have whole seconds, clocks differ
 }
 
+// elapsed is how long something has lasted, of which no more counts than the
+// wait has lasted: the local clock may be ahead of the server's, and what was
+// just applied may be the cure.
+func (r *Related) elapsed(from, now time.Time) time.Duration {
+	d := now.Sub(from)
+	if !r.Since.IsZero() {
+		d = min(d, now.Sub(r.Since))
+	}
+	return d
+}
+
 func (r *Related) restarts() int32 {
 	return cmp.Or(r.Restarts, 2)
 }

@@ -127,7 +127,7 @@ func (s *snapshot) judge() {
 		case m.err != nil:
 			v = unknown("readable", oneLine(m.err.Error(), 300))
 		case m.obj != nil:
-			v = judge(m.obj, t.rule, s.w.related(t, time.Time{}), now)
+			v = judge(m.obj, t.rule, s.w.related(t, time.Time{}), s.w.store.clock.server(now))
 		}
 		if m.note != "" && v.State == Healthy {
 			v.Message = join(v.Message, m.note)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,7 @@ type store struct {
 	events      map[types.UID]map[types.UID]*corev1.Event
 	logs        map[LogKey]string
 	waits       map[*subscription]struct{}
+	clock       clock
 }
 
 // member is an object of the ApplySet as last seen.
@@ -171,6 +173,9 @@ func (s *store) wanted(key objectKey) bool {
 
 // setMember stores what is known of a member.
 func (s *store) setMember(key objectKey, m member) {
+	if m.obj != nil {
+		s.clock.saw(m.obj, time.Now())
+	}
 	m.slim()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -181,7 +181,7 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 	case m.obj.GetGeneration() < t.MinGeneration:
 		return progressing("observed-generation", fmt.Sprintf("generation %d, which was written, is not seen yet", t.MinGeneration))
 	}
-	v = judge(m.obj, t.rule, w.related(t, since), now)
+	v = judge(m.obj, t.rule, w.related(t, w.store.clock.server(since)), w.store.clock.server(now))
 	if v.State == Unknown || v.Rule == "condition Ready" {
 		w.probeStatus(t.key)
 	}

@@ -111,22 +111,22 @@ func deploymentCause(d *appsv1.Deployment, rs *appsv1.ReplicaSet, related Relate
 		if c, ok := podsCause(related.podsOf(rs.UID), related, now); ok {
 			return c, true
 		}
-		if c, ok := replicaFailure(rs.Status.Conditions, now); ok {
+		if c, ok := replicaFailure(rs.Status.Conditions, related, now); ok {
 			return c, true
 		}
 	}
 	for _, c := range d.Status.Conditions {
 		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			return creationCause(c.Reason, c.Message, c.LastTransitionTime.Time, now), true
+			return creationCause(c.Reason, c.Message, c.LastTransitionTime.Time, related, now), true
 		}
 	}
 	return cause{}, false
 }
 
-func replicaFailure(conditions []appsv1.ReplicaSetCondition, now time.Time) (cause, bool) {
+func replicaFailure(conditions []appsv1.ReplicaSetCondition, related Related, now time.Time) (cause, bool) {
 	for _, c := range conditions {
 		if c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == corev1.ConditionTrue {
-			return creationCause(c.Reason, c.Message, c.LastTransitionTime.Time, now), true
+			return creationCause(c.Reason, c.Message, c.LastTransitionTime.Time, related, now), true
 		}
 	}
 	return cause{}, false
@@ -135,13 +135,13 @@ func replicaFailure(conditions []appsv1.ReplicaSetCondition, now time.Time) (cau
 // creationCause tells why the API server refuses pods. Pod Security decides by
 // the template alone; quota may be freed by the pods that are going, and a
 // service account may be on its way.
-func creationCause(reason, message string, since, now time.Time) cause {
+func creationCause(reason, message string, since time.Time, related Related, now time.Time) cause {
 	c := cause{text: join(reason, oneLine(message, 600)), weight: weightConfig}
 	switch {
 	case strings.Contains(message, "violates PodSecurity"), strings.Contains(message, "is invalid:"):
 		c.sure = true
 	default:
-		c.sure = !since.IsZero() && now.Sub(since) > 15*time.Second
+		c.sure = !since.IsZero() && related.elapsed(since, now) > 15*time.Second
 	}
 	return c
 }
@@ -302,7 +302,7 @@ func creationEvents(owner types.UID, related Related, now time.Time) (cause, boo
 	if len(found) == 0 || eventTime(found[0]).Before(related.since(now)) {
 		return cause{}, false
 	}
-	return creationCause(found[0].Reason, found[0].Message, eventFirst(found[0]), now), true
+	return creationCause(found[0].Reason, found[0].Message, eventFirst(found[0]), related, now), true
 }
 
 // judgeDaemonSet follows kubectl, which does not know OnDelete. maxSurge needs
@@ -391,7 +391,7 @@ func judgeReplicaSet(obj *unstructured.Unstructured, related Related, now time.T
 	}
 	c, ok := podsCause(related.podsOf(rs.UID), related, now)
 	if !ok {
-		c, ok = replicaFailure(rs.Status.Conditions, now)
+		c, ok = replicaFailure(rs.Status.Conditions, related, now)
 	}
 	return v.because(c, ok, related)
 }
@@ -409,7 +409,7 @@ func judgeReplicationController(obj *unstructured.Unstructured, related Related,
 	c, ok := podsCause(related.podsOf(rc.UID), related, now)
 	for _, cond := range rc.Status.Conditions {
 		if !ok && cond.Type == corev1.ReplicationControllerReplicaFailure && cond.Status == corev1.ConditionTrue {
-			c, ok = creationCause(cond.Reason, cond.Message, cond.LastTransitionTime.Time, now), true
+			c, ok = creationCause(cond.Reason, cond.Message, cond.LastTransitionTime.Time, related, now), true
 		}
 	}
 	return v.because(c, ok, related)
