@@ -80,6 +80,8 @@ func sentence(c *apply.Change, f apply.Field, paint func(color, string) string) 
 		return path + paint(cyan, clean(inline(f.From)))
 	case f.From == nil && f.To == nil:
 		return strings.TrimSuffix(path, ": ")
+	case inline(f.From) == inline(f.To):
+		return path + "changed, and not shown"
 	case isRemoval(c, f):
 		return path + paint(red, clean(inline(f.From))) + " -> removed"
 	case f.From == nil:

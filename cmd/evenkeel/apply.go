@@ -106,7 +106,7 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 		return nil, err
 	}
 	if opts.dryRun {
-		return plan, g.printPlans([]*apply.Plan{plan}, false)
+		return plan, g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
 	}
 	if err := g.confirm(env, plan, opts); err != nil {
 		return nil, err

@@ -15,8 +15,7 @@ type diffOptions struct {
 	selection
 	plan    apply.PlanOptions
 	strict  bool
-	unified bool
-	context int
+	unified int // lines of context; negative means no bodies
 }
 
 func newDiffCmd(g *global) *cobra.Command {
@@ -40,7 +39,7 @@ the bodies instead of writing text: one file per object in two directories.
 
 Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 		Example: `  evenkeel diff dev
-  evenkeel diff dev --unified --context 5
+  evenkeel diff dev --unified=5
   evenkeel diff --all -o markdown > comment.md
   evenkeel diff prod -o html > diff.html
   evenkeel diff prod -o json | jq '.[].summary'`,
@@ -50,8 +49,9 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 	opts.addAll(cmd.Flags())
 	opts.addUnits(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.strict, "strict", false, "count foreign additions as differences")
-	cmd.Flags().BoolVarP(&opts.unified, "unified", "u", false, "show whole bodies as unified diffs, not only the fields that differ")
-	cmd.Flags().IntVar(&opts.context, "context-lines", 3, "unchanged lines around a change in the body of an object")
+	cmd.Flags().IntVarP(&opts.unified, "unified", "U", -1, "show bodies as unified diffs with so many unchanged lines around a change")
+	unified := cmd.Flags().Lookup("unified")
+	unified.NoOptDefVal, unified.DefValue = "3", "0" // -1 would puzzle a reader
 	cmd.Flags().BoolVar(&opts.plan.Full, "full", false, "ask the server about every object, also those proven unchanged")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runDiff(cmd.Context(), g, opts, args)
@@ -87,10 +87,13 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 	return nil
 }
 
-// report says how plans are written. In an option no context is -1.
+// report says how plans are written.
 func (o *diffOptions) report() report.Options {
-	opts := report.Options{Strict: o.strict, Unified: o.unified, Context: o.context}
-	if o.context <= 0 {
+	opts := report.Options{Strict: o.strict, Unified: o.unified >= 0}
+	switch {
+	case o.unified > 0:
+		opts.Context = o.unified
+	case o.unified == 0:
 		opts.Context = -1
 	}
 	return opts
