@@ -133,9 +133,9 @@ func (r *run) deleteRecords(ctx context.Context, name string) error {
 
 // deleteHome deletes the environment's Namespace if nothing else is in it.
 func (r *run) deleteHome(ctx context.Context) error {
-	change := &Change{
-		Action:    Deleted,
-		ObjectRef: ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: r.env.Namespace},
+	change := &Change{ObjectRef: ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: r.env.Namespace}}
+	if i := slices.IndexFunc(r.plan.Changes, func(c Change) bool { return r.isHome(&c) }); i >= 0 {
+		change = &r.plan.Changes[i]
 	}
 	live, err := r.get(ctx, change)
 	if apierrors.IsNotFound(err) {
@@ -147,7 +147,7 @@ func (r *run) deleteHome(ctx context.Context) error {
 	if live.GetLabels()[schema.LabelPartOf] != schema.ApplySetID(r.env.Name, r.env.Namespace) {
 		return nil
 	}
-	change.live = live
+	change.Action, change.Message, change.live = Deleted, "", live
 	if kept, err := r.keepNamespace(ctx, change); err != nil || kept {
 		return err
 	}

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
@@ -337,4 +339,66 @@ func TestManyAppliesAtOnce(t *testing.T) {
 		t.Error("none was applied")
 	}
 	t.Logf("%d applied, %d refused", applied, refused)
+}
+
+// TestUnansweredGroup prunes nothing while the server has an API group that
+// nobody answers for. It breaks discovery for all, so it runs alone.
+func TestUnansweredGroup(t *testing.T) {
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.before())
+	services := s.client(t).Resource(kschema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
+	name := "v1." + s.namespace + ".unanswered.example.com"
+	_, err := services.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"group": s.namespace + ".unanswered.example.com", "version": "v1", "groupPriorityMinimum": int64(1000), "versionPriority": int64(1),
+			"insecureSkipTLSVerify": true, "service": map[string]any{"namespace": s.namespace, "name": "svc"},
+		},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := func() {
+		if err := services.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(gone)
+	var plan *apply.Plan
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		if plan, err = s.connect(t).Plan(t.Context(), s.after(), apply.PlanOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if len(plan.Incomplete) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Skip("the server does not name groups that nobody answers for")
+		}
+	}
+	if _, err := s.connect(t).Apply(t.Context(), s.after(), plan, tortureOptions()); err != nil {
+		t.Fatal(err)
+	}
+	members := s.members(t)
+	for _, name := range []string{"ConfigMap/old-base", "ConfigMap/old-app", "Secret/old-secret"} {
+		if members[name] == "" {
+			t.Errorf("%s was deleted while a group did not answer", name)
+		}
+	}
+	if _, err := s.connect(t).Delete(t.Context(), s.after(), tortureOptions()); exitCode(err) != 4 {
+		t.Errorf("delete: %v", err)
+	}
+	gone()
+	for deadline := time.Now().Add(15 * time.Second); len(plan.Incomplete) > 0; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the group is still there")
+		}
+		if plan, err = s.connect(t).Plan(t.Context(), s.after(), apply.PlanOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.apply(t, s.after())
+	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }

@@ -1,0 +1,73 @@
+package apply
+
+import (
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestObservation judges a Lease that another machine holds.
+func TestObservation(t *testing.T) {
+	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	lease := func(version, holder string, renewed time.Time) *coordinationv1.Lease {
+		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: version}}
+		l.Spec.LeaseDurationSeconds = new(int32(30))
+		l.Spec.RenewTime = new(metav1.NewMicroTime(renewed))
+		if holder != "" {
+			l.Spec.HolderIdentity = &holder
+		}
+		return l
+	}
+	type look struct {
+		at    time.Duration // since start
+		lease *coordinationv1.Lease
+	}
+	for _, test := range []struct {
+		name           string
+		looks          []look
+		free, expiring bool
+	}{
+		{"nobody holds it", []look{{0, lease("1", "", start)}}, true, false},
+		{"just renewed", []look{{0, lease("1", "a", start)}}, false, false},
+		{"renewed long ago by its holder's clock, and seen for the first time", []look{{0, lease("1", "a", start.Add(-time.Hour))}}, false, true},
+		{"the same for less than its duration", []look{{0, lease("1", "a", start.Add(-time.Hour))}, {29 * time.Second, lease("1", "a", start.Add(-time.Hour))}}, false, true},
+		{"the same for its duration", []look{{0, lease("1", "a", start.Add(-time.Hour))}, {30 * time.Second, lease("1", "a", start.Add(-time.Hour))}}, true, true},
+		{"its holder's clock is behind, but it was renewed meanwhile", []look{{0, lease("1", "a", start.Add(-time.Hour))}, {30 * time.Second, lease("2", "a", start.Add(-time.Hour))}}, false, false},
+		{"its holder's clock is ahead, and it died", []look{{0, lease("1", "a", start.Add(time.Hour))}, {30 * time.Second, lease("1", "a", start.Add(time.Hour))}}, true, false},
+		{"another holder", []look{{0, lease("1", "a", start)}, {30 * time.Second, lease("2", "b", start.Add(30*time.Second))}}, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var o observation
+			var now time.Time
+			for _, l := range test.looks {
+				now = start.Add(l.at)
+				o.look(l.lease, now)
+			}
+			if got := o.free(holder{}, now); got != test.free {
+				t.Errorf("free is %v", got)
+			}
+			if got := o.expiring(now); got != test.expiring && !test.free {
+				t.Errorf("expiring is %v", got)
+			}
+		})
+	}
+}
+
+// TestLockCheck lets no write start that could end after the lease does.
+func TestLockCheck(t *testing.T) {
+	for _, test := range []struct {
+		since time.Duration
+		ok    bool
+	}{{0, true}, {19 * time.Second, true}, {21 * time.Second, false}, {31 * time.Second, false}} {
+		l := &lock{duration: 30 * time.Second, lease: &coordinationv1.Lease{}, renewed: time.Now().Add(-test.since)}
+		if err := l.check(); (err == nil) != test.ok {
+			t.Errorf("%s after the last renewal: %v", test.since, err)
+		}
+		l.renewed = time.Now()
+		if err := l.check(); (err == nil) != test.ok {
+			t.Errorf("%s after the last renewal, and then renewed: %v: a lost lock stays lost", test.since, err)
+		}
+	}
+}
