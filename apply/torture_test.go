@@ -47,7 +47,7 @@ type fault struct {
 }
 
 func faults() []fault {
-	kill := func(p *proxy, w http.ResponseWriter) { p.kill(); drop(w) }
+	kill := func(p *proxy, w http.ResponseWriter) { p.signal(os.Kill); drop(w) }
 	status := func(code int) func(*proxy, http.ResponseWriter) {
 		return func(_ *proxy, w http.ResponseWriter) { answer(w, code) }
 	}
@@ -56,7 +56,7 @@ func faults() []fault {
 	return []fault{
 		{name: "killed before the request", do: kill},
 		{name: "killed before the answer", after: true, do: kill},
-		{name: "interrupted", do: func(p *proxy, _ http.ResponseWriter) { p.interrupt() }, pass: true},
+		{name: "interrupted", do: func(p *proxy, _ http.ResponseWriter) { p.signal(os.Interrupt) }, pass: true},
 		{name: "500", do: status(http.StatusInternalServerError)},
 		{name: "500 although it was done", after: true, do: status(http.StatusInternalServerError)},
 		{name: "429", do: status(http.StatusTooManyRequests)},
@@ -113,15 +113,11 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	uids := s.uids(t)
 
 	p := newProxy(t, cfg)
-	p.fault, p.breaks = f, func(count int, _ *http.Request) bool { return count == n }
 	child := s.child(t, p.url(), tortureOptions().LockDuration)
-	p.kill = func() { _ = child.Process.Kill() }
-	p.interrupt = func() { _ = child.Process.Signal(os.Interrupt) }
+	p.arm(f, func(count int, _ *http.Request) bool { return count == n })
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.start(t, child)
 	err := child.Wait()
 	if count := p.close(); count < n {
 		t.Logf("there were %d requests only", count)
@@ -203,26 +199,24 @@ func TestStoppedHolder(t *testing.T) {
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
 	reads, stopped, resume := 0, make(chan struct{}), make(chan struct{})
-	p.breaks = func(_ int, req *http.Request) bool {
+	child := s.child(t, p.url(), 3*time.Second)
+	stop := fault{do: func(p *proxy, w http.ResponseWriter) {
+		p.signal(syscall.SIGSTOP)
+		close(stopped)
+		<-resume
+		drop(w)
+	}}
+	p.arm(stop, func(_ int, req *http.Request) bool {
 		// The second read of the parent is the first request under the lock.
 		if req.Method == http.MethodGet && strings.HasSuffix(req.URL.Path, "/configmaps/"+schema.ParentName(s.namespace)) {
 			reads++
 			return reads == 2
 		}
 		return false
-	}
-	child := s.child(t, p.url(), 3*time.Second)
-	p.fault = fault{do: func(_ *proxy, w http.ResponseWriter) {
-		_ = child.Process.Signal(syscall.SIGSTOP)
-		close(stopped)
-		<-resume
-		drop(w)
-	}}
+	})
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.start(t, child)
 	<-stopped
 	before := p.wrote()
 
@@ -265,14 +259,11 @@ func TestDeadHolder(t *testing.T) {
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
-	p.breaks = func(_ int, req *http.Request) bool {
-		return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/configmaps/") // widen
-	}
 	child := s.child(t, p.url(), time.Minute)
-	p.fault = fault{do: func(_ *proxy, w http.ResponseWriter) { _ = child.Process.Kill(); drop(w) }}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.arm(faults()[0], func(_ int, req *http.Request) bool {
+		return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/configmaps/") // widen
+	})
+	p.start(t, child)
 	_ = child.Wait()
 	opts := tortureOptions()
 	opts.LockTimeout = 0
@@ -283,14 +274,13 @@ func TestDeadHolder(t *testing.T) {
 
 // proxy stands in front of the API server, without TLS and credentials.
 type proxy struct {
-	fault           fault
-	breaks          func(count int, req *http.Request) bool // asked for every request
-	kill, interrupt func()
-
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
 
 	mu      sync.Mutex
+	fault   fault
+	breaks  func(count int, req *http.Request) bool // asked for every request
+	child   *exec.Cmd
 	count   int
 	broken  string
 	writes  []string // method and path
@@ -307,7 +297,7 @@ func newProxy(t *testing.T, cfg *rest.Config) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{closing: make(chan struct{}), kill: func() {}, breaks: func(int, *http.Request) bool { return false }}
+	p := &proxy{closing: make(chan struct{}), breaks: func(int, *http.Request) bool { return false }}
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -320,6 +310,30 @@ func newProxy(t *testing.T, cfg *rest.Config) *proxy {
 }
 
 func (p *proxy) url() string { return p.server.URL }
+
+// arm says what is to happen, and at which request.
+func (p *proxy) arm(f fault, breaks func(count int, req *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.breaks = f, breaks
+}
+
+// start starts the process that signals are for.
+func (p *proxy) start(t *testing.T, child *exec.Cmd) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.child = child
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *proxy) signal(s os.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = p.child.Process.Signal(s)
+}
 
 // close ends the proxy and returns how many requests there were.
 func (p *proxy) close() int {
@@ -364,19 +378,20 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && !req.URL.Query().Has("dryRun") && !strings.Contains(req.URL.Path, "/selfsubject") {
 		p.writes = append(p.writes, req.Method+" "+req.URL.Path)
 	}
+	f := p.fault
 	p.mu.Unlock()
 	if !mine {
 		p.forward.ServeHTTP(w, req)
 		return
 	}
-	if p.fault.after {
+	if f.after {
 		// The answer is lost, the deed is not.
 		p.forward.ServeHTTP(httptest.NewRecorder(), req.WithContext(context.WithoutCancel(req.Context())))
-	} else if !p.fault.pass {
+	} else if !f.pass {
 		_, _ = io.Copy(io.Discard, req.Body)
 	}
-	p.fault.do(p, w)
-	if p.fault.pass {
+	f.do(p, w)
+	if f.pass {
 		p.forward.ServeHTTP(w, req)
 	}
 }
