@@ -14,6 +14,7 @@ import (
 
 // The checkers of nginx and keepalived say nothing but that all is well.
 func TestCheckers(t *testing.T) {
+	t.Parallel()
 	for name, c := range configs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

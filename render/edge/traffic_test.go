@@ -235,6 +235,7 @@ func websocket(t *testing.T, l *lab) {
 // The virtual address moves when nginx dies on its host, and stays or returns as
 // configured; requests to it go on.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		mode    string
 		weight  int
@@ -259,7 +260,7 @@ func TestFailover(t *testing.T) {
 			b.mustInstall(c)
 			l.served("A")
 
-			l.stays(3*time.Second, a, b)
+			l.stays(time.Second, a, b)
 			if out, err := a.run("nginx", "-s", "stop"); err != nil {
 				t.Fatalf("%v %s", err, out)
 			}
@@ -276,7 +277,7 @@ func TestFailover(t *testing.T) {
 				l.served("A again")
 				return
 			}
-			l.stays(6*time.Second, b, a)
+			l.stays(4*time.Second, b, a)
 			l.served("B still")
 		})
 	}
