@@ -294,13 +294,6 @@ func (r *run) interrupted(ctx context.Context, err error) error {
 func (r *run) finish() *Report {
 	report := &Report{Plan: r.journal.settled(*r.plan), Health: r.health, Revision: r.revision}
 	report.Done, report.NotDone = r.journal.parted(r.plan.Changes)
-	report.Summary = map[Action]int{}
-	for _, change := range r.plan.Changes { // what was to be deleted may have been kept
-		report.Summary[change.Action]++
-	}
-	if n := r.plan.Summary[Unchanged]; n > 0 {
-		report.Summary[Unchanged] = n
-	}
 	report.Requests = r.plan.Requests.plus(r.c.Requests().since(r.before))
 	report.Durations.Apply = time.Since(r.started).Seconds()
 	report.Durations.Gate = r.gating.Seconds()

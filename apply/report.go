@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -120,21 +119,22 @@ func (r Requests) plus(o Requests) Requests {
 }
 
 // settled is a plan after the run: what the server has taken is no longer
-// unverified.
+// unverified, and what was to be deleted may have been kept.
 func (j *journal) settled(plan Plan) Plan {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	plan.Changes, plan.Summary = slices.Clone(plan.Changes), maps.Clone(plan.Summary)
+	unchanged := plan.Summary[Unchanged]
+	plan.Changes, plan.Summary = slices.Clone(plan.Changes), map[Action]int{}
+	if unchanged > 0 {
+		plan.Summary[Unchanged] = unchanged
+	}
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
-		if !j.done[c.ObjectRef] || c.Action.taken() == c.Action {
-			continue
+		if j.done[c.ObjectRef] && c.Action.taken() != c.Action {
+			c.Action, c.Verified, c.Message = c.Action.taken(), true, ""
 		}
-		plan.Summary[c.Action]--
-		c.Action, c.Verified, c.Message = c.Action.taken(), true, ""
 		plan.Summary[c.Action]++
 	}
-	maps.DeleteFunc(plan.Summary, func(_ Action, n int) bool { return n == 0 })
 	return plan
 }
 
