@@ -2,7 +2,6 @@ package health
 
 import (
 	"bytes"
-	"fmt"
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -113,48 +112,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// parents judges the parts of a status that hold conditions of their own, as
-// the routes of the Gateway API have one for each Gateway.
-func parents(obj *unstructured.Unstructured, field, rule string, kinds ...string) verdict {
-	list, _, err := unstructured.NestedSlice(obj.Object, "status", field)
-	if err != nil {
-		return unreadable(err)
-	}
-	if len(list) == 0 {
-		return progressing(rule, "no controller has answered yet")
-	}
-	for _, item := range list {
-		m, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		found, _, err := unstructured.NestedSlice(m, "conditions")
-		if err != nil {
-			return unreadable(err)
-		}
-		conditions := readConditions(found)
-		for _, kind := range kinds {
-			c, ok := find(conditions, kind)
-			switch {
-			case !ok:
-				return progressing(rule, parentName(m)+kind+" not reported yet")
-			case c.stale(obj.GetGeneration()):
-				return progressing("observed-generation", fmt.Sprintf("condition %s is of generation %d of %d", kind, c.observed, obj.GetGeneration()))
-			case c.Status != "True":
-				return progressing(rule, join(parentName(m)+kind+" is "+c.Status, c.Reason, oneLine(c.Message, 400)))
-			}
-		}
-	}
-	return healthy(rule, "")
-}
-
-func parentName(m map[string]any) string {
-	for _, ref := range []string{"parentRef", "ancestorRef"} {
-		if name, _, _ := unstructured.NestedString(m, ref, "name"); name != "" {
-			return "parent " + name + ": "
-		}
-	}
-	return ""
 }

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -193,19 +192,6 @@ func (s *stream) replaceRelated(items []unstructured.Unstructured) {
 	}
 }
 
-// membersOf lists the members that a stream answers for.
-func (s *store) membersOf(key streamKey) []objectKey {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var out []objectKey
-	for k, m := range s.members {
-		if k.GroupVersionResource == key.GroupVersionResource && k.namespace == key.namespace && m.obj != nil {
-			out = append(out, k)
-		}
-	}
-	return out
-}
-
 func (s *stream) memberKey(obj *unstructured.Unstructured) objectKey {
 	return objectKey{s.key.GroupVersionResource, obj.GetNamespace(), obj.GetName()}
 }
@@ -256,109 +242,4 @@ func (s *stream) handle(kind watch.EventType, obj *unstructured.Unstructured) {
 		return
 	}
 	_ = s.sink.put(s.store, obj) // see replaceRelated
-}
-
-// lastSeen keeps the state of an object at its deletion: a Job may be deleted
-// because it is done.
-func (s *store) lastSeen(key objectKey, obj *unstructured.Unstructured) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.members[key]
-	m.last = obj
-	s.members[key] = m
-}
-
-// check has a member asked for by name.
-func (s *stream) check(key objectKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.checks[key] = struct{}{}
-}
-
-// poll GETs the members that the watch does not show: those that left the
-// selector or never had the label, and all where watching is forbidden. It asks
-// again as long as somebody waits for them.
-func (s *stream) poll(ctx context.Context) {
-	for ctx.Err() == nil {
-		for _, key := range s.toCheck() {
-			s.get(ctx, key)
-		}
-		pause(ctx, pollEvery)
-	}
-}
-
-func (s *stream) toCheck() []objectKey {
-	_, denied := s.state()
-	if denied != nil {
-		for _, key := range s.store.wantedOf(s.key) {
-			s.check(key)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]objectKey, 0, len(s.checks))
-	for key := range s.checks {
-		out = append(out, key)
-	}
-	return out
-}
-
-// wantedOf lists the targets that a stream should answer for.
-func (s *store) wantedOf(key streamKey) []objectKey {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var out []objectKey
-	for sub := range s.waits {
-		for k := range sub.keys {
-			if k.GroupVersionResource == key.GroupVersionResource && k.namespace == key.namespace {
-				out = append(out, k)
-			}
-		}
-	}
-	return out
-}
-
-// get asks for one member and decides whether it is to be asked for again.
-func (s *stream) get(ctx context.Context, key objectKey) {
-	if !s.store.wanted(key) {
-		s.done(key)
-		s.store.forget(key)
-		return
-	}
-	before, _ := s.store.member(key)
-	obj, err := s.client.Get(ctx, key.name, metav1.GetOptions{})
-	_, denied := s.state()
-	switch {
-	case err == nil && denied != nil:
-		s.store.setMember(key, member{obj: obj, note: "polled: no right to watch " + key.Resource})
-	case err == nil && s.matches(obj):
-		s.done(key) // the watch shows it, or will
-		s.store.setUnchanged(key, before.obj, member{obj: obj})
-	case err == nil:
-		s.store.setMember(key, member{obj: obj, note: "polled: it lacks the label of its environment"})
-	case apierrors.IsNotFound(err):
-		s.done(key)
-		s.store.setUnchanged(key, before.obj, member{})
-	case apierrors.IsForbidden(err):
-		s.store.setMember(key, member{err: err})
-	}
-}
-
-// matches says whether the label selector selects an object.
-func (s *stream) matches(obj *unstructured.Unstructured) bool {
-	selector, err := labels.Parse(s.key.labels)
-	return err == nil && selector.Matches(labels.Set(obj.GetLabels()))
-}
-
-func (s *stream) done(key objectKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.checks, key)
-}
-
-// forget drops a member that nobody waits for.
-func (s *store) forget(key objectKey) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.members, key)
 }

@@ -1,0 +1,103 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+func argo(kind string) (kindRule, bool) {
+	switch kind {
+	case "Application":
+		return judgeArgoApplication, true
+	case "ApplicationSet":
+		return judgeArgoApplicationSet, true
+	case "AppProject":
+		return configOnly("argocd-config"), true
+	case "Rollout":
+		return judgeArgoRollout, true
+	case "AnalysisTemplate", "ClusterAnalysisTemplate", "WorkflowTemplate", "ClusterWorkflowTemplate":
+		return configOnly("argo-config"), true
+	}
+	return nil, false
+}
+
+// judgeArgoApplication takes Argo CD's own words. It has no observedGeneration:
+// status.sync.comparedTo repeats the spec that it has looked at.
+func judgeArgoApplication(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
+	const rule = "argocd-health"
+	get := func(path ...string) string {
+		s, _, _ := unstructured.NestedString(obj.Object, append([]string{"status"}, path...)...)
+		return s
+	}
+	health, sync := get("health", "status"), get("sync", "status")
+	for _, field := range []string{"source", "sources", "destination"} {
+		seen, ok, _ := unstructured.NestedFieldNoCopy(obj.Object, "status", "sync", "comparedTo", field)
+		want, declared, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", field)
+		if ok && declared && !equality.Semantic.DeepEqual(seen, want) {
+			return progressing("observed-generation", "Argo CD has not compared with the present spec."+field+" yet")
+		}
+	}
+	for _, c := range conditionsOf(obj) {
+		if strings.HasSuffix(c.Type, "Error") { // InvalidSpecError, ComparisonError, SyncError
+			return failed(rule, join(c.Type, oneLine(c.Message, 400)))
+		}
+	}
+	if phase := get("operationState", "phase"); phase == "Failed" || phase == "Error" {
+		if sync != "Synced" {
+			return failed(rule, join("sync "+strings.ToLower(phase), oneLine(get("operationState", "message"), 400)))
+		}
+	}
+	msg := oneLine(get("health", "message"), 400)
+	switch health {
+	case "Healthy":
+		if sync == "Synced" {
+			return healthy(rule, "")
+		}
+		if _, automated, _ := unstructured.NestedMap(obj.Object, "spec", "syncPolicy", "automated"); automated {
+			return progressing(rule, join("Healthy, but "+sync, msg))
+		}
+		return healthy(rule, "Healthy, "+sync+" (it is synced by hand)")
+	case "Suspended":
+		return healthy(rule, join("Suspended", msg))
+	case "Degraded":
+		return failed(rule, join("Degraded", msg))
+	case "Unknown":
+		return unknown(rule, join("Argo CD does not know its health", msg))
+	case "":
+		return progressing(rule, "not reported yet")
+	}
+	return progressing(rule, join(health, msg)) // Progressing, Missing
+}
+
+func judgeArgoApplicationSet(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
+	const rule = "argocd-applicationset"
+	conditions := conditionsOf(obj)
+	if c, ok := find(conditions, "ErrorOccurred"); ok && c.Status == "True" {
+		return failed(rule, join(c.Reason, oneLine(c.Message, 400)))
+	}
+	if c, ok := find(conditions, "ResourcesUpToDate"); ok && c.Status == "True" {
+		return healthy(rule, "")
+	}
+	return progressing(rule, "its Applications are not up to date yet")
+}
+
+// judgeArgoRollout reads status.phase; observedGeneration is a string there.
+func judgeArgoRollout(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
+	const rule = "argo-rollout"
+	if seen, ok, _ := unstructured.NestedString(obj.Object, "status", "observedGeneration"); !ok || seen != fmt.Sprint(obj.GetGeneration()) {
+		return progressing("observed-generation", "its controller has not seen the present generation")
+	}
+	phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
+	msg, _, _ := unstructured.NestedString(obj.Object, "status", "message")
+	switch phase {
+	case "Healthy":
+		return healthy(rule, msg)
+	case "Degraded":
+		return failed(rule, join("Degraded", msg))
+	}
+	return progressing(rule, join(phase, msg)) // Progressing, Paused
+}

@@ -1,0 +1,122 @@
+package health
+
+import (
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+)
+
+// judgeDeployment follows `kubectl rollout status`
+// (k8s.io/kubectl/pkg/polymorphichelpers/rollout_status.go).
+func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
+	d, err := as[appsv1.Deployment](obj)
+	if err != nil {
+		return unreadable(err)
+	}
+	desired := int(ptr.Deref(d.Spec.Replicas, 1))
+	if v, ok := behind(obj, d.Status.ObservedGeneration); ok {
+		v.ready, v.desired = int(d.Status.ReadyReplicas), desired
+		return v
+	}
+	s := d.Status
+	rs := related.newestReplicaSet(d)
+	v := progressing("deployment-rollout", "")
+	v.ready, v.desired = min(int(s.UpdatedReplicas), int(s.AvailableReplicas)), desired
+	if rs != nil {
+		v.ready = min(int(rs.Status.AvailableReplicas), desired)
+	}
+	if d.Spec.Paused {
+		return judgePaused(d, v, related, now)
+	}
+	if desired == 0 {
+		if s.Replicas == 0 {
+			return healthy("deployment-scaled-to-zero", "scaled to zero")
+		}
+		v.Rule, v.Message = "deployment-scaled-to-zero", fmt.Sprintf("%d %s still to end", s.Replicas, plural(int(s.Replicas), "pod"))
+		return v
+	}
+	updated := int(s.UpdatedReplicas) >= desired && int(s.AvailableReplicas) >= int(s.UpdatedReplicas)
+	if updated && int(s.Replicas) <= int(s.UpdatedReplicas) {
+		v.State, v.ready = Healthy, int(s.AvailableReplicas)
+		return v
+	}
+	v.Message = rolloutWords(d, v.ready, rs != nil)
+	deadline := deadlineExceeded(d)
+	if deadline != "" {
+		v.State, v.Rule = Failed, "deployment-progress-deadline"
+	}
+	// The Deployment counts the old pods as available: only the new ReplicaSet
+	// tells whether it is the new ones that are missing.
+	if c, ok := deploymentCause(d, rs, related, now); ok && (v.ready < desired || !updated) {
+		return v.because(c, ok, related)
+	}
+	v.Message = join(v.Message, deadline)
+	return v
+}
+
+// judgePaused answers for a Deployment that is told to stand still: that it does
+// so is health, as long as the pods that it had are available.
+func judgePaused(d *appsv1.Deployment, v verdict, related Related, now time.Time) verdict {
+	s := d.Status
+	v.Rule = "deployment-paused"
+	v.ready = int(s.AvailableReplicas)
+	switch {
+	case s.Replicas == 0:
+		v.State, v.Message = Healthy, "paused before its first rollout: no pods until it is resumed"
+	case int(s.AvailableReplicas) >= v.desired:
+		v.State, v.Message = Healthy, "paused"
+		if s.UpdatedReplicas < s.Replicas {
+			v.Message = fmt.Sprintf("paused: %d of %d updated", s.UpdatedReplicas, v.desired)
+		}
+	default:
+		v.Message = "paused: " + ofReady(v.ready, v.desired)
+		c, ok := deploymentCause(d, related.newestReplicaSet(d), related, now)
+		return v.because(c, ok, related)
+	}
+	return v
+}
+
+// rolloutWords says how far a rollout has come.
+func rolloutWords(d *appsv1.Deployment, ready int, known bool) string {
+	s, desired := d.Status, int(ptr.Deref(d.Spec.Replicas, 1))
+	words := ofReady(ready, desired)
+	if !known && int(s.UpdatedReplicas) < desired {
+		words = fmt.Sprintf("%d of %d updated, %d available", s.UpdatedReplicas, desired, s.AvailableReplicas)
+	}
+	if old := int(s.Replicas) - int(s.UpdatedReplicas); old > 0 {
+		words += fmt.Sprintf(", %d old %s still to go", old, plural(old, "pod"))
+	}
+	return words
+}
+
+func deadlineExceeded(d *appsv1.Deployment) string {
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" {
+			return fmt.Sprintf("no progress within %ds (progressDeadlineSeconds)", ptr.Deref(d.Spec.ProgressDeadlineSeconds, 600))
+		}
+	}
+	return ""
+}
+
+// deploymentCause looks at the new ReplicaSet and its pods; without it, at what
+// the Deployment itself repeats of it.
+func deploymentCause(d *appsv1.Deployment, rs *appsv1.ReplicaSet, related Related, now time.Time) (cause, bool) {
+	if rs != nil {
+		if c, ok := podsCause(related.podsOf(rs.UID), related, now); ok {
+			return c, true
+		}
+		if c, ok := replicaFailure(rs.Status.Conditions, related, now); ok {
+			return c, true
+		}
+	}
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			return creationCause(c.Reason, c.Message, c.LastTransitionTime.Time, related, now), true
+		}
+	}
+	return cause{}, false
+}

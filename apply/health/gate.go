@@ -1,0 +1,153 @@
+package health
+
+import (
+	"context"
+	"time"
+)
+
+// gate is one wait.
+type gate struct {
+	w       *Watcher
+	since   time.Time
+	targets []*tracked
+	byKey   map[objectKey][]*tracked
+	sub     *subscription
+	on      func(Update)
+}
+
+// newGate subscribes to the targets. With written, those that can only exist are
+// taken to: the API server has just said so.
+func (w *Watcher) newGate(ctx context.Context, targets []Target, written bool, on func(Update)) (*gate, error) {
+	g := &gate{w: w, since: time.Now(), byKey: map[objectKey][]*tracked{}, on: on}
+	if on == nil {
+		g.on = func(Update) {}
+	}
+	var keys []objectKey
+	for _, target := range targets {
+		t, err := w.track(ctx, target)
+		if err != nil {
+			return nil, err
+		}
+		t.static = t.static && written
+		g.targets = append(g.targets, t)
+		g.byKey[t.key] = append(g.byKey[t.key], t)
+		if !t.static {
+			keys = append(keys, t.key)
+		}
+	}
+	g.sub = w.store.subscribe(keys)
+	for _, key := range keys {
+		w.stream(w.memberStream(key))
+	}
+	for _, t := range g.targets {
+		if t.static {
+			g.report(t, judgeExists(nil, Related{}, g.since), g.since)
+		}
+	}
+	return g, nil
+}
+
+func (w *Watcher) memberStream(key objectKey) streamKey {
+	return streamKey{GroupVersionResource: key.GroupVersionResource, namespace: key.namespace, labels: w.selector}
+}
+
+// markUnhealthy has those judged again whose judgement may change with time.
+func (g *gate) markUnhealthy() {
+	for _, t := range g.targets {
+		if t.update.State != Healthy {
+			g.sub.mark(t.key)
+		}
+	}
+}
+
+func (g *gate) judge(now time.Time) {
+	for key := range g.sub.take() {
+		for _, t := range g.byKey[key] {
+			v := g.w.judge(t, g.since, now)
+			if v.State != Healthy {
+				v.note(g.w.explain(t))
+			}
+			g.report(t, v, now)
+			if v.crash != nil {
+				g.w.logs.fetch(v.crash)
+			}
+		}
+	}
+}
+
+// report stores a verdict and tells a change of it.
+func (g *gate) report(t *tracked, v verdict, now time.Time) {
+	u := Update{Target: t.Target, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
+	switch {
+	case v.State != Failed:
+		t.failedSince = time.Time{}
+	case t.failedSince.IsZero():
+		t.failedSince = now
+		t.inherited = !t.judged || now.Sub(g.since) < time.Second
+	}
+	changed := !t.judged || differs(t.update, u)
+	if !changed {
+		u.At = t.update.At
+	}
+	t.update, t.crash, t.judged = u, v.crash, true
+	if changed {
+		g.on(u)
+	}
+}
+
+// differs passes over what only counts seconds.
+func differs(a, b Update) bool {
+	return a.State != b.State || a.Rule != b.Rule || a.Ready != b.Ready || a.Desired != b.Desired || a.Log != b.Log || alike(a.Message) != alike(b.Message)
+}
+
+// result says whether the wait is over.
+func (g *gate) result(now time.Time) (done bool, err error) {
+	waiting, unknown := 0, 0
+	for _, t := range g.targets {
+		switch {
+		case !t.judged:
+			waiting++
+		case t.update.State == Failed && g.settled(t, now):
+			return true, g.notHealthy(0)
+		case t.update.State == Unknown:
+			unknown++
+		case t.update.State != Healthy:
+			waiting++
+		}
+	}
+	switch {
+	case waiting > 0:
+		return false, nil
+	case unknown > 0 && now.Sub(g.since) < grace:
+		return false, nil
+	case unknown > 0 && !g.w.opts.AllowUnknown:
+		return true, g.notHealthy(0)
+	}
+	return true, nil
+}
+
+// settled says that a failure has lasted, and that the log that explains it has
+// been read or does not come.
+func (g *gate) settled(t *tracked, now time.Time) bool {
+	settle := g.w.opts.Settle
+	if t.inherited {
+		settle *= 5
+	}
+	lasted := now.Sub(t.failedSince)
+	if lasted < settle {
+		return false
+	}
+	return lasted > settle+logTimeout || !g.w.logs.pending(t.crash)
+}
+
+func (g *gate) updates() []Update {
+	out := make([]Update, len(g.targets))
+	for i, t := range g.targets {
+		out[i] = t.update
+	}
+	return out
+}
+
+func (g *gate) notHealthy(after time.Duration) error {
+	return newNotHealthy(g.updates(), after)
+}

@@ -1,0 +1,112 @@
+package health
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// member is an object of the ApplySet as last seen.
+type member struct {
+	obj  *unstructured.Unstructured // nil: the API server says that it is gone
+	last *unstructured.Unstructured // of a gone object: what it was
+	note string                     // how it is read, where that is not by a watch
+	err  error                      // why it cannot be read
+}
+
+// slim drops the managed fields where no rule reads them (they are half of many
+// objects), and the values of Secrets.
+func (m member) slim() {
+	if m.obj == nil {
+		return
+	}
+	if _, ok := builtin(m.obj.GroupVersionKind().GroupKind()); ok {
+		m.obj.SetManagedFields(nil)
+	}
+	if data, ok := m.obj.Object["data"].(map[string]any); ok && m.obj.GetKind() == "Secret" {
+		for key := range data {
+			data[key] = ""
+		}
+	}
+}
+
+// setMember stores what is known of a member.
+func (s *store) setMember(key objectKey, m member) {
+	if m.obj != nil {
+		s.clock.saw(m.obj, time.Now())
+	}
+	m.slim()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(key, m)
+}
+
+// setUnchanged stores the answer to a GET, unless a watch has brought something
+// since it was sent.
+func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.slim()
+	if s.members[key].obj == before {
+		s.put(key, m)
+	}
+}
+
+// put stores a member and marks it with the waits. The caller holds mu.
+func (s *store) put(key objectKey, m member) {
+	if old := s.members[key]; m.obj == nil {
+		m.last = old.last
+		if m.last == nil {
+			m.last = old.obj
+		}
+	}
+	s.members[key] = m
+	for sub := range s.waits {
+		if _, ok := sub.keys[key]; !ok {
+			continue
+		}
+		if m.obj != nil {
+			sub.mu.Lock()
+			sub.uids[m.obj.GetUID()] = key
+			sub.mu.Unlock()
+		}
+		sub.mark(key)
+	}
+}
+
+func (s *store) member(key objectKey) (member, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m, ok := s.members[key]
+	return m, ok
+}
+
+// membersOf lists the members that a stream answers for.
+func (s *store) membersOf(key streamKey) []objectKey {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []objectKey
+	for k, m := range s.members {
+		if k.GroupVersionResource == key.GroupVersionResource && k.namespace == key.namespace && m.obj != nil {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// lastSeen keeps the state of an object at its deletion: a Job may be deleted
+// because it is done.
+func (s *store) lastSeen(key objectKey, obj *unstructured.Unstructured) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[key]
+	m.last = obj
+	s.members[key] = m
+}
+
+// forget drops a member that nobody waits for.
+func (s *store) forget(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.members, key)
+}

@@ -1,0 +1,83 @@
+package health
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// check has a member asked for by name.
+func (s *stream) check(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks[key] = struct{}{}
+}
+
+// poll GETs the members that the watch does not show: those that left the
+// selector or never had the label, and all where watching is forbidden. It asks
+// again as long as somebody waits for them.
+func (s *stream) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, key := range s.toCheck() {
+			s.get(ctx, key)
+		}
+		pause(ctx, pollEvery)
+	}
+}
+
+func (s *stream) toCheck() []objectKey {
+	_, denied := s.state()
+	if denied != nil {
+		for _, key := range s.store.wantedOf(s.key) {
+			s.check(key)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]objectKey, 0, len(s.checks))
+	for key := range s.checks {
+		out = append(out, key)
+	}
+	return out
+}
+
+// get asks for one member and decides whether it is to be asked for again.
+func (s *stream) get(ctx context.Context, key objectKey) {
+	if !s.store.wanted(key) {
+		s.done(key)
+		s.store.forget(key)
+		return
+	}
+	before, _ := s.store.member(key)
+	obj, err := s.client.Get(ctx, key.name, metav1.GetOptions{})
+	_, denied := s.state()
+	switch {
+	case err == nil && denied != nil:
+		s.store.setMember(key, member{obj: obj, note: "polled: no right to watch " + key.Resource})
+	case err == nil && s.matches(obj):
+		s.done(key) // the watch shows it, or will
+		s.store.setUnchanged(key, before.obj, member{obj: obj})
+	case err == nil:
+		s.store.setMember(key, member{obj: obj, note: "polled: it lacks the label of its environment"})
+	case apierrors.IsNotFound(err):
+		s.done(key)
+		s.store.setUnchanged(key, before.obj, member{})
+	case apierrors.IsForbidden(err):
+		s.store.setMember(key, member{err: err})
+	}
+}
+
+// matches says whether the label selector selects an object.
+func (s *stream) matches(obj *unstructured.Unstructured) bool {
+	selector, err := labels.Parse(s.key.labels)
+	return err == nil && selector.Matches(labels.Set(obj.GetLabels()))
+}
+
+func (s *stream) done(key objectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.checks, key)
+}
