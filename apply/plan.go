@@ -142,13 +142,14 @@ func (c *Change) finish() {
 	switch {
 	case c.Action == Foreign || c.Action == CopiedLabel || c.Action == Kept || c.Action == Terminating:
 		return
-	case c.dryRun != nil:
-		c.After = c.mask.body(c.dryRun)
+	case c.live != nil && c.dryRun != nil:
+		c.Before, c.After = c.mask.body(c.live), c.mask.body(c.dryRun)
+	case c.live != nil && c.desired != nil:
+		c.Before, c.After = c.mask.body(ownBody(c.live, c.desired.Unstructured)), c.mask.body(c.desired.Unstructured)
+	case c.live != nil:
+		c.Before = c.mask.body(c.live)
 	case c.desired != nil:
 		c.After = c.mask.body(c.desired.Unstructured)
-	}
-	if c.live != nil {
-		c.Before = c.mask.body(c.live)
 	}
 }
 
