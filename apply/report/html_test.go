@@ -18,6 +18,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	gmhtml "github.com/yuin/goldmark/renderer/html"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 )
@@ -145,6 +148,47 @@ func expect(t *testing.T, what, js string, want any) step {
 		t.Errorf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
 		return nil
 	})
+}
+
+// TestCommentInChromium shows the comment as a code host renders it: all of it is
+// folded as meant, tables are tables, and nothing in it became markup.
+func TestCommentInChromium(t *testing.T) {
+	var page bytes.Buffer
+	render := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(gmhtml.WithUnsafe()))
+	if err := render.Convert([]byte(markdown(t, []*apply.Plan{fixture(t)}, Options{})), &page); err != nil {
+		t.Fatal(err)
+	}
+	const style = "<!DOCTYPE html><meta charset=utf-8><style>body{font:14px sans-serif;max-width:60rem;margin:2rem auto}pre,code{background:#eef1f4}pre{padding:.6rem}" +
+		"table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2rem .5rem}</style>"
+	ctx, problems := browse(t, style+page.String())
+	count := func(selector string, want float64) step {
+		return expect(t, selector, fmt.Sprintf("document.querySelectorAll(%q).length", selector), want)
+	}
+	err := chromedp.Do(ctx,
+		count("h3", 1), count("table", 1), count("tbody tr", 6), count("details", 6), count("details details", 0), count("details > summary", 6),
+		count("pre > code.language-diff", 12),
+		count("script, b, a, img, em", 0),
+		expect(t, "hostile text is text", `[...document.querySelectorAll("pre")].some(p => p.textContent.includes("<script>alert(1)</script>"))`, true),
+		expect(t, "a pipe stays in its place", `[...document.querySelectorAll("pre")].some(p => p.textContent.includes("a | b `+"`c`"+` <d> @all #1"))`, true),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := problems(); len(said) > 0 {
+		t.Errorf("the page complains: %q", said)
+	}
+	if dir := os.Getenv("EVENKEEL_TEST_SHOTS"); dir != "" {
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`document.querySelectorAll("details").forEach(d => d.open = true); null`)); err != nil {
+			t.Fatal(err)
+		}
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(80))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "comment.jpg"), png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // shots writes pictures of the page to the directory that EVENKEEL_TEST_SHOTS
