@@ -181,11 +181,11 @@ func TestCommentInChromium(t *testing.T) {
 		if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](`document.querySelectorAll("details").forEach(d => d.open = true); null`)); err != nil {
 			t.Fatal(err)
 		}
-		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(80))
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "comment.jpg"), png, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "comment.png"), png, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
