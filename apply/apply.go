@@ -12,7 +12,7 @@ import (
 
 // ApplyOptions bend an apply. The zero value applies the whole environment,
 // waits for health, prunes, and refuses what is doubtful.
-type ApplyOptions struct {
+type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and StatusOptions
 	// Units limits the run, pruning included, to these units; the plan must
 	// have been made for the same ones.
 	Units []string

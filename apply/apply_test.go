@@ -59,7 +59,7 @@ func TestApplyConverges(t *testing.T) {
 		t.Errorf("the report says %d done, %d not", n, len(third.NotDone))
 	}
 
-	parent := s.get(t, "configmaps", schema.ParentName(s.namespace))
+	parent := s.get(t, schema.ParentName(s.namespace))
 	wantKinds := "ConfigMap,CustomResourceDefinition.apiextensions.k8s.io,Namespace,Secret,Service,Widget." + s.group()
 	if got := parent.GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != wantKinds {
 		t.Errorf("the parent names %s, want %s", got, wantKinds)
@@ -178,8 +178,8 @@ func TestApplyRefuses(t *testing.T) {
 		},
 		{
 			name:   "recreation that nobody allowed",
-			before: func(s *scenario) *schema.Environment { return s.env(home(s), unit("app", s.immutable("frozen", "1"))) },
-			after:  func(s *scenario) *schema.Environment { return s.env(home(s), unit("app", s.immutable("frozen", "2"))) },
+			before: func(s *scenario) *schema.Environment { return s.env(home(s), unit("app", s.immutable("1"))) },
+			after:  func(s *scenario) *schema.Environment { return s.env(home(s), unit("app", s.immutable("2"))) },
 			reason: "frozen",
 			hint:   "--recreate",
 		},
@@ -230,7 +230,7 @@ func TestConfirmedPrune(t *testing.T) {
 	if got := len(s.members(t)); got != 3 {
 		t.Errorf("%d objects remain, want the Namespace, keep and disabled", got)
 	}
-	parent := s.get(t, "configmaps", schema.ParentName(s.namespace))
+	parent := s.get(t, schema.ParentName(s.namespace))
 	if got := parent.GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != "ConfigMap,Namespace" {
 		t.Errorf("the parent names %s", got)
 	}
@@ -549,9 +549,10 @@ func (s *scenario) client(t testing.TB) dynamic.Interface {
 	return client
 }
 
-func (s *scenario) get(t *testing.T, resource, name string) *unstructured.Unstructured {
+// get reads a ConfigMap.
+func (s *scenario) get(t *testing.T, name string) *unstructured.Unstructured {
 	t.Helper()
-	u, err := s.client(t).Resource(kschema.GroupVersionResource{Version: "v1", Resource: resource}).Namespace(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	u, err := s.client(t).Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

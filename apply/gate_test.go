@@ -213,7 +213,7 @@ func TestLostLabel(t *testing.T) {
 	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if s.get(t, "configmaps", "keep").GetLabels()[schema.LabelPartOf] == "" {
+	if s.get(t, "keep").GetLabels()[schema.LabelPartOf] == "" {
 		t.Error("keep is still without the label")
 	}
 }
@@ -244,7 +244,7 @@ func TestMove(t *testing.T) {
 			from2, to2 := named("from", s.home(), unit("a", plain("a"))), named("to", unit("b", plain("b"), moved()))
 			s.apply(t, from1)
 			s.apply(t, to1)
-			uid := s.get(t, "configmaps", "moved").GetUID()
+			uid := s.get(t, "moved").GetUID()
 			with := func(env, sibling *schema.Environment) error {
 				c := s.connect(t)
 				plan, err := c.Plan(t.Context(), env, apply.PlanOptions{Siblings: []*schema.Environment{sibling}})
@@ -269,7 +269,7 @@ func TestMove(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			live := s.get(t, "configmaps", "moved")
+			live := s.get(t, "moved")
 			if live.GetUID() != uid {
 				t.Error("deleted and created again")
 			}
@@ -278,7 +278,7 @@ func TestMove(t *testing.T) {
 			}
 			s.apply(t, from2)
 			s.apply(t, to2)
-			if s.get(t, "configmaps", "moved").GetUID() != uid {
+			if s.get(t, "moved").GetUID() != uid {
 				t.Error("deleted in the end")
 			}
 		})

@@ -141,7 +141,7 @@ func TestPruneKeeps(t *testing.T) {
 	if diff := cmp.Diff(map[apply.Action]int{apply.Deleted: 1, apply.Kept: 2, apply.Unchanged: 2}, report.Summary); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
-	if got := s.get(t, "configmaps", schema.ParentName(s.namespace)).GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
+	if got := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
 		t.Errorf("the parent forgets what was kept: %s", got)
 	}
 

@@ -83,6 +83,6 @@ func migrated(entries []metav1.ManagedFieldsEntry, managers []string, apiVersion
 		APIVersion: apiVersion,
 		Time:       new(metav1.Now()),
 		FieldsType: "FieldsV1",
-		FieldsV1:   &metav1.FieldsV1{Raw: raw},
+		FieldsV1:   metav1.NewFieldsV1(string(raw)),
 	}), true, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func (s *scenario) apply(t *testing.T, env *schema.Environment) *apply.Report {
 
 // before is what the environment was, after what it is changed to.
 func (s *scenario) before() *schema.Environment {
-	frozen := s.immutable("frozen", "1")
+	frozen := s.immutable("1")
 	frozen.Recreate = true
 	return s.env(
 		unit("environment", s.object("v1", "Namespace", s.namespace, nil)),
@@ -85,7 +86,7 @@ func (s *scenario) before() *schema.Environment {
 }
 
 func (s *scenario) after() *schema.Environment {
-	frozen := s.immutable("frozen", "2")
+	frozen := s.immutable("2")
 	frozen.Recreate = true
 	crd := s.crd()
 	return s.env(
@@ -140,9 +141,7 @@ func unit(name string, objects ...schema.Object) schema.Unit {
 
 func (s *scenario) object(apiVersion, kind, name string, content map[string]any) schema.Object {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind}}
-	for k, v := range content {
-		u.Object[k] = v
-	}
+	maps.Copy(u.Object, content)
 	u.SetName(name)
 	if kind != "Namespace" && kind != "CustomResourceDefinition" {
 		u.SetNamespace(s.namespace)
@@ -159,8 +158,8 @@ func (s *scenario) configMap(name string, pairs ...string) schema.Object {
 }
 
 // immutable is a ConfigMap whose data cannot be changed.
-func (s *scenario) immutable(name, value string) schema.Object {
-	return s.object("v1", "ConfigMap", name, map[string]any{"data": map[string]any{"k": value}, "immutable": true})
+func (s *scenario) immutable(value string) schema.Object {
+	return s.object("v1", "ConfigMap", "frozen", map[string]any{"data": map[string]any{"k": value}, "immutable": true})
 }
 
 func (s *scenario) secret(name, value string) schema.Object {
@@ -219,6 +218,13 @@ func content(u *unstructured.Unstructured) string {
 	case "Service":
 		selector, _, _ := unstructured.NestedMap(u.Object, "spec", "selector")
 		return fmt.Sprint(selector)
+	case "Deployment":
+		containers, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
+		if len(containers) == 0 {
+			return ""
+		}
+		container, _ := containers[0].(map[string]any)
+		return fmt.Sprint(container["image"])
 	case "Widget":
 		return fmt.Sprint(u.Object["spec"])
 	}
@@ -246,6 +252,7 @@ func (s *scenario) all(t *testing.T) []unstructured.Unstructured {
 		{Version: "v1", Resource: "configmaps"},
 		{Version: "v1", Resource: "secrets"},
 		{Version: "v1", Resource: "services"},
+		{Group: "apps", Version: "v1", Resource: "deployments"},
 		{Group: s.group(), Version: "v1", Resource: "widgets"},
 	} {
 		list, err := client.Resource(gvr).Namespace(s.namespace).List(t.Context(), metav1.ListOptions{})

@@ -177,9 +177,13 @@ func TestApplier(t *testing.T) {
 	if opts.LockDuration, err = time.ParseDuration(os.Getenv("EVENKEEL_TEST_LOCK")); err != nil {
 		t.Fatal(err)
 	}
+	env := s.after()
+	if os.Getenv("EVENKEEL_TEST_GATE") != "" {
+		env, opts.NoWait, opts.Timeout = s.gatedAfter(), false, time.Minute
+	}
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
-	report, err := s.run(ctx, s.after(), opts)
+	report, err := s.run(ctx, env, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,6 +193,71 @@ func TestApplier(t *testing.T) {
 // tortureOptions let a request time out after a second.
 func tortureOptions() apply.ApplyOptions {
 	return apply.ApplyOptions{Yes: true, NoWait: true, LockDuration: 9 * time.Second, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
+}
+
+// TestKilledAtTheGate kills applies that wait for pods, at times that are spread
+// over the whole of the run.
+func TestKilledAtTheGate(t *testing.T) {
+	t.Parallel()
+	cfg := applytest.Cluster(t)
+	kills := 3
+	if os.Getenv("EVENKEEL_TORTURE") != "" {
+		kills = 40
+	}
+	var died atomic.Int32
+	t.Run("kills", func(t *testing.T) {
+		for i := range kills {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				s := newScenario(t, cfg)
+				if _, err := s.run(t.Context(), s.gatedBefore(), gated()); err != nil {
+					t.Fatal(err)
+				}
+				uids := s.uids(t)
+				child := s.child(t, "", tortureOptions().LockDuration)
+				p := newProxy(t, cfg)
+				child.Env = append(child.Env, "EVENKEEL_TEST_GATE=1", "EVENKEEL_TEST_APPLIER="+p.url())
+				p.start(t, child)
+				kill := time.AfterFunc(300*time.Millisecond+time.Duration(i)*4*time.Second/time.Duration(kills), func() { p.signal(os.Kill) })
+				defer kill.Stop()
+				if child.Wait() != nil {
+					died.Add(1)
+				}
+				report, err := s.run(t.Context(), s.gatedAfter(), gated())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(s.want(s.gatedAfter()), s.members(t)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if len(report.Health) != 5 {
+					t.Errorf("the run after it judged %d objects", len(report.Health))
+				}
+				for name, uid := range s.uids(t) {
+					if old := uids[name]; old != "" && old != uid {
+						t.Errorf("%s was deleted and created again", name)
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d applies, %d of them killed; the run after each was healthy and had exactly what is desired", kills, died.Load())
+}
+
+func (s *scenario) gatedBefore() *schema.Environment {
+	return s.env(
+		s.home(),
+		schema.Unit{Name: "db", Objects: []schema.Object{s.deployment("db", "x:1"), s.configMap("old-db", "k", "1")}},
+		schema.Unit{Name: "web", After: []string{"db"}, Objects: []schema.Object{s.deployment("web", "x:1"), s.configMap("old-web", "k", "1")}},
+	)
+}
+
+func (s *scenario) gatedAfter() *schema.Environment {
+	return s.env(
+		s.home(),
+		schema.Unit{Name: "db", Objects: []schema.Object{s.deployment("db", "x:2")}},
+		schema.Unit{Name: "web", After: []string{"db"}, Objects: []schema.Object{s.deployment("web", "x:2"), s.configMap("new", "k", "1"), s.deployment("more", "x:1")}},
+	)
 }
 
 // TestStoppedHolder stops an apply that holds the lock, lets another one take
