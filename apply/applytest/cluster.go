@@ -142,6 +142,7 @@ func waitForServiceAccount(t testing.TB, client dynamic.Interface, namespace str
 var shared sandbox //nolint:gochecknoglobals // a test binary has one
 
 type sandbox struct {
+	args []string // of sandbox up
 	once sync.Once
 	path string
 	err  error
@@ -170,7 +171,7 @@ func (s *sandbox) start() (kubeconfig string, err error) {
 	}
 	defer func() { _ = output.Close() }()
 	readyFile, path := filepath.Join(dir, "ready"), filepath.Join(dir, "kubeconfig")
-	cmd := exec.Command(binary, "up", "--ready-file", readyFile, "--kubeconfig", path)
+	cmd := exec.Command(binary, append([]string{"up", "--ready-file", readyFile, "--kubeconfig", path}, s.args...)...)
 	cmd.Stdout, cmd.Stderr = output, output
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -33,11 +33,12 @@ func Kubeconfig(t testing.TB) string {
 	return path
 }
 
-// FreshKubeconfig starts a cluster for this test alone and ends it with the test.
-func FreshKubeconfig(t testing.TB) string {
+// FreshKubeconfig starts a cluster for this test alone, under that context, and
+// ends it with the test.
+func FreshKubeconfig(t testing.TB, context string) string {
 	t.Helper()
 	Binary(t)
-	own := &sandbox{}
+	own := &sandbox{args: []string{"--context", context}}
 	path, err := own.start()
 	if own.stop != nil {
 		t.Cleanup(own.stop)

@@ -100,7 +100,7 @@ func runPage(t *testing.T, root, page string, steps []step) {
 	sandbox := filepath.Dir(applytest.Binary(t))
 	env := append(os.Environ(),
 		"PATH="+bin+string(os.PathListSeparator)+sandbox+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"KUBECONFIG="+applytest.FreshKubeconfig(t),
+		"KUBECONFIG="+applytest.FreshKubeconfig(t, "od"),
 		"NO_COLOR=1", "GIT_AUTHOR_NAME=you", "GIT_AUTHOR_EMAIL=you@example.org",
 		"GIT_COMMITTER_NAME=you", "GIT_COMMITTER_EMAIL=you@example.org",
 	)
