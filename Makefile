@@ -45,9 +45,13 @@ sandbox: build-sandbox ## run the sandbox cluster alone, until Ctrl-C
 	@exec $(BIN)/sandbox up --context od --kubeconfig $(CURDIR)/.cache/sandbox.kubeconfig
 
 .PHONY: test
-test: check build build-sandbox ## everything that CI checks
+test: packages check build build-sandbox ## everything that CI checks
 	go test -timeout 20m ./...
 	cd cmd/sandbox && go test -vet=off -timeout 10m ./...
+
+.PHONY: packages
+packages: ## install nginx, keepalived and Chromium for the tests, as root on Debian
+	@testdata/packages.sh
 
 .PHONY: race
 race: build-sandbox ## the tests under the race detector

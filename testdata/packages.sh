@@ -10,6 +10,8 @@ need nginx nginx libnginx-mod-stream
 need keepalived keepalived
 need chromium chromium
 need ip iproute2
+need curl curl
+need openssl openssl
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
