@@ -21,6 +21,7 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 		it.live = live
 		it.change = p.newChange(it, Terminating)
 		it.change.Message = "is being deleted" + finalizersOf(live)
+		p.note(it) // what stands in it must wait too
 		return
 	}
 	p.reportForeign(it, live)
@@ -98,8 +99,7 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 		return nil
 	}
 	if p.opts.ListOnly {
-		p.compareLocally(it)
-		return nil
+		return p.compareLocally(ctx, it)
 	}
 	desired := effective(it.obj, it.live)
 	result, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
@@ -123,8 +123,7 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 			}
 		}
 	}
-	p.interpret(it, result)
-	return nil
+	return p.interpret(ctx, it, result)
 }
 
 // moved reports whether the dry-run saw another version of the object than the
@@ -178,18 +177,23 @@ func (p *planner) unverified(it *item, waits string) {
 }
 
 // compareLocally stands in for the dry-run where only reading is allowed.
-func (p *planner) compareLocally(it *item) {
+func (p *planner) compareLocally(ctx context.Context, it *item) error {
 	if it.live == nil {
-		it.change = p.newChange(it, UnverifiedCreated)
-		it.change.Verified = false
-		it.change.Message = "not verified by the server: nothing with the environment's label was listed"
-		p.note(it)
-		return
+		if done, err := p.meet(ctx, it); done || err != nil {
+			if err == nil && it.change.Action == Created {
+				it.change = p.newChange(it, UnverifiedCreated)
+				it.change.Verified = false
+				it.change.Message = "not verified by the server"
+				p.note(it)
+			}
+			return err
+		}
 	}
 	it.change = p.newChange(it, UnverifiedChanged)
 	it.change.Verified = false
 	it.change.Fields = fieldsOf(localDifferences(p.mask.object(effective(it.obj, it.live)), p.mask.object(it.live)))
 	it.change.Message = "not verified by the server: compared by the fields that the environment sets"
+	return nil
 }
 
 // note remembers what else of the plan depends on this object.
@@ -289,7 +293,7 @@ func neverRecreated(u *unstructured.Unstructured) bool {
 }
 
 // interpret reads the change from the server's answer.
-func (p *planner) interpret(it *item, result *unstructured.Unstructured) {
+func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.Unstructured) error {
 	ch := p.newChange(it, Configured)
 	ch.dryRun = result
 	it.change = ch
@@ -316,14 +320,17 @@ func (p *planner) interpret(it *item, result *unstructured.Unstructured) {
 	default:
 		ch.Action = Unchanged
 		p.keepReceipt(it)
-		return
+		return nil
 	}
 	p.reportStaying(it, result)
-	p.refuseConflicts(it, diffs)
+	if err := p.refuseConflicts(ctx, it, diffs); err != nil {
+		return err
+	}
 	p.claim(ch)
 	if isCRD(it.obj.Unstructured) {
 		p.note(it)
 	}
+	return nil
 }
 
 // isAdoption holds for a live object that evenkeel does not apply yet, or that
@@ -359,8 +366,12 @@ func (p *planner) claim(ch *Change) {
 }
 
 // refuseConflicts looks at who wrote the values that would be written over.
-func (p *planner) refuseConflicts(it *item, diffs []difference) {
-	j := judge{controllers: p.env.Controllers, autoscaled: p.targets[it.ref.String()]}
+func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []difference) error {
+	j := judge{controllers: p.env.Controllers}
+	var err error
+	if j.autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
+		return err
+	}
 	var against []string
 	for _, d := range diffs {
 		if d.gone {
@@ -373,15 +384,16 @@ func (p *planner) refuseConflicts(it *item, diffs []difference) {
 		}
 	}
 	if len(against) == 0 {
-		return
+		return nil
 	}
 	it.change.Message = "other managers own " + strings.Join(against, ", ")
 	if p.opts.ForceConflicts {
-		return
+		return nil
 	}
 	it.change.Action = Conflict
 	it.change.Refused = it.change.Message
 	it.change.Hint = "--force-conflicts takes the fields over; ignore on the object leaves them"
+	return nil
 }
 
 func (p *planner) warn(text string) {

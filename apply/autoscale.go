@@ -1,31 +1,80 @@
 package apply
 
 import (
+	"context"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // autoscaled lists the objects whose replicas an autoscaler of the environment
-// decides, by apiGroup-free reference: Kind/namespace/name.
+// decides, as Kind/namespace/name.
 func autoscaled(env *schema.Environment) map[string]bool {
 	targets := map[string]bool{}
 	for i := range env.Units {
 		for _, obj := range env.Units[i].Objects {
 			switch obj.GroupVersionKind().GroupKind().String() {
 			case "HorizontalPodAutoscaler.autoscaling", "ScaledObject.keda.sh":
-			default:
-				continue
+				targets[scaleTarget(obj.Unstructured).String()] = true
 			}
-			kind, _, _ := unstructured.NestedString(obj.Object, "spec", "scaleTargetRef", "kind")
-			name, _, _ := unstructured.NestedString(obj.Object, "spec", "scaleTargetRef", "name")
-			if kind == "" {
-				kind = "Deployment" // the default of a ScaledObject
-			}
-			targets[ObjectRef{Kind: kind, Namespace: obj.GetNamespace(), Name: name}.String()] = true
 		}
 	}
 	return targets
+}
+
+// scaleTarget is what an autoscaler scales.
+func scaleTarget(scaler *unstructured.Unstructured) ObjectRef {
+	kind, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "kind")
+	name, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "name")
+	if kind == "" {
+		kind = "Deployment" // the default of a ScaledObject
+	}
+	return ObjectRef{Kind: kind, Namespace: scaler.GetNamespace(), Name: name}
+}
+
+// isScaled reports whether an autoscaler targets an object whose replicas somebody
+// changed through the scale subresource: one of the environment, or one that
+// somebody else made. One that this plan prunes no longer counts.
+func (p *planner) isScaled(ctx context.Context, it *item, diffs []difference) (bool, error) {
+	if p.targets[it.ref.String()] {
+		return true, nil
+	}
+	if !slices.ContainsFunc(diffs, func(d difference) bool {
+		return slices.ContainsFunc(d.owners, func(e *entry) bool { return e.subresource == "scale" })
+	}) {
+		return false, nil
+	}
+	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"})
+	if err != nil {
+		return false, err
+	}
+	found := &scalerOf{planner: p, target: it.ref.String()}
+	err = p.cluster.list(ctx, m, it.ref.Namespace, "", found)
+	if apierrors.IsForbidden(err) {
+		return true, nil // better a conflict too many
+	}
+	return found.found, err
+}
+
+// scalerOf looks for the autoscaler of a target.
+type scalerOf struct {
+	planner *planner
+	target  string
+	found   bool
+}
+
+func (s *scalerOf) restart() { s.found = false }
+
+func (s *scalerOf) visit(scaler *unstructured.Unstructured) {
+	mine := slices.Contains(s.planner.sets, scaler.GetLabels()[schema.LabelPartOf])
+	if mine && s.planner.desired[idOf(scaler)] == nil {
+		return
+	}
+	s.found = s.found || scaleTarget(scaler).String() == s.target
 }
 
 // replicasPointer is the field that autoscalers write through the scale

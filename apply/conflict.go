@@ -8,7 +8,7 @@ import (
 // judge says what the entries that own a field mean for writing over it.
 type judge struct {
 	controllers []string // of the environment
-	autoscaled  bool     // an autoscaler of the environment targets the object
+	autoscaled  bool     // an autoscaler targets the object
 }
 
 // blocks returns the entry because of which writing over a field is a conflict,
@@ -22,7 +22,7 @@ func (j judge) blocks(owners []*entry) *entry {
 		case slices.Contains(j.controllers, e.manager):
 			return true
 		case e.subresource == "scale":
-			return j.autoscaled || isAutoscaler(e.manager)
+			return j.autoscaled
 		}
 		return e.apply && !isKubectl(e.manager)
 	})
@@ -44,14 +44,4 @@ func (j judge) warns(owners []*entry) *entry {
 
 func isKubectl(manager string) bool {
 	return manager == "kubectl" || strings.HasPrefix(manager, "kubectl-")
-}
-
-// isAutoscaler knows the managers that write the scale subresource on their own.
-// The controller manager holds the horizontal pod autoscaler.
-func isAutoscaler(manager string) bool {
-	switch manager {
-	case "kube-controller-manager", "horizontal-pod-autoscaler", "keda-operator", "keda":
-		return true
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -45,13 +46,23 @@ func (p *planner) readLive(ctx context.Context) error {
 	return p.readAll(ctx, others, selector)
 }
 
+// readAll lists side by side and returns the errors of all LISTs: a missing right
+// seldom comes alone.
 func (p *planner) readAll(ctx context.Context, reads []*reading, selector string) error {
-	group, ctx := errgroup.WithContext(ctx)
+	errs := make([]error, len(reads))
+	group := errgroup.Group{}
 	group.SetLimit(p.opts.Concurrency)
-	for _, r := range reads {
-		group.Go(func() error { return p.read(ctx, r, selector) })
+	for i, r := range reads {
+		group.Go(func() error {
+			errs[i] = p.read(ctx, r, selector)
+			return nil
+		})
 	}
-	return group.Wait()
+	_ = group.Wait() // the errors are in errs
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(errs...)
 }
 
 // reading is one kind, in one version, and the namespaces to look at; none means

@@ -582,16 +582,37 @@ func TestPlanHandsOverToAnAutoscaler(t *testing.T) {
 	}
 }
 
+func TestPlanTakesReplicasBackFromAnAutoscaler(t *testing.T) {
+	w := newWorld(t)
+	w.desires("web", webApp)
+	w.applied()
+	w.patch(webApp, `{"spec":{"replicas":5}}`, "kube-controller-manager", "scale")
+	hpa := w.parse(`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {maxReplicas: 9, minReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]}}`)
+	_, err := w.editor.resource(hpa).Create(t.Context(), hpa, metav1.CreateOptions{FieldManager: "kubectl-create"})
+	w.must(err)
+	p := w.plan(apply.PlanOptions{})
+	w.expect(p, "conflict Deployment/web; spec.replicas: 5 -> 2 by kube-controller-manager")
+	w.must(w.editor.resource(hpa).Delete(t.Context(), "web", metav1.DeleteOptions{}))
+	w.expect(w.plan(apply.PlanOptions{}), "configured Deployment/web; spec.replicas: 5 -> 2 by kube-controller-manager")
+}
+
 func TestPlanByListsAlone(t *testing.T) {
 	w := newWorld(t)
 	w.desires("web", webConfig, webApp)
 	w.applied()
 	w.patch(webApp, `{"spec":{"replicas":5}}`, "kubectl", "scale")
 	w.desires("web", webService)
+	byHand := strings.Replace(webConfig, "web", "by-hand", 1)
+	there := w.parse(strings.Replace(byHand, "one", "zero", 1))
+	_, err := w.editor.resource(there).Create(t.Context(), there, metav1.CreateOptions{FieldManager: "kubectl-create"})
+	w.must(err)
+	w.desires("web", byHand)
 	p := w.plan(apply.PlanOptions{ListOnly: true})
 	w.expect(p,
 		"unverified-changed Deployment/web; spec.replicas: 5 -> 2 by kubectl",
-		"unverified-created Service/web")
+		"unverified-created Service/web",
+		"unverified-changed ConfigMap/by-hand; data.a: zero -> one by kubectl-create; metadata.labels: <nil> -> map[app.kubernetes.io/managed-by:evenkeel applyset.kubernetes.io/part-of:"+
+			schema.ApplySetID(w.env.Name, w.env.Namespace)+" evenkeel.dev/unit:web]")
 	if p.Requests.DryRun+p.Requests.Write != 0 {
 		t.Errorf("requests %+v", p.Requests)
 	}

@@ -1,0 +1,154 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// request sends one request through a transport to a handler that gets the number
+// of the attempt.
+func request(ctx context.Context, t *testing.T, method, url, body string, handle func(attempt int, w http.ResponseWriter, r *http.Request)) (string, int, error) {
+	t.Helper()
+	var attempts atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handle(int(attempts.Add(1)), w, r)
+	}))
+	t.Cleanup(server.Close)
+	counted := &counter{}
+	client := &http.Client{Transport: &transport{next: http.DefaultTransport, counter: counted, silence: 200 * time.Millisecond}}
+	req, err := http.NewRequestWithContext(ctx, method, server.URL+url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", counted.snapshot().Total(), err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	return fmt.Sprintf("%d %s", resp.StatusCode, text), counted.snapshot().Total(), err
+}
+
+func hangUp(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = conn.(*net.TCPConn).SetLinger(0) // a reset, not an orderly end
+		_ = conn.Close()
+	}
+}
+
+func TestTransportTriesAgain(t *testing.T) {
+	tests := []struct {
+		name    string
+		trouble func(attempt int, w http.ResponseWriter, r *http.Request) bool // false: answer
+		want    string
+		count   int
+	}{
+		{"nothing wrong", func(int, http.ResponseWriter, *http.Request) bool { return false }, "200 ok body", 1},
+		{"too many requests", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", "1")
+			return n == 1 && status(w, http.StatusTooManyRequests)
+		}, "200 ok body", 2},
+		{"unavailable for a while", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			return n < 4 && status(w, http.StatusServiceUnavailable)
+		}, "200 ok body", 4},
+		{"internal error once", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			return n == 1 && status(w, http.StatusInternalServerError)
+		}, "200 ok body", 2},
+		{"internal error for ever", func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+			return status(w, http.StatusInternalServerError)
+		}, "500 ", attemptsError},
+		{"connection reset", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n == 1 {
+				hangUp(w)
+			}
+			return n == 1
+		}, "200 ok body", 2},
+		{"reset in the middle of the answer", func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n == 1 {
+				w.Header().Set("Content-Length", "100")
+				_, _ = io.WriteString(w, "half")
+				_ = http.NewResponseController(w).Flush()
+				hangUp(w)
+			}
+			return n == 1
+		}, "200 ok body", 2},
+		{"no answer once", func(n int, _ http.ResponseWriter, r *http.Request) bool {
+			if n == 1 {
+				<-r.Context().Done()
+			}
+			return n == 1
+		}, "200 ok body", 2},
+		{"refused", func(_ int, w http.ResponseWriter, _ *http.Request) bool { return status(w, http.StatusForbidden) }, "403 ", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, count, err := request(t.Context(), t, http.MethodPatch, "/api/v1/namespaces/a/configmaps/b", "body", func(n int, w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if !test.trouble(n, w, r) {
+					_, _ = io.WriteString(w, "ok "+string(body))
+				}
+			})
+			if err != nil || got != test.want || count != test.count {
+				t.Errorf("%q after %d attempts, %v; want %q after %d", got, count, err, test.want, test.count)
+			}
+		})
+	}
+}
+
+func status(w http.ResponseWriter, code int) bool {
+	w.WriteHeader(code)
+	return true
+}
+
+func TestTransportGivesUpOnSilence(t *testing.T) {
+	_, count, err := request(t.Context(), t, http.MethodGet, "/api/v1/pods", "", func(_ int, _ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	})
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() || count != attemptsError {
+		t.Errorf("%v after %d attempts", err, count)
+	}
+}
+
+func TestTransportWaitsForSlowAnswersAndWatches(t *testing.T) {
+	for _, url := range []string{"/api/v1/pods", "/api/v1/pods?watch=true"} {
+		got, count, err := request(t.Context(), t, http.MethodGet, url, "", func(_ int, w http.ResponseWriter, r *http.Request) {
+			pause := 120 * time.Millisecond // less than silence, more in all
+			if strings.Contains(r.URL.RawQuery, "watch") {
+				pause = 300 * time.Millisecond
+			}
+			for range 3 {
+				_, _ = io.WriteString(w, ".")
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(pause)
+			}
+		})
+		if err != nil || got != "200 ..." || count != 1 {
+			t.Errorf("%s: %q after %d attempts, %v", url, got, count, err)
+		}
+	}
+}
+
+func TestTransportStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	started := time.Now()
+	_, _, err := request(ctx, t, http.MethodGet, "/api/v1/pods", "", func(_ int, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "9")
+		status(w, http.StatusServiceUnavailable)
+	})
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("waited %s: %v", took, err)
+	}
+}
