@@ -3,6 +3,8 @@ package render
 import (
 	"strings"
 
+	"cuelang.org/go/cue/token"
+
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -70,6 +72,9 @@ func (r *rendered) place(l lint.Finding) Finding {
 func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	f := ev.at(u, o.below(path))
 	f.Object = o.ref()
+	if pos := ev.patchPosition(u, o, path); pos.IsValid() {
+		ev.repo.place(&f, pos)
+	}
 	if o.from == nil { // kustomize made it: there is no way back
 		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
 	}
@@ -89,4 +94,24 @@ func (o *object) below(path typed.Path) typed.Path {
 		below = append(below, step)
 	}
 	return append(below, path...)
+}
+
+// patchPosition is where the user's patch of an object sets a field; not valid
+// where it does not. Inside a list it is the list: its items merge by their keys.
+func (ev *evaluated) patchPosition(u *unit, o *object, path typed.Path) token.Pos {
+	if u.data.Patch[o.key] == nil || len(path) == 0 {
+		return token.NoPos
+	}
+	v := u.value.LookupPath(cuePath(typed.Path{"patch", o.key}))
+	for _, step := range path {
+		next := v.LookupPath(cuePath(typed.Path{step}))
+		if _, inList := step.(int); inList && v.Exists() {
+			break
+		}
+		if !next.Exists() {
+			return token.NoPos
+		}
+		v = next
+	}
+	return ev.repo.userPos(v)
 }

@@ -2,8 +2,10 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -60,6 +62,11 @@ func (t translator) read(e errors.Error) cueError {
 	format, args := e.Msg()
 	ce := cueError{path: unquoted(e.Path()), format: format, args: args, any: e.Position()}
 	ce.text = tidyMessage(fmt.Sprintf(format, args...))
+	if cause := errors.Unwrap(e); format == "import failed" && cause != nil {
+		ce.path = nil // it names the package, not a field
+		ce.text = tidyMessage(importCause(cause))
+	}
+	ce.text = strings.ReplaceAll(ce.text, t.repo.root+"/", "")
 	for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {
 		if !ce.any.IsValid() {
 			ce.any = pos
@@ -73,6 +80,23 @@ func (t translator) read(e errors.Error) cueError {
 	}
 	return ce
 }
+
+// importCause keeps what matters of a chain of causes: each repeats the place, and
+// the last ones guess at modules.
+func importCause(err error) string {
+	text := err.Error()
+	if at := strings.LastIndex(text, "import failed: "); at >= 0 {
+		text = text[at+len("import failed: "):]
+	}
+	if m := importPlace.FindStringIndex(text); m != nil {
+		text = text[m[1]:]
+	}
+	text, _, _ = strings.Cut(text, ": cannot find module")
+	return text
+}
+
+// importPlace matches the file and line in front of a message.
+var importPlace = regexp.MustCompile(`^\S+:\d+:\d+: `)
 
 // fold makes one finding of all errors of one path.
 func (t translator) fold(group []cueError) (Finding, bool) {
@@ -147,6 +171,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	switch {
 	case e.format == "field not allowed":
 		f.Message = "unknown field"
+		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
 		f.DidYouMean = typed.Closest(last(e.path), t.siblings(e.path))
 		if f.DidYouMean == "" {
 			if names := t.siblings(e.path); len(names) > 0 {
@@ -158,6 +183,10 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.Expected = t.doc(e.path)
 		if last(e.path) == "type" && f.Expected == "" {
 			f.Expected = "a type, such as schema.#DubboProvider"
+			if name := e.path[:len(e.path)-1]; len(name) == 3 && name[1] == "stacks" {
+				f.Expected = "a type: this is none of the tool's stacks"
+				f.DidYouMean = typed.Closest(last(name), t.siblings(name))
+			}
 		}
 	case strings.HasPrefix(e.format, "invalid value"):
 		f.Message = "invalid value"
@@ -169,10 +198,13 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.derived = true
 		f.Message = "has no value"
 		t.expect(f, e.path, group)
-	case strings.HasPrefix(e.text, "reference ") && strings.HasSuffix(e.text, " not found"):
+	case e.format == "reference %q not found" || strings.HasPrefix(e.text, "reference ") && strings.HasSuffix(e.text, " not found"):
 		f.Message = e.text
+		if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(e.text, "reference "), " not found")); err == nil {
+			f.DidYouMean = typed.Closest(name, t.names())
+		}
 	default:
-		f.derived = e.format == "undefined field: %s" || strings.HasPrefix(e.text, "imported and not used")
+		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text
 	}
 	if shadowed.MatchString(f.Message) {
@@ -182,6 +214,27 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 
 // shadowed matches what CUE says where a field hides an import of the same name.
 var shadowed = regexp.MustCompile(`^(undefined field: #\w+|imported and not used: .*)$`)
+
+// derivedError matches what is usually no mistake of its own, but follows from a
+// value that another one took away.
+var derivedError = regexp.MustCompile(`^(undefined field: |imported and not used|error in call to |unresolved disjunction|.* not concrete|cycle error)`)
+
+// names are what a reference in the user's files may begin with.
+func (t translator) names() []string {
+	if t.ev == nil || t.ev.inst == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, file := range t.ev.userFiles() {
+		for name := range importNames(file) {
+			seen[name] = true
+		}
+	}
+	for _, name := range declarations(t.ev.inst) {
+		seen[name] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
 
 // conflict tells a value of the wrong kind from two values that contradict.
 func (t translator) conflict(f *Finding, e cueError, group []cueError) {
@@ -230,7 +283,11 @@ func (t translator) literals(group []cueError) []string {
 
 // expect says what the field's doc comment says, else what the constraints do.
 func (t translator) expect(f *Finding, path []string, group []cueError) {
-	if doc := t.doc(path); doc != "" {
+	field := path
+	if _, item := index(last(path)); item {
+		field = path[:len(path)-1] // the comment stands on the list
+	}
+	if doc := t.doc(field); doc != "" {
 		f.Expected, f.documented = doc, true
 		return
 	}
@@ -289,7 +346,7 @@ func (t translator) doc(path []string) string {
 		return ""
 	}
 	for iter.Next() {
-		if iter.Selector().LabelType() != cue.PatternConstraint && iter.Selector().Unquoted() == last(path) {
+		if sel := iter.Selector(); sel.IsString() && sel.LabelType() == cue.StringLabel && sel.Unquoted() == last(path) {
 			return docText(iter.Value())
 		}
 	}
@@ -334,14 +391,19 @@ func (t translator) siblings(path []string) []string {
 // the objects of a unit, or its hidden fields, where the unit has another one; and
 // all but one of the errors that one literal causes.
 func dropConsequences(findings Findings) Findings {
-	broken := map[string]bool{}
+	visible, broken := map[string]bool{}, map[string]bool{}
+	meant := map[string]bool{}
 	for _, f := range findings {
-		if !f.internal() {
-			broken[f.Unit] = true
+		visible[f.Unit] = visible[f.Unit] || !f.internal()
+		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
+		if f.DidYouMean != "" {
+			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
-		return f.internal() && (broken[f.Unit] || broken[""])
+		return f.internal() && (visible[f.Unit] || visible[""]) ||
+			f.derived && (broken[f.Unit] || broken[""]) ||
+			f.Message == missing && meant[f.Path]
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]
@@ -361,6 +423,9 @@ func dropConsequences(findings Findings) Findings {
 	}
 	return kept
 }
+
+// parentPath is a path without its last name, with the dot.
+func parentPath(p string) string { return p[:strings.LastIndexByte(p, '.')+1] }
 
 // internal findings are about what the definitions make, not what a user writes.
 func (f Finding) internal() bool {

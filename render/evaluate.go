@@ -37,7 +37,9 @@ func (r *Repo) evaluate(dir envDir, inst *build.Instance) (*evaluated, error) {
 	if err := inst.Err; err != nil {
 		return ev, r.cueFindings(err, ev)
 	}
-	ev.root = cuecontext.New().BuildInstance(inst)
+	if err := ev.build(); err != nil {
+		return ev, err
+	}
 	ev.env = ev.root.LookupPath(cue.MakePath(cue.Str("environment")))
 	if !ev.env.Exists() {
 		if err := ev.root.Err(); err != nil {
@@ -46,6 +48,24 @@ func (r *Repo) evaluate(dir envDir, inst *build.Instance) (*evaluated, error) {
 		return ev, Findings{{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: "the field \"environment\" is not there"}}
 	}
 	return ev, nil
+}
+
+func (ev *evaluated) build() (err error) {
+	defer ev.recovered(&err)
+	ev.root = cuecontext.New().BuildInstance(ev.inst)
+	return nil
+}
+
+// recovered makes a finding of a panic of the evaluator: it has its own, and a
+// stack trace helps nobody who edits an environment.
+func (ev *evaluated) recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = Findings{{
+			File: ev.repo.fileName(filepath.Join(ev.repo.root, ev.dir.dir)), Environment: ev.dir.name,
+			Message: fmt.Sprintf("the CUE evaluator broke down: %v", p),
+			Hint:    "take back the last edit; two values that contradict each other are the usual cause",
+		}}
+	}
 }
 
 // load reads the packages of environments and all that they import. In one call,
@@ -79,7 +99,8 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 
 // validate asks for all errors of the environment at once; nil means that it is
 // complete and concrete.
-func (ev *evaluated) validate() error {
+func (ev *evaluated) validate() (err error) {
+	defer ev.recovered(&err)
 	if err := ev.env.Validate(cue.Concrete(true), cue.Final()); err != nil {
 		return err
 	}

@@ -28,8 +28,8 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 	if ev.inst.Err != nil {
 		return found // what does not load has no values to ask
 	}
-	if undefined := ev.undefined(); len(undefined) > 0 {
-		found = undefined // the rest may follow from it; what does not appears again
+	if syntax := append(ev.forbidden(), ev.undefined()...); len(syntax) > 0 {
+		found = syntax // the rest may follow from it; what does not appears again
 	}
 	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}
 	fresh := found
@@ -61,9 +61,6 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 // consequence says whether a finding of a later round only follows from what was
 // blanked before it.
 func consequence(f Finding, earlier Findings) bool {
-	if f.derived {
-		return true
-	}
 	return slices.ContainsFunc(earlier, func(e Finding) bool {
 		return e.Path == f.Path || e.pos == f.pos && f.pos.IsValid() ||
 			strings.HasPrefix(f.Path, e.Path+".") && e.Path != ""

@@ -59,7 +59,7 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 			err = fmt.Errorf("kustomize broke down: %v", p)
 		}
 	}()
-	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys}
+	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, remote: &remoteResource{}}
 	if err := r.writeKustomization(files, u); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,10 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 		LoadRestrictions: types.LoadRestrictionsNone, // what repoFiles shows is all there is
 		PluginConfig:     types.DisabledPluginConfig(),
 	}).Run(files, unitDir)
-	if err != nil {
+	switch {
+	case files.remote.name != "":
+		return nil, *files.remote
+	case err != nil:
 		return nil, err
 	}
 	return kustomized(u, result)
@@ -206,11 +209,19 @@ func dropOrigin(o *unstructured.Unstructured) {
 	o.SetAnnotations(annotations)
 }
 
-// kustomizeMessage names files as the repository does, on one line.
+// kustomizeMessage names files as the repository does, on one line, and keeps the
+// last cause: kustomize puts each level's message around that of the next.
 func kustomizeMessage(err error) string {
-	msg := strings.NewReplacer(
-		"'"+repoDir+"/", "'", "\""+repoDir+"/", "\"", " "+repoDir+"/", " ", "../repo/", "",
-		"'"+unitDir+"'", "the unit",
-	).Replace(err.Error())
-	return "kustomize: " + tidyMessage(msg)
+	msg := strings.Join(strings.Fields(err.Error()), " ")
+	for _, wrapper := range []string{"recursed accumulation of path '", "couldn't make target for path '"} {
+		if at := strings.LastIndex(msg, wrapper); at >= 0 {
+			rest := msg[at+len(wrapper):]
+			dir, cause, ok := strings.Cut(rest, "': ")
+			if ok {
+				msg = strings.TrimPrefix(dir, repoDir+"/") + ": " + cause
+			}
+		}
+	}
+	msg = strings.NewReplacer("../repo/", "", repoDir+"/", "", unitDir, "the unit").Replace(msg)
+	return "kustomize: " + short(msg)
 }

@@ -169,15 +169,16 @@ type rendered struct {
 }
 
 func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*rendered, error) {
+	ev := &evaluated{repo: r, dir: dir, inst: inst}
+	if found := ev.forbidden(); len(found) > 0 {
+		return nil, r.explain(ctx, dir, ev, found)
+	}
 	ev, err := r.evaluate(dir, inst)
 	if err == nil {
 		err = ev.validate()
 	}
 	if err != nil {
 		return nil, r.explain(ctx, dir, ev, err)
-	}
-	if found := ev.forbidden(); len(found) > 0 {
-		return nil, found
 	}
 	h, err := ev.header()
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 type repoFiles struct {
 	filesys.FileSystem // all that is not below /repo
 
-	repo fs.FS
+	repo   fs.FS
+	remote *remoteResource // the first refusal: kustomize words it as something else
 }
 
 // remoteResource says that a kustomization refers to something outside the
@@ -28,7 +29,14 @@ type repoFiles struct {
 type remoteResource struct{ file, name string }
 
 func (e remoteResource) Error() string {
-	return fmt.Sprintf("%s refers to %s, which is not in the repository; evenkeel fetches nothing: add a copy of it", e.file, e.name)
+	who, what := "", e.name
+	if e.file != "" {
+		who = e.file + ": "
+	}
+	if !isRemote(what) {
+		what = strings.TrimPrefix(path.Clean(what), "../repo/")
+	}
+	return fmt.Sprintf("%s%s is not in the repository, and evenkeel fetches nothing", who, what)
 }
 
 // below returns the path inside the repository.
@@ -89,7 +97,7 @@ func (f repoFiles) read(name string) (data []byte, shown string, err error) {
 	rel, ok := f.below(name)
 	if !ok {
 		data, err = f.FileSystem.ReadFile(name)
-		return data, "the kustomization", err
+		return data, "", err
 	}
 	data, err = fs.ReadFile(f.repo, rel)
 	return data, rel, err
@@ -165,7 +173,11 @@ func (f repoFiles) checkLocal(dir, shown string, data []byte) error {
 	}
 	for _, name := range references(k) {
 		if isRemote(name) || !path.IsAbs(name) && !f.Exists(path.Join(dir, name)) {
-			return remoteResource{file: shown, name: name}
+			refusal := remoteResource{file: shown, name: name}
+			if f.remote.name == "" {
+				*f.remote = refusal
+			}
+			return refusal
 		}
 	}
 	return nil

@@ -1,6 +1,9 @@
 package render
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Vet checks the named environments, all of them when none is named, with the
 // rules between environments. It returns the warnings, and all that is wrong as
@@ -36,7 +39,11 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 
 func (r *Repo) chosen(names []string) ([]envDir, error) {
 	if len(names) == 0 {
-		return r.scan()
+		dirs, err := r.scan()
+		if err == nil && len(dirs) == 0 {
+			return nil, errors.New("no environments: no directory below envs has a field \"environment\"")
+		}
+		return dirs, err
 	}
 	var dirs []envDir
 	for _, name := range names {

@@ -15,7 +15,7 @@ func checkNames(w *world) {
 	for _, o := range w.objects {
 		for _, msg := range nameErrors(o.Kind, o.Name) {
 			f := o.at("name", "metadata", "name")
-			f.Message, f.Found = "not a name for a "+o.Kind+": "+msg, quote(o.Name)
+			f.Message, f.Found = plain("not a name for a "+o.Kind+": "+msg), quote(o.Name)
 			w.report(f)
 		}
 		checkLabels(w, o, tree.Map(tree.At(o.Content, "metadata", "labels")), "metadata", "labels")
@@ -23,6 +23,12 @@ func checkNames(w *world) {
 	for _, p := range w.pods {
 		checkLabels(w, p.located, p.labels(), p.at("metadata", "labels")...)
 	}
+}
+
+// plain drops the examples and the regular expression from a message of the API.
+func plain(msg string) string {
+	msg, _, _ = strings.Cut(msg, " (e.g.")
+	return msg
 }
 
 func nameErrors(kind, name string) []string {
@@ -45,12 +51,12 @@ func checkLabels(w *world, o located, labels map[string]any, path ...any) {
 		at := append(slices.Clip(path), key)
 		for _, msg := range validation.IsQualifiedName(key) {
 			f := o.at("name", at...)
-			f.Message, f.Found = "not a label: "+msg, quote(key)
+			f.Message, f.Found = plain("not a label: "+msg), quote(key)
 			w.report(f)
 		}
 		for _, msg := range validation.IsValidLabelValue(tree.Text(labels[key])) {
 			f := o.at("name", at...)
-			f.Message, f.Found = "not a label value: "+msg, quote(tree.Text(labels[key]))
+			f.Message, f.Found = plain("not a label value: "+msg), quote(tree.Text(labels[key]))
 			w.report(f)
 		}
 	}
