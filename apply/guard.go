@@ -116,6 +116,9 @@ func (r *run) protected() error {
 
 // permitted refuses a plan with changes that were refused, and names them all.
 func (r *run) permitted() error {
+	if !slices.Equal(r.plan.options.Units, r.opts.Units) {
+		return fmt.Errorf("the plan was made for the units %q, the apply is for %q", r.plan.options.Units, r.opts.Units)
+	}
 	var lines, hints []string
 	for _, change := range r.plan.Refused() {
 		if !r.selected(change.Unit) {

@@ -402,3 +402,39 @@ func TestUnansweredGroup(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestDesiredIsBeingDeleted waits for an object that somebody deleted and a
+// finalizer holds, and then creates it.
+func TestDesiredIsBeingDeleted(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.before())
+	s.edit(t, "keep", `{"metadata":{"finalizers":["example.com/slow"]}}`)
+	maps := s.client(t).Resource(kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(s.namespace)
+	if err := maps.Delete(t.Context(), "keep", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	opts := tortureOptions()
+	opts.Timeout = time.Second
+	_, err := s.run(t.Context(), s.before(), opts)
+	if err == nil || !strings.Contains(err.Error(), "keep waits for the finalizer example.com/slow") {
+		t.Errorf("got %v, want the finalizer by name", err)
+	}
+	uid := s.get(t, "keep").GetUID()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.run(t.Context(), s.before(), tortureOptions())
+		ended <- err
+	}()
+	time.Sleep(time.Second)
+	s.edit(t, "keep", `{"metadata":{"finalizers":null}}`)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s.want(s.before()), s.members(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s.get(t, "keep").GetUID() == uid {
+		t.Error("it is still the one that was deleted")
+	}
+}

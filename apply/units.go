@@ -118,6 +118,12 @@ func (r *run) units(ctx context.Context) error {
 			outcomes[u.Name] = &outcome{done: make(chan struct{})}
 		}
 	}
+	changes := map[string][]*Change{}
+	for _, change := range r.writing() {
+		if waveOf(change.Kind) > waveDefinition {
+			changes[change.Unit] = append(changes[change.Unit], change)
+		}
+	}
 	var wg sync.WaitGroup
 	for i := range r.env.Units {
 		unit := &r.env.Units[i]
@@ -138,7 +144,7 @@ func (r *run) units(ctx context.Context) error {
 					return
 				}
 			}
-			mine.err = r.unit(ctx, unit, gate)
+			mine.err = r.unit(ctx, unit, changes[unit.Name], gate)
 		})
 	}
 	wg.Wait()
@@ -168,13 +174,7 @@ func (r *run) behind(unit *schema.Unit) []string {
 }
 
 // unit writes one unit, wave by wave, and waits until it is healthy.
-func (r *run) unit(ctx context.Context, unit *schema.Unit, gate gate) error {
-	var changes []*Change
-	for _, change := range r.writing() {
-		if change.Unit == unit.Name && waveOf(change.Kind) > waveDefinition {
-			changes = append(changes, change)
-		}
-	}
+func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gate) error {
 	for _, wave := range waves(changes) {
 		if err := r.writeAll(ctx, wave); err != nil {
 			return err
