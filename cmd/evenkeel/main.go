@@ -86,6 +86,7 @@ Exit codes, the same for every command:
 		newApplyCmd(g),
 		newStatusCmd(g),
 		newDeleteCmd(g),
+		newNewCmd(g),
 		newPinCmd(g),
 		newVendorCmd(g),
 		newVersionCmd(g),

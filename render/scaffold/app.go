@@ -1,0 +1,183 @@
+package scaffold
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/parser"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// schemaPackage is what the app types are imported from.
+const schemaPackage = "github.com/seed-428f4edd/evenkeel/schema"
+
+// App is a new app as it is asked for.
+type App struct {
+	Name   string
+	Type   string // such as WebApp
+	Fields []Field
+}
+
+// Field is a field of the app with the CUE text of its value.
+type Field struct{ Name, Value string }
+
+// TextField is a field that holds a string.
+func TextField(name, value string) Field {
+	return Field{Name: name, Value: literal.String.Quote(value)}
+}
+
+// ParseField reads name=value. A value that is a CUE literal (a number, true, a
+// list, a struct, a quoted string) is taken as such, any other as a string.
+func ParseField(pair string) (Field, error) {
+	name, value, ok := strings.Cut(pair, "=")
+	if !ok || !ast.IsValidIdent(name) {
+		return Field{}, fmt.Errorf("%q is not field=value, such as port=8080", pair)
+	}
+	expr, err := parser.ParseExpr("", value)
+	if err != nil {
+		return TextField(name, value), nil
+	}
+	switch expr.(type) {
+	case *ast.BasicLit, *ast.ListLit, *ast.StructLit:
+		return Field{Name: name, Value: value}, nil
+	}
+	return TextField(name, value), nil
+}
+
+// AppTypes are the types that an app can have, in the order of their names: the
+// definitions of the schema that set a field "type".
+func AppTypes() ([]string, error) {
+	names, err := fs.Glob(schema.FS, "*.cue")
+	if err != nil {
+		return nil, err
+	}
+	var types []string
+	for _, name := range names {
+		data, err := fs.ReadFile(schema.FS, name)
+		if err != nil {
+			return nil, err
+		}
+		file, err := parser.ParseFile(name, data)
+		if err != nil {
+			return nil, err
+		}
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.Field)
+			if !ok {
+				continue
+			}
+			label, _, err := ast.LabelName(f.Label)
+			if err != nil {
+				continue
+			}
+			for _, t := range fieldsAt(file.Decls, label, "type") {
+				if value, err := unquote(t.Value); err == nil && "#"+value == label {
+					types = append(types, value)
+				}
+			}
+		}
+	}
+	slices.Sort(types)
+	return types, nil
+}
+
+// UnknownType says that the schema has no such app type.
+type UnknownType struct {
+	Type  string
+	Known []string
+}
+
+func (e UnknownType) Error() string {
+	msg := fmt.Sprintf("no app type %q", e.Type)
+	if near := typed.Closest(e.Type, e.Known); near != "" {
+		msg += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return msg + " (there are: " + strings.Join(e.Known, ", ") + ")"
+}
+
+// AddApp writes an app into the files of an environment, behind the last of its
+// apps, and returns the file that changed.
+func AddApp(files []File, app App) (File, error) {
+	if !nameForm.MatchString(app.Name) {
+		return File{}, fmt.Errorf("app %q: a name has lower case letters, digits and dashes, at most 63", app.Name)
+	}
+	types, err := AppTypes()
+	if err != nil {
+		return File{}, err
+	}
+	if !slices.Contains(types, app.Type) {
+		return File{}, UnknownType{Type: app.Type, Known: types}
+	}
+	sources, err := parseAll(files)
+	if err != nil {
+		return File{}, err
+	}
+	if s, lit := lastStruct(sources, "environment", "apps"); lit != nil {
+		s.appendTo(lit, app.text(s.importName(schemaPackage)))
+		return s.result()
+	}
+	if s, lit := lastStruct(sources, "environment"); lit != nil {
+		s.appendTo(lit, "apps: "+app.text(s.importName(schemaPackage)))
+		return s.result()
+	}
+	return File{}, errors.New("no struct { ... } of the field environment to write it into")
+}
+
+// lastStruct is the last struct with braces at a path, and its file.
+func lastStruct(sources []*source, path ...string) (*source, *ast.StructLit) {
+	for _, s := range slices.Backward(sources) {
+		for _, lit := range slices.Backward(structsAt(s.tree.Decls, path...)) {
+			if lit.Rbrace.IsValid() {
+				return s, lit
+			}
+		}
+	}
+	return nil, nil
+}
+
+// text is the app as a field. pkg is what the file calls the schema.
+func (app App) text(pkg string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s.#%s & {\n", label(app.Name), pkg, app.Type)
+	for _, f := range app.Fields {
+		fmt.Fprintf(&b, "\t%s: %s\n", f.Name, f.Value)
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+// label writes a name as the label of a field.
+func label(name string) string {
+	if ast.StringLabelNeedsQuoting(name) {
+		return literal.Label.Quote(name)
+	}
+	return name
+}
+
+func parseAll(files []File) ([]*source, error) {
+	sources := make([]*source, len(files))
+	for i, f := range files {
+		s, err := parse(f)
+		if err != nil {
+			return nil, err
+		}
+		sources[i] = s
+	}
+	return sources, nil
+}
+
+// unquote is the value of a string literal.
+func unquote(expr ast.Expr) (string, error) {
+	lit, ok := expr.(*ast.BasicLit)
+	if !ok {
+		return "", errors.New("not a literal")
+	}
+	return literal.Unquote(lit.Value)
+}

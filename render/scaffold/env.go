@@ -1,0 +1,166 @@
+package scaffold
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+)
+
+// CopyEnv writes an environment like another one: the same files under another
+// package name, with the names that must be its own exchanged. These are its name
+// and namespace, host names and namespaces or groups of registries that hold the
+// old name as a word; other host names get the new name in front. The notes say
+// which of them changed.
+func CopyEnv(files []File, from, name string) (copies []File, notes []string, err error) {
+	if !nameForm.MatchString(name) {
+		return nil, nil, fmt.Errorf("environment %q: a name has lower case letters, digits and dashes, at most 63", name)
+	}
+	sources, err := parseAll(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := envCopy{name: name, old: oldNames(sources, from)}
+	for _, s := range sources {
+		c.rename(s)
+		out, err := s.result()
+		if err != nil {
+			return nil, nil, err
+		}
+		base := path.Base(s.Name)
+		if base == path.Base(path.Dir(s.Name))+".cue" || base == from+".cue" || slices.Contains(c.old, strings.TrimSuffix(base, ".cue")) {
+			base = name + ".cue"
+		}
+		out.Name = path.Join("envs", name, base)
+		copies = append(copies, out)
+	}
+	return copies, c.notes, nil
+}
+
+// oldNames are the words that stand for the old environment: its directory, name
+// and namespace.
+func oldNames(sources []*source, from string) []string {
+	old := []string{from}
+	for _, s := range sources {
+		for _, field := range []string{"name", "namespace"} {
+			for _, f := range fieldsAt(s.tree.Decls, "environment", field) {
+				if value, err := unquote(f.Value); err == nil && !slices.Contains(old, value) {
+					old = append(old, value)
+				}
+			}
+		}
+	}
+	// the longest first: cloud-dev before dev
+	slices.SortStableFunc(old, func(a, b string) int { return len(b) - len(a) })
+	return old
+}
+
+type envCopy struct {
+	name  string
+	old   []string
+	notes []string
+}
+
+func (c *envCopy) rename(s *source) {
+	for _, decl := range s.tree.Decls {
+		p, ok := decl.(*ast.Package)
+		if !ok {
+			continue
+		}
+		id := packageName(c.name)
+		for _, group := range ast.Comments(p) {
+			if group.Doc && len(group.List) > 0 {
+				s.replace(group.Pos(), group.End(), fmt.Sprintf("// Package %s is the environment %s.", id, c.name))
+			}
+		}
+		s.replaceNode(p.Name, id)
+	}
+	for _, f := range fieldsAt(s.tree.Decls, "environment") {
+		c.walk(s, f.Value, []string{"environment"})
+	}
+}
+
+// walk looks for the literals that name the environment.
+func (c *envCopy) walk(s *source, expr ast.Expr, at []string) {
+	switch e := expr.(type) {
+	case *ast.BinaryExpr:
+		c.walk(s, e.X, at)
+		c.walk(s, e.Y, at)
+	case *ast.ParenExpr:
+		c.walk(s, e.X, at)
+	case *ast.ListLit:
+		for _, item := range e.Elts {
+			c.walk(s, item, at)
+		}
+	case *ast.StructLit:
+		for _, decl := range e.Elts {
+			switch d := decl.(type) {
+			case *ast.Field:
+				name, _, err := ast.LabelName(d.Label)
+				if err != nil {
+					continue
+				}
+				if len(at) == 1 && name == "was" { // a former name belongs to one environment
+					s.replace(d.Pos(), d.End(), "")
+					continue
+				}
+				c.walk(s, d.Value, append(slices.Clone(at), name))
+			case *ast.EmbedDecl:
+				c.walk(s, d.Expr, at)
+			}
+		}
+	case *ast.BasicLit:
+		c.literal(s, e, at)
+	}
+}
+
+func (c *envCopy) literal(s *source, lit *ast.BasicLit, at []string) {
+	value, err := literal.Unquote(lit.Value)
+	if err != nil {
+		return
+	}
+	last := at[len(at)-1]
+	changed := value
+	switch {
+	case len(at) == 2 && (last == "name" || last == "namespace"):
+		changed = c.name
+	case last == "host", last == "hosts", len(at) == 4 && at[1] == "registry" && (last == "namespace" || last == "group"):
+		changed = c.exchange(value)
+		if changed == value && last != "namespace" {
+			changed = c.name + "-" + value
+		}
+		if changed != value {
+			c.notes = append(c.notes, fmt.Sprintf("%s: %s becomes %s", strings.Join(at[1:], "."), value, changed))
+		}
+	}
+	if changed != value {
+		s.replaceNode(lit, literal.String.Quote(changed))
+	}
+}
+
+// exchange puts the new name in the place of the first old one that stands in the
+// text as a word.
+func (c *envCopy) exchange(text string) string {
+	for _, old := range c.old {
+		for from := 0; ; {
+			i := strings.Index(text[from:], old)
+			if i < 0 {
+				break
+			}
+			i += from
+			if end := i + len(old); bounded(text, i, end) {
+				return text[:i] + c.name + text[end:]
+			}
+			from = i + 1
+		}
+	}
+	return text
+}
+
+func bounded(text string, from, to int) bool {
+	word := func(b byte) bool { return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' }
+	return (from == 0 || !word(text[from-1])) && (to == len(text) || !word(text[to]))
+}

@@ -1,0 +1,239 @@
+package scaffold
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+)
+
+// ReadPackage reads the CUE files of one directory of a repository.
+func ReadPackage(root, dir string) ([]File, error) {
+	entries, err := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, e := range entries {
+		if e.IsDir() || path.Ext(e.Name()) != ".cue" {
+			continue
+		}
+		name := path.Join(dir, e.Name())
+		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{Name: name, Data: data})
+	}
+	return files, nil
+}
+
+// Change writes files of a repository. The function that it returns takes the
+// change back: it restores what was there and removes what was not.
+func Change(root string, files []File) (undo func() error, err error) {
+	var before []File
+	var made []string
+	undo = func() error {
+		var errs []error
+		for _, f := range before {
+			errs = append(errs, os.WriteFile(f.Name, f.Data, 0o666))
+		}
+		for _, name := range made {
+			errs = append(errs, os.Remove(name))
+			_ = os.Remove(filepath.Dir(name)) // only when it is empty
+		}
+		return errors.Join(errs...)
+	}
+	for _, f := range files {
+		name := filepath.Join(root, filepath.FromSlash(f.Name))
+		old, err := os.ReadFile(name)
+		switch {
+		case err == nil:
+			before = append(before, File{Name: name, Data: old})
+			err = os.WriteFile(name, f.Data, 0o666)
+		case errors.Is(err, fs.ErrNotExist):
+			made = append(made, name)
+			err = writeNew(name, f)
+		}
+		if err != nil {
+			return nil, errors.Join(err, undo())
+		}
+	}
+	return undo, nil
+}
+
+// source is a CUE file on its way to another text. Edits are made in the text, at
+// places that the syntax tree names: what stands elsewhere stays byte for byte.
+type source struct {
+	File
+	tree  *ast.File
+	edits []edit
+	tidy  bool // formatted as cue formats
+}
+
+type edit struct {
+	from, to int
+	text     string
+}
+
+func parse(f File) (*source, error) {
+	tree, err := parser.ParseFile(f.Name, f.Data, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	formatted, err := format.Source(f.Data)
+	if err != nil {
+		return nil, err
+	}
+	return &source{File: f, tree: tree, tidy: bytes.Equal(formatted, f.Data)}, nil
+}
+
+func (s *source) replace(from, to token.Pos, text string) {
+	s.edits = append(s.edits, edit{from.Offset(), to.Offset(), text})
+}
+
+// replaceNode puts a text in the place of a node without children, such as a
+// literal.
+func (s *source) replaceNode(n ast.Node, text string) { s.replace(n.Pos(), n.End(), text) }
+
+// result applies the edits. A file that was formatted stays so.
+func (s *source) result() (File, error) {
+	slices.SortStableFunc(s.edits, func(a, b edit) int { return a.from - b.from })
+	var b strings.Builder
+	at := 0
+	for _, e := range s.edits {
+		b.Write(s.Data[at:e.from])
+		b.WriteString(e.text)
+		at = e.to
+	}
+	b.Write(s.Data[at:])
+	out := File{Name: s.Name, Data: []byte(b.String())}
+	if !s.tidy {
+		return out, nil
+	}
+	data, err := format.Source(out.Data)
+	out.Data = data
+	return out, err
+}
+
+// appendTo adds lines at the end of a struct with braces.
+func (s *source) appendTo(lit *ast.StructLit, lines string) {
+	end := lit.Rbrace.Offset()
+	lineStart := bytes.LastIndexByte(s.Data[:end], '\n') + 1
+	before := s.Data[lineStart:end]
+	if len(bytes.TrimSpace(before)) > 0 { // the brace ends a line of its own content
+		s.edits = append(s.edits, edit{end, end, "\n" + indent(lines, "\t") + "\n"})
+		return
+	}
+	s.edits = append(s.edits, edit{lineStart, lineStart, indent(lines, string(before)+"\t") + "\n"})
+}
+
+func indent(lines, with string) string {
+	return with + strings.ReplaceAll(lines, "\n", "\n"+with)
+}
+
+// structsAt are the struct literals that stand at a path of the file, through
+// unifications and embeddings, in their order.
+func structsAt(decls []ast.Decl, path ...string) []*ast.StructLit {
+	var found []*ast.StructLit
+	for _, f := range fieldsAt(decls, path...) {
+		found = append(found, structsOf(f.Value)...)
+	}
+	return found
+}
+
+// fieldsAt are the fields that stand at a path, in their order.
+func fieldsAt(decls []ast.Decl, path ...string) []*ast.Field {
+	var found []*ast.Field
+	for _, decl := range decls {
+		switch d := decl.(type) {
+		case *ast.Field:
+			name, _, err := ast.LabelName(d.Label)
+			if err != nil || name != path[0] {
+				continue
+			}
+			if len(path) == 1 {
+				found = append(found, d)
+				continue
+			}
+			for _, lit := range structsOf(d.Value) {
+				found = append(found, fieldsAt(lit.Elts, path[1:]...)...)
+			}
+		case *ast.EmbedDecl:
+			for _, lit := range structsOf(d.Expr) {
+				found = append(found, fieldsAt(lit.Elts, path...)...)
+			}
+		}
+	}
+	return found
+}
+
+func structsOf(expr ast.Expr) []*ast.StructLit {
+	switch e := expr.(type) {
+	case *ast.StructLit:
+		return []*ast.StructLit{e}
+	case *ast.BinaryExpr:
+		if e.Op == token.AND {
+			return append(structsOf(e.X), structsOf(e.Y)...)
+		}
+	case *ast.ParenExpr:
+		return structsOf(e.X)
+	}
+	return nil
+}
+
+// importName is the name under which the file imports a package. An import that
+// is missing is added.
+func (s *source) importName(pkg string) string {
+	var last *ast.ImportDecl
+	for _, decl := range s.tree.Decls {
+		imports, ok := decl.(*ast.ImportDecl)
+		if !ok {
+			continue
+		}
+		last = imports
+		for _, spec := range imports.Specs {
+			p, err := unquote(spec.Path)
+			if err != nil || p != pkg {
+				continue
+			}
+			if spec.Name != nil {
+				return spec.Name.Name
+			}
+			return path.Base(pkg)
+		}
+	}
+	quoted := ast.NewString(pkg).Value
+	switch {
+	case last == nil:
+		s.addImport(quoted)
+	case last.Lparen.IsValid():
+		at := last.Lparen.Offset() + 1
+		s.edits = append(s.edits, edit{at, at, "\n\t" + quoted})
+	default:
+		at := last.Pos().Offset()
+		s.edits = append(s.edits, edit{at, at, "import " + quoted + "\n"})
+	}
+	return path.Base(pkg)
+}
+
+// addImport writes the first import below the package clause.
+func (s *source) addImport(quoted string) {
+	for _, decl := range s.tree.Decls {
+		if p, ok := decl.(*ast.Package); ok {
+			at := p.Name.End().Offset()
+			s.edits = append(s.edits, edit{at, at, "\n\nimport " + quoted})
+			return
+		}
+	}
+	s.edits = append(s.edits, edit{0, 0, "import " + quoted + "\n\n"})
+}
