@@ -59,8 +59,8 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 //
 // The errors are *Refused (a guard said no), *Interrupted (ctx ended; nothing
 // was in flight), *health.NotHealthy (written, but a unit did not become
-// healthy), or what the API said about each object of a failed wave. The report
-// is there in every case.
+// healthy), *NotGone (a deletion does not end), or what the API said about each
+// object of a failed wave. The report is there in every case.
 func (c *Cluster) Apply(ctx context.Context, env *schema.Environment, plan *Plan, opts ApplyOptions) (*Report, error) {
 	r := newRun(c, env, plan, opts)
 	err := r.apply(ctx)

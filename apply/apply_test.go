@@ -456,7 +456,7 @@ func TestFinalizerIsNamed(t *testing.T) {
 	opts := tortureOptions()
 	opts.Timeout = time.Second
 	_, err := s.run(t.Context(), s.after(), opts)
-	if err == nil || !strings.Contains(err.Error(), "old-app waits for the finalizer example.com/never") {
+	if exitCode(err) != 3 || !strings.Contains(err.Error(), "old-app waits for the finalizer example.com/never") {
 		t.Errorf("got %v, want the finalizer by name", err)
 	}
 	s.edit(t, "old-app", `{"metadata":{"finalizers":null}}`)

@@ -1,6 +1,10 @@
 package apply
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Refused is a guard's answer: nothing was written by the step that gave it. A
 // command prints Reason as the error, each of Hints below it, and exits 4.
@@ -11,6 +15,18 @@ type Refused struct {
 
 // Error is the reason; whoever prints it prints the hints below.
 func (r *Refused) Error() string { return r.Reason }
+
+// NotGone says that objects were deleted and are still there. A command exits 3,
+// as for what was written and is not healthy.
+type NotGone struct {
+	After time.Duration
+	Stay  []string // each object with what holds it, such as a finalizer
+}
+
+// Error has one line for each object.
+func (n *NotGone) Error() string {
+	return fmt.Sprintf("not gone after %s:\n  %s", n.After, strings.Join(n.Stay, "\n  "))
+}
 
 // Interrupted says that the run was told to stop and did, before a write. Done
 // and NotDone name the objects on either side of that moment. A command exits

@@ -176,7 +176,7 @@ func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
 func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 	deadline := time.Now().Add(r.opts.Timeout)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		var holding []error
+		var holding []string
 		var left []*Change
 		for _, change := range changes {
 			live, gone, err := r.absent(ctx, change)
@@ -194,9 +194,9 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not gone after %s: %w", r.opts.Timeout, errors.Join(holding...))
+			return &NotGone{After: r.opts.Timeout, Stay: holding}
 		}
-		r.journal.tell(Event{Phase: PhasePrune, Message: fmt.Sprintf("waiting until %d objects are gone, %v", len(left), holding[0])})
+		r.journal.tell(Event{Phase: PhasePrune, Message: fmt.Sprintf("waiting until %d objects are gone, %s", len(left), holding[0])})
 		changes = left
 		if err := pause(ctx, wait); err != nil {
 			return err
@@ -205,12 +205,12 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 }
 
 // stays says what holds an object that was deleted.
-func stays(ref ObjectRef, live *unstructured.Unstructured) error {
+func stays(ref ObjectRef, live *unstructured.Unstructured) string {
 	switch finalizers := live.GetFinalizers(); {
 	case len(finalizers) > 0:
-		return fmt.Errorf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
+		return fmt.Sprintf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
 	case ref.Kind == "Namespace":
-		return fmt.Errorf("%s waits until everything in it is gone", ref)
+		return fmt.Sprintf("%s waits until everything in it is gone", ref)
 	}
-	return fmt.Errorf("%s is still there", ref)
+	return fmt.Sprintf("%s is still there", ref)
 }

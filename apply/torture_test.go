@@ -506,7 +506,10 @@ func answer(w http.ResponseWriter, code int) {
 func exitCode(err error) int {
 	var refused *apply.Refused
 	var interrupted *apply.Interrupted
+	var notGone *apply.NotGone
 	switch {
+	case errors.As(err, &notGone):
+		return 3
 	case err == nil:
 		return 0
 	case errors.As(err, &refused):

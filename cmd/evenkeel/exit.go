@@ -34,6 +34,7 @@ func exitCode(err error) int {
 	var (
 		refused     *apply.Refused
 		notHealthy  *health.NotHealthy
+		notGone     *apply.NotGone
 		interrupted *apply.Interrupted
 	)
 	switch {
@@ -41,7 +42,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.As(err, &refused):
 		return exitRefused
-	case errors.As(err, &notHealthy), errors.Is(err, errUnhealthy):
+	case errors.As(err, &notHealthy), errors.As(err, &notGone), errors.Is(err, errUnhealthy):
 		return exitNotHealthy
 	case errors.Is(err, errDifferences):
 		return exitDifferences
