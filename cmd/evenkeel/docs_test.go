@@ -167,4 +167,3 @@ func rewrite(t *testing.T, page string, s step, got string) {
 		t.Fatal(err)
 	}
 }
-

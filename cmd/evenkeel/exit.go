@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
@@ -27,28 +28,40 @@ var (
 	errUnhealthy   = errors.New("not healthy")
 )
 
-// exitCode maps an error to the exit code that scripts rely on. Where several
-// errors are joined the most urgent one decides: interrupted, then error, then
-// refused, then not healthy.
+// exitCode maps an error to the exit code that scripts rely on. Of several
+// joined errors the most urgent decides: interrupted, an error that is none of
+// the known answers, refused, not healthy, differences.
 func exitCode(err error) int {
-	var (
-		refused     *apply.Refused
-		notHealthy  *health.NotHealthy
-		notGone     *apply.NotGone
-		interrupted *apply.Interrupted
-	)
-	switch {
-	case errors.As(err, &interrupted), errors.Is(err, context.Canceled):
+	switch e := err.(type) { //nolint:errorlint // each level is looked at in turn
+	case nil:
+		return exitDone
+	case *apply.Interrupted:
 		return exitInterrupted
-	case errors.As(err, &refused):
+	case *apply.Refused:
 		return exitRefused
-	case errors.As(err, &notHealthy), errors.As(err, &notGone), errors.Is(err, errUnhealthy):
+	case *health.NotHealthy, *apply.NotGone:
 		return exitNotHealthy
+	case interface{ Unwrap() []error }:
+		urgency := []int{exitDone, exitDifferences, exitNotHealthy, exitRefused, exitError, exitInterrupted}
+		code := exitDone
+		for _, one := range e.Unwrap() {
+			if c := exitCode(one); slices.Index(urgency, c) > slices.Index(urgency, code) {
+				code = c
+			}
+		}
+		return code
+	case interface{ Unwrap() error }:
+		return exitCode(e.Unwrap())
+	}
+	switch {
 	case errors.Is(err, errDifferences):
 		return exitDifferences
-	default:
-		return exitError
+	case errors.Is(err, errUnhealthy):
+		return exitNotHealthy
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
 	}
+	return exitError
 }
 
 // printError writes an error as "error:" lines and what to do as "hint:" lines.
@@ -57,8 +70,7 @@ func printError(w io.Writer, err error) {
 		return // they are the output; the exit code says the rest
 	}
 	for _, e := range flatten(err) {
-		var findings render.Findings
-		if errors.As(e, &findings) {
+		if findings, ok := errors.AsType[render.Findings](e); ok {
 			fmt.Fprintln(w, findings) // each says its file and line
 			continue
 		}
@@ -87,8 +99,7 @@ func hints(err error) []string {
 	if errors.As(err, &usage) && usage.hint != "" {
 		return []string{usage.hint}
 	}
-	var refused *apply.Refused
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*apply.Refused](err); ok {
 		return refused.Hints
 	}
 	return nil
