@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,7 +42,7 @@ func checkSelectors(w *world) {
 	for _, o := range w.byKind["PodDisruptionBudget"] {
 		raw := tree.Map(tree.At(o.Content, "spec", "selector"))
 		selector, err := selectorOf(raw)
-		if err == nil && len(w.selected(o.Namespace, selector)) > 0 {
+		if err == nil && w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) {
 			continue
 		}
 		f := o.at("selector", "spec", "selector")
@@ -74,15 +75,16 @@ func labelSet(m map[string]any) labels.Set {
 	return set
 }
 
-// selected are the sources of the pods that a selector finds.
-func (w *world) selected(namespace string, selector labels.Selector) []podSource {
-	var found []podSource
-	for _, p := range w.pods {
-		if p.Namespace == namespace && selector.Matches(labelSet(p.labels())) {
-			found = append(found, p)
-		}
+// selectsAny says whether a selector finds pods. Its plain labels narrow the
+// search, where it has any.
+func (w *world) selectsAny(namespace string, selector labels.Selector, plain map[string]any) bool {
+	candidates := w.pods
+	if len(plain) > 0 {
+		candidates = w.podsBySelector(namespace, plain)
 	}
-	return found
+	return slices.ContainsFunc(candidates, func(p podSource) bool {
+		return p.Namespace == namespace && selector.Matches(labelSet(p.labels()))
+	})
 }
 
 // servicePods are the sources of the pods behind a Service, nil where it has no

@@ -177,7 +177,9 @@ func (w *walk) list(t reflect.Type, v any, p Path) (any, bool) {
 	}
 	for i, item := range items {
 		if item == nil {
-			w.wrong(p.with(i), "a value", nil)
+			if t.Elem() != reflect.TypeFor[apiextensionsv1.JSON]() { // enum: [a, null]
+				w.wrong(p.with(i), "a value", nil)
+			}
 			continue
 		}
 		items[i], _ = w.value(t.Elem(), item, p.with(i))
