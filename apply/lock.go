@@ -112,9 +112,10 @@ func (o *observation) look(lease *coordinationv1.Lease, now time.Time) {
 	o.lease, o.holder, o.first = lease, h, now
 }
 
-// free reports whether the lock may be taken now.
+// free reports whether the lock may be taken now. A lease that this very run
+// holds is one whose answer was lost.
 func (o *observation) free(me holder, now time.Time) bool {
-	return value(o.lease.Spec.HolderIdentity) == "" || me.gone(o.holder) || elapsed(o.first, now) >= o.duration()
+	return value(o.lease.Spec.HolderIdentity) == "" || o.holder == me || me.gone(o.holder) || elapsed(o.first, now) >= o.duration()
 }
 
 // expiring reports whether the holder looks dead by its own clock, so that
