@@ -90,6 +90,7 @@ type rule struct {
 func rules() []rule {
 	return []rule{
 		{[]string{"api-version", "deprecated"}, checkVersions},
+		{[]string{"custom-resource"}, checkCustomResources},
 		{[]string{"name"}, checkNames},
 		{[]string{"duplicate"}, checkLists},
 		{[]string{"selector"}, checkSelectors},
