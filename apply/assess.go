@@ -101,30 +101,38 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 	if p.opts.ListOnly {
 		return p.compareLocally(ctx, it)
 	}
-	desired := effective(it.obj, it.live)
-	result, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
-	if err != nil {
-		return p.refusal(ctx, it, err)
-	}
-	if created {
-		it.live = nil
-		it.change = p.newChange(it, Created)
-		it.change.dryRun = result
-		p.note(it)
-		return nil
-	}
-	if it.live == nil || moved(it.live, result) {
-		if again, err := p.meet(ctx, it); again || err != nil {
+	var result *unstructured.Unstructured
+	for range attemptsMoving {
+		desired := effective(it.obj, it.live)
+		answer, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
+		if err != nil {
+			return p.refusal(ctx, it, err)
+		}
+		if created {
+			it.live = nil
+			it.change = p.newChange(it, Created)
+			it.change.dryRun = answer
+			p.note(it)
+			return nil
+		}
+		result = answer
+		if it.live != nil && !moved(it.live, result) {
+			break
+		}
+		if done, err := p.meet(ctx, it); done || err != nil {
 			return err
 		}
-		if len(it.obj.Ignore) > 0 {
-			if result, _, err = p.cluster.dryRun(ctx, it.mapping, effective(it.obj, it.live)); err != nil {
-				return p.refusal(ctx, it, err)
-			}
+		if !moved(it.live, result) && len(it.obj.Ignore) == 0 {
+			break
 		}
 	}
 	return p.interpret(ctx, it, result)
 }
+
+// attemptsMoving bounds how often an object is asked about that is written to all
+// the time. Comparing the answer with another version of the object would show
+// the work of its controllers as ours.
+const attemptsMoving = 5
 
 // moved reports whether the dry-run saw another version of the object than the
 // LIST.
@@ -315,7 +323,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		ch.Message = adoptedFrom(a.present)
 		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.paths, func(at path) bool { return isPodTemplate(it.ref, at) })
 	case len(diffs) > 0 || len(ch.handover) > 0:
-	case !reflect.DeepEqual(ownership(it.live, true), ownership(result, true)):
+	case !reflect.DeepEqual(ownership(it.live), ownership(result)):
 		ch.Action = Reowned
 	default:
 		ch.Action = Unchanged

@@ -180,15 +180,15 @@ func receipt(desired, live *unstructured.Unstructured, schema int64) (string, er
 	delete(meta, "generation")
 	delete(meta, "managedFields")
 	object["metadata"] = meta
-	return hashOf(live.GetUID(), desired.Object, object, ownership(live, false), schema)
+	return hashOf(live.GetUID(), desired.Object, object, ownership(live), schema)
 }
 
-// ownership is managedFields without times, for comparing. Entries for status
-// come and go without meaning; withStatus keeps them.
-func ownership(live *unstructured.Unstructured, withStatus bool) []any {
+// ownership is managedFields without times, for comparing. Entries for status are
+// left out: an apply has nothing to do with them.
+func ownership(live *unstructured.Unstructured) []any {
 	var all []any
 	for _, e := range managedFields(live) {
-		if e.subresource != "status" || withStatus {
+		if e.subresource != "status" {
 			all = append(all, []any{e.manager, e.apply, e.apiVersion, e.subresource, e.fields})
 		}
 	}

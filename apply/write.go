@@ -71,7 +71,7 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 			return nil, err
 		}
 		if !gone && equal(withoutVersions(change.live), withoutVersions(live)) &&
-			reflect.DeepEqual(ownership(change.live, false), ownership(live, false)) {
+			reflect.DeepEqual(ownership(change.live), ownership(live)) {
 			change.live = live
 			return nil, nil
 		}
