@@ -1,16 +1,14 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 
+	"github.com/fluxcd/pkg/ssa"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -19,20 +17,20 @@ import (
 // so that the apply after it removes those that are not desired. Between the two
 // requests nothing of the object but its managedFields has changed.
 //
-// client-go's csaupgrade does the same for client-side apply, but leaves alone
-// what `kubectl apply --server-side` and other operations of these managers own.
+// The patch is what Flux uses to take objects over from kubectl; client-go's
+// csaupgrade leaves alone what `kubectl apply --server-side` owns.
 func (r *run) migrate(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
 	if change.live == nil || len(change.migrate) == 0 {
 		return change.live, nil
 	}
-	entries, changed, err := migrated(change.live.GetManagedFields(), change.migrate, change.APIVersion)
-	if err != nil || !changed {
+	merged, err := takeEntries(change.live, change.migrate)
+	if err != nil || len(merged) == 0 {
 		return change.live, err
 	}
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/uid", "value": change.live.GetUID()},
-		{"op": "replace", "path": "/metadata/managedFields", "value": entries},
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": change.live.GetResourceVersion()},
+	patch, err := json.Marshal([]any{
+		map[string]any{"op": "test", "path": "/metadata/uid", "value": change.live.GetUID()},
+		merged[0],
+		map[string]any{"op": "replace", "path": "/metadata/resourceVersion", "value": change.live.GetResourceVersion()},
 	})
 	if err != nil {
 		return nil, err
@@ -50,39 +48,29 @@ func (r *run) migrate(ctx context.Context, change *Change) (*unstructured.Unstru
 	return live, maskError(change.live, err)
 }
 
-// migrated is managedFields with the entries of some managers merged into the
-// Apply entry of evenkeel. Entries of a subresource stay with their manager.
-func migrated(entries []metav1.ManagedFieldsEntry, managers []string, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-	ours := fieldpath.NewSet()
-	var out []metav1.ManagedFieldsEntry
-	changed := false
-	for _, e := range entries {
-		mine := e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply
-		taken := slices.Contains(managers, e.Manager)
-		if e.Subresource != "" || e.FieldsV1 == nil || !mine && !taken {
-			out = append(out, e)
-			continue
+// takeEntries is the patch of managedFields that merges the entries of some
+// managers, of either operation and no subresource, into the Apply entry of
+// evenkeel. It is empty where there are none.
+func takeEntries(live *unstructured.Unstructured, managers []string) ([]ssa.JSONPatch, error) {
+	var taken []ssa.FieldManager
+	for _, name := range managers {
+		for _, op := range []metav1.ManagedFieldsOperationType{metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate} {
+			taken = append(taken, ssa.FieldManager{Name: name, ExactMatch: true, OperationType: op})
 		}
-		var set fieldpath.Set
-		if err := set.FromJSON(bytes.NewReader(e.FieldsV1.GetRawBytes())); err != nil {
-			return nil, false, fmt.Errorf("managedFields of %s: %w", e.Manager, err)
-		}
-		ours = ours.Union(&set)
-		changed = changed || taken
 	}
-	if !changed {
-		return entries, false, nil
+	// ssa finds the entry to merge into again only where it stands first: behind
+	// another that is merged it would be there twice.
+	ordered := &unstructured.Unstructured{Object: map[string]any{}}
+	entries := live.GetManagedFields()
+	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int { return rank(a) - rank(b) })
+	ordered.SetManagedFields(entries)
+	return ssa.PatchReplaceFieldsManagers(ordered, taken, schema.Manager)
+}
+
+// rank puts our own entry first.
+func rank(e metav1.ManagedFieldsEntry) int {
+	if e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply {
+		return 0
 	}
-	raw, err := ours.ToJSON()
-	if err != nil {
-		return nil, false, err
-	}
-	return append(out, metav1.ManagedFieldsEntry{
-		Manager:    schema.Manager,
-		Operation:  metav1.ManagedFieldsOperationApply,
-		APIVersion: apiVersion,
-		Time:       new(metav1.Now()),
-		FieldsType: "FieldsV1",
-		FieldsV1:   metav1.NewFieldsV1(string(raw)),
-	}), true, nil
+	return 1
 }

@@ -159,12 +159,14 @@ func TestMigratedMergesEntries(t *testing.T) {
 		entry("k9s", metav1.ManagedFieldsOperationUpdate, "", `{"f:data":{"f:c":{}}}`),
 		entry("evenkeel", metav1.ManagedFieldsOperationApply, "", `{"f:data":{"f:d":{}}}`),
 	}
-	got, changed, err := migrated(entries, []string{"kubectl", "kubectl-client-side-apply"}, "v1")
-	if err != nil || !changed {
-		t.Fatalf("changed %v, error %v", changed, err)
+	live := testConfigMap("dev", "web")
+	live.SetManagedFields(entries)
+	got, err := takeEntries(live, []string{"kubectl", "kubectl-client-side-apply"})
+	if err != nil || len(got) != 1 {
+		t.Fatalf("patch %v, error %v", got, err)
 	}
 	var lines []string
-	for _, e := range got {
+	for _, e := range got[0].Value {
 		lines = append(lines, strings.Join([]string{e.Manager, string(e.Operation), e.Subresource, string(e.FieldsV1.GetRawBytes())}, " "))
 	}
 	want := []string{
@@ -175,8 +177,9 @@ func TestMigratedMergesEntries(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
-	if _, changed, _ := migrated(entries[3:], []string{"kubectl"}, "v1"); changed {
-		t.Error("nothing to migrate, and yet it changed")
+	live.SetManagedFields(entries[3:])
+	if got, err := takeEntries(live, []string{"kubectl"}); err != nil || got != nil {
+		t.Errorf("nothing to migrate, and yet: %v, %v", got, err)
 	}
 }
 
