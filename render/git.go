@@ -88,19 +88,12 @@ func treeAt(root, ref string) (*gitobject.Tree, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	top, err := filepath.EvalSymlinks(worktree.Filesystem.Root())
-	if err != nil {
-		return nil, "", err
-	}
-	if root, err = filepath.EvalSymlinks(root); err != nil {
-		return nil, "", err
-	}
-	rel, err := filepath.Rel(top, root)
+	rel, err := belowTop(worktree, root)
 	if err != nil {
 		return nil, "", err
 	}
 	if rel != "." {
-		if tree, err = tree.Tree(filepath.ToSlash(rel)); err != nil {
+		if tree, err = tree.Tree(rel); err != nil {
 			return nil, "", fmt.Errorf("%s at %s: %w", rel, ref, err)
 		}
 	}
