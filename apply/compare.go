@@ -17,7 +17,7 @@ import (
 // numbered: equal values have the same number.
 func Compare(before, after *schema.Environment) *Plan {
 	c := comparison{
-		plan: &Plan{Summary: map[Action]int{}},
+		plan: &Plan{Changes: []Change{}, Summary: map[Action]int{}},
 		mask: masker{numbers: map[string]int{}},
 		old:  map[objectID]*unstructured.Unstructured{},
 	}

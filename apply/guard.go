@@ -98,7 +98,7 @@ func (r *run) protected() error {
 	switch {
 	case !r.env.Protected:
 		return nil
-	case r.opts.Git.Dirty:
+	case r.opts.Git.Dirty && r.opts.Hold == "": // a rollback takes nothing from the tree
 		return &Refused{
 			Reason: fmt.Sprintf("environment %s is protected, and the working tree is not what is committed", r.env.Name),
 			Hints:  []string{"commit, and apply again"},

@@ -103,7 +103,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 	}
 	p := &planner{
 		cluster: c, env: env, opts: opts,
-		plan:       &Plan{Environment: env.Name, options: opts, Summary: map[Action]int{}, generations: map[ObjectRef]int64{}},
+		plan:       &Plan{Environment: env.Name, options: opts, Changes: []Change{}, Summary: map[Action]int{}, generations: map[ObjectRef]int64{}},
 		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
 		siblings:   map[string]string{},
 		wanted:     map[objectID]string{},

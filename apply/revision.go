@@ -96,7 +96,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	}
 	for _, change := range r.plan.Changes {
 		if r.journal.has(change.ObjectRef) {
-			revision.Changes[change.Action]++
+			revision.Changes[change.Action.taken()]++
 		}
 	}
 	if len(r.opts.Units) == 0 {
@@ -104,7 +104,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	}
 	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
 	switch {
-	case errors.Is(err, errNoRevision):
+	case errors.Is(err, ErrNoRevision):
 		last = &Revision{Environment: &schema.Environment{}}
 	case err != nil:
 		return revision, err
@@ -176,7 +176,7 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 	at := slices.IndexFunc(history, func(r Revision) bool { return number == 0 || r.Number == number })
 	switch {
 	case at < 0 && number == 0:
-		return nil, fmt.Errorf("environment %s: %w", name, errNoRevision)
+		return nil, fmt.Errorf("environment %s: %w", name, ErrNoRevision)
 	case at < 0:
 		return nil, fmt.Errorf("environment %s has no revision %d", name, number)
 	}
@@ -219,8 +219,8 @@ func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
 	return c.Dynamic.Resource(secretResource()).Namespace(namespace)
 }
 
-// errNoRevision is the answer where nothing was recorded yet.
-var errNoRevision = errors.New("no revision is recorded")
+// ErrNoRevision says that nothing was recorded yet.
+var ErrNoRevision = errors.New("no revision is recorded")
 
 // record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not.

@@ -31,7 +31,7 @@ const savedVersion = 1
 
 // Save is what diff --save writes.
 func (p *Plan) Save() ([]byte, error) {
-	s := SavedPlan{Version: savedVersion, Environment: p.Environment, Cluster: p.Cluster, Rendered: p.Rendered}
+	s := SavedPlan{Version: savedVersion, Environment: p.Environment, Cluster: p.Cluster, Rendered: p.Rendered, Changes: []SavedChange{}}
 	for _, c := range p.Changes {
 		saved := SavedChange{Change: c}
 		if c.live != nil {

@@ -1,0 +1,105 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Rollback is what an environment goes back to.
+type Rollback struct {
+	To *Revision
+	// Hold is the rendered digest that must not be applied again until the
+	// environment renders to another one: see ApplyOptions.Hold. It is empty where
+	// To is what was on hold.
+	Hold string
+}
+
+// Rollback chooses the revision that an environment goes back to: the numbered
+// one, or with 0 what was before: the newest revision where the last apply did not
+// end, so that the cluster is between the two, else the newest that holds
+// something else than what is applied. Nothing is written.
+//
+// What was rolled back from stays on hold when the environment goes back further:
+// it is still what git says.
+func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number int) (*Rollback, error) {
+	history, err := c.History(ctx, env.Name, env.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if len(history) == 0 {
+		return nil, fmt.Errorf("environment %s: %w", env.Name, ErrNoRevision)
+	}
+	parent, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	if err != nil {
+		return nil, err
+	}
+	from, err := c.appliedLast(ctx, env, history[0])
+	if err != nil {
+		return nil, err
+	}
+	held := parent.annotation(annotationHold)
+	if number == 0 {
+		for _, r := range history {
+			if r.Rendered != from && r.Rendered != held {
+				number = r.Number
+				break
+			}
+		}
+	}
+	if number == 0 {
+		return nil, &Refused{
+			Reason: fmt.Sprintf("environment %s: no recorded revision holds anything but what is applied or on hold", env.Name),
+			Hints:  []string{"evenkeel history " + env.Name + " lists the revisions, --to names one"},
+		}
+	}
+	to, err := c.Revision(ctx, env.Name, env.Namespace, number)
+	if err != nil {
+		return nil, err
+	}
+	if held == "" {
+		held = from
+	}
+	if to.Rendered == held {
+		held = ""
+	}
+	return &Rollback{To: to, Hold: held}, nil
+}
+
+// appliedLast is the digest of what was applied last: the newest revision's, or
+// that of env where an apply of it began and did not end. An apply that failed is
+// not recorded, but the cluster is no longer what the newest revision says.
+func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newest Revision) (string, error) {
+	state, err := c.loadState(ctx, env)
+	if err != nil {
+		return "", err
+	}
+	rendered, err := Digest(env, state.key)
+	if err != nil || rendered == newest.Rendered {
+		return newest.Rendered, err
+	}
+	recorded, err := c.Revision(ctx, env.Name, env.Namespace, newest.Number)
+	if err != nil {
+		return "", err
+	}
+	plan, err := c.Plan(ctx, recorded.Restored(env), PlanOptions{})
+	if err != nil {
+		return "", err
+	}
+	if plan.Differs(false) {
+		return rendered, nil
+	}
+	return newest.Rendered, nil
+}
+
+// Options are apply options changed for the rollback: what is recorded with it is
+// where the revision came from.
+func (b *Rollback) Options(opts ApplyOptions) ApplyOptions {
+	opts.Hold, opts.Release = b.Hold, b.Hold == ""
+	opts.Git = b.To.Git
+	if !b.To.Secrets {
+		opts.NoSecrets, opts.LeaveSecrets = true, true
+	}
+	return opts
+}
