@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -20,6 +21,9 @@ type applyOptions struct {
 	yes    yesFlag
 	dryRun bool
 	run    apply.ApplyOptions
+
+	plan              string // the file of a saved plan
+	rollbackOnFailure bool
 }
 
 func newApplyCmd(g *global) *cobra.Command {
@@ -36,11 +40,19 @@ goes on by itself unless a guard asks for --yes: a first apply to a cluster that
 the environment does not pin, a protected environment, a deletion of more than
 10 objects or a third of the environment (--yes=N names the number).
 
+A protected environment is not applied while files below the repository's root
+differ from the commit that is checked out; --yes does not change that. Outside of
+git there is no commit to record and nothing to compare with: nothing is refused.
+
+--plan applies what diff --save wrote, and refuses when the environment renders to
+something else by now, or when the cluster moved so that more would be done.
+
 Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 4 refused by a guard, 130 interrupted.`,
 		Example: `  evenkeel apply dev
   evenkeel apply --all --yes
-  evenkeel apply prod --unit dubbo-demo-service --timeout 10m`,
+  evenkeel apply prod --unit dubbo-demo-service --timeout 10m
+  evenkeel apply prod --plan prod.plan --yes --rollback-on-failure`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json")
@@ -58,6 +70,12 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.BoolVar(&opts.run.TakeOwnership, "take-ownership", false, "take objects that belong to another tool or environment")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes (repeatable)")
 	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
+	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
+	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
+	f.BoolVar(&opts.run.Release, "release", false, "lift the hold that a rollback set")
+	f.BoolVar(&opts.run.NoSecrets, "no-secrets", false, "leave Secrets out of the recorded revision; a rollback to it leaves them as they are")
+	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "no-wait")
+	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "dry-run")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runApply(cmd.Context(), g, opts, args)
 	}
@@ -67,12 +85,18 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 // runApply applies the environments in order and stops at the first that does
 // not become healthy: those behind it may stand on it.
 func runApply(ctx context.Context, g *global, opts *applyOptions, args []string) error {
+	if opts.plan != "" && (opts.all || len(args) > 1) {
+		return &usageError{err: errors.New("--plan is the plan of one environment"), hint: "apply each with its own"}
+	}
 	envs, err := g.renderAll(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}
 	opts.run.Units, opts.run.Yes, opts.run.YesCount = opts.units, opts.yes.given, opts.yes.count
 	opts.run.Who = whoami()
+	if opts.run.Git, err = g.gitInfo(); err != nil {
+		return err
+	}
 	var plans []*apply.Plan
 	for _, env := range envs {
 		plan, err := applyOne(ctx, g, opts, env)
@@ -105,27 +129,35 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	if err != nil {
 		return nil, err
 	}
+	if opts.plan != "" {
+		if err := g.checkSaved(opts.plan, plan); err != nil {
+			return nil, err
+		}
+	}
 	if opts.dryRun {
 		return plan, g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
 	}
 	if err := g.confirm(env, plan, opts); err != nil {
 		return nil, err
 	}
+	rep, err := g.execute(ctx, cluster, env, plan, opts.run)
+	if err == nil && rep.Revision == 1 && env.Cluster.UID == "" {
+		fmt.Fprintf(g.err, "hint: pin %s to this cluster, add to it: cluster: uid: %q\n", env.Name, rep.Cluster.UID)
+	}
+	if unhealthy := (*health.NotHealthy)(nil); opts.rollbackOnFailure && errors.As(err, &unhealthy) {
+		err = errors.Join(err, rollbackAfter(ctx, g, cluster, env, rep, opts))
+	}
+	return plan, err
+}
+
+// execute applies a plan, shows how it goes and prints the report.
+func (g *global) execute(ctx context.Context, cluster *apply.Cluster, env *schema.Environment, plan *apply.Plan, run apply.ApplyOptions) (*apply.Report, error) {
 	view := g.progress(env)
-	run := opts.run
 	run.On = view.event
 	rep, err := cluster.Apply(ctx, env, plan, run)
 	view.close()
-	if rep != nil {
-		g.verboseRequests(env.Name, rep.Requests)
-		if err == nil && rep.Revision == 1 && env.Cluster.UID == "" {
-			fmt.Fprintf(g.err, "hint: pin %s to this cluster, add to it: cluster: uid: %q\n", env.Name, rep.Cluster.UID)
-		}
-		if printErr := g.printReport(rep); printErr != nil {
-			return nil, errors.Join(err, printErr)
-		}
-	}
-	return plan, err
+	g.verboseRequests(env.Name, rep.Requests)
+	return rep, errors.Join(err, g.printReport(rep))
 }
 
 func (g *global) printReport(rep *apply.Report) error {
@@ -162,6 +194,16 @@ func (y *yesFlag) Set(s string) error {
 }
 
 func (*yesFlag) Type() string { return "N" }
+
+// gitInfo is the commit that is checked out, for guards and the history.
+func (g *global) gitInfo() (apply.GitInfo, error) {
+	repo, err := g.repo()
+	if err != nil {
+		return apply.GitInfo{}, err
+	}
+	commit, dirty, err := repo.Head()
+	return apply.GitInfo{Commit: commit, Dirty: dirty}, err
+}
 
 // whoami names the person of a run, for the lock and the history.
 func whoami() string {

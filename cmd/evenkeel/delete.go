@@ -47,6 +47,9 @@ func runDelete(ctx context.Context, g *global, opts *applyOptions, args []string
 	}
 	slices.Reverse(envs)
 	opts.run.Yes, opts.run.YesCount, opts.run.Who = opts.yes.given, opts.yes.count, whoami()
+	if opts.run.Git, err = g.gitInfo(); err != nil {
+		return err
+	}
 	for _, env := range envs {
 		cluster, err := g.cluster(env.Cluster)
 		if err != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,10 @@ type diffOptions struct {
 	plan    apply.PlanOptions
 	strict  bool
 	unified int // lines of context; negative means no bodies
+
+	against  string // a git reference
+	revision int
+	save     string // a file
 }
 
 func newDiffCmd(g *global) *cobra.Command {
@@ -37,12 +43,21 @@ values are never shown: equal values have equal tags.
 Where KUBECTL_EXTERNAL_DIFF names a program, as for kubectl diff, it is run over
 the bodies instead of writing text: one file per object in two directories.
 
+With --against the manifests are compared with those at a git reference, with
+--revision with those of a recorded apply: --against asks no cluster and needs no
+access to one, and with --all shows only the environments that differ. Changes
+that are not committed are seen.
+
+--save keeps the plan for apply --plan, which refuses when it would do anything
+else. The file holds no secret values.
+
 Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 		Example: `  evenkeel diff dev
   evenkeel diff dev --unified=5
-  evenkeel diff --all -o markdown > comment.md
+  evenkeel diff --all --against origin/main -o markdown > comment.md
   evenkeel diff prod -o html > diff.html
-  evenkeel diff prod -o json | jq '.[].summary'`,
+  evenkeel diff prod -o json | jq .summary
+  evenkeel diff prod --save prod.plan && evenkeel apply prod --plan prod.plan`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json", "markdown", "html")
@@ -53,6 +68,11 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 	unified := cmd.Flags().Lookup("unified")
 	unified.NoOptDefVal, unified.DefValue = "3", "0" // -1 would puzzle a reader
 	cmd.Flags().BoolVar(&opts.plan.Full, "full", false, "ask the server about every object, also those proven unchanged")
+	cmd.Flags().StringVar(&opts.against, "against", "", "compare with the manifests at this git reference; no cluster is asked")
+	cmd.Flags().IntVar(&opts.revision, "revision", 0, "compare with the manifests of this recorded revision")
+	cmd.Flags().StringVar(&opts.save, "save", "", "write the plan to this file, for apply --plan")
+	cmd.MarkFlagsMutuallyExclusive("against", "revision", "save")
+	cmd.MarkFlagsMutuallyExclusive("against", "revision", "full")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runDiff(cmd.Context(), g, opts, args)
 	}
@@ -60,29 +80,59 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 }
 
 func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) error {
+	if opts.against != "" {
+		return diffAgainst(ctx, g, opts, args)
+	}
+	if opts.save != "" && (opts.all || len(args) > 1) {
+		return &usageError{err: errors.New("--save takes the plan of one environment"), hint: "save each to a file of its own"}
+	}
 	envs, err := g.renderAll(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}
 	opts.plan.Units = opts.units
 	plans := make([]*apply.Plan, len(envs))
+	against := ""
 	for i, env := range envs {
 		cluster, err := g.cluster(env.Cluster)
 		if err != nil {
 			return err
 		}
-		if plans[i], err = g.plan(ctx, cluster, env, opts.plan); err != nil {
+		if opts.revision > 0 {
+			against = fmt.Sprintf("revision %d", opts.revision)
+			plans[i], err = sinceRevision(ctx, cluster, env, opts)
+		} else {
+			plans[i], err = g.plan(ctx, cluster, env, opts.plan)
+		}
+		if err != nil {
 			return err
 		}
 		g.verboseRequests(env.Name, plans[i].Requests)
 	}
-	if err := g.printPlans(ctx, plans, opts.report()); err != nil {
+	if opts.save != "" {
+		if err := savePlan(opts.save, plans[0]); err != nil {
+			return err
+		}
+	}
+	return g.printDiff(ctx, plans, opts, against)
+}
+
+// printDiff writes plans; that there are differences is an error for the exit
+// code. JSON is a list where more than one environment was asked for.
+func (g *global) printDiff(ctx context.Context, plans []*apply.Plan, opts *diffOptions, against string) error {
+	show := opts.report()
+	show.Against = against
+	var err error
+	if g.output == "json" && (opts.all || len(plans) != 1) {
+		err = writeJSON(g.out, plans)
+	} else {
+		err = g.printPlans(ctx, plans, show)
+	}
+	if err != nil {
 		return err
 	}
-	for _, p := range plans {
-		if p.Differs(opts.strict) {
-			return errDifferences
-		}
+	if slices.ContainsFunc(plans, func(p *apply.Plan) bool { return p.Differs(opts.strict) }) {
+		return errDifferences
 	}
 	return nil
 }

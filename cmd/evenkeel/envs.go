@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -13,25 +14,36 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
+type envsOptions struct {
+	changedSince string // a git reference
+}
+
 func newEnvsCmd(g *global) *cobra.Command {
+	opts := &envsOptions{}
 	cmd := &cobra.Command{
 		Use:   "envs",
 		Short: "List the environments, their clusters and their order",
 		Long: `List the environments of the repository in the order in which apply --all
-takes them: an environment stands behind those that it names in "after".`,
+takes them: an environment stands behind those that it names in "after".
+
+With --changed-since only those that render differently than at a git reference,
+whatever the change was made in: an import, an embedded file, a kustomize base.
+Changes that are not committed count.`,
 		Example: `  evenkeel envs
+  evenkeel envs --changed-since origin/main -o name
   evenkeel envs -o name
   evenkeel envs -o json | jq -r '.[].namespace'`,
 		Args: cobra.NoArgs,
 	}
 	g.addOutput(cmd, "text", "json", "name")
+	cmd.Flags().StringVar(&opts.changedSince, "changed-since", "", "only environments that a change since this git reference affects")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return runEnvs(cmd.Context(), g)
+		return runEnvs(cmd.Context(), g, opts)
 	}
 	return cmd
 }
 
-func runEnvs(ctx context.Context, g *global) error {
+func runEnvs(ctx context.Context, g *global, opts *envsOptions) error {
 	repo, err := g.repo()
 	if err != nil {
 		return err
@@ -39,6 +51,13 @@ func runEnvs(ctx context.Context, g *global) error {
 	envs, err := repo.Envs(ctx)
 	if err != nil {
 		return err
+	}
+	if opts.changedSince != "" {
+		affected, err := repo.Affected(ctx, opts.changedSince)
+		if err != nil {
+			return err
+		}
+		envs = slices.DeleteFunc(envs, func(e render.Summary) bool { return !slices.Contains(affected, e.Name) })
 	}
 	switch g.output {
 	case "json":

@@ -85,6 +85,8 @@ Exit codes, the same for every command:
 		newDiffCmd(g),
 		newApplyCmd(g),
 		newStatusCmd(g),
+		newHistoryCmd(g),
+		newRollbackCmd(g),
 		newDeleteCmd(g),
 		newNewCmd(g),
 		newPinCmd(g),

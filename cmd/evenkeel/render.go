@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,25 +97,27 @@ func (g *global) renderAll(ctx context.Context, sel *selection, args []string) (
 			fmt.Fprintln(g.err, w)
 		}
 		envs[i] = r.Env
-		if err := checkUnits(r.Env, sel.units); err != nil {
+		if err := checkUnits(sel.units, r.Env); err != nil {
 			return nil, err
 		}
 	}
 	return envs, nil
 }
 
-// checkUnits refuses names of units that an environment does not have.
-func checkUnits(env *schema.Environment, units []string) error {
-	for _, u := range units {
-		if env.Unit(u) != nil {
+// checkUnits refuses names of units that none of the renderings of an environment
+// has; nil is one that does not exist.
+func checkUnits(units []string, envs ...*schema.Environment) error {
+	envs = slices.DeleteFunc(envs, func(e *schema.Environment) bool { return e == nil })
+	for _, name := range units {
+		if len(envs) == 0 || slices.ContainsFunc(envs, func(e *schema.Environment) bool { return e.Unit(name) != nil }) {
 			continue
 		}
-		names := make([]string, len(env.Units))
-		for i := range env.Units {
-			names[i] = env.Units[i].Name
+		var names []string
+		for i := range envs[0].Units {
+			names = append(names, envs[0].Units[i].Name)
 		}
 		return &usageError{
-			err:  fmt.Errorf("env %s has no unit %q", env.Name, u),
+			err:  fmt.Errorf("env %s has no unit %q", envs[0].Name, name),
 			hint: "its units are " + strings.Join(names, ", "),
 		}
 	}
