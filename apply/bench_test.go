@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,9 +106,7 @@ func largeEnv(namespace string, size int) *schema.Environment {
 			}}
 		}
 		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind}}
-		for k, v := range content {
-			u.Object[k] = v
-		}
+		maps.Copy(u.Object, content)
 		u.SetName(name)
 		u.SetNamespace(namespace)
 		u.SetLabels(map[string]string{

@@ -213,7 +213,7 @@ func (d *differential) compare(t *testing.T, env *schema.Environment) {
 func byObject(p *apply.Plan) map[string]apply.Change {
 	changes := map[string]apply.Change{}
 	for _, c := range p.Changes {
-		changes[c.ObjectRef.String()+" "+kindOfChange(c)] = c
+		changes[c.String()+" "+kindOfChange(c)] = c
 	}
 	return changes
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -60,9 +61,7 @@ func OpenGit(dir, ref string) (*Repo, error) {
 		return nil, err
 	}
 	definitions, err := embedded(r.root)
-	for name, src := range definitions {
-		r.overlay[name] = src
-	}
+	maps.Copy(r.overlay, definitions)
 	return r, err
 }
 

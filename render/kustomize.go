@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"sync"
@@ -81,9 +82,7 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 // objects, one file each, so that the results can be told apart.
 func (r *Repo) writeKustomization(files filesys.FileSystem, u *unit) error {
 	spec := map[string]any{}
-	for name, value := range u.data.Kustomize {
-		spec[name] = value
-	}
+	maps.Copy(spec, u.data.Kustomize)
 	var resources []any
 	for _, o := range u.objs {
 		if o.GetAPIVersion() == "" || o.GetKind() == "" || o.GetName() == "" {

@@ -242,10 +242,8 @@ func environment(h header, units []*unit) *schema.Environment {
 
 // withEnvironment adds the unit that all others stand on.
 func withEnvironment(after []string) []string {
-	for _, name := range after {
-		if name == schema.UnitEnvironment {
-			return after
-		}
+	if slices.Contains(after, schema.UnitEnvironment) {
+		return after
 	}
 	return append([]string{schema.UnitEnvironment}, after...)
 }

@@ -146,11 +146,12 @@ func (c *comment) alerts(p *apply.Plan) {
 	if more := len(lines) - alerts; more > 0 {
 		lines = append(lines[:alerts], fmt.Sprintf("and %d more", more))
 	}
-	text := "\n"
+	var text strings.Builder
+	text.WriteString("\n")
 	for _, line := range lines {
-		text += "- " + line + "\n"
+		text.WriteString("- " + line + "\n")
 	}
-	c.pieces = append(c.pieces, piece{rank: 1, short: text, name: "refusals and warnings of " + p.Environment})
+	c.pieces = append(c.pieces, piece{rank: 1, short: text.String(), name: "refusals and warnings of " + p.Environment})
 }
 
 // table counts by unit. Units of which groups say everything share one row.

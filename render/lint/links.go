@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -169,10 +169,8 @@ func (w *world) checkTargetPort(o located, i int, port map[string]any, pods []po
 	f := o.at("service-port", "spec", "ports", i, "targetPort")
 	switch t := target.(type) {
 	case string:
-		for _, name := range names {
-			if name == t {
-				return
-			}
+		if slices.Contains(names, t) {
+			return
 		}
 		f.Message = fmt.Sprintf("no container port named %q in %s", t, pods[0].ref())
 		f.DidYouMean = typed.Closest(t, names)

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -63,7 +64,7 @@ func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 			seen[value] = i
 			return
 		}
-		f := o.at("duplicate", append(path[:len(path):len(path)], i)...)
+		f := o.at("duplicate", append(slices.Clip(path), i)...)
 		f.Message = fmt.Sprintf("the same %s as item %d: %s", strings.Join(keys, " and "), first, value)
 		w.report(f)
 	})

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -27,7 +28,7 @@ func hostPorts(w *world) []hostPort {
 					field = "containerPort"
 				}
 				if n, ok := port[field].(int64); ok && (host || field == "hostPort") {
-					at := append(path[:len(path):len(path)], "ports", i, field)
+					at := append(slices.Clip(path), "ports", i, field)
 					found = append(found, hostPort{n, tree.Text(port["protocol"]), p, at})
 				}
 			})

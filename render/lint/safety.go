@@ -24,7 +24,7 @@ func checkImages(w *world) {
 			if image == "" {
 				return
 			}
-			at := append(path[:len(path):len(path)], "image")
+			at := append(slices.Clip(path), "image")
 			registry, tag, digest := splitImage(image)
 			f := p.located.at("image", at...)
 			f.Found = quote(image)
@@ -93,7 +93,7 @@ func checkPasswords(w *world) {
 		p.containers(func(c map[string]any, path typed.Path) {
 			tree.Each(c["env"], func(i int, env map[string]any) {
 				name, value := tree.Text(env["name"]), tree.Text(env["value"])
-				f := p.located.at("password", append(path[:len(path):len(path)], "env", i, "value")...)
+				f := p.located.at("password", append(slices.Clip(path), "env", i, "value")...)
 				switch {
 				case value == "":
 					return

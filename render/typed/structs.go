@@ -27,8 +27,8 @@ func (k *Kinds) structOf(t reflect.Type) *structInfo {
 }
 
 func (s *structInfo) add(t reflect.Type) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
+		f := f
 		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-":
