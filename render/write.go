@@ -76,7 +76,7 @@ func writeUnitFile(name string, u *schema.Unit, opts OutputOptions) (err error) 
 		}
 	}()
 	out := bufio.NewWriter(file)
-	out.WriteString(fileHeader)
+	_, _ = out.WriteString(fileHeader) // the writer keeps its first error for Flush
 	writeUnit(out, u, opts)
 	return out.Flush()
 }

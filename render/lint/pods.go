@@ -113,7 +113,7 @@ func checkShutdown(w *world) {
 		if !p.unit.App {
 			wait = 0
 		}
-		p.containers(func(c map[string]any, path typed.Path) {
+		p.containers(func(c map[string]any, _ typed.Path) {
 			stop, _ := tree.At(c, "lifecycle", "preStop", "sleep", "seconds").(int64)
 			if stop == 0 {
 				stop, _ = p.unit.Fields["preStopSeconds"].(int64)

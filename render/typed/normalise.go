@@ -223,13 +223,13 @@ func (w *walk) special(t reflect.Type, v any, p Path) (out any, keep, done bool)
 	if t.Kind() == reflect.Struct {
 		switch reflect.Zero(t).Interface().(type) {
 		case resource.Quantity:
-			out, keep = w.quantity(v, p)
+			out, keep = w.quantity(v, p), true
 		case intstr.IntOrString:
-			out, keep = w.intOrString(v, p)
+			out, keep = w.intOrString(v, p), true
 		case metav1.Time, metav1.MicroTime:
-			out, keep = w.time(v, p)
+			out, keep = w.time(v, p), true
 		case metav1.Duration:
-			out, keep = w.duration(v, p)
+			out, keep = w.duration(v, p), true
 		case metav1.FieldsV1, runtime.RawExtension, apiextensionsv1.JSON:
 			out, keep = v, true
 		case apiextensionsv1.JSONSchemaPropsOrBool:
@@ -257,7 +257,7 @@ func (w *walk) special(t reflect.Type, v any, p Path) (out any, keep, done bool)
 	return nil, false, false
 }
 
-func (w *walk) quantity(v any, p Path) (any, bool) {
+func (w *walk) quantity(v any, p Path) any {
 	var text string
 	switch n := v.(type) {
 	case string:
@@ -266,39 +266,39 @@ func (w *walk) quantity(v any, p Path) (any, bool) {
 		data, err := json.Marshal(n)
 		if err != nil {
 			w.wrong(p, "a quantity such as 500m, 1 or 2Gi", v)
-			return v, true
+			return v
 		}
 		text = string(data)
 	default:
 		w.wrong(p, "a quantity such as 500m, 1 or 2Gi", v)
-		return v, true
+		return v
 	}
 	q, err := resource.ParseQuantity(text)
 	if err != nil {
 		w.problems = append(w.problems, Problem{
 			Path: p, Message: "not a quantity", Expected: "such as 500m, 1 or 2Gi", Found: Describe(v),
 		})
-		return v, true
+		return v
 	}
-	return q.String(), true
+	return q.String()
 }
 
-func (w *walk) intOrString(v any, p Path) (any, bool) {
+func (w *walk) intOrString(v any, p Path) any {
 	switch n := v.(type) {
 	case string:
-		return n, true
+		return n
 	case int64:
-		return n, true
+		return n
 	case float64:
 		if n == math.Trunc(n) {
-			return int64(n), true
+			return int64(n)
 		}
 	}
 	w.wrong(p, "a whole number or a string", v)
-	return v, true
+	return v
 }
 
-func (w *walk) time(v any, p Path) (any, bool) {
+func (w *walk) time(v any, p Path) any {
 	s, ok := v.(string)
 	if ok {
 		_, err := time.Parse(time.RFC3339Nano, s)
@@ -307,19 +307,19 @@ func (w *walk) time(v any, p Path) (any, bool) {
 	if !ok {
 		w.wrong(p, "a time such as 2026-11-21T10:00:00Z", v)
 	}
-	return v, true
+	return v
 }
 
-func (w *walk) duration(v any, p Path) (any, bool) {
+func (w *walk) duration(v any, p Path) any {
 	s, ok := v.(string)
 	if ok {
 		d, err := time.ParseDuration(s)
 		if err == nil {
-			return d.String(), true
+			return d.String()
 		}
 	}
 	w.wrong(p, "a duration such as 90s or 5m", v)
-	return v, true
+	return v
 }
 
 // Describe names a value and its type for a message.
