@@ -197,7 +197,7 @@ func defaults(field string) []string {
 		"ipFamilies[0]":                 {"IPv4"},
 		"minReadySeconds":               {"0"},
 		"scope":                         {"*"},
-		"maxSurge":                      {"25%", "0"},
+		"maxSurge":                      {"25%"},
 	}[field]
 }
 
