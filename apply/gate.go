@@ -86,8 +86,10 @@ type Status struct {
 
 // UnitStatus is the health of one unit: its worst object's.
 type UnitStatus struct {
-	Name    string         `json:"name"`
-	State   health.State   `json:"state"`
+	Name  string       `json:"name"`
+	State health.State `json:"state"`
+	// Paused says that `rollout pause` stopped its rollout.
+	Paused  *Paused        `json:"paused,omitempty"`
 	Objects []ObjectHealth `json:"objects"`
 }
 
@@ -105,20 +107,24 @@ type StatusOptions struct {
 func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts StatusOptions) (*Status, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	paused, err := c.pauses(ctx, env)
+	if err != nil {
+		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
+	}
 	watcher, targets, on := c.observe(ctx, env, opts)
 	if opts.Timeout == 0 {
 		updates, err := watcher.Snapshot(ctx, targets)
 		if err != nil {
 			return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 		}
-		return statusOf(env, updates), nil
+		return statusOf(env, updates, paused), nil
 	}
 	updates, err := watcher.Wait(ctx, targets, opts.Timeout, on)
 	var unhealthy *health.NotHealthy
 	if err != nil && !errors.As(err, &unhealthy) {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
-	return statusOf(env, updates), nil
+	return statusOf(env, updates, paused), nil
 }
 
 // WatchStatus calls opts.On with the state of every object, and at every change
@@ -152,12 +158,17 @@ func objectHealth(u health.Update) ObjectHealth {
 	return ObjectHealth{Unit: u.Unit, ObjectRef: healthRef(u), Result: u.Result, Ready: u.Ready, Desired: u.Desired}
 }
 
-// statusOf groups judgements by unit, in the order of the environment.
-func statusOf(env *schema.Environment, updates []health.Update) *Status {
+// statusOf groups judgements by unit, in the order of the environment, and adds
+// which are paused.
+func statusOf(env *schema.Environment, updates []health.Update, paused map[string]Paused) *Status {
 	s := &Status{Environment: env.Name, Healthy: true}
 	for _, u := range updates {
 		if n := len(s.Units); n == 0 || s.Units[n-1].Name != u.Unit {
-			s.Units = append(s.Units, UnitStatus{Name: u.Unit, State: health.Healthy})
+			unit := UnitStatus{Name: u.Unit, State: health.Healthy}
+			if p, ok := paused[u.Unit]; ok {
+				unit.Paused = &p
+			}
+			s.Units = append(s.Units, unit)
 		}
 		unit := &s.Units[len(s.Units)-1]
 		unit.Objects = append(unit.Objects, objectHealth(u))

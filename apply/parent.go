@@ -193,7 +193,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold} {
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused} {
 		if all[own] == "" {
 			delete(all, own)
 		}
@@ -226,10 +226,29 @@ func (p *parent) own(ctx context.Context, desired *unstructured.Unstructured, co
 	if err != nil {
 		return nil, err
 	}
-	if !maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
+	if maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
+		return live, nil
+	}
+	if !p.onlyPaused(live, desired) {
 		return nil, fmt.Errorf("another run wrote it meanwhile: %w", conflict)
 	}
-	return live, nil
+	annotations := desired.GetAnnotations()
+	delete(annotations, annotationPaused)
+	if paused, ok := live.GetAnnotations()[annotationPaused]; ok {
+		annotations[annotationPaused] = paused
+	}
+	desired.SetAnnotations(annotations)
+	desired.SetResourceVersion(live.GetResourceVersion())
+	return p.client.Update(ctx, desired, metav1.UpdateOptions{FieldManager: parentManager})
+}
+
+// onlyPaused reports whether all that happened to the parent since it was read
+// is that a rollout was paused or resumed, which waits for no lock, while desired
+// is about something else.
+func (p *parent) onlyPaused(live, desired *unstructured.Unstructured) bool {
+	return p.live != nil && p.live.GetUID() == live.GetUID() &&
+		p.annotation(annotationPaused) == desired.GetAnnotations()[annotationPaused] &&
+		samePause(live.GetAnnotations(), p.live.GetAnnotations())
 }
 
 // parentManager is the field manager of the parent.

@@ -24,7 +24,11 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		width = max(width, len(u.Name))
 	}
 	for _, u := range s.Units {
-		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), plural(len(u.Objects), "object"))
+		text := plural(len(u.Objects), "object")
+		if u.Paused != nil {
+			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), clean(u.Paused.String()), s.Environment, u.Name)
+		}
+		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
 		for _, o := range u.Objects {
 			if o.State != health.Healthy {
 				out.health(o)

@@ -1,0 +1,340 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// rolloutManager is the field manager of restarts and pauses. Plans leave alone
+// what evenkeel's own verbs write.
+const rolloutManager = schema.Manager + "-rollout"
+
+// RolloutStatus waits until the workloads of an app are rolled out, by the rules
+// of the gate, or for opts.Timeout; with none it looks once. It writes nothing.
+func (c *Cluster) RolloutStatus(ctx context.Context, env *schema.Environment, app string, opts StatusOptions) (*Status, error) {
+	only, err := WorkloadsOf(env, app)
+	if err != nil {
+		return nil, err
+	}
+	return c.Status(ctx, only, opts)
+}
+
+// Restart replaces the pods of an app's workloads, as `kubectl rollout restart`
+// does: a time in an annotation of the pod template begins a rollout. It returns
+// what it restarted. A paused Deployment is refused, because nothing would happen
+// before it is resumed.
+func (c *Cluster) Restart(ctx context.Context, env *schema.Environment, app string) ([]ObjectRef, error) {
+	r, err := c.newRollout(ctx, env, app)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range r.workloads {
+		if isPaused(w.live) {
+			return nil, &Refused{
+				Reason: fmt.Sprintf("%s is paused: it would not restart before it is resumed", w.ref),
+				Hints:  []string{fmt.Sprintf("evenkeel rollout resume %s %s", env.Name, app)},
+			}
+		}
+	}
+	annotations := map[string]any{restartedAt: time.Now().UTC().Format(time.RFC3339)}
+	return r.patchAll(ctx, r.workloads, map[string]any{
+		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": annotations}}},
+	})
+}
+
+// restartedAt is what kubectl rollout restart writes too
+// (k8s.io/kubectl/pkg/polymorphichelpers/objectrestarter.go).
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// Pause stops the rollout of an app's Deployments where it stands, until Resume:
+// an apply still writes them, and their pods stay as they are. The pause is
+// recorded on the ApplySet parent, where status reads it. It returns what it
+// paused. Only Deployments can be paused.
+func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who string) ([]ObjectRef, error) {
+	r, err := c.newRollout(ctx, env, app)
+	if err != nil {
+		return nil, err
+	}
+	deployments, err := r.deployments()
+	if err != nil {
+		return nil, err
+	}
+	// The record comes first: a pause that nobody can see is worse than a
+	// record of one that did not come about.
+	if err := r.note(ctx, &Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
+		return nil, err
+	}
+	return r.patchAll(ctx, deployments, map[string]any{"spec": map[string]any{"paused": true}})
+}
+
+// Resume ends a pause, whoever began it, and its record. It returns what it
+// resumed.
+func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app string) ([]ObjectRef, error) {
+	r, err := c.newRollout(ctx, env, app)
+	if err != nil {
+		return nil, err
+	}
+	deployments, err := r.deployments()
+	if err != nil {
+		return nil, err
+	}
+	done, err := r.patchAll(ctx, deployments, map[string]any{"spec": map[string]any{"paused": nil}})
+	if err != nil {
+		return done, err
+	}
+	return done, r.note(ctx, nil)
+}
+
+// WorkloadsOf is the environment with one unit, and of it only what runs pods.
+func WorkloadsOf(env *schema.Environment, app string) (*schema.Environment, error) {
+	unit := env.Unit(app)
+	if unit == nil {
+		return nil, fmt.Errorf("environment %s has no unit %q", env.Name, app)
+	}
+	only := *unit
+	only.Objects = nil
+	for _, o := range unit.Objects {
+		if _, ok := workloadKind(o.Unstructured); ok {
+			only.Objects = append(only.Objects, o)
+		}
+	}
+	if len(only.Objects) == 0 {
+		return nil, fmt.Errorf("unit %s has no workload", app)
+	}
+	out := *env
+	out.Units = []schema.Unit{only}
+	return &out, nil
+}
+
+// workloadKind names the kinds that run pods; rolls says that a changed pod
+// template replaces them.
+func workloadKind(obj *unstructured.Unstructured) (rolls, ok bool) {
+	switch obj.GroupVersionKind().GroupKind().String() {
+	case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps":
+		return true, true
+	case "ReplicaSet.apps", "Job.batch", "CronJob.batch":
+		return false, true
+	}
+	return false, false
+}
+
+// rollout is one verb on the workloads of one app.
+type rollout struct {
+	c         *Cluster
+	env       *schema.Environment
+	app       string
+	parent    *parent
+	workloads []workload
+}
+
+// workload is an object that runs pods, as it is rendered and as it is live.
+type workload struct {
+	ref  ObjectRef
+	live *unstructured.Unstructured
+}
+
+// newRollout reads the workloads that roll, and refuses the wrong cluster.
+func (c *Cluster) newRollout(ctx context.Context, env *schema.Environment, app string) (*rollout, error) {
+	only, err := WorkloadsOf(env, app)
+	if err != nil {
+		return nil, err
+	}
+	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	if err != nil {
+		return nil, err
+	}
+	if p.live == nil {
+		return nil, notApplied(env)
+	}
+	is, err := c.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := newRun(c, env, &Plan{Cluster: is, parent: p.live}, ApplyOptions{}).rightCluster(ctx); err != nil {
+		return nil, err
+	}
+	workloads, err := c.liveWorkloads(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	r := &rollout{c: c, env: env, app: app, parent: p}
+	for _, w := range workloads {
+		if rolls, _ := workloadKind(w.live); rolls {
+			r.workloads = append(r.workloads, w)
+		}
+	}
+	if len(r.workloads) == 0 {
+		return nil, fmt.Errorf("unit %s has nothing that rolls out", app)
+	}
+	return r, nil
+}
+
+// liveWorkloads reads an environment's workloads. One that is not there, or not
+// the environment's, is refused.
+func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([]workload, error) {
+	var all []workload
+	for _, o := range objectsOf(env) {
+		ref := refOf(o.Unstructured)
+		mapping, err := c.mapping(ctx, o.GroupVersionKind())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", ref, err)
+		}
+		live, err := c.get(ctx, mapping, ref.Namespace, ref.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, notApplied(env)
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", ref, err)
+		case live.GetLabels()[schema.LabelPartOf] != schema.ApplySetID(env.Name, env.Namespace):
+			return nil, &Refused{
+				Reason: fmt.Sprintf("%s is not of environment %s", ref, env.Name),
+				Hints:  []string{"evenkeel apply " + env.Name + " adopts it"},
+			}
+		}
+		all = append(all, workload{ref: ref, live: live})
+	}
+	return all, nil
+}
+
+func notApplied(env *schema.Environment) error {
+	return &Refused{
+		Reason: fmt.Sprintf("environment %s is not in this cluster, or not all of it", env.Name),
+		Hints:  []string{"evenkeel apply " + env.Name},
+	}
+}
+
+func (r *rollout) deployments() ([]workload, error) {
+	var out []workload
+	for _, w := range r.workloads {
+		if w.ref.Kind == "Deployment" {
+			out = append(out, w)
+		}
+	}
+	if len(out) == 0 {
+		return nil, &Refused{Reason: fmt.Sprintf("%s cannot be paused: only a Deployment can", r.workloads[0].ref)}
+	}
+	return out, nil
+}
+
+func isPaused(live *unstructured.Unstructured) bool {
+	paused, _, _ := unstructured.NestedBool(live.Object, "spec", "paused")
+	return paused
+}
+
+// patchAll sends one merge patch to each workload: of the object that was read,
+// not of another one by that name.
+func (r *rollout) patchAll(ctx context.Context, workloads []workload, patch map[string]any) ([]ObjectRef, error) {
+	var done []ObjectRef
+	for _, w := range workloads {
+		patch["metadata"] = map[string]any{"uid": string(w.live.GetUID())}
+		body, err := json.Marshal(patch)
+		if err != nil {
+			return done, err
+		}
+		mapping, err := r.c.mapping(ctx, w.live.GroupVersionKind())
+		if err != nil {
+			return done, fmt.Errorf("%s: %w", w.ref, err)
+		}
+		client := r.c.Dynamic.Resource(mapping.Resource).Namespace(w.ref.Namespace)
+		if _, err := client.Patch(ctx, w.ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: rolloutManager}); err != nil {
+			return done, fmt.Errorf("%s: %w", w.ref, err)
+		}
+		done = append(done, w.ref)
+	}
+	return done, nil
+}
+
+// Paused is the record of a pause.
+type Paused struct {
+	At time.Time `json:"at"`
+	By string    `json:"by,omitempty"`
+}
+
+// annotationPaused records on the parent which apps are paused, since when and
+// by whom: a JSON object by the name of the unit.
+const annotationPaused = "evenkeel.dev/paused"
+
+// pausedIn reads the record of a parent. One that cannot be read is none: the
+// Deployments themselves say that they are paused.
+func pausedIn(p *unstructured.Unstructured) map[string]Paused {
+	all := map[string]Paused{}
+	if p != nil {
+		_ = json.Unmarshal([]byte(p.GetAnnotations()[annotationPaused]), &all)
+	}
+	return all
+}
+
+// note records the pause of the app, or with nil its end, and forgets apps that
+// the environment no longer has.
+func (r *rollout) note(ctx context.Context, paused *Paused) error {
+	var err error
+	for range conflictTries {
+		all := pausedIn(r.parent.live)
+		delete(all, r.app)
+		if paused != nil {
+			all[r.app] = *paused
+		}
+		for app := range all {
+			if r.env.Unit(app) == nil {
+				delete(all, app)
+			}
+		}
+		record := ""
+		if len(all) > 0 {
+			body, err := json.Marshal(all)
+			if err != nil {
+				return err
+			}
+			record = string(body)
+		}
+		if err = r.parent.write(ctx, map[string]string{annotationPaused: record}); !apierrors.IsConflict(err) {
+			return err
+		}
+		// An apply or another verb wrote meanwhile.
+		if r.parent, err = readParent(ctx, r.parent.client, r.env); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// conflictTries bounds how often a record is written again.
+const conflictTries = 5
+
+// samePause reports whether two sets of annotations differ in the record of
+// pauses alone.
+func samePause(a, b map[string]string) bool {
+	a, b = maps.Clone(a), maps.Clone(b)
+	delete(a, annotationPaused)
+	delete(b, annotationPaused)
+	return maps.Equal(a, b)
+}
+
+// pauses reads which units of an environment are paused. Who may not read the
+// parent is not told.
+func (c *Cluster) pauses(ctx context.Context, env *schema.Environment) (map[string]Paused, error) {
+	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return pausedIn(p.live), nil
+}
+
+// String is when and by whom, for people.
+func (p Paused) String() string {
+	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), p.By))
+}
