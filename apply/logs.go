@@ -1,0 +1,330 @@
+package apply
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// LogOptions bend what is read of logs. The zero value reads all that the nodes
+// still have of the first container of each pod.
+type LogOptions struct {
+	// Container is the one to read; empty means the pod's default one.
+	Container string
+	// Previous reads the run before the present one, of containers that had one.
+	Previous bool
+	// Follow goes on with what is written, in pods that come later too.
+	Follow bool
+	// Tail is how many of the last lines to begin with; negative means all.
+	Tail int64
+	// Since leaves out lines that are older, in whole seconds; zero means none.
+	Since time.Duration
+}
+
+// LogLine is one line of one container.
+type LogLine struct {
+	Pod, Container string
+	Text           string // without the newline
+	Pods           int    // how many pods are being read
+}
+
+// Logs reads the logs of the pods of an app's workloads and calls on with each
+// line, by one goroutine at a time: pod after pod in the order of their names, or
+// with Follow as lines come, until ctx ends or all pods have ended. silent is
+// called with what has no log (yet), and why.
+func (c *Cluster) Logs(ctx context.Context, env *schema.Environment, app string, opts LogOptions, on func(LogLine), silent func(error)) error {
+	only, err := WorkloadsOf(env, app)
+	if err != nil {
+		return err
+	}
+	workloads, err := c.liveWorkloads(ctx, only)
+	if err != nil {
+		return err
+	}
+	l := &logs{c: c, opts: opts, workloads: workloads, on: on, silent: silent, begun: map[logRun]bool{}}
+	if opts.Follow && !opts.Previous {
+		return l.follow(ctx)
+	}
+	return l.once(ctx)
+}
+
+// logs is one reading of the logs of some workloads.
+type logs struct {
+	c         *Cluster
+	opts      LogOptions
+	workloads []workload
+	silent    func(error)
+
+	mu   sync.Mutex
+	on   func(LogLine)
+	pods int
+
+	begun map[logRun]bool
+}
+
+// logRun is one run of one container.
+type logRun struct {
+	pod       types.UID
+	container string
+	restarts  int32
+}
+
+func (l *logs) once(ctx context.Context) error {
+	pods, err := l.list(ctx)
+	if err != nil {
+		return err
+	}
+	if l.opts.Previous {
+		pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return !hasPrevious(&p, l.container(&p)) })
+		if len(pods) == 0 {
+			return errors.New("no container has run before")
+		}
+	}
+	if len(pods) == 0 {
+		return errors.New("there are no pods")
+	}
+	l.pods = len(pods)
+	read := 0
+	for i := range pods {
+		name := l.container(&pods[i])
+		err := l.read(ctx, &pods[i], name, l.opts.Tail, l.opts.Since)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			l.silent(err)
+		default:
+			read++
+		}
+	}
+	if read == 0 {
+		return errors.New("no pod has a log")
+	}
+	return nil
+}
+
+// lookAgain is how often new pods and restarted containers are looked for.
+const lookAgain = 2 * time.Second
+
+// follow reads what runs and what comes to run.
+func (l *logs) follow(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for first := true; ; first = false {
+		pods, err := l.list(ctx)
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.pods = len(pods)
+		l.mu.Unlock()
+		for i := range pods {
+			pod, name := &pods[i], l.container(&pods[i])
+			run, started := runOf(pod, name)
+			if !started || l.begun[run] {
+				continue
+			}
+			l.begun[run] = true
+			tail, since := l.opts.Tail, l.opts.Since
+			if !first {
+				tail, since = -1, 0 // it began since
+			}
+			wg.Go(func() {
+				if err := l.read(ctx, pod, name, tail, since); err != nil && ctx.Err() == nil {
+					l.silent(err)
+				}
+			})
+		}
+		if len(pods) > 0 && !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !ended(&p) }) {
+			return nil
+		}
+		if err := pause(ctx, lookAgain); err != nil {
+			return err
+		}
+	}
+}
+
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// container is the one to read of a pod: as asked, or as kubectl chooses
+// (the annotation, else the first).
+func (l *logs) container(pod *corev1.Pod) string {
+	if l.opts.Container != "" {
+		return l.opts.Container
+	}
+	if name := pod.Annotations["kubectl.kubernetes.io/default-container"]; name != "" {
+		return name
+	}
+	return pod.Spec.Containers[0].Name
+}
+
+func statusOfContainer(pod *corev1.Pod, name string) (corev1.ContainerStatus, bool) {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses} {
+		for _, s := range list {
+			if s.Name == name {
+				return s, true
+			}
+		}
+	}
+	return corev1.ContainerStatus{}, false
+}
+
+func hasPrevious(pod *corev1.Pod, name string) bool {
+	s, ok := statusOfContainer(pod, name)
+	return ok && (s.RestartCount > 0 || s.LastTerminationState.Terminated != nil)
+}
+
+// runOf is the present run of a container; started says that it has a log.
+func runOf(pod *corev1.Pod, name string) (run logRun, started bool) {
+	s, ok := statusOfContainer(pod, name)
+	run = logRun{pod: pod.UID, container: name, restarts: s.RestartCount}
+	return run, ok && s.State.Waiting == nil
+}
+
+// read reads one log, line by line.
+func (l *logs) read(ctx context.Context, pod *corev1.Pod, container string, tail int64, since time.Duration) error {
+	where := fmt.Sprintf("pod %s", pod.Name)
+	req := l.c.raw.Get().AbsPath("api", "v1", "namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container)
+	if l.opts.Previous {
+		req = req.Param("previous", "true")
+	} else if l.opts.Follow {
+		req = req.Param("follow", "true")
+	}
+	if tail >= 0 {
+		req = req.Param("tailLines", strconv.FormatInt(tail, 10))
+	}
+	if since > 0 {
+		req = req.Param("sinceSeconds", strconv.FormatInt(max(1, int64(since.Round(time.Second).Seconds())), 10))
+	}
+	stream, err := req.Stream(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	defer func() { _ = stream.Close() }()
+	lines := bufio.NewReader(stream)
+	for {
+		text, err := lines.ReadString('\n')
+		if text != "" {
+			l.tell(LogLine{Pod: pod.Name, Container: container, Text: strings.TrimSuffix(text, "\n")})
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", where, err)
+		}
+	}
+}
+
+func (l *logs) tell(line LogLine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line.Pods = l.pods
+	l.on(line)
+}
+
+// list reads the pods of all workloads, by name, and refuses a container that
+// none of them has.
+func (l *logs) list(ctx context.Context) ([]corev1.Pod, error) {
+	var pods []corev1.Pod
+	for _, w := range l.workloads {
+		owners := []*unstructured.Unstructured{w.live}
+		if w.ref.Kind == "CronJob" {
+			jobs, err := l.c.jobsOf(ctx, w.live)
+			if err != nil {
+				return nil, err
+			}
+			owners = jobs
+		}
+		for _, owner := range owners {
+			found, err := l.c.podsOf(ctx, owner)
+			if err != nil {
+				return nil, err
+			}
+			pods = append(pods, found...)
+		}
+	}
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	pods = slices.CompactFunc(pods, func(a, b corev1.Pod) bool { return a.UID == b.UID })
+	if l.opts.Container == "" || len(pods) == 0 {
+		return pods, nil
+	}
+	having := slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return !slices.Contains(containersOf(&p), l.opts.Container) })
+	if len(having) == 0 {
+		return nil, fmt.Errorf("no pod has a container %q; there is %s", l.opts.Container, strings.Join(containersOf(&pods[0]), ", "))
+	}
+	return having, nil
+}
+
+func containersOf(pod *corev1.Pod) []string {
+	var names []string
+	for _, list := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, c := range list {
+			names = append(names, c.Name)
+		}
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// podsOf reads the pods that a workload's selector selects.
+func (c *Cluster) podsOf(ctx context.Context, owner *unstructured.Unstructured) ([]corev1.Pod, error) {
+	raw, _, err := unstructured.NestedMap(owner.Object, "spec", "selector")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", refOf(owner), err)
+	}
+	selector := &metav1.LabelSelector{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector); err != nil {
+		return nil, fmt.Errorf("%s: %w", refOf(owner), err)
+	}
+	resource := kschema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	list, err := c.Dynamic.Resource(resource).Namespace(owner.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)})
+	if err != nil {
+		return nil, fmt.Errorf("pods of %s: %w", refOf(owner), err)
+	}
+	pods := make([]corev1.Pod, len(list.Items))
+	for i := range list.Items {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pods[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", refOf(&list.Items[i]), err)
+		}
+	}
+	return pods, nil
+}
+
+// jobsOf reads the Jobs that a CronJob made.
+func (c *Cluster) jobsOf(ctx context.Context, cron *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+	resource := batchv1.SchemeGroupVersion.WithResource("jobs")
+	list, err := c.Dynamic.Resource(resource).Namespace(cron.GetNamespace()).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("jobs of %s: %w", refOf(cron), err)
+	}
+	var jobs []*unstructured.Unstructured
+	for i := range list.Items {
+		if owner := metav1.GetControllerOf(&list.Items[i]); owner != nil && owner.UID == cron.GetUID() {
+			jobs = append(jobs, &list.Items[i])
+		}
+	}
+	return jobs, nil
+}
