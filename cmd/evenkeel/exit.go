@@ -26,6 +26,8 @@ const (
 var (
 	errDifferences = errors.New("differences found")
 	errUnhealthy   = errors.New("not healthy")
+	// errEnded is the end by Ctrl-C of what goes on until then.
+	errEnded = fmt.Errorf("ended: %w", context.Canceled)
 )
 
 // exitCode maps an error to the exit code that scripts rely on. Of several
@@ -66,7 +68,7 @@ func exitCode(err error) int {
 
 // printError writes an error as "error:" lines and what to do as "hint:" lines.
 func printError(w io.Writer, err error) {
-	if errors.Is(err, errDifferences) || errors.Is(err, errUnhealthy) {
+	if errors.Is(err, errDifferences) || errors.Is(err, errUnhealthy) || errors.Is(err, errEnded) {
 		return // they are the output; the exit code says the rest
 	}
 	for _, e := range flatten(err) {

@@ -18,6 +18,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -87,6 +88,8 @@ Exit codes, the same for every command:
 		newStatusCmd(g),
 		newHistoryCmd(g),
 		newRollbackCmd(g),
+		newRolloutCmd(g),
+		newLogsCmd(g),
 		newDeleteCmd(g),
 		newNewCmd(g),
 		newPinCmd(g),
