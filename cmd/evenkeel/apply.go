@@ -137,7 +137,7 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	if opts.dryRun {
 		return plan, g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
 	}
-	if err := g.confirm(env, plan, opts); err != nil {
+	if err := g.confirm(ctx, env, plan, opts); err != nil {
 		return nil, err
 	}
 	rep, err := g.execute(ctx, cluster, env, plan, opts.run)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 
 // confirm shows the plan and asks, on a terminal and without --yes. Elsewhere
 // the guards of apply decide alone.
-func (g *global) confirm(env *schema.Environment, plan *apply.Plan, opts *applyOptions) error {
+func (g *global) confirm(ctx context.Context, env *schema.Environment, plan *apply.Plan, opts *applyOptions) error {
 	if opts.yes.given || !isTerminal(g.in) || !isTerminal(g.err) || !plan.Differs(false) {
 		return nil
 	}
@@ -24,7 +25,7 @@ func (g *global) confirm(env *schema.Environment, plan *apply.Plan, opts *applyO
 		question, want = fmt.Sprintf("%s is protected. Type its name to apply to %s: ", env.Name, plan.Cluster.Server), env.Name
 	}
 	fmt.Fprint(g.err, "\n"+question)
-	answer, err := bufio.NewReader(g.in).ReadString('\n')
+	answer, err := g.readLine(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,4 +34,25 @@ func (g *global) confirm(env *schema.Environment, plan *apply.Plan, opts *applyO
 	}
 	opts.run.Yes = true
 	return nil
+}
+
+// readLine reads a line of input, or ends with ctx: a read of a terminal does
+// not end by itself when Ctrl-C is caught.
+func (g *global) readLine(ctx context.Context) (string, error) {
+	type reply struct {
+		line string
+		err  error
+	}
+	read := make(chan reply, 1)
+	go func() {
+		line, err := bufio.NewReader(g.in).ReadString('\n')
+		read <- reply{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(g.err)
+		return "", &apply.Interrupted{Cause: context.Cause(ctx)}
+	case r := <-read:
+		return r.line, r.err
+	}
 }

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
+	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -27,7 +31,7 @@ type liveView struct {
 	note    string // of the phase, when no unit has it
 	units   []*liveUnit
 	byName  map[string]*liveUnit
-	drawn   int // lines of the last frame
+	drawn   []int // columns of the lines of the last frame
 	stopped chan struct{}
 	ended   chan struct{}
 }
@@ -89,6 +93,9 @@ func (v *liveView) event(e apply.Event) {
 		v.note = describe(e)
 		return
 	}
+	if e.State != "" {
+		v.note = "" // of what came before
+	}
 	o := unit.byRef[e.ObjectRef]
 	if o == nil {
 		o = &liveObject{}
@@ -107,46 +114,59 @@ func (v *liveView) draw(last bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	width, height := v.size()
-	lines := v.lines(time.Now())
+	lines := v.lines(time.Now(), width-1)
 	if !last && len(lines) > height-1 {
 		hidden := len(lines) - (height - 2)
 		lines = append(lines[:height-2], fmt.Sprintf("  ... %d more lines", hidden))
 	}
 	var b strings.Builder
-	if v.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", v.drawn)
+	b.WriteByte('\r') // a key that was pressed, such as Ctrl-C, is echoed
+	if up := v.rows(width); up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", min(up, height-1))
+	}
+	v.drawn = v.drawn[:0]
+	for _, l := range lines {
+		l = cut(l, width-1) // a full line would leave the cursor in doubt
+		v.drawn = append(v.drawn, columns(l))
+		b.WriteString(l)
+		b.WriteString("\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
-	for _, l := range lines {
-		b.WriteString(cut(l, width))
-		b.WriteByte('\n')
-	}
-	v.drawn = len(lines)
 	_, _ = io.WriteString(v.w, b.String())
+}
+
+// rows is how many rows of the terminal the last frame takes: one that was made
+// narrower has wrapped its lines.
+func (v *liveView) rows(width int) int {
+	rows := 0
+	for _, columns := range v.drawn {
+		rows += max(1, (columns+width-1)/width)
+	}
+	return rows
 }
 
 func (v *liveView) size() (width, height int) {
 	if f, ok := v.w.(*os.File); ok {
-		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 && h > 2 {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 1 && h > 2 {
 			return w, h
 		}
 	}
 	return 80, 24
 }
 
-func (v *liveView) lines(now time.Time) []string {
-	head := fmt.Sprintf("%s  %s", v.env, now.Sub(v.start).Round(time.Second))
+func (v *liveView) lines(now time.Time, width int) []string {
+	head := fmt.Sprintf("%s  %s", v.env, age(now.Sub(v.start)))
 	if v.note != "" {
-		head += "  " + v.note
+		head += "  " + printable(v.note)
 	}
 	lines := []string{head}
 	for _, u := range v.units {
-		lines = append(lines, v.unitLines(u, now)...)
+		lines = append(lines, v.unitLines(u, now, width)...)
 	}
 	return lines
 }
 
-func (v *liveView) unitLines(u *liveUnit, now time.Time) []string {
+func (v *liveView) unitLines(u *liveUnit, now time.Time, width int) []string {
 	healthy, failed := 0, false
 	for _, o := range u.objects {
 		if o.State == health.Healthy {
@@ -158,7 +178,7 @@ func (v *liveView) unitLines(u *liveUnit, now time.Time) []string {
 	case len(u.objects) == 0:
 		return []string{fmt.Sprintf("  %s %s", v.paint(dim, "·"), u.name)}
 	case healthy >= u.total:
-		return []string{fmt.Sprintf("  %s %s  %d objects healthy", v.paint(green, "✓"), u.name, u.total)}
+		return []string{fmt.Sprintf("  %s %s  %s", v.paint(green, "✓"), u.name, healthyObjects(u.total))}
 	}
 	mark := v.paint(yellow, "…")
 	if failed {
@@ -166,12 +186,76 @@ func (v *liveView) unitLines(u *liveUnit, now time.Time) []string {
 	}
 	lines := []string{fmt.Sprintf("  %s %s  %d of %d healthy", mark, u.name, healthy, u.total)}
 	for _, o := range u.objects {
-		if o.State == health.Healthy {
-			continue
+		if o.State != health.Healthy {
+			lines = append(lines, v.objectLines(o, now, width)...)
 		}
-		lines = append(lines, fmt.Sprintf("      %s  %s", describe(o.Event), now.Sub(o.since).Round(time.Second)))
 	}
 	return lines
+}
+
+// objectLines are the object and how it is; a cause that does not fit beside it
+// stands below.
+func (v *liveView) objectLines(o *liveObject, now time.Time, width int) []string {
+	parts := []string{fmt.Sprintf("      %s", o.ObjectRef)}
+	if o.Desired > 0 && !strings.Contains(o.Message, fmt.Sprintf("%d of %d", o.Ready, o.Desired)) {
+		parts = append(parts, fmt.Sprintf("%d of %d ready", o.Ready, o.Desired))
+	}
+	parts = append(parts, v.paint(dim, age(now.Sub(o.since))))
+	switch {
+	case o.State != "":
+		color := yellow
+		if o.State == health.Failed {
+			color = red
+		}
+		parts = append(parts, v.paint(color, string(o.State)))
+	case o.Action != "":
+		parts = append(parts, string(o.Action))
+	}
+	line, cause := strings.Join(parts, "  "), printable(o.Message)
+	if columns(line)+2+columns(cause) <= width {
+		return []string{strings.TrimRight(line+"  "+cause, " ")}
+	}
+	lines := []string{line}
+	const indent = "          "
+	for cause != "" && len(lines) < 4 {
+		var row string
+		row, cause = wrap(cause, width-len(indent), len(lines) == 3)
+		lines = append(lines, indent+row)
+	}
+	return lines
+}
+
+// wrap splits a text at a space so that its first part takes no more than so
+// many columns; the last row is not split, but cut when it is drawn.
+func wrap(s string, width int, last bool) (row, rest string) {
+	if last || columns(s) <= width {
+		return s, ""
+	}
+	end, space := 0, 0
+	for i, r := range s {
+		if width -= runewidth.RuneWidth(r); width < 0 {
+			break
+		}
+		end = i + utf8.RuneLen(r)
+		if r == ' ' {
+			space = i
+		}
+	}
+	if space > 0 && s[end] != ' ' {
+		end = space
+	}
+	if end == 0 {
+		return s, "" // narrower than a character
+	}
+	return s[:end], strings.TrimLeft(s[end:], " ")
+}
+
+func age(d time.Duration) string { return max(0, d).Round(time.Second).String() }
+
+// printable is a text of the cluster without control characters, which could
+// move the cursor.
+func printable(s string) string {
+	return strings.Join(strings.FieldsFunc(s, unicode.IsControl), " ")
 }
 
 // Colours of the live view (ECMA-48).
@@ -189,21 +273,33 @@ func (v *liveView) paint(code, s string) string {
 	return code + s + "\x1b[0m"
 }
 
-// cut shortens a line to the width of the terminal; escape sequences take none
-// of it.
+// escapes are the colours of a line, which take no column.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// columns is how many columns a line takes: a Chinese character takes two.
+func columns(line string) int {
+	return runewidth.StringWidth(escapes.ReplaceAllString(line, ""))
+}
+
+// cut shortens a line to so many columns.
 func cut(line string, width int) string {
-	seen, inEscape := 0, false
-	for i, r := range line {
-		switch {
-		case inEscape:
-			inEscape = r != 'm'
-		case r == '\x1b':
-			inEscape = true
-		case seen == width-1 && i < len(line):
-			return line[:i] + "…\x1b[0m"
-		default:
-			seen++
-		}
+	if columns(line) <= width {
+		return line
 	}
-	return line
+	var b strings.Builder
+	left := width - 1
+	for len(line) > 0 {
+		if at := escapes.FindStringIndex(line); at != nil && at[0] == 0 {
+			b.WriteString(line[:at[1]])
+			line = line[at[1]:]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(line)
+		if left -= runewidth.RuneWidth(r); left < 0 {
+			break
+		}
+		b.WriteString(line[:size])
+		line = line[size:]
+	}
+	return b.String() + "…\x1b[0m"
 }

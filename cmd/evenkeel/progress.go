@@ -18,11 +18,13 @@ type progress interface {
 	close()
 }
 
-func (g *global) progress(env *schema.Environment) progress {
-	if isTerminal(g.err) {
-		return newLiveView(g.err, env, g.colored(g.err))
+func (g *global) progress(env *schema.Environment) progress { return g.progressOn(g.err, env) }
+
+func (g *global) progressOn(w io.Writer, env *schema.Environment) progress {
+	if isTerminal(w) {
+		return newLiveView(w, env, g.colored(w))
 	}
-	return newLineView(g.err, env)
+	return newLineView(w, env)
 }
 
 // lineView prints one line per write, per cause of a wait and per unit that
@@ -66,7 +68,7 @@ func (v *lineView) event(e apply.Event) {
 	}
 	if len(unit.healthy) >= unit.total && !unit.said {
 		unit.said = true
-		v.line(apply.Event{Time: e.Time, Unit: e.Unit}, fmt.Sprintf("healthy: %d objects", unit.total))
+		v.line(apply.Event{Time: e.Time, Unit: e.Unit}, healthyObjects(unit.total))
 	}
 }
 
@@ -86,6 +88,13 @@ func (v *lineView) line(e apply.Event, text string) {
 }
 
 func (*lineView) close() {}
+
+func healthyObjects(n int) string {
+	if n == 1 {
+		return "healthy: 1 object"
+	}
+	return fmt.Sprintf("healthy: %d objects", n)
+}
 
 // describe is an event in words.
 func describe(e apply.Event) string {

@@ -88,7 +88,7 @@ func goBack(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.
 	if err != nil {
 		return err
 	}
-	if err := g.confirm(env, plan, &opts.applyOptions); err != nil {
+	if err := g.confirm(ctx, env, plan, &opts.applyOptions); err != nil {
 		return err
 	}
 	_, err = g.execute(ctx, cluster, restored, plan, back.Options(opts.run))
