@@ -103,6 +103,6 @@ func (r *Repo) readModule() error {
 	if err != nil {
 		return r.cueFindings(err, nil)
 	}
-	r.own = mod.ModulePath() == Module //nolint:govet // the inline analyzer cannot see into cue
+	r.own = mod.ModuleRootPath() == Module
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -60,11 +60,11 @@ func describe(selector labels.Selector, err error) string {
 }
 
 func selectorOf(raw map[string]any) (labels.Selector, error) {
-	var s v1.LabelSelector
+	var s metav1.LabelSelector
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &s); err != nil {
 		return nil, err
 	}
-	return v1.LabelSelectorAsSelector(&s)
+	return metav1.LabelSelectorAsSelector(&s)
 }
 
 func labelSet(m map[string]any) labels.Set {

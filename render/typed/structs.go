@@ -28,7 +28,6 @@ func (k *Kinds) structOf(t reflect.Type) *structInfo {
 
 func (s *structInfo) add(t reflect.Type) {
 	for f := range t.Fields() {
-		f := f
 		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-":
