@@ -92,6 +92,7 @@ Exit codes, the same for every command:
 		newLogsCmd(g),
 		newDeleteCmd(g),
 		newNewCmd(g),
+		newImportCmd(g),
 		newPinCmd(g),
 		newVendorCmd(g),
 		newVersionCmd(g),

@@ -237,3 +237,17 @@ func (s *source) addImport(quoted string) {
 	}
 	s.edits = append(s.edits, edit{0, 0, "import " + quoted + "\n\n"})
 }
+
+// PackageOf is the name of the CUE package that files make.
+func PackageOf(files []File) (string, error) {
+	sources, err := parseAll(files)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range sources {
+		if name := s.tree.PackageName(); name != "" {
+			return name, nil
+		}
+	}
+	return "", errors.New("no package clause")
+}

@@ -1,0 +1,80 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+)
+
+// Everything reads all objects of a namespace, of every kind that can be listed,
+// and the Namespace itself; what the cluster makes by the thousand (Events,
+// Leases, endpoints) is passed over. Kinds that may not be listed come back as
+// skipped, by resource.
+func (c *Cluster) Everything(ctx context.Context, namespace string) (objs []*unstructured.Unstructured, skipped []string, err error) {
+	ns, err := c.Dynamic.Resource(namespaceResource()).Get(ctx, namespace, metav1.GetOptions{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("namespace %s: %w", namespace, err)
+	}
+	objs = append(objs, ns)
+	lists, err := discovery.ServerPreferredNamespacedResourcesWithContext(ctx, c.Discovery)
+	if err != nil && len(lists) == 0 {
+		return nil, nil, err
+	}
+	var partly *discovery.ErrGroupDiscoveryFailed
+	if err != nil && !errors.As(err, &partly) {
+		return nil, nil, err
+	}
+	for _, l := range lists {
+		gv, err := kschema.ParseGroupVersion(l.GroupVersion)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range l.APIResources {
+			if !slices.Contains(r.Verbs, "list") || made(gv.Group, r.Name) {
+				continue
+			}
+			items, err := c.listAll(ctx, gv.WithResource(r.Name), namespace)
+			switch {
+			case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err), apierrors.IsNotFound(err):
+				skipped = append(skipped, gv.WithResource(r.Name).GroupResource().String())
+			case err != nil:
+				return nil, nil, fmt.Errorf("list %s in namespace %s: %w", r.Name, namespace, err)
+			}
+			objs = append(objs, items...)
+		}
+	}
+	return objs, skipped, nil
+}
+
+// made are the resources that only the cluster writes.
+func made(group, resource string) bool {
+	switch resource {
+	case "events", "endpoints", "endpointslices", "leases", "controllerrevisions", "replicasets":
+		return true
+	}
+	return group == "metrics.k8s.io"
+}
+
+func (c *Cluster) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string) ([]*unstructured.Unstructured, error) {
+	var objs []*unstructured.Unstructured
+	opts := metav1.ListOptions{Limit: pageSize}
+	for {
+		page, err := c.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			objs = append(objs, &page.Items[i])
+		}
+		if opts.Continue = page.GetContinue(); opts.Continue == "" {
+			return objs, nil
+		}
+	}
+}
