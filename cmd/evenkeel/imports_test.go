@@ -28,26 +28,40 @@ func TestImportDirections(t *testing.T) {
 		{"apply", "github.com/spf13/cobra", "libraries have no flags"},
 		{"render", "github.com/spf13/cobra", "libraries have no flags"},
 	}
-	deps := map[string][]string{}
+	imports := map[string]map[string][]string{}
 	for _, rule := range forbidden {
-		if deps[rule.pkg] == nil {
-			deps[rule.pkg] = goList(t, module+rule.pkg)
+		if imports[rule.pkg] == nil {
+			imports[rule.pkg] = ourImports(t, module+rule.pkg)
 		}
-		for _, dep := range deps[rule.pkg] {
-			if dep == rule.dep || strings.HasPrefix(dep, rule.dep+"/") {
-				t.Errorf("%s depends on %s: %s", rule.pkg, dep, rule.why)
+		for pkg, deps := range imports[rule.pkg] {
+			for _, dep := range deps {
+				if dep == rule.dep || strings.HasPrefix(dep, rule.dep+"/") {
+					t.Errorf("%s imports %s: %s", pkg, dep, rule.why)
+				}
 			}
 		}
 	}
 }
 
-func goList(t *testing.T, pkg string) []string {
+// ourImports are the imports of a package and of every package of ours that it
+// depends on. What other modules import is their affair.
+func ourImports(t *testing.T, pkg string) map[string][]string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", pkg).Output()
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, pkg).Output()
 	if err != nil {
 		t.Fatalf("go list %s: %v", pkg, err)
 	}
-	return strings.Fields(string(out))
+	imports := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if strings.HasPrefix(words[0], module) {
+			imports[words[0]] = words[1:]
+		}
+	}
+	if len(imports[pkg]) == 0 {
+		t.Fatalf("go list says nothing of %s", pkg)
+	}
+	return imports
 }
 
 // TestExportedNames holds the exported names of the packages against goldens, so

@@ -174,7 +174,7 @@ func (g *global) sayPermanent(ctx context.Context, env *schema.Environment, to *
 	return nil
 }
 
-// imageEdits are the commands that bring the source to where a plan leads, or nil
+// imageEdits are the edits that bring the source to where a plan leads, or nil
 // where more than images differs.
 func imageEdits(plan *apply.Plan) []string {
 	var edits []string
@@ -187,9 +187,9 @@ func imageEdits(plan *apply.Plan) []string {
 			}
 			target := c.Unit
 			if container != c.Unit {
-				target += "/" + container
+				target += ", container " + container
 			}
-			edits = append(edits, fmt.Sprintf("evenkeel set image %s %s=%s", plan.Environment, target, image))
+			edits = append(edits, fmt.Sprintf("in %s, %s: image: %q", plan.Environment, target, image))
 		}
 		if c.Action != apply.Configured {
 			return nil
