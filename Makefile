@@ -74,12 +74,12 @@ check: fmt-check vet tidy-check cue-check lint ## the checks that need no cluste
 
 .PHONY: fmt
 fmt: ## format Go and CUE
-	@$(TOOL) gofumpt -w cmd render apply schema stacks
+	@$(TOOL) gofumpt -w cmd render apply schema stacks envs
 	@$(TOOL) cue fmt $(CUE_DIRS)
 
 .PHONY: fmt-check
 fmt-check:
-	@out=$$($(TOOL) gofumpt -l cmd render apply schema stacks); [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
+	@out=$$($(TOOL) gofumpt -l cmd render apply schema stacks envs); [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
 
 .PHONY: vet
 vet:

@@ -155,7 +155,7 @@ func unitForm(name string) bool {
 		return false
 	}
 	for i, r := range name {
-		if !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' && i > 0 && i < len(name)-1) {
+		if ('a' > r || r > 'z') && ('0' > r || r > '9') && (r != '-' || i <= 0 || i >= len(name)-1) {
 			return false
 		}
 	}
