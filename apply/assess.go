@@ -283,7 +283,7 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 		ch.Hint = "change it back, or move the data and replace it by hand"
 	case !it.obj.Recreate && !named:
 		ch.Refused = "recreation is not allowed"
-		ch.Hint = fmt.Sprintf("set recreate: true on the object, or pass --recreate %s/%s", it.ref.Kind, it.ref.Name)
+		ch.Hint = fmt.Sprintf("put recreate: [%q] in the unit, or pass --recreate %s/%s", it.obj.Key, it.ref.Kind, it.ref.Name)
 	}
 	p.claim(ch)
 	it.change = ch

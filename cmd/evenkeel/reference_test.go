@@ -14,7 +14,7 @@ import (
 )
 
 // TestReference holds docs/commands.md level with the commands: it is generated
-// from them, "go test ./cmd/evenkeel -run Reference -update-docs" writes it.
+// from them, "go test ./cmd/evenkeel -run Reference -update" writes it.
 func TestReference(t *testing.T) {
 	root := newRootCmd(streams{})
 	var got bytes.Buffer
