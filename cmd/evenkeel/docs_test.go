@@ -35,6 +35,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel() // a page mostly waits for pods
 			runPage(t, root, page, blocks)
 		})
 	}
