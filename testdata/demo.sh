@@ -15,7 +15,15 @@ mkdir -p "$state"
 # "sandbox keep", even by SIGKILL.
 "$bin/sandbox" up --detach --while-pid $$ --context od --kubeconfig "$KUBECONFIG"
 
-run() { printf '\n$ %s\n' "$*"; "$@"; }
+# What runs when this process is killed is killed with it.
+guard=()
+if setpriv --pdeathsig KILL true 2>/dev/null; then guard=(setpriv --pdeathsig KILL); fi
+run() { printf '\n$ %s\n' "$*"; "${guard[@]}" "$@"; }
+# A copy of the tree, so that the demo works on one with changes: protected
+# environments refuse to be applied from that.
+rm -rf "$state/tree" && mkdir "$state/tree"
+cp -r cue.mod schema stacks envs "$state/tree"
+cd "$state/tree"
 # the environments of cluster od; the cloud ones belong to another cluster
 envs=(infra dev test pre prod)
 run evenkeel envs
