@@ -11,6 +11,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// ciDir has the pipelines that init writes and the documentation links to.
+const ciDir = "render/scaffold/ci"
+
 // commandLine finds where a file runs evenkeel: up to what the shell takes for
 // itself.
 var commandLine = regexp.MustCompile(`\bevenkeel ((?:[a-z]+)(?: [^|>;)'` + "`" + `\n]+)?)`)
@@ -18,14 +21,14 @@ var commandLine = regexp.MustCompile(`\bevenkeel ((?:[a-z]+)(?: [^|>;)'` + "`" +
 // TestCICommands holds the CI files to the commands: every command line in them
 // names a command and flags that exist.
 func TestCICommands(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(repoRoot(t), "docs", "ci", "*"))
+	files, err := filepath.Glob(filepath.Join(repoRoot(t), ciDir, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
 		name := filepath.Base(file)
 		found := 0
-		for line := range strings.Lines(string(readFile(t, repoRoot(t), "docs/ci/"+name))) {
+		for line := range strings.Lines(string(readFile(t, repoRoot(t), ciDir+"/"+name))) {
 			if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, "//") {
 				continue
 			}
@@ -43,7 +46,7 @@ func TestCICommands(t *testing.T) {
 		}
 	}
 	if len(files) != 4 {
-		t.Errorf("docs/ci has %d files, want 4", len(files))
+		t.Errorf("%s has %d files, want 4", ciDir, len(files))
 	}
 }
 
@@ -72,7 +75,7 @@ func TestCIRights(t *testing.T) {
 			} `json:"steps"`
 		} `json:"jobs"`
 	}
-	if err := yaml.Unmarshal(readFile(t, repoRoot(t), "docs/ci/github-actions.yml"), &workflow); err != nil {
+	if err := yaml.Unmarshal(readFile(t, repoRoot(t), ciDir+"/github-actions.yml"), &workflow); err != nil {
 		t.Fatal(err)
 	}
 	if len(workflow.Permissions) != 0 || workflow.Permissions == nil {
@@ -97,7 +100,7 @@ func TestCIRights(t *testing.T) {
 	}
 	for _, file := range []string{"github-actions.yml", "gitlab-ci.yml"} {
 		var parsed map[string]any
-		if err := yaml.UnmarshalStrict(readFile(t, repoRoot(t), "docs/ci/"+file), &parsed); err != nil {
+		if err := yaml.UnmarshalStrict(readFile(t, repoRoot(t), ciDir+"/"+file), &parsed); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

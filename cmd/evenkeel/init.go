@@ -27,9 +27,9 @@ func newInitCmd(g *global) *cobra.Command {
 		Use:   "init DIR",
 		Short: "Make a new repository that renders at once",
 		Long: `Make a repository of environments in DIR: the facts of the site, the environment
-infra and those that are named, an app to start with, a CI file. What is missing
-is asked for on a terminal; elsewhere it has to be given as flags. Files that are
-there already are kept; a DIR that holds a repository is refused.
+infra and those that are named, an app to start with, a pipeline for a CI service.
+What is missing is asked for on a terminal; elsewhere it has to be given as flags.
+Files that are there already are kept; a DIR that holds a repository is refused.
 
 --from says what to start from: minimal (Traefik and one web app), od (a whole
 site with Dubbo services) or cloud (Spring services on a rented cluster).`,
@@ -54,6 +54,7 @@ site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 	flags.StringVar(&opts.facts.Pods, "pods", "", "range of the pod addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.Services, "services", "", "range of the Service addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.ClusterDNS, "cluster-dns", "", "address of the cluster's DNS Service (default: the tenth of the Services)")
+	flags.StringVar(&opts.facts.CI, "ci", "", "pipeline for github, gitlab, jenkins, shell, or none (default: github)")
 	flags.StringVar(&opts.facts.Module, "module", "", "CUE module path (default: the domain)")
 	return cmd
 }

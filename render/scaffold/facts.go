@@ -37,7 +37,8 @@ type Facts struct {
 	// of the Services, where kubeadm puts it.
 	ClusterDNS string
 	Context    string // of the kubeconfig
-	Version    string // of evenkeel, for the CI file
+	CI         string // service that the pipeline is written for: github, gitlab, jenkins, shell; NoCI for none
+	Version    string // of evenkeel, for the pipeline
 }
 
 // NoVIP stands for a site without an edge of its own.
@@ -74,6 +75,7 @@ func (f *Facts) Missing() []Question {
 	if f.From == Dubbo {
 		ask(len(f.DNS) == 0, Question{Flag: "dns", Text: "addresses of the name servers of the domain, separated by commas"})
 	}
+	ask(f.CI == "", Question{Flag: "ci", Text: "pipeline for github, gitlab, jenkins, shell, or none", Default: "github"})
 	return all
 }
 
@@ -86,6 +88,8 @@ func (f *Facts) Set(flag, answer string) error {
 		f.Harbor = answer
 	case "vip":
 		f.VIP = answer
+	case "ci":
+		f.CI = answer
 	case "envs":
 		f.Envs = split(answer)
 	case "dns":
@@ -150,6 +154,9 @@ func (f *Facts) Check() error {
 		if !hostForm.MatchString(h.Name) {
 			wrong("%q is not the name of a host", h.Name)
 		}
+	}
+	if err := checkCI(f.CI); err != nil {
+		errs = append(errs, err)
 	}
 	errs = append(errs, f.checkEnvs()...)
 	if len(errs) > 0 {

@@ -39,8 +39,6 @@ func Repository(f Facts) ([]File, error) {
 		{Name: "cue.mod/module.cue"},
 		{Name: ".gitignore"},
 		{Name: "README.md"},
-		{Name: ".ci/check", Executable: true},
-		{Name: ".github/workflows/evenkeel.yml"},
 		{Name: "envs/" + factsDir + "/facts.cue"},
 	}
 	for i := range files {
@@ -50,11 +48,15 @@ func Repository(f Facts) ([]File, error) {
 		}
 		files[i].Data = data
 	}
+	ci, err := pipeline(f)
+	if err != nil {
+		return nil, err
+	}
 	envs, err := environments(f)
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, envs...)
+	files = slices.Concat(files, ci, envs)
 	for i, file := range files {
 		if path.Ext(file.Name) != ".cue" {
 			continue
