@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -21,6 +20,7 @@ type importOptions struct {
 	like      string
 	namespace string
 	live      bool
+	objects   bool
 }
 
 func newImportCmd(g *global) *cobra.Command {
@@ -30,10 +30,13 @@ func newImportCmd(g *global) *cobra.Command {
 		Short: "Write existing YAML, or what runs in a namespace, as an environment",
 		Long: `Write the objects of files, of directories, of stdin (-) or of a live namespace
 (--live) into an environment, which is made where there is none: one unit for
-each app. What the server or kubectl adds is left out. Values of Secrets are
-never written: the environment declares the Secrets with their keys. The result
-is rendered and held against the objects, field by field; rules that they do not
-meet are switched off unit by unit, with the reason in the source.`,
+each app. Workloads become apps of a type where that renders them back alike,
+with a patch of what the manifests have otherwise; all else, whole objects. What
+the server or kubectl adds is left out, and API versions that are gone are
+replaced. Values of Secrets are never written: the environment declares the
+Secrets with their keys. The result is rendered and held against the objects,
+field by field; rules that they do not meet are switched off unit by unit, with
+the reason in the source.`,
 		Example: `  evenkeel import --env legacy manifests/
   helm template my-chart | evenkeel import --env chart -
   evenkeel import --env shop --live -n shop`,
@@ -46,6 +49,7 @@ meet are switched off unit by unit, with the reason in the source.`,
 	flags.StringVar(&opts.like, "like", "", "the environment whose site a new one has (default: the first)")
 	flags.StringVarP(&opts.namespace, "namespace", "n", "", "the namespace to read with --live, and that of a new environment")
 	flags.BoolVar(&opts.live, "live", false, "read from the cluster")
+	flags.BoolVar(&opts.objects, "objects", false, "whole objects only, no apps of a type")
 	return cmd
 }
 
@@ -78,7 +82,7 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	case namespace == "":
 		namespace = opts.env
 	}
-	imp := importer.Objects(objs, importer.Options{Namespace: namespace, Live: opts.live})
+	imp := importer.Objects(objs, importer.Options{Namespace: namespace, Live: opts.live, Whole: opts.objects})
 	target, err := importTarget(g, repo, envs, at, opts, namespace, imp.Level)
 	if err != nil {
 		return err
@@ -155,68 +159,4 @@ func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, o
 	}
 	t.pkg, err = scaffold.PackageOf(files)
 	return t, err
-}
-
-// writeImport writes the files, renders them and compares. Rules that the objects
-// do not meet are switched off: one may hide another, so it goes round.
-func writeImport(ctx context.Context, g *global, env string, imp *importer.Import, t target) error {
-	const rounds = 5
-	var undo func() error
-	for round := 1; ; round++ {
-		data, err := imp.Source(t.pkg)
-		if err != nil {
-			return err
-		}
-		if undo != nil {
-			if err := undo(); err != nil {
-				return err
-			}
-		}
-		if undo, err = scaffold.Change(t.root, append(t.files, scaffold.File{Name: t.name, Data: data})); err != nil {
-			return err
-		}
-		repo, err := g.repo()
-		if err != nil {
-			return err
-		}
-		found, err := wrong(ctx, repo)
-		if err != nil {
-			return err
-		}
-		found = slices.DeleteFunc(found, func(f render.Finding) bool { return f.Environment != env })
-		if round < rounds && imp.Silence(found) {
-			continue
-		}
-		if len(found) > 0 {
-			return errors.Join(found, fmt.Errorf("written to %s, which does not render yet", filepath.FromSlash(t.name)))
-		}
-		return reportImport(ctx, g, repo, env, imp, t)
-	}
-}
-
-func reportImport(ctx context.Context, g *global, repo *render.Repo, env string, imp *importer.Import, t target) error {
-	res, err := repo.Render(ctx, env)
-	if err != nil {
-		return err
-	}
-	for _, l := range imp.Left {
-		fmt.Fprintf(g.err, "left out: %s\n", l)
-	}
-	for _, s := range imp.Secrets {
-		fmt.Fprintf(g.err, "left out: Secret %s: its values do not belong in files; declared under external.secrets\n", s.Name)
-	}
-	for _, u := range imp.Units {
-		for rule, reason := range u.Silence {
-			fmt.Fprintf(g.err, "switched off: %s: %s (%s)\n", u.Name, rule, reason)
-		}
-	}
-	diffs := imp.Compare(res.Env)
-	for _, d := range diffs {
-		fmt.Fprintln(g.err, "differs: "+d)
-	}
-	fmt.Fprintf(g.err, "%d objects in %d units in %s\n", imp.Len(), len(imp.Units), filepath.FromSlash(t.name))
-	if len(diffs) > 0 {
-		return fmt.Errorf("%d fields render differently", len(diffs))
-	}
-	return nil
 }

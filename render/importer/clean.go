@@ -46,6 +46,7 @@ func dropDefaults(obj Object) {
 		for _, c := range list(spec, "volumeClaimTemplates") {
 			claim, _ := c.(map[string]any)
 			delete(claim, "status")
+			drop(claim, Object{"apiVersion": "v1", "kind": "PersistentVolumeClaim"})
 			drop(mapping(claim, "spec"), Object{"volumeMode": "Filesystem"})
 		}
 	case "DaemonSet":

@@ -15,30 +15,44 @@ import (
 )
 
 // Compare holds a rendered environment against the objects of the import and
-// returns what differs, one line for each field: nothing where both mean the
-// same to the API server.
-func (imp *Import) Compare(env *schema.Environment) []string {
-	kinds := typed.New()
+// returns what differs, one for each field: nothing where both mean the same to
+// the API server.
+func (imp *Import) Compare(env *schema.Environment) []Difference {
 	got := map[string]Object{}
 	for _, u := range env.Units {
 		for _, o := range u.Objects {
 			obj := o.DeepCopy().Object
-			got[identity(obj, env.Namespace)] = meaning(kinds, obj)
+			got[identity(obj, env.Namespace)] = meaning(imp.kinds, obj)
 		}
 	}
-	var diffs []string
+	var diffs []Difference
 	for _, want := range imp.objects {
 		have, ok := got[identity(want, env.Namespace)]
 		if !ok {
-			diffs = append(diffs, ref(want)+": not rendered")
+			diffs = append(diffs, Difference{unit: imp.unitOf(want), text: ref(want) + ": not rendered"})
 			continue
 		}
 		obj := (&unstructured.Unstructured{Object: normalNumbers(want)}).Object
-		for _, d := range differences("", meaning(kinds, obj), have) {
-			diffs = append(diffs, ref(want)+": "+d)
+		for _, d := range differences("", meaning(imp.kinds, obj), have) {
+			diffs = append(diffs, Difference{unit: imp.unitOf(want), text: ref(want) + ": " + d})
 		}
 	}
 	return diffs
+}
+
+// Difference is a field that renders differently.
+type Difference struct{ unit, text string }
+
+func (d Difference) String() string { return d.text }
+
+// unitOf is the unit of an app that makes an object, "" where it is there whole.
+func (imp *Import) unitOf(obj Object) string {
+	for i := range imp.Units {
+		if imp.Units[i].makes(obj) {
+			return imp.Units[i].Name
+		}
+	}
+	return ""
 }
 
 func identity(obj Object, namespace string) string {
@@ -72,6 +86,7 @@ func meaning(kinds *typed.Kinds, obj Object) Object {
 		delete(meta, "creationTimestamp")
 		dropEmpty(meta, "annotations", "labels")
 	}
+	sortKeyed(obj)
 	return obj
 }
 
@@ -120,3 +135,35 @@ func differences(path string, want, have any) []string {
 	}
 	return diffs
 }
+
+// sortKeyed sorts the lists whose order means nothing: ports, volumes and where
+// they are mounted; environment variables, unless they refer to each other.
+func sortKeyed(obj Object) {
+	sortBy := func(m any, name string, keys ...string) {
+		slices.SortStableFunc(list(m, name), func(a, b any) int {
+			for _, key := range keys {
+				if c := strings.Compare(fmt.Sprint(at(a, key)), fmt.Sprint(at(b, key))); c != 0 {
+					return c
+				}
+			}
+			return 0
+		})
+	}
+	if text(obj, "kind") == "Service" {
+		sortBy(mapping(obj, "spec"), "ports", "port", "protocol")
+	}
+	for _, pod := range podSpecs(obj) {
+		sortBy(pod, "volumes", "name")
+		sortBy(pod, "imagePullSecrets", "name")
+		for _, c := range slices.Concat(list(pod, "initContainers"), list(pod, "containers")) {
+			sortBy(c, "ports", "containerPort", "protocol")
+			sortBy(c, "volumeMounts", "mountPath")
+			refers := slices.ContainsFunc(list(c, "env"), func(e any) bool { return strings.Contains(text(e, "value"), "$(") })
+			if !refers {
+				sortBy(c, "env", "name")
+			}
+		}
+	}
+}
+
+func sortedNames(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

@@ -52,7 +52,11 @@ func TestCompare(t *testing.T) {
 			}
 			obj := schema.Object{Unstructured: &unstructured.Unstructured{Object: normalNumbers(read(t, changed)[0])}}
 			env := &schema.Environment{Namespace: "shop", Units: []schema.Unit{{Objects: []schema.Object{obj}}}}
-			if diff := cmp.Diff(tt.want, imp.Compare(env)); diff != "" {
+			var got []string
+			for _, d := range imp.Compare(env) {
+				got = append(got, d.String())
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("differences (-want +got):\n%s", diff)
 			}
 		})

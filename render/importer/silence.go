@@ -8,7 +8,7 @@ import "github.com/seed-428f4edd/evenkeel/render"
 func (imp *Import) Silence(findings render.Findings) bool {
 	changed := false
 	for _, f := range findings {
-		if f.Rule == "" || f.Warning {
+		if f.Rule == "" || f.Rule == "strict" || f.Warning {
 			continue
 		}
 		for i := range imp.Units {

@@ -30,22 +30,78 @@ func (imp *Import) Source(pkg string) ([]byte, error) {
 		b.WriteString("\t}\n")
 	}
 	for _, u := range imp.Units {
-		fmt.Fprintf(&b, "\tapps: %s: schema.#Objects & {\n", label(u.Name))
-		for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
-			fmt.Fprintf(&b, "\t\tsilence: %s: %s\n", label(rule), literal.String.Quote(u.Silence[rule]))
+		if err := u.source(&b); err != nil {
+			return nil, fmt.Errorf("unit %s: %w", u.Name, err)
 		}
-		b.WriteString("\t\textraObjects: {\n")
-		for _, key := range slices.Sorted(maps.Keys(u.Objects)) {
-			value, err := object(u.Objects[key])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", ref(u.Objects[key]), err)
-			}
-			fmt.Fprintf(&b, "%s: {\n%s\n}\n", label(key), value)
-		}
-		b.WriteString("\t\t}\n\t}\n")
 	}
 	b.WriteString("}\n")
-	return format.Source([]byte(b.String()), format.Simplify())
+	out, err := format.Source([]byte(b.String()), format.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	return format.Source(out) // the first pass leaves alignment to a second
+}
+
+func (u *Unit) source(b *strings.Builder) error {
+	fmt.Fprintf(b, "\tapps: %s: schema.#%s & {\n", label(u.Name), u.Type)
+	if u.app != nil {
+		if err := u.app.fields.source(b); err != nil {
+			return err
+		}
+	}
+	for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
+		fmt.Fprintf(b, "silence: %s: %s\n", label(rule), literal.String.Quote(u.Silence[rule]))
+	}
+	if len(u.patch) > 0 {
+		b.WriteString("\n// what the manifests have otherwise than the type; null is what they do\n// not have: take lines out to get what the type adds\n")
+		if err := whole(b, "patch", u.patch); err != nil {
+			return err
+		}
+	}
+	if len(u.Objects) > 0 {
+		if err := whole(b, "extraObjects", u.Objects); err != nil {
+			return err
+		}
+	}
+	b.WriteString("}\n")
+	return nil
+}
+
+// whole writes a value as one field.
+func whole(b *strings.Builder, name string, value any) error {
+	text, err := object(Object{name: value})
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.WriteString(text + "\n")
+	return nil
+}
+
+// source writes fields in their order.
+func (f fields) source(b *strings.Builder) error {
+	for _, one := range f {
+		if one.comment != "" {
+			fmt.Fprintf(b, "// %s\n", one.comment)
+		}
+		if inner, ok := one.value.(fields); ok {
+			b.WriteString(label(one.name) + ": ")
+			short := len(inner) == 1 && inner[0].comment == ""
+			if !short {
+				b.WriteString("{\n")
+			}
+			if err := inner.source(b); err != nil {
+				return err
+			}
+			if !short {
+				b.WriteString("}\n")
+			}
+			continue
+		}
+		if err := whole(b, one.name, one.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s Secret) source() string {
@@ -72,7 +128,7 @@ func object(obj Object) (string, error) {
 		return "", err
 	}
 	out, err := format.Node(file)
-	return string(out), err
+	return strings.TrimSpace(string(out)), err
 }
 
 // label writes a name as the label of a field.

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // Import is what becomes of a set of objects.
@@ -18,15 +21,27 @@ type Import struct {
 	// Level is the Pod Security level that the environment's Namespace enforces.
 	Level string
 
+	// Upgraded are objects of API versions that are gone, each with its successor.
+	Upgraded []string
+
 	objects []Object // those of all units
+	opts    Options
+	kinds   *typed.Kinds
+	whole   map[string]bool // names of workloads that no type renders alike
 }
 
-// Unit is one unit of whole objects, by key.
+// Unit is one unit: an app of a type, or whole objects.
 type Unit struct {
-	Name    string
+	Name string
+	// Type is that of the schema; Objects has nothing but whole objects.
+	Type string
+	// Objects are those that the type does not make, by key.
 	Objects map[string]Object
 	// Silence are rules that are off, each with the reason.
 	Silence map[string]string
+
+	app   *app
+	patch map[string]map[string]any // by the key of the object
 }
 
 // Secret names a Secret and its keys, never its values.
@@ -39,13 +54,13 @@ type Secret struct {
 type Options struct {
 	Namespace string // of the environment
 	Live      bool   // from a cluster: without what the server fills in
+	Whole     bool   // no apps of a type
 }
 
 // Objects sorts objects into units. Those that others make (controllers, the
 // server itself) are left out, as are Secrets: their values never reach a file.
 func Objects(objs []Object, opts Options) *Import {
-	imp := &Import{Level: "privileged"}
-	units := map[string]map[string]Object{}
+	imp := &Import{Level: "privileged", opts: opts, kinds: typed.New(), whole: map[string]bool{}}
 	for _, obj := range objs {
 		if reason := leftOut(obj, opts); reason != "" {
 			imp.Left = append(imp.Left, ref(obj)+": "+reason)
@@ -63,26 +78,100 @@ func Objects(objs []Object, opts Options) *Import {
 			continue
 		}
 		clean(obj)
+		if old := upgrade(obj); old != "" {
+			imp.Upgraded = append(imp.Upgraded, fmt.Sprintf("%s: from %s to %s", ref(obj), old, text(obj, "apiVersion")))
+		}
 		if opts.Live {
 			dropDefaults(obj)
 		}
 		if text(obj, "metadata", "namespace") == opts.Namespace {
 			delete(mapping(obj, "metadata"), "namespace")
 		}
-		name := unitName(obj)
-		if units[name] == nil {
-			units[name] = map[string]Object{}
-		}
-		units[name][freeKey(units[name], obj)] = obj
 		imp.objects = append(imp.objects, obj)
 	}
-	for _, name := range slices.Sorted(maps.Keys(units)) {
-		imp.Units = append(imp.Units, Unit{Name: name, Objects: units[name], Silence: map[string]string{}})
-	}
+	imp.plan()
 	slices.SortFunc(imp.Secrets, func(a, b Secret) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 	})
 	return imp
+}
+
+// plan sorts the objects into units: an app of a type for each workload that one
+// comes near, with what belongs to it alone, and the others by the app that they
+// say they belong to.
+func (imp *Import) plan() {
+	units := map[string]*Unit{}
+	unit := func(name string) *Unit {
+		if units[name] == nil {
+			units[name] = &Unit{Name: name, Type: "Objects", Objects: map[string]Object{}, Silence: map[string]string{}}
+		}
+		return units[name]
+	}
+	var rest []Object
+	workloads := map[string][]string{} // by the group that they say they belong to
+	for _, obj := range imp.objects {
+		name := text(obj, "metadata", "name")
+		if imp.opts.Whole || imp.whole[name] || units[name] != nil {
+			continue
+		}
+		if a := appOf(imp.kinds, obj, imp.objects); a != nil {
+			u := unit(name)
+			u.Type, u.app = a.typ, a
+			workloads[unitName(obj)] = append(workloads[unitName(obj)], name)
+		}
+	}
+	for _, obj := range imp.objects {
+		made := slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u *Unit) bool { return u.makes(obj) })
+		if !made {
+			rest = append(rest, obj)
+		}
+	}
+	for _, obj := range rest {
+		group := unitName(obj)
+		if apps := workloads[group]; len(apps) == 1 && group != others {
+			group = apps[0]
+		}
+		if user := userOf(units, obj); group == others && user != "" {
+			group = user
+		}
+		u := unit(group)
+		u.Objects[freeKey(u.Objects, obj)] = obj
+	}
+	imp.Units = nil
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		imp.Units = append(imp.Units, *units[name])
+	}
+}
+
+// makes says whether the type of the unit makes the object.
+func (u *Unit) makes(obj Object) bool {
+	if u.app == nil {
+		return false
+	}
+	for _, o := range u.app.made {
+		if reflect.ValueOf(o).Pointer() == reflect.ValueOf(obj).Pointer() {
+			return true
+		}
+	}
+	return false
+}
+
+// userOf is the only app whose pods name a ConfigMap, a claim or a ServiceAccount.
+func userOf(units map[string]*Unit, obj Object) string {
+	if mapping(obj, "metadata")["namespace"] != nil {
+		return ""
+	}
+	name, user := text(obj, "metadata", "name"), ""
+	for _, u := range units {
+		if u.app == nil || !u.app.uses(text(obj, "kind"), name) {
+			continue
+		}
+		if user != "" {
+			return ""
+		}
+		user = u.Name
+	}
+	return user
 }
 
 // leftOut says why an object is not imported.
@@ -145,8 +234,11 @@ func unitName(obj Object) string {
 			return name
 		}
 	}
-	return "others"
+	return others
 }
+
+// others is the unit of objects that say of no app that they belong to it.
+const others = "others"
 
 // unitForm says whether a name can be that of a unit; "environment" is the
 // environment's own, and an app with the name "objects" reads like a field.
@@ -183,3 +275,19 @@ func freeKey(taken map[string]Object, obj Object) string {
 
 // Len is how many objects are imported.
 func (imp *Import) Len() int { return len(imp.objects) }
+
+// Typed says whether there are apps of a type.
+func (imp *Import) Typed() bool {
+	return slices.ContainsFunc(imp.Units, func(u Unit) bool { return u.app != nil })
+}
+
+// Apps lists the apps of a type, each with it.
+func (imp *Import) Apps() string {
+	var names []string
+	for _, u := range imp.Units {
+		if u.app != nil {
+			names = append(names, u.Name+" ("+u.Type+")")
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,319 @@
+package importer
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// app is a workload as a type of the schema would have it: the fields that make
+// the type render it, and the objects that the type makes, by their keys.
+type app struct {
+	name   string
+	typ    string
+	fields fields
+	made   map[string]Object
+}
+
+// field is one line of a unit; the value is fields, a map, a list or a scalar.
+type field struct {
+	name    string
+	value   any
+	comment string
+}
+
+type fields []field
+
+func (f *fields) set(name string, value any) {
+	if inner, ok := value.(fields); ok && len(inner) == 0 {
+		return
+	}
+	*f = append(*f, field{name: name, value: value})
+}
+
+// setUnless leaves out what the type has by itself.
+func (f *fields) setUnless(name string, value, byType any) {
+	if value != nil && !same(value, byType) {
+		f.set(name, value)
+	}
+}
+
+// workload is what the mapping of an app reads: the object in its plainest form.
+type workload struct {
+	obj    Object
+	name   string
+	spec   map[string]any
+	labels map[string]any // of the pods
+	pod    map[string]any
+	main   map[string]any
+}
+
+// keyOf is the key of the workload in the objects of its type.
+func keyOf(kind string) string {
+	switch kind {
+	case "Deployment", "StatefulSet", "Job", "CronJob":
+		return strings.ToLower(kind[:1]) + kind[1:]
+	}
+	return ""
+}
+
+func readWorkload(kinds *typed.Kinds, obj Object) *workload {
+	kind := text(obj, "kind")
+	if keyOf(kind) == "" || mapping(obj, "metadata")["namespace"] != nil || !unitForm(text(obj, "metadata", "name")) {
+		return nil
+	}
+	plain := meaning(kinds, normalNumbers(obj))
+	w := &workload{obj: plain, name: text(plain, "metadata", "name"), spec: mapping(plain, "spec")}
+	template := mapping(w.spec, "template")
+	if kind == "CronJob" {
+		template = mapping(w.spec, "jobTemplate", "spec", "template")
+	}
+	w.labels, w.pod = mapping(template, "metadata", "labels"), mapping(template, "spec")
+	containers := list(w.pod, "containers")
+	if len(containers) == 0 {
+		return nil
+	}
+	w.main, _ = containers[0].(map[string]any)
+	if text(w.main, "image") == "" || !uniqueNames(list(w.main, "env")) {
+		return nil
+	}
+	return w
+}
+
+func uniqueNames(env []any) bool {
+	seen := map[string]bool{}
+	for _, e := range env {
+		name := text(e, "name")
+		if seen[name] {
+			return false
+		}
+		seen[name] = true
+	}
+	return true
+}
+
+// appOf maps a workload and the objects beside it to a type; nil where no type
+// comes near.
+func appOf(kinds *typed.Kinds, obj Object, others []Object) *app {
+	w := readWorkload(kinds, obj)
+	if w == nil {
+		return nil
+	}
+	a := &app{name: w.name, made: map[string]Object{keyOf(text(obj, "kind")): obj}}
+	beside := w.beside(kinds, others)
+	switch text(obj, "kind") {
+	case "Deployment":
+		a.typ = w.deploymentType(beside)
+	case "StatefulSet":
+		a.typ = "StatefulApp"
+	default:
+		a.typ = text(obj, "kind")
+	}
+	if a.typ == "" {
+		return nil
+	}
+	a.fields.set("image", w.main["image"])
+	w.typeFields(a)
+	switch text(obj, "kind") {
+	case "Deployment":
+		w.deploymentFields(a, beside)
+	case "StatefulSet":
+		w.statefulFields(a, beside)
+	case "Job":
+		w.jobFields(a, w.spec)
+	case "CronJob":
+		w.cronFields(a)
+	}
+	w.podFields(a, beside)
+	w.networkFields(a, beside)
+	for key, o := range beside {
+		a.made[key] = o.source
+	}
+	return a
+}
+
+// besideObject is an object that the type of an app makes too.
+type besideObject struct{ source, plain Object }
+
+// beside finds, by the key that the type gives them, the objects that belong to
+// the workload alone and have its name.
+func (w *workload) beside(kinds *typed.Kinds, others []Object) map[string]besideObject {
+	found := map[string]besideObject{}
+	serves := keyOf(text(w.obj, "kind")) == "deployment" || keyOf(text(w.obj, "kind")) == "statefulSet"
+	for _, o := range others {
+		meta := mapping(o, "metadata")
+		if meta["namespace"] != nil || !serves {
+			continue
+		}
+		name, spec := text(o, "metadata", "name"), mapping(o, "spec")
+		key := ""
+		switch text(o, "kind") {
+		case "Service":
+			if name == w.name && text(spec, "type") != "ExternalName" && w.selects(mapping(spec, "selector")) {
+				key = "service"
+			}
+		case "Ingress":
+			if name == w.name && w.plainIngress(o) {
+				key = "ingress"
+			}
+		case "PodDisruptionBudget":
+			if name == w.name && spec["maxUnavailable"] != nil && same(mapping(spec, "selector", "matchLabels"), mapping(w.spec, "selector", "matchLabels")) {
+				key = "disruptionBudget"
+			}
+		case "HorizontalPodAutoscaler":
+			if name == w.name && plainAutoscaler(o) {
+				key = "autoscaler"
+			}
+		case "PersistentVolumeClaim":
+			if volume, ok := strings.CutPrefix(name, w.name+"-"); ok && w.mounts(volume, name) && plainClaim(o) {
+				key = "claim-" + volume
+			}
+		}
+		if key != "" {
+			found[key] = besideObject{source: o, plain: meaning(kinds, normalNumbers(o))}
+		}
+	}
+	if text(w.obj, "kind") != "Deployment" {
+		maps.DeleteFunc(found, func(key string, _ besideObject) bool { return key == "autoscaler" || strings.HasPrefix(key, "claim-") })
+	}
+	if _, served := found["service"]; !served {
+		delete(found, "ingress")
+	}
+	return found
+}
+
+// selects says whether a selector finds the pods of the workload.
+func (w *workload) selects(selector map[string]any) bool {
+	for name, value := range selector {
+		if w.labels[name] != value {
+			return false
+		}
+	}
+	return len(selector) > 0
+}
+
+func (w *workload) mounts(volume, claim string) bool {
+	return slices.ContainsFunc(list(w.pod, "volumes"), func(v any) bool {
+		return text(v, "name") == volume && text(v, "persistentVolumeClaim", "claimName") == claim
+	})
+}
+
+func plainClaim(obj Object) bool {
+	spec := mapping(obj, "spec")
+	return len(list(spec, "accessModes")) == 1 && at(spec, "resources", "requests", "storage") != nil && spec["volumeName"] == nil
+}
+
+// plainAutoscaler says whether autoscale of a type can say the same: the average
+// use of CPU, and of memory.
+func plainAutoscaler(obj Object) bool {
+	if text(obj, "apiVersion") != "autoscaling/v2" || at(obj, "spec", "behavior") != nil || at(obj, "spec", "minReplicas") == nil {
+		return false
+	}
+	metrics := list(obj, "spec", "metrics")
+	for i, m := range metrics {
+		if text(m, "type") != "Resource" || text(m, "resource", "name") != []string{"cpu", "memory"}[min(i, 1)] || at(m, "resource", "target", "averageUtilization") == nil {
+			return false
+		}
+	}
+	return len(metrics) == 1 || len(metrics) == 2
+}
+
+// plainIngress says whether host, paths and ingress of a type can say the same:
+// the same paths for each host, all to one port of the Service of the app.
+func (w *workload) plainIngress(obj Object) bool {
+	rules := list(obj, "spec", "rules")
+	if len(rules) == 0 || at(obj, "spec", "defaultBackend") != nil {
+		return false
+	}
+	first := at(rules[0], "http", "paths")
+	for _, r := range rules {
+		if text(r, "host") == "" || !same(at(r, "http", "paths"), first) {
+			return false
+		}
+	}
+	paths := list(rules[0], "http", "paths")
+	for _, p := range paths {
+		if text(p, "path") == "" || text(p, "backend", "service", "name") != w.name ||
+			!same(at(p, "pathType"), at(paths[0], "pathType")) || !same(at(p, "backend"), at(paths[0], "backend")) {
+			return false
+		}
+	}
+	return len(paths) > 0
+}
+
+// deploymentType tells the apps of Dubbo from others that listen. Consoles of
+// Dubbo are web apps.
+func (w *workload) deploymentType(beside map[string]besideObject) string {
+	image := text(w.main, "image")
+	_, tag, _ := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], ":")
+	repository := strings.TrimSuffix(image, ":"+tag)
+	console := strings.Contains(w.name, "monitor") || strings.Contains(w.name, "admin")
+	if !console && (strings.Contains(repository, "dubbo") || strings.Contains(w.options(), "-Ddubbo.") || w.dubboPort() != nil) {
+		if _, web := beside["ingress"]; web || w.dubboPort() == nil {
+			return "DubboConsumer"
+		}
+		return "DubboProvider"
+	}
+	if w.httpPort() != nil {
+		return "WebApp"
+	}
+	return ""
+}
+
+// options are the texts in which JVM options stand.
+func (w *workload) options() string {
+	var b strings.Builder
+	for _, e := range list(w.main, "env") {
+		b.WriteString(text(e, "value") + " ")
+	}
+	for _, name := range []string{"command", "args"} {
+		for _, a := range list(w.main, name) {
+			s, _ := a.(string)
+			b.WriteString(s + " ")
+		}
+	}
+	return b.String()
+}
+
+func (w *workload) env(name string) string {
+	for _, e := range list(w.main, "env") {
+		if text(e, "name") == name {
+			return text(e, "value")
+		}
+	}
+	return ""
+}
+
+// dubboPort is the port that Dubbo is called on.
+func (w *workload) dubboPort() map[string]any {
+	for _, p := range list(w.main, "ports") {
+		number, _ := number(at(p, "containerPort"))
+		name := text(p, "name")
+		if number >= 20880 && number < 20900 || name == "dubbo" || name == "tri" || number == 50051 {
+			m, _ := p.(map[string]any)
+			return m
+		}
+	}
+	return nil
+}
+
+// httpPort is the port that is taken for that of HTTP: the one with that name,
+// else the first.
+func (w *workload) httpPort() map[string]any {
+	var first map[string]any
+	for _, p := range list(w.main, "ports") {
+		m, _ := p.(map[string]any)
+		if text(p, "protocol") != "" || same(m, w.dubboPort()) { // TCP was dropped, as the default
+			continue
+		}
+		if text(p, "name") == "http" {
+			return m
+		}
+		if first == nil {
+			first = m
+		}
+	}
+	return first
+}
