@@ -17,6 +17,7 @@ func (r *rendered) lintable() lint.Environment {
 		Cluster: h.cluster(),
 		After:   h.After, Was: h.Was, Site: h.Site, Registry: h.Registry, External: h.External,
 	}
+	env.Definitions, _ = r.ev.repo.definitions()
 	for _, u := range r.units {
 		lu := lint.Unit{
 			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,

@@ -28,6 +28,7 @@ func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findin
 	}
 	_ = g.Wait() // the functions return no error
 	findings := slices.Concat(found...)
+	findings = append(findings, ev.custom(units)...)
 	findings = append(findings, ev.duplicates(units)...)
 	hashConfig(units)
 	return findings

@@ -35,7 +35,6 @@ func (ev *evaluated) normalise(u *unit, o *object) Findings {
 
 // unknownKind lets custom resources pass and stops at a misspelt built-in kind.
 func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
-	dropNulls(o.Object)
 	gvk := o.GroupVersionKind()
 	if !ev.repo.kinds.Groups()[gvk.Group] || gvk.Kind == "" {
 		return nil

@@ -33,6 +33,10 @@ type Repo struct {
 
 	mu   sync.Mutex
 	envs []envDir // found by scan, once
+
+	readCRDs    sync.Once
+	crds        []map[string]any // of the folder crds
+	crdFindings Findings
 }
 
 // NotRepo says that no repository was found.

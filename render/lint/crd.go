@@ -4,61 +4,47 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // checkCustomResources holds custom resources to the schema of their definition,
-// where the environment has it. It knows the structural part of OpenAPI v3 that
-// decides about fields and types; formats, patterns and CEL rules are the server's.
+// where the environment or the repository has it. It knows what of OpenAPI v3
+// decides about one value; what compares values (CEL, anyOf, not) is the server's.
 func checkCustomResources(w *world) {
-	definitions := map[string]map[string]any{}
-	for _, o := range w.byKind["CustomResourceDefinition"] {
-		spec := tree.Map(o.Content["spec"])
-		kind := tree.Text(tree.At(spec, "names", "kind"))
-		definitions[tree.Text(spec["group"])+"/"+kind] = spec
+	defined := crd.Set{}
+	for _, obj := range w.env.Definitions {
+		defined.Add(obj)
 	}
-	if len(definitions) == 0 {
+	for _, o := range w.byKind[crd.Kind] {
+		defined.Add(o.Content)
+	}
+	if len(defined) == 0 {
 		return
 	}
 	for _, o := range w.objects {
 		apiVersion := tree.Text(o.Content["apiVersion"])
-		apiGroup, version, _ := strings.Cut(apiVersion, "/")
-		spec, ok := definitions[apiGroup+"/"+o.Kind]
+		version, ok := defined.Find(apiVersion, o.Kind)
 		if !ok {
 			continue
 		}
-		schema, versions := servedVersion(spec, version)
-		if schema == nil {
-			f := o.at("custom-resource", "apiVersion")
-			f.Message = fmt.Sprintf("the definition of %s serves no version %s", o.Kind, version)
-			f.Expected = "one of " + strings.Join(versions, ", ")
+		if version.Schema == nil {
+			_, asked, _ := strings.Cut(apiVersion, "/")
+			f := o.at(RuleCustomResource, "apiVersion")
+			f.Message = fmt.Sprintf("the definition of %s serves no version %s", o.Kind, asked)
+			f.Expected = "one of " + strings.Join(version.Served, ", ")
 			w.report(f)
 			continue
 		}
 		c := customResource{world: w, object: o}
-		c.fields(schema, o.Content, nil, true)
+		c.fields(version.Schema, o.Content, nil, true)
 	}
-}
-
-// servedVersion is the schema of a version, nil where it is not served.
-func servedVersion(spec map[string]any, version string) (schema map[string]any, served []string) {
-	tree.Each(spec["versions"], func(_ int, v map[string]any) {
-		if v["served"] != true {
-			return
-		}
-		served = append(served, tree.Text(v["name"]))
-		if tree.Text(v["name"]) == version {
-			schema = tree.Map(tree.At(v, "schema", "openAPIV3Schema"))
-			if schema == nil {
-				schema = map[string]any{"x-kubernetes-preserve-unknown-fields": true}
-			}
-		}
-	})
-	return schema, served
 }
 
 type customResource struct {
@@ -67,7 +53,7 @@ type customResource struct {
 }
 
 func (c customResource) report(path typed.Path, message, expected, found, near string) {
-	f := c.object.at("custom-resource", path...)
+	f := c.object.at(RuleCustomResource, path...)
 	f.Message, f.Expected, f.Found, f.DidYouMean = message, expected, found, near
 	c.world.report(f)
 }
@@ -154,4 +140,58 @@ func (c customResource) value(schema map[string]any, value any, path typed.Path)
 		}
 		c.report(path, "not one of the values", strings.Join(names, ", "), typed.Describe(value), typed.Closest(fmt.Sprint(value), names))
 	}
+	for _, wrong := range bounds(schema, value) {
+		c.report(path, wrong[0], wrong[1], typed.Describe(value), "")
+	}
+}
+
+// bounds holds a value to the limits of its schema: message and expectation of
+// each that it breaks.
+func bounds(schema map[string]any, value any) (wrong [][2]string) {
+	fail := func(message, expected string) { wrong = append(wrong, [2]string{message, expected}) }
+	limit := func(name string) (float64, bool) { return asFloat(schema[name]) }
+	size := func(what string, n int, least, most string) {
+		if m, ok := limit(least); ok && float64(n) < m {
+			fail("too few "+what, fmt.Sprintf("at least %v", m))
+		}
+		if m, ok := limit(most); ok && float64(n) > m {
+			fail("too many "+what, fmt.Sprintf("at most %v", m))
+		}
+	}
+	switch v := value.(type) {
+	case string:
+		size("characters", utf8.RuneCountInString(v), "minLength", "maxLength")
+		if pattern := tree.Text(schema["pattern"]); pattern != "" {
+			if re, err := regexp.Compile(pattern); err == nil && !re.MatchString(v) {
+				fail("not of the form", "a match of "+pattern)
+			}
+		}
+	case []any:
+		size("items", len(v), "minItems", "maxItems")
+	case map[string]any:
+		size("fields", len(v), "minProperties", "maxProperties")
+	case int64, float64:
+		n, _ := asFloat(v)
+		if m, ok := limit("minimum"); ok && n < m {
+			fail("too small", fmt.Sprintf("at least %v", m))
+		} else if ok && n == m && schema["exclusiveMinimum"] == true {
+			fail("too small", fmt.Sprintf("more than %v", m))
+		}
+		if m, ok := limit("maximum"); ok && n > m {
+			fail("too large", fmt.Sprintf("at most %v", m))
+		} else if ok && n == m && schema["exclusiveMaximum"] == true {
+			fail("too large", fmt.Sprintf("less than %v", m))
+		}
+	}
+	return wrong
+}
+
+func asFloat(v any) (float64, bool) {
+	switch n := v.(type) {
+	case int64:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
 }

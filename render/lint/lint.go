@@ -23,6 +23,7 @@ type Environment struct {
 	Site              map[string]any
 	Registry          map[string]any
 	External          map[string]any
+	Definitions       []map[string]any // of custom resources, beside those among the objects
 	Units             []Unit
 }
 
@@ -90,7 +91,7 @@ type rule struct {
 func rules() []rule {
 	return []rule{
 		{[]string{"api-version", "deprecated"}, checkVersions},
-		{[]string{"custom-resource"}, checkCustomResources},
+		{[]string{RuleCustomResource}, checkCustomResources},
 		{[]string{"name"}, checkNames},
 		{[]string{"duplicate"}, checkLists},
 		{[]string{"selector"}, checkSelectors},
@@ -112,6 +113,9 @@ func rules() []rule {
 }
 
 const ruleSilence = "silence"
+
+// RuleCustomResource holds custom resources to their definition.
+const RuleCustomResource = "custom-resource"
 
 // Check applies the rules that look at one environment.
 func Check(env Environment) []Finding {

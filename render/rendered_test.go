@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,10 +13,24 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
-// TestKustomize renders a unit with a kustomization: its own objects keep their
-// keys, so that patch still finds them, and those of the base join it.
-func TestKustomize(t *testing.T) {
-	name := filepath.Join("testdata", "kustomize.txtar")
+// TestRendered renders the unit gateway of repositories: each archive of
+// testdata/rendered holds the files that differ from base.txtar and, as "want",
+// the manifests.
+func TestRendered(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join("testdata", "rendered", "*.txtar"))
+	if err != nil || len(names) == 0 {
+		t.Fatal("no archives", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
+			rendered(t, name)
+		})
+	}
+}
+
+func rendered(t *testing.T, name string) {
+	t.Helper()
 	archive, err := txtar.ParseFile(name)
 	if err != nil {
 		t.Fatal(err)
