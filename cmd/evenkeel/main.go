@@ -93,7 +93,9 @@ Exit codes, the same for every command:
 		newDeleteCmd(g),
 		newNewCmd(g),
 		newImportCmd(g),
+		newExportCmd(g),
 		newPinCmd(g),
+		newPushCmd(g),
 		newVendorCmd(g),
 		newVersionCmd(g),
 	)

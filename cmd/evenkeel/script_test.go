@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
@@ -30,7 +34,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script/*.txtar against the real command. A script
 // that begins with "cluster" gets KUBECONFIG of a real API server; scripts
-// share it, so each names its environments for itself.
+// share it, so each names its environments for itself. "registry" starts a
+// container registry for the script at $REGISTRY.
 func TestScripts(t *testing.T) {
 	root := repoRoot(t)
 	testscript.Run(t, testscript.Params{
@@ -50,6 +55,11 @@ func TestScripts(t *testing.T) {
 				ts.Setenv("PATH", filepath.Dir(applytest.Binary(t))+string(os.PathListSeparator)+ts.Getenv("PATH"))
 			},
 			"exits": exits,
+			"registry": func(ts *testscript.TestScript, _ bool, _ []string) {
+				server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+				ts.Defer(server.Close)
+				ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
+			},
 			"cue": func(ts *testscript.TestScript, neg bool, args []string) {
 				err := ts.Exec(cueTool(t, root), args...)
 				if neg != (err != nil) {

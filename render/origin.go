@@ -1,0 +1,76 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+)
+
+// Origin is where a rendering comes from, for those who are handed it without the
+// repository.
+type Origin struct {
+	URL    string // of the remote "origin", without credentials; may be empty
+	Commit string
+	Branch string    // empty where no branch is checked out
+	Time   time.Time // of the commit
+	Dirty  bool      // the tree holds what the commit does not
+}
+
+// ErrNoCommit says that there is no commit to name.
+var ErrNoCommit = errors.New("no git commit is checked out")
+
+// Origin reads it from the repository's git.
+func (r *Repo) Origin() (Origin, error) {
+	commit, dirty, err := r.Head()
+	if err != nil {
+		return Origin{}, err
+	}
+	if commit == "" {
+		return Origin{}, fmt.Errorf("%s: %w", r.root, ErrNoCommit)
+	}
+	repo, err := git.PlainOpenWithOptions(r.root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if err != nil {
+		return Origin{}, err
+	}
+	o := Origin{Commit: commit, Dirty: dirty}
+	head, err := repo.Head()
+	if err != nil {
+		return Origin{}, err
+	}
+	if head.Name().IsBranch() {
+		o.Branch = head.Name().Short()
+	}
+	c, err := repo.CommitObject(head.Hash())
+	if err != nil {
+		return Origin{}, err
+	}
+	o.Time = c.Committer.When
+	remote, err := repo.Remote("origin")
+	if errors.Is(err, git.ErrRemoteNotFound) {
+		return o, nil
+	}
+	if err != nil {
+		return Origin{}, err
+	}
+	if urls := remote.Config().URLs; len(urls) > 0 {
+		o.URL = withoutCredentials(urls[0])
+	}
+	return o, nil
+}
+
+// withoutCredentials takes a password or token out of a URL.
+func withoutCredentials(remote string) string {
+	u, err := url.Parse(remote)
+	if err != nil || u.User == nil {
+		return remote // git@host:path is no URL and holds no password
+	}
+	if u.Scheme == "ssh" {
+		u.User = url.User(u.User.Username())
+	} else {
+		u.User = nil
+	}
+	return u.String()
+}
