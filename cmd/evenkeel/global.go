@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
@@ -61,9 +62,10 @@ func (g *global) addOutput(cmd *cobra.Command, formats ...string) {
 func (g *global) repo() (*render.Repo, error) { return render.Open(g.dir) }
 
 // cluster connects to the cluster of an environment. The --context flag wins
-// over the context that the environment names.
+// over the context that the environment names. In a pod without a kubeconfig it is
+// the cluster of the pod.
 func (g *global) cluster(target schema.Cluster) (*apply.Cluster, error) {
-	if *g.kube.Context == "" {
+	if *g.kube.Context == "" && !g.inPod() {
 		*g.kube.Context = target.Context
 		defer func() { *g.kube.Context = "" }()
 	}
@@ -72,6 +74,16 @@ func (g *global) cluster(target schema.Cluster) (*apply.Cluster, error) {
 		return nil, &usageError{err: err, hint: "name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context"}
 	}
 	return apply.Connect(cfg)
+}
+
+// inPod reports whether this is a pod, and no kubeconfig names other clusters. A
+// context that the environment names would hide the account of the pod.
+func (g *global) inPod() bool {
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return false
+	}
+	config, err := g.kube.ToRawKubeConfigLoader().RawConfig()
+	return err == nil && clientcmdapi.IsConfigEmpty(&config)
 }
 
 // colored says whether output to w is coloured: only a terminal's is, NO_COLOR
