@@ -12,6 +12,7 @@ SANDBOX_LDFLAGS := -s -w \
 	-X k8s.io/component-base/version.gitVersion=v$(SANDBOX_VERSION) \
 	-X k8s.io/component-base/version.gitMajor=1 \
 	-X k8s.io/component-base/version.gitMinor=37
+LAB      := $(CURDIR)/.cache/lab/bin/lab
 TOOLS    := testdata/tools
 TOOL     := go tool -modfile=$(CURDIR)/$(TOOLS)/go.mod
 CUE_DIRS := ./schema/... ./stacks/... ./envs/...
@@ -43,6 +44,21 @@ demo-down: ## stop the cluster that the demo left running
 .PHONY: sandbox
 sandbox: build-sandbox ## run the sandbox cluster alone, until Ctrl-C
 	@exec $(BIN)/sandbox up --context od --kubeconfig $(CURDIR)/.cache/sandbox.kubeconfig
+
+.PHONY: lab
+lab: build build-sandbox ## bring up the od.com data centre in namespaces of this machine, as root (half an hour when cold)
+	@testdata/packages.sh lab
+	@CGO_ENABLED=0 go build -trimpath -o $(LAB) ./cmd/lab
+	@$(LAB) build
+	@exec $(LAB) up
+
+.PHONY: test-lab
+test-lab: ## prove evenkeel on the lab that runs
+	@exec $(LAB) test
+
+.PHONY: lab-down
+lab-down: ## remove the lab: every process, namespace, mount and cgroup of it
+	@exec $(LAB) down
 
 .PHONY: test
 test: packages check build build-sandbox ## everything that CI checks

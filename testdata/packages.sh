@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests drive and Go modules cannot bring: nginx, keepalived,
-# a browser, ZooKeeper. Does nothing where they are there, or where apt-get or
-# the right to use it is not: the tests that need them then say so.
+# a browser, ZooKeeper; with the argument lab, what the lab's nodes need too. Does
+# nothing where they are there, or where apt-get or the right to use it is not:
+# the tests that need them then say so.
 set -euo pipefail
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("${@:2}"); }
@@ -13,6 +14,14 @@ need ip iproute2
 need curl curl
 need openssl openssl
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
+if [ "${1:-}" = lab ]; then
+	need runc runc
+	need nft nftables
+	need iptables iptables
+	need conntrack conntrack
+	need busybox busybox-static
+	[ -e /usr/share/java/zookeeper.jar ] || missing+=(zookeeper)
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
 	echo "packages: no apt-get; install by hand: ${missing[*]}" >&2
