@@ -88,7 +88,7 @@ func (l *lab) startDNS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	zone := "$ORIGIN od.com.\n$TTL 60\n@ IN SOA dns.od.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\nharbor IN A 10.4.7.200\n"
+	zone := "$ORIGIN od.com.\n$TTL 60\n@ IN SOA dns.od.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\nharbor IN A 10.4.7.200\ngit IN A 10.4.7.200\n"
 	names := "$ORIGIN host.com.\n$TTL 60\n@ IN SOA dns.host.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\n"
 	for _, h := range hosts() {
 		names += h.name + " IN A " + h.address + "\n"

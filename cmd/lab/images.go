@@ -68,7 +68,9 @@ func images() []image {
 			env: []string{"STAND_IN=http:8080,tcp:20880"}, files: lab,
 		},
 		{
-			file: "evenkeel", names: []string{evenkeelName}, entry: []string{"/evenkeel"}, user: "65532", files: map[string]string{"/evenkeel": "evenkeel-static"},
+			file: "evenkeel", names: []string{evenkeelName}, entry: []string{"/evenkeel"}, user: "65532",
+			// with the authority of the lab's git server
+			files: map[string]string{"/evenkeel": "evenkeel-static", "/etc/ssl/certs/ca-certificates.crt": "../run/shared/pki/ca.crt"},
 		},
 	}
 	for _, demo := range []struct {

@@ -107,6 +107,10 @@ func newHiddenCmds() []*cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error { return standIn(cmd.Context()) },
 		},
 		{
+			Use: "serve-git ROOT PKI", Hidden: true, Args: cobra.ExactArgs(2),
+			RunE: func(cmd *cobra.Command, args []string) error { return serveGit(cmd.Context(), args[0], args[1]) },
+		},
+		{
 			Use: "jre8", Hidden: true, Args: cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error { return jre8() },
 		},

@@ -7,20 +7,23 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // startNodes starts both nodes and waits until they have registered. They are not
 // ready before there is a CNI: flannel is for evenkeel to apply.
 func (l *lab) startNodes(ctx context.Context) error {
 	var names []string
+	group, groupCtx := errgroup.WithContext(ctx)
 	for _, h := range hosts() {
-		if !h.node {
-			continue
+		if h.node {
+			names = append(names, h.fqdn())
+			group.Go(func() error { return l.startNode(groupCtx, h) })
 		}
-		names = append(names, h.fqdn())
-		if err := l.startNode(ctx, h); err != nil {
-			return err
-		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	return wait(ctx, 2*time.Minute, "two registered nodes", func() error {
 		_, err := l.on(ctx, opsHost, append([]string{"kubectl", "get", "node"}, names...)...)

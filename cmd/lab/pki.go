@@ -56,6 +56,7 @@ func (l *lab) writeKeys() error {
 		ca.server("kube-apiserver", names, addresses),
 		ca.server("service-account", nil, nil), // only its key is used
 		ca.server(tlsName, []string{tlsName}, nil),
+		ca.server(gitName, []string{gitName}, nil),
 		ca.client("kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
 		ca.user("admin", "admin", "system:masters"),
 		ca.user("kube-controller-manager", "system:kube-controller-manager"),

@@ -25,8 +25,8 @@ func (l *lab) up(ctx context.Context) error {
 		what string
 		do   func(context.Context) error
 	}{
-		{"images", l.images},
 		{"keys and kubeconfigs", func(context.Context) error { return l.writeKeys() }},
+		{"images", l.images},
 		{"hosts on the LAN 10.4.7.0/24", l.startHosts},
 		{"ZooKeeper on hdss7-11, hdss7-12 and hdss7-21", l.startZooKeeper},
 		{"etcd and two API servers", l.startAPI},
