@@ -18,6 +18,9 @@ import (
 // were in no LIST: somebody took the label off. They are candidates only while
 // they bear no other set's label.
 func (p *planner) findLost(ctx context.Context) error {
+	if p.opts.Objects != nil {
+		return nil
+	}
 	listed := map[objectID]bool{}
 	for _, s := range p.strangers {
 		listed[idOf(s.live)] = true

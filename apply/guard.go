@@ -278,6 +278,7 @@ func (r *run) current(ctx context.Context) error {
 		return &Refused{
 			Reason: fmt.Sprintf("environment %s was rolled back from exactly this content and is held", r.env.Name),
 			Hints:  []string{"change the environment, or lift the hold with --release"},
+			Guard:  GuardHold,
 		}
 	}
 	planned := ""

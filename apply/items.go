@@ -51,7 +51,7 @@ func (p *planner) flatten(ctx context.Context) error {
 				continue
 			}
 			p.desired[it.ref.id()] = it
-			if !p.selected(unit.Name) {
+			if !p.selected(unit.Name) || !p.named(it.ref) {
 				continue
 			}
 			if err := p.mapKind(ctx, it, crds, kinds); err != nil {

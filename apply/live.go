@@ -35,6 +35,9 @@ type stranger struct {
 // the desired objects, and those that the ApplySet parent remembers, so that what
 // is no longer rendered is found too. Each object is assessed as it comes in.
 func (p *planner) readLive(ctx context.Context) error {
+	if p.opts.Objects != nil {
+		return p.readNamed(ctx)
+	}
 	selector := schema.LabelPartOf + "=" + p.sets[0]
 	if len(p.sets) > 1 {
 		selector = schema.LabelPartOf + " in (" + strings.Join(p.sets, ",") + ")"

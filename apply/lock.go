@@ -83,6 +83,7 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 			return nil, &Refused{
 				Reason: fmt.Sprintf("environment %s is locked by %s since %s", r.env, seen.holder, seen.since()),
 				Hints:  []string{"wait until it has ended, or give --lock-timeout"},
+				Guard:  GuardLock,
 			}
 		}
 		if by := fmt.Sprintf("%s since %s", seen.holder, seen.since()); by != told {

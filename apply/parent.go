@@ -193,7 +193,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused} {
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused, annotationFights} {
 		if all[own] == "" {
 			delete(all, own)
 		}

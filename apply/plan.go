@@ -111,6 +111,9 @@ type Change struct {
 type PlanOptions struct {
 	// Units limits the plan, prune candidates included, to these units.
 	Units []string
+	// Objects limits the plan to these objects, each read by itself, and finds no
+	// prune candidates; nil means all.
+	Objects []ObjectRef
 	// Full asks the server about every object, certified or not.
 	Full bool
 	// ListOnly sends no dry-run, for those who may only read: what is not

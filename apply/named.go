@@ -1,0 +1,59 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// named reports whether a plan that is limited to some objects is about this one.
+func (p *planner) named(ref ObjectRef) bool {
+	return p.opts.Objects == nil || slices.Contains(p.opts.Objects, ref)
+}
+
+// readNamed reads the objects that the plan is limited to one by one: a LIST of
+// all members would cost by the size of the environment.
+func (p *planner) readNamed(ctx context.Context) error {
+	errs := make([]error, len(p.items))
+	group := errgroup.Group{}
+	group.SetLimit(p.opts.Concurrency)
+	for i, it := range p.items {
+		if it.mapping == nil {
+			continue
+		}
+		group.Go(func() error {
+			live, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+			switch {
+			case err == nil:
+				p.assess(it, live)
+			case !apierrors.IsNotFound(err):
+				errs[i] = it.wrap(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+// Only is the plan with those of its changes that keep says, as if it had been
+// made for their objects alone.
+func (p *Plan) Only(keep func(Change) bool) *Plan {
+	only := *p
+	only.Changes, only.Summary = nil, map[Action]int{}
+	only.options.Objects = []ObjectRef{}
+	for _, c := range p.Changes {
+		if keep(c) {
+			only.Changes = append(only.Changes, c)
+			only.Summary[c.Action]++
+			only.options.Objects = append(only.options.Objects, c.ObjectRef)
+		}
+	}
+	return &only
+}

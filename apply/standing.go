@@ -1,0 +1,93 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Standing is what a cluster remembers of an environment beside its objects: why
+// a run may have to leave it, or parts of it, alone.
+type Standing struct {
+	// Applied says that the environment was applied before, Rendered the digest of
+	// what was applied last as a whole, Hold the digest that was rolled back from.
+	Applied  bool
+	Rendered string
+	Hold     string
+	// Locked names who holds the lock and since when; empty where nobody does.
+	Locked string
+	// Paused are the pauses by unit, Fights those by object (Kind/namespace/name).
+	Paused map[string]Paused
+	Fights map[string]Fight
+}
+
+// Fight is a field that evenkeel and somebody else set in turn.
+type Fight struct {
+	Field string    `json:"field"`
+	By    string    `json:"by,omitempty"` // the other field manager
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // when it is tried again
+}
+
+// annotationFights records on the parent which objects are left alone: a JSON
+// object by Kind/namespace/name.
+const annotationFights = "evenkeel.dev/fights"
+
+// Standing reads the environment's parent and its lock. Who may not read the lock
+// is told that nobody holds it.
+func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Standing, error) {
+	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	if err != nil {
+		return nil, err
+	}
+	s := &Standing{
+		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
+		Paused: pausedIn(p.live), Fights: map[string]Fight{},
+	}
+	_ = json.Unmarshal([]byte(p.annotation(annotationFights)), &s.Fights) // unreadable is none
+	l := &lock{leases: c.Dynamic.Resource(leaseResource()).Namespace(env.Namespace)}
+	lease, err := l.read(ctx, schema.ParentName(env.Name))
+	if apierrors.IsForbidden(err) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock of environment %s: %w", env.Name, err)
+	}
+	var seen observation
+	now := time.Now()
+	if seen.look(lease, now); !seen.free(thisProcess(""), now) && !seen.expiring(now) {
+		s.Locked = fmt.Sprintf("%s since %s", seen.holder, seen.since())
+	}
+	return s, nil
+}
+
+// RecordFights writes down which objects are left alone, by Kind/namespace/name,
+// so that every other reconcile leaves them alone too. Those that are over are
+// dropped.
+func (c *Cluster) RecordFights(ctx context.Context, env *schema.Environment, fights map[string]Fight) error {
+	record := ""
+	if len(fights) > 0 {
+		body, err := json.Marshal(fights)
+		if err != nil {
+			return err
+		}
+		record = string(body)
+	}
+	client := c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace)
+	var err error
+	for range conflictTries {
+		var p *parent
+		if p, err = readParent(ctx, client, env); err != nil || p.live == nil {
+			return err
+		}
+		if err = p.write(ctx, map[string]string{annotationFights: record}); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+	return err
+}
