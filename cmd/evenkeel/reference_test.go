@@ -45,7 +45,7 @@ func TestHelp(t *testing.T) {
 }
 
 func writeReference(w *bytes.Buffer, cmd *cobra.Command) {
-	if cmd.Runnable() && cmd.Name() != "help" {
+	if cmd.Runnable() && cmd.Name() != "help" && !cmd.Hidden {
 		fmt.Fprintf(w, "\n## %s\n\n%s\n\n    %s\n", cmd.CommandPath(), cmd.Long, cmd.UseLine())
 		if cmd.Example != "" {
 			fmt.Fprintf(w, "\nExamples:\n\n```sh\n%s\n```\n", unindent(cmd.Example))

@@ -27,7 +27,7 @@ apply)
 	;;
 drift)
 	# shellcheck disable=SC2086
-	evenkeel diff $envs
+	evenkeel reconcile $envs --once
 	;;
 *)
 	echo "usage: $0 check|diff|apply|drift" >&2

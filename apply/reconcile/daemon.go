@@ -1,0 +1,261 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Rendering is what the source has: the environments to keep level.
+type Rendering struct {
+	// Version tells two states of the source apart, such as a commit.
+	Version      string
+	Git          apply.GitInfo
+	Environments []*schema.Environment
+	// Siblings are rendered because they share a cluster with those.
+	Siblings []*schema.Environment
+	// Incomplete says that one that shares a cluster does not evaluate: while that
+	// is so nothing is pruned, because it may be what desires it.
+	Incomplete bool
+	// Wrong says of environments that do not evaluate what is wrong with them.
+	Wrong map[string]error
+}
+
+// DaemonOptions bend Run. Render, Connect and Log are required; zero values of the
+// others are sensible.
+type DaemonOptions struct {
+	Mode     Mode
+	ListOnly bool
+	Who      string // names the daemon in locks and the history
+	Replica  string // names this process of it in the election and in Events
+	// Render returns the present state of the source, or nil where that is still
+	// the version it is given.
+	Render func(ctx context.Context, last string) (*Rendering, error)
+	// Connect returns the connection to the cluster of an environment.
+	Connect func(*schema.Environment) (*apply.Cluster, error)
+	// Notify is called with what people may want to be told; it must not block.
+	Notify func(Notice)
+	Log    *slog.Logger
+
+	Interval     time.Duration // between looks at the source; zero means a minute
+	FullInterval time.Duration // between passes over everything; zero means ten minutes
+	Timeout      time.Duration // for the health of a unit that new content is applied to
+
+	// FightLimit corrections of one field within FightWindow are a fight; the
+	// object is then left alone for FightCoolDown. Zero means 5 in ten minutes, and
+	// an hour.
+	FightLimit                 int
+	FightWindow, FightCoolDown time.Duration
+
+	// Listen is where /metrics, /healthz and /readyz are served; nil is nowhere.
+	Listen net.Listener
+	// Lease is where replicas elect the one that works; without it this is the only
+	// one.
+	Lease *Lease
+}
+
+// Lease names the Lease of the election, and the cluster that holds it.
+type Lease struct {
+	Config          *rest.Config
+	Namespace, Name string
+	// Duration is how long a leader that died is waited for; zero means 15 seconds.
+	Duration time.Duration
+}
+
+// daemon is one run of Run.
+type daemon struct {
+	opts    DaemonOptions
+	log     *slog.Logger
+	metrics *metrics
+
+	mu      sync.Mutex // of what follows, and one look at a time
+	version string
+	workers map[string]*worker
+	start   func(*worker)
+	broken  error // why the source does not answer; errFirst before the first look
+
+	work    sync.Mutex                  // held while leading
+	elected sync.Mutex                  // of what follows
+	lease   func(context.Context) error // reads the lease while this replica waits for it, else nil
+}
+
+// Run keeps environments level until ctx ends, and then stops at the next write,
+// gives back its locks and the lease, and returns nil.
+func Run(ctx context.Context, opts DaemonOptions) error {
+	opts.Interval = cmp.Or(opts.Interval, time.Minute)
+	opts.FullInterval = cmp.Or(opts.FullInterval, 10*time.Minute)
+	opts.FightLimit = cmp.Or(opts.FightLimit, 5)
+	opts.FightWindow = cmp.Or(opts.FightWindow, 10*time.Minute)
+	opts.FightCoolDown = cmp.Or(opts.FightCoolDown, time.Hour)
+	opts.Timeout = cmp.Or(opts.Timeout, 5*time.Minute)
+	d := &daemon{opts: opts, log: opts.Log, metrics: newMetrics(), broken: errFirst}
+	d.log.Info("started", "mode", opts.Mode, "interval", opts.Interval, "fullInterval", opts.FullInterval, "election", opts.Lease != nil)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	if opts.Listen != nil {
+		go func() { served <- d.serve(serving) }()
+	} else {
+		served <- nil
+	}
+	var err error
+	if opts.Lease == nil {
+		d.metrics.leader.Set(1)
+		d.lead(ctx)
+	} else {
+		err = d.elect(ctx)
+	}
+	stop()
+	d.log.Info("stopped")
+	return errors.Join(err, <-served)
+}
+
+// lead works until ctx ends and all that was begun has ended.
+func (d *daemon) lead(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	d.mu.Lock()
+	d.version, d.workers, d.broken = "", map[string]*worker{}, errFirst
+	d.start = func(w *worker) {
+		var working context.Context
+		working, w.stop = context.WithCancel(ctx)
+		running.Go(func() { w.run(working) })
+	}
+	d.mu.Unlock()
+	wait := time.Second
+	for ctx.Err() == nil {
+		err := d.look(ctx)
+		if err == nil {
+			wait = time.Second
+			sleep(ctx, d.opts.Interval)
+			continue
+		}
+		sleep(ctx, min(wait, d.opts.Interval))
+		wait *= 2
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.workers {
+		w.stop()
+	}
+	d.workers, d.start = nil, nil
+}
+
+// look asks the source for news and hands them to the workers.
+func (d *daemon) look(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.start == nil {
+		return context.Canceled
+	}
+	r, err := d.opts.Render(ctx, d.version)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		d.metrics.sourceErrors.Inc()
+		if d.broken == nil || d.broken.Error() != err.Error() {
+			d.log.Error("source", "error", err)
+			d.notify(Notice{Kind: NoticeFailed, Text: "source: " + err.Error()})
+		}
+		d.broken = err
+		return err
+	}
+	if d.broken != nil && !errors.Is(d.broken, errFirst) {
+		d.log.Info("source answers again")
+		d.notify(Notice{Kind: NoticeRecovered, Text: "the source answers again"})
+	}
+	d.broken = nil
+	d.metrics.sourceSuccess.SetToCurrentTime()
+	if r == nil {
+		return nil
+	}
+	d.version = r.Version
+	d.metrics.source.Reset()
+	d.metrics.source.WithLabelValues(cmp.Or(r.Git.Commit, "none")).Set(1)
+	d.log.Info("rendered", "version", r.Version, "environments", len(r.Environments), "wrong", len(r.Wrong))
+	d.hand(r)
+	return nil
+}
+
+// hand gives each environment to its worker. One that does not evaluate keeps its
+// last good state; one that is no longer there is no longer kept level, and nothing
+// of it is deleted.
+func (d *daemon) hand(r *Rendering) {
+	all := slices.Concat(r.Environments, r.Siblings)
+	present := map[string]bool{}
+	for _, env := range r.Environments {
+		present[env.Name] = true
+		c := &content{env: env, git: r.Git, noPrune: r.Incomplete, certifier: apply.NewCertifier(env)}
+		for _, other := range all {
+			if other.Name != env.Name && other.Cluster == env.Cluster {
+				c.siblings = append(c.siblings, other)
+			}
+		}
+		w := d.workers[env.Name]
+		if w == nil {
+			w = newWorker(d, env.Name)
+			d.workers[env.Name] = w
+			d.start(w)
+		}
+		d.metrics.broken.WithLabelValues(env.Name).Set(0)
+		w.inbox.render(c)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Wrong)) {
+		present[name] = true
+		d.metrics.broken.WithLabelValues(name).Set(1)
+		d.log.Error("the environment does not evaluate; the last good state stands", "environment", name, "version", r.Version, "error", r.Wrong[name])
+		d.notify(Notice{Environment: name, Kind: NoticeFailed, Text: fmt.Sprintf("%s does not evaluate, the last good state stands: %v", orUnknown(r.Git.String()), r.Wrong[name])})
+		if w := d.workers[name]; w != nil {
+			w.inbox.wrong(fmt.Sprintf("%s does not evaluate, the last good state stands", orUnknown(r.Git.String())))
+		}
+	}
+	for name, w := range d.workers {
+		if !present[name] {
+			d.log.Warn("the environment is gone from the source; it is left as it is", "environment", name)
+			w.stop()
+			delete(d.workers, name)
+			d.metrics.forget(name)
+		}
+	}
+}
+
+func (d *daemon) notify(n Notice) {
+	if d.opts.Notify != nil {
+		n.Time = time.Now()
+		d.opts.Notify(n)
+	}
+}
+
+// ready says why the daemon is not doing its work, or nil. A replica that waits
+// for its turn is ready as long as it can see the lease.
+func (d *daemon) ready(ctx context.Context) error {
+	if lease := d.waiting(); lease != nil {
+		return lease(ctx)
+	}
+	if !d.mu.TryLock() { // a look is under way
+		return nil
+	}
+	workers, broken := slices.Collect(maps.Values(d.workers)), d.broken
+	d.mu.Unlock()
+	if len(workers) == 0 && broken != nil {
+		return fmt.Errorf("source: %w", broken)
+	}
+	var errs []error
+	for _, w := range workers {
+		errs = append(errs, w.ready())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,211 @@
+// Package notify tells people of drift: it groups notices and posts them to a
+// webhook, in the form that a chat's robot takes. The URL of a webhook is a secret:
+// it is in no error and no log.
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+)
+
+// Options of a Sender. Only URL is required.
+type Options struct {
+	URL    string
+	Format Format // empty means Generic
+	// Secret signs messages, for the robots of DingTalk and Feishu that want it.
+	Secret string
+	Log    *slog.Logger
+	// Gather is how long to wait for more before a message is sent, and the least
+	// time between two; zero means five seconds, as the robots take twenty a
+	// minute. BackOff is the first wait after a failure; zero means five seconds.
+	Gather, BackOff time.Duration
+}
+
+const (
+	kept        = 500 // notices that wait
+	backOffMost = 5 * time.Minute
+	// attempts at a message before the notices in it are dropped: with the waits
+	// between them more than an hour.
+	attempts = 20
+)
+
+// Sender posts notices. Add may be called from anywhere.
+type Sender struct {
+	opts   Options
+	client *http.Client
+
+	mu      sync.Mutex
+	waiting []reconcile.Notice
+	dropped int
+	signal  chan struct{}
+}
+
+var errURL = errors.New("the URL of the webhook is none")
+
+// New checks the options.
+func New(opts Options) (*Sender, error) {
+	if opts.Format == "" {
+		opts.Format = Generic
+	}
+	if !slices.Contains(Formats(), string(opts.Format)) {
+		return nil, fmt.Errorf("format %q is not known", opts.Format)
+	}
+	if u, err := url.Parse(opts.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errURL
+	}
+	if opts.Gather == 0 {
+		opts.Gather = 5 * time.Second
+	}
+	if opts.BackOff == 0 {
+		opts.BackOff = 5 * time.Second
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Sender{opts: opts, client: &http.Client{Timeout: 15 * time.Second}, signal: make(chan struct{}, 1)}, nil
+}
+
+// Add leaves a notice to be sent. Where too many wait, it is only counted.
+func (s *Sender) Add(n reconcile.Notice) {
+	s.mu.Lock()
+	if len(s.waiting) < kept {
+		s.waiting = append(s.waiting, n)
+	} else {
+		s.dropped++
+	}
+	s.mu.Unlock()
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+// Run sends until ctx ends, and then once more what is left.
+func (s *Sender) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+			defer cancel()
+			if m := s.take(); len(m.notices) > 0 {
+				_ = s.post(last, m)
+			}
+			return
+		case <-s.signal:
+			wait(ctx, s.opts.Gather)
+			if ctx.Err() == nil {
+				s.send(ctx)
+			} else {
+				s.poke()
+			}
+		}
+	}
+}
+
+func (s *Sender) poke() {
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+// send posts what waits; what comes while the webhook does not answer goes with it.
+func (s *Sender) send(ctx context.Context) {
+	m := s.take()
+	if len(m.notices) == 0 {
+		return
+	}
+	pause := s.opts.BackOff
+	for attempt := 1; ; attempt++ {
+		err := s.post(ctx, m)
+		if err == nil {
+			return
+		}
+		s.opts.Log.Warn("notification not sent", "error", err, "notices", len(m.notices), "attempt", attempt)
+		if ctx.Err() != nil || attempt == attempts {
+			return
+		}
+		wait(ctx, pause)
+		pause = min(2*pause, backOffMost)
+		more := s.take()
+		m.notices, m.dropped = append(m.notices, more.notices...), m.dropped+more.dropped
+		if over := len(m.notices) - kept; over > 0 {
+			m.notices, m.dropped = m.notices[:kept], m.dropped+over
+		}
+	}
+}
+
+func (s *Sender) take() message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := message{notices: s.waiting, dropped: s.dropped}
+	s.waiting, s.dropped = nil, 0
+	return m
+}
+
+// post sends one message. The robots answer 200 to what they did not take, with a
+// code in the body.
+func (s *Sender) post(ctx context.Context, m message) error {
+	target, body, err := m.body(s.opts, time.Now())
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return errURL
+	}
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	req.Header.Set("User-Agent", "evenkeel")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // its text has the URL
+		}
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("the webhook answers %s", resp.Status)
+	}
+	if s.opts.Format == Generic || s.opts.Format == Slack {
+		return nil
+	}
+	var verdict struct {
+		ErrCode int    `json:"errcode"`
+		ErrMsg  string `json:"errmsg"`
+		Code    int    `json:"code"`
+		Msg     string `json:"msg"`
+	}
+	if err := json.Unmarshal(answer, &verdict); err != nil {
+		return errors.New("the webhook's answer is no JSON")
+	}
+	if code := verdict.ErrCode + verdict.Code; code != 0 {
+		return fmt.Errorf("the webhook refuses it: code %d: %s%s", code, verdict.ErrMsg, verdict.Msg)
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

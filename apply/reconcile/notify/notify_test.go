@@ -1,0 +1,218 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+)
+
+// robot is a webhook that checks what it is sent as the real one documents it, and
+// answers as that does.
+type robot struct {
+	check func(r *http.Request, body map[string]any) error
+	down  int // answers of an outage before it takes anything
+	mode  string
+
+	mu   sync.Mutex
+	got  []map[string]any
+	errs []error
+}
+
+func (r *robot) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down > 0 {
+		r.down--
+		if r.mode == "code" { // the robots say so in a body, with status 200
+			fmt.Fprint(w, `{"errcode":130101,"errmsg":"send too fast"}`)
+			return
+		}
+		http.Error(w, "down", http.StatusBadGateway)
+		return
+	}
+	raw, _ := io.ReadAll(req.Body)
+	body := map[string]any{}
+	if err := json.Unmarshal(raw, &body); err != nil {
+		r.errs = append(r.errs, err)
+	}
+	if !strings.HasPrefix(req.Header.Get("Content-Type"), "application/json") || req.Method != http.MethodPost {
+		r.errs = append(r.errs, fmt.Errorf("%s with %s", req.Method, req.Header.Get("Content-Type")))
+	}
+	if err := r.check(req, body); err != nil {
+		r.errs = append(r.errs, fmt.Errorf("%w in %s", err, raw))
+	}
+	r.got = append(r.got, body)
+	fmt.Fprint(w, `{"errcode":0,"errmsg":"ok","code":0,"msg":"success"}`)
+}
+
+func (r *robot) state() (got []map[string]any, errs []error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.got, r.errs
+}
+
+// at follows a path of keys, numbers being indices, to a string.
+func at(v any, path ...any) string {
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[p]
+		case int:
+			l, _ := v.([]any)
+			if p >= len(l) {
+				return ""
+			}
+			v = l[p]
+		}
+	}
+	s, _ := v.(string)
+	return s
+}
+
+func mac(key, text string) string {
+	h := hmac.New(sha256.New, []byte(key))
+	h.Write([]byte(text))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// TestFormats posts to each robot what its documentation says that it takes.
+func TestFormats(t *testing.T) {
+	const title = "evenkeel dev: 2 corrected, 1 fight"
+	const first = "Deployment/dev/web: configured: spec.replicas (by kubectl)"
+	want := func(ok bool, what string) error {
+		if ok {
+			return nil
+		}
+		return fmt.Errorf("%s", what)
+	}
+	tests := map[Format]func(r *http.Request, b map[string]any) error{
+		Generic: func(_ *http.Request, b map[string]any) error {
+			return want(at(b, "source") == "evenkeel" && at(b, "title") == title &&
+				at(b, "notices", 0, "environment") == "dev" && at(b, "notices", 0, "kind") == "corrected" && at(b, "notices", 0, "text") == first, "generic")
+		},
+		DingTalk: func(r *http.Request, b map[string]any) error {
+			stamp := r.URL.Query().Get("timestamp")
+			return want(at(b, "msgtype") == "markdown" && at(b, "markdown", "title") == title &&
+				strings.Contains(at(b, "markdown", "text"), "- dev corrected: "+first) &&
+				r.URL.Query().Get("access_token") == "t0ken" && len(stamp) == 13 &&
+				r.URL.Query().Get("sign") == mac("s3cret", stamp+"\ns3cret"), "dingtalk")
+		},
+		WeCom: func(_ *http.Request, b map[string]any) error {
+			content := at(b, "markdown", "content")
+			return want(at(b, "msgtype") == "markdown" && strings.HasPrefix(content, "**"+title+"**\n> dev corrected: "+first) && len(content) <= 4096, "wecom")
+		},
+		Feishu: func(_ *http.Request, b map[string]any) error {
+			return want(at(b, "msg_type") == "post" && at(b, "content", "post", "zh_cn", "title") == title &&
+				at(b, "content", "post", "zh_cn", "content", 0, 0, "tag") == "text" &&
+				at(b, "content", "post", "zh_cn", "content", 0, 0, "text") == "dev corrected: "+first &&
+				len(at(b, "timestamp")) == 10 && at(b, "sign") == mac(at(b, "timestamp")+"\ns3cret", ""), "feishu")
+		},
+		Slack: func(_ *http.Request, b map[string]any) error {
+			return want(strings.HasPrefix(at(b, "text"), "*"+title+"*\n• dev corrected: "+first) && strings.Contains(at(b, "text"), "a &lt;b&gt; &amp; c"), "slack")
+		},
+	}
+	for format, check := range tests {
+		t.Run(string(format), func(t *testing.T) {
+			r := &robot{check: check}
+			server := httptest.NewServer(r)
+			defer server.Close()
+			run(t, Options{URL: server.URL + "/hook?access_token=t0ken", Format: format, Secret: "s3cret"}, r, []reconcile.Notice{
+				{Environment: "dev", Kind: reconcile.NoticeCorrected, Text: first},
+				{Environment: "dev", Kind: reconcile.NoticeCorrected, Text: "a <b> & c"},
+				{Environment: "dev", Kind: reconcile.NoticeFight, Text: "x"},
+			})
+		})
+	}
+}
+
+// run sends notices, which come as one message, and waits for it.
+func run(t *testing.T, opts Options, r *robot, notices []reconcile.Notice) string {
+	t.Helper()
+	var log bytes.Buffer
+	opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+	opts.Gather, opts.BackOff = 50*time.Millisecond, 20*time.Millisecond
+	s, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.Run(ctx) }()
+	for _, n := range notices {
+		n.Time = time.Now()
+		s.Add(n)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		got, errs := r.state()
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		if len(got) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing came\n%s", log.String())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	<-ended
+	if got, _ := r.state(); len(got) != 1 {
+		t.Errorf("%d messages for one group of notices", len(got))
+	}
+	return log.String()
+}
+
+// TestOutage tries again where the webhook is down or answers with a code, with
+// everything that came meanwhile, and never says the URL.
+func TestOutage(t *testing.T) {
+	for _, mode := range []string{"status", "code"} {
+		t.Run(mode, func(t *testing.T) {
+			many := make([]reconcile.Notice, 60)
+			for i := range many {
+				many[i] = reconcile.Notice{Environment: "dev", Kind: reconcile.NoticeDrift, Text: strings.Repeat("漂移", 200)}
+			}
+			r := &robot{down: 3, mode: mode, check: func(_ *http.Request, b map[string]any) error {
+				content := at(b, "markdown", "content")
+				if !strings.Contains(content, "60 drift") || !strings.Contains(content, " more") || len(content) > 4096 {
+					return fmt.Errorf("%d bytes", len(content))
+				}
+				return nil
+			}}
+			server := httptest.NewServer(r)
+			defer server.Close()
+			log := run(t, Options{URL: server.URL + "/hook?key=t0ken", Format: WeCom}, r, many)
+			if strings.Count(log, "notification not sent") != 3 || strings.Contains(log, "t0ken") {
+				t.Errorf("log:\n%s", log)
+			}
+		})
+	}
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	s, err := New(Options{URL: server.URL + "/hook?key=t0ken"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.post(t.Context(), message{notices: []reconcile.Notice{{Text: "x"}}}); err == nil || strings.Contains(err.Error(), "t0ken") {
+		t.Errorf("error of a dead webhook: %v", err)
+	}
+	if _, err := New(Options{URL: "t0ken"}); err == nil || strings.Contains(err.Error(), "t0ken") {
+		t.Errorf("error of a URL that is none: %v", err)
+	}
+}

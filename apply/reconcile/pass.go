@@ -1,0 +1,167 @@
+// Package reconcile keeps environments level: one pass looks for drift, and where
+// it may, corrects it. It knows no CUE and no git: rendered environments are given
+// to it.
+//
+// The path of the data: *schema.Environment -> plan -> what is left alone, and why
+// -> the rest is written -> Outcome.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Mode says what is done about drift.
+type Mode string
+
+// The modes.
+const (
+	ModeReport  Mode = "report"
+	ModeCorrect Mode = "correct"
+)
+
+// Options of a pass. The zero value is not one: Mode is required.
+type Options struct {
+	Mode Mode
+	// Plan bends the plan, Apply what is written in ModeCorrect.
+	Plan  apply.PlanOptions
+	Apply apply.ApplyOptions
+	// NoWait does not wait for the health of what was corrected; new content is
+	// always waited for.
+	NoWait bool
+	// Planner makes the plan; nil means Cluster.Plan.
+	Planner func(context.Context, apply.PlanOptions) (*apply.Plan, error)
+	// Confirm is asked, where it is not nil, before anything is made of content
+	// that is not what was applied last: it may be older than that.
+	Confirm func(context.Context) error
+}
+
+// Outcome is what a pass found and did: the plan as it was before, what of it was
+// done, and what was left alone.
+type Outcome struct {
+	apply.Report
+	Mode    Mode   `json:"mode"`
+	Skipped []Skip `json:"skipped,omitempty"`
+
+	applied bool // new content was applied, or tried to be
+}
+
+// Pass looks at an environment once. In ModeCorrect it writes back what drifted
+// from the content that was applied last, and applies as a whole what is new in
+// git; what is on hold, locked, paused, fought over or refused is left alone and
+// said. The errors are those of Cluster.Plan and Cluster.Apply; the outcome is
+// there as soon as there is a plan.
+func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts Options) (*Outcome, error) {
+	standing, err := c.Standing(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	planner := opts.Planner
+	if planner == nil {
+		planner = func(ctx context.Context, plan apply.PlanOptions) (*apply.Plan, error) { return c.Plan(ctx, env, plan) }
+	}
+	plan, err := planner(ctx, opts.Plan)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Confirm != nil && standing.Applied && standing.Rendered != plan.Rendered {
+		if err := opts.Confirm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	out := &Outcome{Report: apply.Report{Plan: *plan}, Mode: opts.Mode}
+	out.Skipped = skips(plan, standing)
+	if opts.Mode != ModeCorrect {
+		return out, nil
+	}
+	// Who runs this in a schedule has said yes to a protected environment; which
+	// cluster a new one belongs to is for a person to say.
+	opts.Apply.Yes = standing.Applied || env.Cluster.UID != "" || env.Cluster.Server != ""
+	rep, err := out.correct(ctx, c, env, standing, planner, opts)
+	if rep != nil {
+		out.adopt(rep)
+	}
+	if skip, ok := out.overtaken(err); ok {
+		out.Skipped = append(out.Skipped, skip)
+		err = nil
+	}
+	return out, err
+}
+
+// correct writes what is not left alone.
+func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *apply.Standing,
+	planner func(context.Context, apply.PlanOptions) (*apply.Plan, error), opts Options,
+) (*apply.Report, error) {
+	plan := &out.Plan
+	if standing.Rendered == plan.Rendered && plan.Summary[apply.Deleted] == 0 {
+		refused := refusals(plan, out.Skipped)
+		out.Skipped = append(out.Skipped, refused...)
+		drifted := plan.Only(func(change apply.Change) bool { return writes(change) && !isSkipped(out.Skipped, change) })
+		if len(drifted.Changes) == 0 {
+			return nil, asError(refused)
+		}
+		opts.Apply.NoWait = opts.NoWait
+		rep, err := c.Correct(ctx, env, drifted, opts.Apply)
+		return rep, errors.Join(err, asError(refused))
+	}
+	if slices.ContainsFunc(out.Skipped, func(s Skip) bool { return s.Reason == ReasonHeld || s.Reason == ReasonLocked }) {
+		return nil, nil
+	}
+	if opts.Plan.Objects != nil {
+		return nil, errNewContent
+	}
+	// New content goes its whole way, gates, pruning and a revision included. A
+	// fight is not over, but what the environment says may be what ends it; an
+	// apply waits for what is being deleted.
+	out.Skipped = slices.DeleteFunc(out.Skipped, func(s Skip) bool { return s.Reason == ReasonFight || s.Reason == ReasonTerminating })
+	if err := asError(restarts(plan, out.Skipped)); err != nil {
+		return nil, err
+	}
+	if len(standing.Paused) > 0 {
+		opts.Plan.Units = unpaused(env, standing, opts.Plan.Units)
+		if len(opts.Plan.Units) == 0 {
+			return nil, nil // all that was asked for is paused
+		}
+		var err error
+		if plan, err = planner(ctx, opts.Plan); err != nil {
+			return nil, err
+		}
+	}
+	if !slices.ContainsFunc(plan.Changes, writes) && plan.Summary[apply.Deleted] == 0 && (len(opts.Plan.Units) > 0 || plan.Rendered == standing.Rendered) {
+		return nil, nil
+	}
+	opts.Apply.Units = opts.Plan.Units
+	out.applied = true
+	return c.Apply(ctx, env, plan, opts.Apply)
+}
+
+// errNewContent says that a pass over some objects is not enough.
+var errNewContent = errors.New("the content is not what was applied last")
+
+// adopt takes over what a run did. The plan stays what was found.
+func (out *Outcome) adopt(rep *apply.Report) {
+	out.Health, out.Revision = rep.Health, rep.Revision
+	out.Done, out.NotDone = rep.Done, rep.NotDone
+	out.Requests, out.Durations.Apply, out.Durations.Gate = rep.Requests, rep.Durations.Apply, rep.Durations.Gate
+}
+
+// overtaken makes a skip of the refusal of a run that found the lock taken, or a
+// hold set, since the pass began.
+func (out *Outcome) overtaken(err error) (Skip, bool) {
+	refused, ok := errors.AsType[*apply.Refused](err)
+	if !ok {
+		return Skip{}, false
+	}
+	reason, ok := map[apply.Guard]Reason{apply.GuardLock: ReasonLocked, apply.GuardHold: ReasonHeld}[refused.Guard]
+	return Skip{Reason: reason, Message: refused.Reason, Objects: objectsOf(out.Changes, writes)}, ok
+}
+
+// Differs reports whether there is drift beside what is left alone.
+func (out *Outcome) Differs() bool {
+	left := out.Only(func(c apply.Change) bool { return !isSkipped(out.Skipped, c) })
+	return left.Differs(false)
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"github.com/go-git/go-git/v5/storage/memory"
+	"github.com/spf13/pflag"
+)
+
+// The environment variables with what opens a git repository: a flag would show it
+// to everybody on the machine.
+const (
+	envGitToken      = "EVENKEEL_GIT_TOKEN"
+	envGitPassphrase = "EVENKEEL_GIT_PASSPHRASE"
+)
+
+// gitSource is a remote git repository, and what opens it.
+type gitSource struct {
+	URL        string `json:"url"`
+	Ref        string `json:"ref"`
+	Path       string `json:"path,omitempty"` // of the environments' root below the top
+	User       string `json:"user,omitempty"`
+	TokenFile  string `json:"tokenFile,omitempty"`
+	Key        string `json:"key,omitempty"`
+	KnownHosts string `json:"knownHosts,omitempty"`
+	CA         string `json:"ca,omitempty"`
+	Keyring    string `json:"keyring,omitempty"`
+}
+
+func (s *gitSource) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&s.URL, "git", "", "read the environments from this git repository (https, ssh or file) instead of from --dir")
+	f.StringVar(&s.Ref, "ref", "main", "the branch or tag of --git")
+	f.StringVar(&s.Path, "git-path", "", "the directory of the environments' repository below the top of --git")
+	f.StringVar(&s.User, "git-user", "", "the user of --git; default: git")
+	f.StringVar(&s.TokenFile, "git-token-file", "", "the file with the token for https; default: the variable "+envGitToken)
+	f.StringVar(&s.Key, "git-ssh-key", "", "the file with the private key for ssh; default: the agent ("+envGitPassphrase+" opens the key)")
+	f.StringVar(&s.KnownHosts, "git-known-hosts", "", "the file with the host keys for ssh; default: ~/.ssh/known_hosts")
+	f.StringVar(&s.CA, "git-ca", "", "the file with the certificates (PEM) that sign the https server's")
+	f.StringVar(&s.Keyring, "verify-signatures", "", "take only commits signed by a key of this file (OpenPGP, armored)")
+}
+
+// head is the commit that the reference names on the server, without fetching it.
+func (s *gitSource) head(ctx context.Context) (string, error) {
+	auth, ca, err := s.open()
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	remote := git.NewRemote(memory.NewStorage(), &config.RemoteConfig{Name: "origin", URLs: []string{s.URL}})
+	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: auth, CABundle: ca, PeelingOption: git.AppendPeeled})
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	_, hash, err := s.resolve(refs)
+	return hash, s.tidy(err)
+}
+
+// resolve finds the reference among those of the server: a branch, a tag, or a
+// whole name such as refs/heads/main. An annotated tag is the commit that it is of.
+func (s *gitSource) resolve(refs []*plumbing.Reference) (plumbing.ReferenceName, string, error) {
+	byName := map[plumbing.ReferenceName]*plumbing.Reference{}
+	for _, ref := range refs {
+		byName[ref.Name()] = ref
+	}
+	for _, name := range []string{s.Ref, "refs/heads/" + s.Ref, "refs/tags/" + s.Ref} {
+		at := plumbing.ReferenceName(name)
+		if peeled := byName[at+"^{}"]; peeled != nil {
+			return at, peeled.Hash().String(), nil
+		}
+		ref := byName[at]
+		if ref != nil && ref.Type() == plumbing.SymbolicReference {
+			at = ref.Target()
+			ref = byName[at]
+		}
+		if ref != nil {
+			return at, ref.Hash().String(), nil
+		}
+	}
+	return "", "", fmt.Errorf("it has no branch or tag %q", s.Ref)
+}
+
+// clone fetches the newest commit alone into dir, checks its signature where that
+// is asked for, and returns it.
+func (s *gitSource) clone(ctx context.Context, dir string) (commit string, err error) {
+	auth, ca, err := s.open()
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	remote := git.NewRemote(memory.NewStorage(), &config.RemoteConfig{Name: "origin", URLs: []string{s.URL}})
+	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: auth, CABundle: ca, PeelingOption: git.AppendPeeled})
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	name, _, err := s.resolve(refs)
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	repo, err := git.PlainCloneContext(ctx, dir, false, &git.CloneOptions{
+		URL: s.URL, Auth: auth, CABundle: ca, ReferenceName: name, SingleBranch: true, Depth: 1, Tags: git.NoTags, NoCheckout: true,
+	})
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	head, err := repo.Head()
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	signed, err := repo.CommitObject(head.Hash())
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	if err := s.verify(signed); err != nil {
+		return "", s.tidy(err)
+	}
+	tree, err := repo.Worktree()
+	if err != nil {
+		return "", s.tidy(err)
+	}
+	return head.Hash().String(), s.tidy(tree.Checkout(&git.CheckoutOptions{Hash: head.Hash(), Force: true}))
+}
+
+// verify refuses a commit that no key of the keyring signed.
+func (s *gitSource) verify(commit *object.Commit) error {
+	if s.Keyring == "" {
+		return nil
+	}
+	keyring, err := os.ReadFile(s.Keyring)
+	if err != nil {
+		return err
+	}
+	if commit.PGPSignature == "" {
+		return fmt.Errorf("commit %s is not signed", commit.Hash)
+	}
+	if _, err := commit.Verify(string(keyring)); err != nil {
+		return fmt.Errorf("commit %s: no key of %s made its signature: %w", commit.Hash, s.Keyring, err)
+	}
+	return nil
+}
+
+// open is what opens the repository. Files are read anew each time: they are
+// replaced when what they hold expires.
+func (s *gitSource) open() (auth transport.AuthMethod, ca []byte, err error) {
+	endpoint, err := transport.NewEndpoint(s.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.CA != "" {
+		if ca, err = os.ReadFile(s.CA); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch endpoint.Protocol {
+	case "http", "https":
+		token, err := secretFrom(s.TokenFile, envGitToken)
+		if err != nil || token == "" {
+			return nil, ca, err
+		}
+		return &githttp.BasicAuth{Username: s.user("git"), Password: token}, ca, nil
+	case "ssh":
+		auth, err := s.openSSH(s.user(endpoint.User))
+		return auth, ca, err
+	}
+	return nil, ca, nil
+}
+
+func (s *gitSource) user(otherwise string) string {
+	switch {
+	case s.User != "":
+		return s.User
+	case otherwise != "":
+		return otherwise
+	}
+	return "git"
+}
+
+func (s *gitSource) openSSH(user string) (transport.AuthMethod, error) {
+	var files []string
+	if s.KnownHosts != "" {
+		files = []string{s.KnownHosts}
+	}
+	known, err := gitssh.NewKnownHostsCallback(files...)
+	if err != nil {
+		return nil, fmt.Errorf("known hosts: %w", err)
+	}
+	if s.Key == "" {
+		auth, err := gitssh.NewSSHAgentAuth(user)
+		if err != nil {
+			return nil, fmt.Errorf("no --git-ssh-key, and no agent: %w", err)
+		}
+		auth.HostKeyCallback = known
+		return auth, nil
+	}
+	auth, err := gitssh.NewPublicKeysFromFile(user, s.Key, os.Getenv(envGitPassphrase))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Key, err)
+	}
+	auth.HostKeyCallback = known
+	return auth, nil
+}
+
+// tidy names the repository in an error, without what opens it.
+func (s *gitSource) tidy(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := strings.ReplaceAll(err.Error(), s.URL, s.shown())
+	if u, err := url.Parse(s.URL); err == nil && u.User != nil {
+		text = strings.ReplaceAll(text, u.User.String()+"@", "")
+	}
+	if token, err := secretFrom(s.TokenFile, envGitToken); err == nil && token != "" {
+		text = strings.ReplaceAll(text, token, "***")
+	}
+	return fmt.Errorf("git %s, %s: %w", s.shown(), s.Ref, errors.New(text))
+}
+
+// shown is the URL without what opens it.
+func (s *gitSource) shown() string {
+	u, err := url.Parse(s.URL)
+	if err != nil || u.User == nil {
+		return s.URL
+	}
+	u.User = nil
+	return u.String()
+}
+
+// secretFrom reads a secret from a file, or else from a variable.
+func secretFrom(file, variable string) (string, error) {
+	if file == "" {
+		return strings.TrimSpace(os.Getenv(variable)), nil
+	}
+	data, err := os.ReadFile(file)
+	return strings.TrimSpace(string(data)), err
+}
+
+// checkout clones into a new directory below that of temporary files. The caller
+// calls done when it is no longer needed.
+func (s *gitSource) checkout(ctx context.Context) (root, commit string, done func(), err error) {
+	dir, err := os.MkdirTemp("", "evenkeel-git-")
+	if err != nil {
+		return "", "", func() {}, err
+	}
+	done = func() { _ = os.RemoveAll(dir) }
+	if commit, err = s.clone(ctx, dir); err != nil {
+		done()
+		return "", "", func() {}, err
+	}
+	return filepath.Join(dir, filepath.FromSlash(s.Path)), commit, done, nil
+}

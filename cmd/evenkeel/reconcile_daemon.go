@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/notify"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// The variables with what leads to a webhook.
+const (
+	envNotifyURL    = "EVENKEEL_NOTIFY_URL"
+	envNotifySecret = "EVENKEEL_NOTIFY_SECRET"
+)
+
+// daemonOptions are the flags of reconcile without --once.
+type daemonOptions struct {
+	interval, fullInterval time.Duration
+	listen                 string
+	lease                  string
+	logFormat              string
+
+	notifyURL, notifyURLFile string
+	notifyFormat             string
+	notifySecretFile         string
+}
+
+func (o *daemonOptions) addFlags(f *pflag.FlagSet) {
+	f.DurationVar(&o.interval, "interval", time.Minute, "how often to look for new content in the source")
+	f.DurationVar(&o.fullInterval, "full-interval", 10*time.Minute, "how often to look at everything, watched or not")
+	f.StringVar(&o.listen, "listen", "", "serve /metrics, /healthz and /readyz at this address, such as :8080")
+	f.StringVar(&o.lease, "lease", "", "elect the replica that works by this Lease, NAMESPACE or NAMESPACE/NAME; in a pod, the pod's namespace; none: no election")
+	f.StringVar(&o.logFormat, "log-format", "text", "the log on stderr: text or json")
+	f.StringVar(&o.notifyURL, "notify-url", "", "tell of drift at this webhook; the variable "+envNotifyURL+" shows it to nobody")
+	f.StringVar(&o.notifyURLFile, "notify-url-file", "", "the file with the URL of the webhook")
+	f.StringVar(&o.notifyFormat, "notify-format", string(notify.Generic), "what the webhook takes: "+strings.Join(notify.Formats(), ", "))
+	f.StringVar(&o.notifySecretFile, "notify-secret-file", "", "the file with the secret that signs messages (dingtalk, feishu); default: the variable "+envNotifySecret)
+}
+
+func (o *daemonOptions) check() error {
+	switch {
+	case o.logFormat != "text" && o.logFormat != "json":
+		return &usageError{err: fmt.Errorf("--log-format %q is not known", o.logFormat), hint: "use text or json"}
+	case !slices.Contains(notify.Formats(), o.notifyFormat):
+		return &usageError{err: fmt.Errorf("--notify-format %q is not known", o.notifyFormat), hint: "use " + strings.Join(notify.Formats(), ", ")}
+	case o.interval < time.Second || o.fullInterval < o.interval:
+		return &usageError{err: errors.New("--interval is a second at least, and --full-interval not shorter than it"), hint: "as in --interval 1m --full-interval 10m"}
+	}
+	return nil
+}
+
+// reconcileForever is the daemon.
+func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, args []string) error {
+	if opts.all == (len(args) > 0) {
+		return &usageError{err: errors.New("name environments, or --all"), hint: "evenkeel envs lists the environments"}
+	}
+	log := opts.daemon.logger(g)
+	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args}
+	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
+	run := reconcile.DaemonOptions{
+		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout,
+		Interval: opts.daemon.interval, FullInterval: opts.daemon.fullInterval,
+		Who: "reconcile", Replica: replica(), Log: log, Render: src.render,
+		Connect: func(env *schema.Environment) (*apply.Cluster, error) { return clusters.of(env.Cluster) },
+	}
+	var err error
+	if run.Lease, err = opts.daemon.election(g); err != nil {
+		return err
+	}
+	if opts.daemon.listen != "" {
+		if run.Listen, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.daemon.listen); err != nil {
+			return err
+		}
+		log.Info("listens", "address", run.Listen.Addr().String())
+	}
+	sender, err := opts.daemon.sender(log)
+	if err != nil {
+		return err
+	}
+	var sending sync.WaitGroup
+	telling, stop := context.WithCancel(context.WithoutCancel(ctx))
+	if sender != nil {
+		run.Notify = sender.Add
+		sending.Go(func() { sender.Run(telling) })
+	}
+	err = reconcile.Run(ctx, run)
+	stop()
+	sending.Wait()
+	return err
+}
+
+func (o *daemonOptions) logger(g *global) *slog.Logger {
+	level := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if g.verbose {
+		level.Level = slog.LevelDebug
+	}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(g.err, level))
+	}
+	return slog.New(slog.NewTextHandler(g.err, level))
+}
+
+// sender tells people, where they want to be told.
+func (o *daemonOptions) sender(log *slog.Logger) (*notify.Sender, error) {
+	target := o.notifyURL
+	if target == "" {
+		var err error
+		if target, err = secretFrom(o.notifyURLFile, envNotifyURL); err != nil || target == "" {
+			return nil, err
+		}
+	}
+	secret, err := secretFrom(o.notifySecretFile, envNotifySecret)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := notify.New(notify.Options{URL: target, Format: notify.Format(o.notifyFormat), Secret: secret, Log: log})
+	if err != nil {
+		return nil, &usageError{err: err, hint: "give an http or https URL with --notify-url-file or " + envNotifyURL}
+	}
+	return sender, nil
+}
+
+// podNamespace is where Kubernetes tells a pod its namespace.
+const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// election is the Lease of the flag, or that of the pod's namespace. It is in the
+// cluster that the kubeconfig names by itself.
+func (o *daemonOptions) election(g *global) (*reconcile.Lease, error) {
+	where := o.lease
+	if where == "" {
+		data, err := os.ReadFile(podNamespace)
+		if err != nil {
+			return nil, nil // not in a pod
+		}
+		where = strings.TrimSpace(string(data))
+	}
+	if where == "none" {
+		return nil, nil
+	}
+	namespace, name, named := strings.Cut(where, "/")
+	if !named {
+		name = "evenkeel-reconcile"
+	}
+	cluster, err := g.cluster(schema.Cluster{})
+	if err != nil {
+		return nil, err
+	}
+	return &reconcile.Lease{Config: cluster.Config, Namespace: namespace, Name: name}, nil
+}
+
+// replica names this process among others: a pod's host name is its own.
+func replica() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host
+}
+
+// connections are to each cluster one.
+type connections struct {
+	g     *global
+	mu    sync.Mutex
+	known map[schema.Cluster]*apply.Cluster
+}
+
+func (c *connections) of(target schema.Cluster) (*apply.Cluster, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cluster := c.known[target]; cluster != nil {
+		return cluster, nil
+	}
+	cluster, err := c.g.cluster(target)
+	if err == nil {
+		c.known[target] = cluster
+	}
+	return cluster, err
+}
