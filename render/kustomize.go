@@ -57,7 +57,7 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 	defer kustomizing.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("kustomize broke down: %v", p)
+			err = fmt.Errorf("broke down: %v", p)
 		}
 	}()
 	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, remote: &remoteResource{}}
@@ -221,6 +221,49 @@ func kustomizeMessage(err error) string {
 			}
 		}
 	}
+	msg = kustomizeCause(msg)
 	msg = strings.NewReplacer("../repo/", "", repoDir+"/", "", unitDir, "the unit").Replace(msg)
-	return "kustomize: " + short(msg)
+	const most = 300 // the cause stands at the end
+	if len(msg) > most {
+		msg = msg[:most-3] + "..."
+	}
+	return "kustomize: " + msg
+}
+
+// kustomizeCause takes the words away that kustomize puts around a cause: what it
+// was about to do, and what it tried in its stead.
+func kustomizeCause(msg string) string {
+	for range 8 { // they stand in each other
+		before := msg
+		if at := strings.Index(msg, "accumulation err='"); at >= 0 {
+			first, second, ok := strings.Cut(msg[at+len("accumulation err='"):], "': ")
+			for ok && strings.Count(first, "'")%2 != 0 { // the quoted text has quotes of its own
+				var more string
+				more, second, ok = strings.Cut(second, "': ")
+				first += "': " + more
+			}
+			if strings.Contains(first, "is a directory") {
+				first = second
+			}
+			msg = msg[:at] + first
+		}
+		if at := strings.Index(msg, "trouble configuring builtin "); at >= 0 {
+			what, _, _ := strings.Cut(msg[at+len("trouble configuring builtin "):], " ")
+			if end := strings.LastIndex(msg, "`: "); end > at {
+				msg = msg[:at] + what + ": " + msg[end+len("`: "):]
+			}
+		}
+		for _, doing := range []string{"accumulating resources from '", "merging resources from '"} {
+			if at := strings.Index(msg, doing); at >= 0 {
+				if name, cause, ok := strings.Cut(msg[at+len(doing):], "': "); ok {
+					msg = msg[:at] + name + ": " + cause
+				}
+			}
+		}
+		msg = strings.ReplaceAll(msg, "accumulating resources: ", "")
+		if msg == before {
+			break
+		}
+	}
+	return msg
 }

@@ -25,13 +25,19 @@ type repoFiles struct {
 }
 
 // remoteResource says that a kustomization refers to something outside the
-// repository.
-type remoteResource struct{ file, name string }
+// repository, or asks for helm, which would.
+type remoteResource struct {
+	file, name string
+	helm       bool // name is a field that asks for helm
+}
 
 func (e remoteResource) Error() string {
 	who, what := "", e.name
 	if e.file != "" {
 		who = e.file + ": "
+	}
+	if e.helm {
+		return fmt.Sprintf("%s%s: evenkeel runs no helm; write what helm template prints into the repository, as a resource", who, what)
 	}
 	if !isRemote(what) {
 		what = strings.TrimPrefix(path.Clean(what), "../repo/")
@@ -171,16 +177,25 @@ func (f repoFiles) checkLocal(dir, shown string, data []byte) error {
 	if err := yaml.Unmarshal(data, &k); err != nil {
 		return fmt.Errorf("%s: %w", shown, err)
 	}
+	for _, field := range []string{"helmCharts", "helmChartInflationGenerator", "helmGlobals"} {
+		if k[field] != nil {
+			return f.refuse(remoteResource{file: shown, name: field, helm: true})
+		}
+	}
 	for _, name := range references(k) {
 		if isRemote(name) || !path.IsAbs(name) && !f.Exists(path.Join(dir, name)) {
-			refusal := remoteResource{file: shown, name: name}
-			if f.remote.name == "" {
-				*f.remote = refusal
-			}
-			return refusal
+			return f.refuse(remoteResource{file: shown, name: name})
 		}
 	}
 	return nil
+}
+
+// refuse keeps the first refusal.
+func (f repoFiles) refuse(refusal remoteResource) error {
+	if f.remote.name == "" {
+		*f.remote = refusal
+	}
+	return refusal
 }
 
 // references are the files and directories that a kustomization names.
