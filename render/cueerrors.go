@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -75,6 +76,9 @@ func (t translator) read(e errors.Error) cueError {
 			ce.inputs = append(ce.inputs, pos)
 		}
 	}
+	slices.SortStableFunc(ce.inputs, func(a, b token.Pos) int {
+		return cmp.Compare(t.repo.rank(t.ev, a), t.repo.rank(t.ev, b))
+	})
 	if len(ce.inputs) > 0 {
 		ce.pos = ce.inputs[0]
 	}
@@ -244,7 +248,7 @@ func (t translator) conflict(f *Finding, e cueError, group []cueError) {
 		for _, pos := range e.inputs {
 			p := pos.Position()
 			name := t.repo.fileName(p.Filename)
-			if name == f.File && p.Line == f.Line {
+			if name == f.File && p.Line == f.Line || t.repo.literalAt(t.ev, pos) == "" {
 				continue
 			}
 			f.Hint = fmt.Sprintf("also set at %s:%d:%d", name, p.Line, p.Column)
