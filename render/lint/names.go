@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // checkNames holds names and labels to the rules of the API, which differ by kind
@@ -19,9 +20,46 @@ func checkNames(w *world) {
 			w.report(f)
 		}
 		checkLabels(w, o, tree.Map(tree.At(o.Content, "metadata", "labels")), "metadata", "labels")
+		for _, key := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
+			w.named(o, "an annotation", strings.ToLower(key), validation.IsQualifiedName, "metadata", "annotations", key)
+		}
+		switch o.Kind {
+		case "ConfigMap", "Secret":
+			for _, field := range []string{"data", "binaryData"} {
+				for _, key := range sortedKeys(tree.Map(o.Content[field])) {
+					w.named(o, "a key", key, validation.IsConfigMapKey, field, key)
+				}
+			}
+		case "Service":
+			tree.Each(tree.At(o.Content, "spec", "ports"), func(i int, port map[string]any) {
+				w.named(o, "a port name", port["name"], validation.IsDNS1123Label, "spec", "ports", i, "name")
+			})
+		}
 	}
 	for _, p := range w.pods {
 		checkLabels(w, p.located, p.labels(), p.at("metadata", "labels")...)
+		p.containers(func(c map[string]any, path typed.Path) {
+			w.named(p.located, "a container name", c["name"], validation.IsDNS1123Label, append(path, "name")...)
+			tree.Each(c["ports"], func(i int, port map[string]any) {
+				w.named(p.located, "a port name", port["name"], validation.IsValidPortName, append(slices.Clip(path), "ports", i, "name")...)
+			})
+		})
+		tree.Each(p.spec()["volumes"], func(i int, v map[string]any) {
+			w.named(p.located, "a volume name", v["name"], validation.IsDNS1123Label, p.at("spec", "volumes", i, "name")...)
+		})
+	}
+}
+
+// named reports a name that is none; what is left out is for the server to miss.
+func (w *world) named(o located, what string, name any, rule func(string) []string, path ...any) {
+	text := tree.Text(name)
+	if text == "" {
+		return
+	}
+	for _, msg := range rule(text) {
+		f := o.at("name", path...)
+		f.Message, f.Found = plain("not "+what+": "+msg), quote(text)
+		w.report(f)
 	}
 }
 
