@@ -13,6 +13,7 @@ need chromium chromium
 need ip iproute2
 need curl curl
 need openssl openssl
+[ -e /usr/share/java/zookeeper.jar ] || missing+=(zookeeper)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 if [ "${1:-}" = lab ]; then
 	need runc runc
