@@ -133,7 +133,7 @@ type podNet struct {
 	bridge   int    // a process in the bridge's namespace
 	pods     map[string]*exec.Cmd
 	logs     map[string]string // files
-	last     answer // of a consumer
+	last     answer            // of a consumer
 }
 
 const podNetLife = "120"
@@ -364,8 +364,10 @@ func (n *podNet) providers() map[string][]string {
 
 // zkCli is what ZooKeeper's own client prints; nothing where it fails.
 func (n *podNet) zkCli(args ...string) string {
-	out, _ := n.enter(n.bridge, "timeout", append([]string{"10", "java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", zookeeperJar,
-		"org.apache.zookeeper.ZooKeeperMain", "-server", "10.4.7.11:2181"}, args...)...).Output()
+	out, _ := n.enter(n.bridge, "timeout", append([]string{
+		"10", "java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", zookeeperJar,
+		"org.apache.zookeeper.ZooKeeperMain", "-server", "10.4.7.11:2181",
+	}, args...)...).Output()
 	return string(out)
 }
 

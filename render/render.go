@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-428f4edd/evenkeel/render/edge"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -26,6 +27,8 @@ type Result struct {
 	Edge *edge.Config
 	// Notices are what units want to be told to whoever applies them.
 	Notices []string
+
+	mirrors map[string]any // registry to prefix, of the site
 }
 
 // Render renders one environment. All that is wrong with the input comes back at
@@ -203,7 +206,7 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
-	one.result = &Result{Env: environment(h, units), Edge: front}
+	one.result = &Result{Env: environment(h, units), Edge: front, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
 	for _, u := range units {
 		if u.data.Notice != "" {
 			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)

@@ -82,6 +82,7 @@ Exit codes, the same for every command:
 		newEnvsCmd(g),
 		newVetCmd(g),
 		newEdgeCmd(g),
+		newImagesCmd(g),
 		newRenderCmd(g),
 		newRenderChildCmd(g),
 		newDiffCmd(g),
