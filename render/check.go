@@ -61,7 +61,7 @@ func (r *rendered) place(l lint.Finding) Finding {
 	}
 	f := Finding{Environment: r.ev.dir.name, Path: l.Path.String()}
 	for n := len(l.Path); n >= 0; n-- {
-		if pos := r.ev.repo.userPos(r.ev.env.LookupPath(cuePath(l.Path[:n]))); pos.IsValid() {
+		if pos := r.ev.repo.userPos(r.ev.value().LookupPath(cuePath(l.Path[:n]))); pos.IsValid() {
 			r.ev.repo.place(&f, pos)
 			break
 		}
@@ -103,7 +103,7 @@ func (ev *evaluated) patchPosition(u *unit, o *object, path typed.Path) token.Po
 	if u.data.Patch[o.key] == nil || len(path) == 0 {
 		return token.NoPos
 	}
-	v := u.value.LookupPath(cuePath(typed.Path{"patch", o.key}))
+	v := u.value().LookupPath(cuePath(typed.Path{"patch", o.key}))
 	for _, step := range path {
 		next := v.LookupPath(cuePath(typed.Path{step}))
 		if _, inList := step.(int); inList && v.Exists() {

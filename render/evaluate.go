@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -20,35 +21,56 @@ import (
 	"cuelang.org/go/mod/module"
 )
 
-// evaluated is one environment as CUE sees it. Its value belongs to a context of
-// its own, which goes with it: contexts grow with all that they evaluate.
+// evaluated is one environment, or a part of one, as CUE sees it. Its value
+// belongs to a context of its own, which goes with it: contexts grow with all that
+// they evaluate.
 type evaluated struct {
 	repo *Repo
 	dir  envDir
 	inst *build.Instance
-	root cue.Value // the package
-	env  cue.Value // its field "environment"
+
+	mu   sync.Mutex // for value: units are finished side by side
+	root cue.Value  // the package
+	env  cue.Value  // its field "environment"
 }
 
 // evaluate evaluates the package of an environment, without asking whether it is
 // complete. With an error it returns what was loaded.
 func (r *Repo) evaluate(dir envDir, inst *build.Instance) (*evaluated, error) {
 	ev := &evaluated{repo: r, dir: dir, inst: inst}
-	if err := inst.Err; err != nil {
-		return ev, r.cueFindings(err, ev)
+	return ev, ev.evaluate()
+}
+
+func (ev *evaluated) evaluate() error {
+	if err := ev.inst.Err; err != nil {
+		return ev.repo.cueFindings(err, ev)
 	}
 	if err := ev.build(); err != nil {
-		return ev, err
+		return err
 	}
 	ev.env = ev.root.LookupPath(cue.MakePath(cue.Str("environment")))
 	if !ev.env.Exists() {
 		if err := ev.root.Err(); err != nil {
-			return ev, r.cueFindings(err, ev)
+			return ev.repo.cueFindings(err, ev)
 		}
-		return ev, Findings{{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: "the field \"environment\" is not there"}}
+		return Findings{{File: ev.repo.fileName(filepath.Join(ev.repo.root, ev.dir.dir)), Environment: ev.dir.name, Message: "the field \"environment\" is not there"}}
 	}
-	return ev, nil
+	return nil
 }
+
+// value is the environment. What was released is evaluated again: only findings
+// ask for it by then, to tell their place.
+func (ev *evaluated) value() cue.Value {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if !ev.env.Exists() {
+		_ = ev.evaluate() // it was without errors before
+	}
+	return ev.env
+}
+
+// release lets go of the value and its context.
+func (ev *evaluated) release() { ev.root, ev.env = cue.Value{}, cue.Value{} }
 
 func (ev *evaluated) build() (err error) {
 	defer ev.recovered(&err)

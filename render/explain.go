@@ -122,6 +122,12 @@ func (p *peeler) blankAt(pos token.Pos) bool {
 		}
 		p.blanked[pos.Filename()] = data
 	}
+	return blankField(data, field)
+}
+
+// blankField overwrites a field with spaces; it returns false where it does not
+// stand in the data.
+func blankField(data []byte, field *ast.Field) bool {
 	from, to := field.Pos().Offset(), field.End().Offset()
 	if from < 0 || to > len(data) || from >= to {
 		return false

@@ -28,7 +28,7 @@ func (u *unit) path(below typed.Path) string {
 
 func (ev *evaluated) position(u *unit, path typed.Path) token.Pos {
 	for n := len(path); n > 0; n-- {
-		v := u.value.LookupPath(cuePath(path[:n]))
+		v := u.value().LookupPath(cuePath(path[:n]))
 		if !v.Exists() {
 			continue
 		}
@@ -38,10 +38,10 @@ func (ev *evaluated) position(u *unit, path typed.Path) token.Pos {
 			return pos
 		}
 	}
-	if pos := ev.repo.userPos(u.value); pos.IsValid() {
+	if pos := ev.repo.userPos(u.value()); pos.IsValid() {
 		return pos
 	}
-	return ev.repo.userPos(ev.env)
+	return ev.repo.userPos(ev.value())
 }
 
 // userPos is the place in the user's files that a value comes from.

@@ -176,20 +176,12 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 	if found := ev.forbidden(); len(found) > 0 {
 		return nil, r.explain(ctx, dir, ev, found)
 	}
-	ev, err := r.evaluate(dir, inst)
-	if err == nil {
-		err = ev.validate()
-	}
-	if err != nil {
-		return nil, r.explain(ctx, dir, ev, err)
-	}
-	h, err := ev.header()
-	if err != nil {
-		return nil, err
-	}
-	units, err := ev.decode()
-	if err != nil {
-		return nil, r.cueFindings(err, ev)
+	h, units, ok := ev.inParts(ctx)
+	if !ok {
+		var err error
+		if h, units, err = ev.inOne(ctx); err != nil {
+			return nil, err
+		}
 	}
 	units, findings := ev.sortUnits(units)
 	one := &rendered{name: dir.name, ev: ev, header: h, units: units}
@@ -213,6 +205,27 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 		}
 	}
 	return one, nil
+}
+
+// inOne evaluates the environment as a whole and decodes it; the findings are all
+// that is wrong with it.
+func (ev *evaluated) inOne(ctx context.Context) (header, []*unit, error) {
+	err := ev.evaluate()
+	if err == nil {
+		err = ev.validate()
+	}
+	if err != nil {
+		return header{}, nil, ev.repo.explain(ctx, ev.dir, ev, err)
+	}
+	h, err := ev.header()
+	if err != nil {
+		return header{}, nil, err
+	}
+	units, err := ev.decode()
+	if err != nil {
+		return header{}, nil, ev.repo.cueFindings(err, ev)
+	}
+	return h, units, nil
 }
 
 // environment is the contract's form of what was rendered.

@@ -27,6 +27,8 @@ type Repo struct {
 	own   bool   // the repository is evenkeel's own
 	kinds *typed.Kinds
 
+	partSize int // for tests; zero means the constant
+
 	// overlay holds what the loader does not find on disk: the embedded
 	// definitions, or the whole tree of a git commit.
 	overlay map[string]load.Source

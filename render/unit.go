@@ -18,8 +18,8 @@ import (
 
 // unit is one stack or app on its way to a schema.Unit.
 type unit struct {
-	value cue.Value // where it stands in the environment
-	group string    // "apps", "stacks" or "base"
+	ev    *evaluated // what it stands in: the environment or a part of it
+	group string     // "apps", "stacks" or "base"
 	data  unitData
 	objs  []*object
 }
@@ -99,7 +99,7 @@ func (o *object) ref() string {
 func (ev *evaluated) unitValues() []*unit {
 	var units []*unit
 	if base := ev.env.LookupPath(cue.MakePath(cue.Str("base"))); base.Exists() {
-		units = append(units, &unit{value: base, group: "base"})
+		units = append(units, &unit{ev: ev, group: "base"})
 	}
 	for _, group := range []string{"stacks", "apps"} {
 		iter, err := ev.env.LookupPath(cue.MakePath(cue.Str(group))).Fields()
@@ -108,11 +108,19 @@ func (ev *evaluated) unitValues() []*unit {
 		}
 		from := len(units)
 		for iter.Next() {
-			units = append(units, &unit{value: iter.Value(), group: group, data: unitData{Name: iter.Selector().Unquoted()}})
+			units = append(units, &unit{ev: ev, group: group, data: unitData{Name: iter.Selector().Unquoted()}})
 		}
 		slices.SortStableFunc(units[from:], func(a, b *unit) int { return cmp.Compare(a.data.Name, b.data.Name) })
 	}
 	return units
+}
+
+// value is where the unit stands in the environment.
+func (u *unit) value() cue.Value {
+	if u.group == "base" {
+		return u.ev.value().LookupPath(cue.MakePath(cue.Str("base")))
+	}
+	return u.ev.value().LookupPath(cue.MakePath(cue.Str(u.group), cue.Str(u.data.Name)))
 }
 
 // decode exports the units one by one: the whole at once takes twice the time
@@ -136,7 +144,7 @@ func (ev *evaluated) decode() ([]*unit, error) {
 
 func (u *unit) decode() error {
 	var fields map[string]any
-	if err := decodeJSON(u.value, &fields); err != nil {
+	if err := decodeJSON(u.value(), &fields); err != nil {
 		return err
 	}
 	u.data.set(fields)
