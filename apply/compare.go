@@ -1,7 +1,9 @@
 package apply
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -30,7 +32,7 @@ func Compare(before, after *schema.Environment) *Plan {
 		c.old[idOf(obj.Unstructured)] = obj.Unstructured
 	}
 	for unit, obj := range objectsOf(after) {
-		c.compare(unit, obj.Unstructured)
+		c.compare(unit, obj)
 	}
 	for unit, obj := range objectsOf(before) {
 		if c.old[idOf(obj.Unstructured)] != nil {
@@ -67,7 +69,8 @@ func (c *comparison) add(change Change) {
 	c.plan.Summary[change.Action]++
 }
 
-func (c *comparison) compare(unit string, obj *unstructured.Unstructured) {
+func (c *comparison) compare(unit string, desired *schema.Object) {
+	obj := desired.Unstructured
 	id := idOf(obj)
 	old := c.old[id]
 	delete(c.old, id)
@@ -85,9 +88,26 @@ func (c *comparison) compare(unit string, obj *unstructured.Unstructured) {
 	ref := refOf(obj)
 	c.add(Change{
 		Action: Configured, Unit: unit, ObjectRef: ref, Fields: fieldsOf(d.found),
+		Message:  recreation(old, desired, d.found),
 		Restarts: slices.ContainsFunc(d.found, func(d difference) bool { return isPodTemplate(ref, d.path) }),
 		Before:   from.Object, After: to.Object,
 	})
+}
+
+// recreation says that a change of the object is one that no server makes.
+func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []difference) string {
+	fields := immutableChanges(old, diffs)
+	if len(fields) == 0 {
+		return ""
+	}
+	message := "must be recreated where it is there already: " + strings.Join(fields, ", ") + " cannot be changed"
+	switch {
+	case neverRecreated(old):
+		message += ", and a " + old.GetKind() + " is never recreated"
+	case !desired.Recreate:
+		message += fmt.Sprintf(", which takes recreate: [%q] in the unit, or --recreate", desired.Key)
+	}
+	return message
 }
 
 // guessShape finds the key of a list without managedFields that would tell it: by

@@ -46,7 +46,7 @@ func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings
 			continue
 		}
 		ev.namespace(u, o)
-		findings = append(findings, ev.normalise(u, o)...)
+		findings = append(findings, ev.normalise(h, u, o)...)
 		label(h, u, o)
 	}
 	slices.SortStableFunc(u.objs, compareObjects)

@@ -12,7 +12,7 @@ import (
 
 // normalise rewrites an object to what the API server stores for the fields that
 // it sets, and reports what the type of its kind does not accept.
-func (ev *evaluated) normalise(u *unit, o *object) Findings {
+func (ev *evaluated) normalise(h header, u *unit, o *object) Findings {
 	gvk := o.GroupVersionKind()
 	t, ok := ev.repo.kinds.Type(gvk)
 	if !ok {
@@ -20,7 +20,13 @@ func (ev *evaluated) normalise(u *unit, o *object) Findings {
 	}
 	plainSecret(o.Object, gvk)
 	var findings Findings
-	for _, p := range ev.repo.kinds.Normalise(o.Object, t) {
+	minor := lint.Minor(h.KubernetesVersion)
+	if came := typed.Since(t); minor > 0 && came > minor {
+		f := ev.atObject(u, o, typed.Path{"apiVersion"})
+		f.Rule, f.Message = "strict", fmt.Sprintf("Kubernetes 1.%d does not have %s %s: it came with 1.%d", minor, gvk.GroupVersion(), gvk.Kind, came)
+		return Findings{f}
+	}
+	for _, p := range ev.repo.kinds.Normalise(o.Object, t, minor) {
 		f := ev.atObject(u, o, p.Path)
 		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
 		f.Rule = "strict"

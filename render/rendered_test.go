@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,4 +71,33 @@ func shop(t *testing.T, archive *txtar.Archive) string {
 	unpack(t, dir, base)
 	unpack(t, dir, archive)
 	return dir
+}
+
+// TestVersions renders all stacks for each version of Kubernetes that an
+// environment may name: nothing of theirs is too new or gone.
+func TestVersions(t *testing.T) {
+	for minor := 30; minor <= 37; minor++ {
+		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "testdata", "stacks"))); err != nil {
+				t.Fatal(err)
+			}
+			version := fmt.Sprintf("package systems\n\nenvironment: kubernetesVersion: \"1.%d\"\n", minor)
+			if err := os.WriteFile(filepath.Join(dir, "envs", "systems", "version.cue"), []byte(version), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			repo, err := render.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := repo.Render(t.Context(), "systems")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Env.KubernetesVersion != fmt.Sprintf("1.%d", minor) {
+				t.Errorf("rendered for %s", res.Env.KubernetesVersion)
+			}
+		})
+	}
 }

@@ -70,7 +70,7 @@ func identity(obj Object, namespace string) string {
 func meaning(kinds *typed.Kinds, obj Object) Object {
 	gv, _ := kschema.ParseGroupVersion(text(obj, "apiVersion"))
 	if t, ok := kinds.Type(gv.WithKind(text(obj, "kind"))); ok {
-		kinds.Normalise(obj, t)
+		kinds.Normalise(obj, t, 0)
 	}
 	clean(obj)
 	dropDefaults(obj)

@@ -37,7 +37,7 @@ func lifecycles() map[string]lifecycle {
 		if f[0] == "core" {
 			f[0] = ""
 		}
-		lc := lifecycle{deprecated: minor(f[3]), removed: minor(f[4])}
+		lc := lifecycle{deprecated: Minor(f[3]), removed: Minor(f[4])}
 		if f[5] != "-" {
 			lc.instead = f[5]
 		}
@@ -46,8 +46,8 @@ func lifecycles() map[string]lifecycle {
 	return table
 }
 
-// minor is the second number of a version such as 1.37, 0 where there is none.
-func minor(version string) int {
+// Minor is the second number of a version such as 1.37, 0 where there is none.
+func Minor(version string) int {
 	_, rest, _ := strings.Cut(version, ".")
 	n, err := strconv.Atoi(rest)
 	if err != nil {
@@ -58,7 +58,7 @@ func minor(version string) int {
 
 func checkVersions(w *world) {
 	table := lifecycles()
-	now := minor(w.env.KubernetesVersion)
+	now := Minor(w.env.KubernetesVersion)
 	for _, o := range w.objects {
 		apiVersion := tree.Text(o.Content["apiVersion"])
 		group, version, ok := strings.Cut(apiVersion, "/")

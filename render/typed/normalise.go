@@ -58,15 +58,17 @@ func (p Path) String() string {
 // what the API server stores for the fields that obj sets: quantities and base64
 // in canonical form, and without the zero values, nulls and empty lists that
 // storage drops. It never adds a field. The problems are in lexical order of
-// their paths as far as maps go, in list order within lists.
-func (k *Kinds) Normalise(obj map[string]any, t reflect.Type) []Problem {
-	w := walk{kinds: k}
+// their paths as far as maps go, in list order within lists. Fields that came
+// after the minor version of Kubernetes are unknown; 0 knows all.
+func (k *Kinds) Normalise(obj map[string]any, t reflect.Type, minor int) []Problem {
+	w := walk{kinds: k, minor: minor}
 	w.structMap(t, obj, nil)
 	return w.problems
 }
 
 type walk struct {
 	kinds    *Kinds
+	minor    int
 	problems []Problem
 }
 
@@ -140,6 +142,12 @@ func (w *walk) structMap(t reflect.Type, m map[string]any, p Path) {
 		if !ok {
 			w.problems = append(w.problems, Problem{
 				Path: p.with(name), Message: "unknown field", Hint: Closest(name, info.names),
+			})
+			continue
+		}
+		if w.minor > 0 && f.since > w.minor {
+			w.problems = append(w.problems, Problem{
+				Path: p.with(name), Message: fmt.Sprintf("Kubernetes 1.%d does not have this field: it came with 1.%d", w.minor, f.since),
 			})
 			continue
 		}

@@ -14,6 +14,7 @@ type structInfo struct {
 type fieldInfo struct {
 	typ       reflect.Type
 	omitEmpty bool
+	since     int // the minor version of Kubernetes that it came with, where it is not in all
 }
 
 func (k *Kinds) structOf(t reflect.Type) *structInfo {
@@ -34,7 +35,7 @@ func (s *structInfo) add(t reflect.Type) {
 		case name == "" && f.Anonymous:
 			s.add(f.Type)
 		case name != "" && f.IsExported():
-			s.fields[name] = fieldInfo{typ: f.Type, omitEmpty: strings.Contains(opts, "omitempty")}
+			s.fields[name] = fieldInfo{typ: f.Type, omitEmpty: strings.Contains(opts, "omitempty"), since: since(t, name)}
 			s.names = append(s.names, name)
 		}
 	}

@@ -1,0 +1,86 @@
+package apply
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// cannotChange lists, by group-kind, fields that the server does not change once
+// an object is there (the validation of updates in pkg/apis/*/validation). It only
+// serves comparisons without a cluster, where no server can be asked.
+func cannotChange(obj *unstructured.Unstructured) (fields, except []string) {
+	switch obj.GroupVersionKind().GroupKind().String() {
+	case "Deployment.apps", "DaemonSet.apps", "ReplicaSet.apps":
+		return []string{"spec.selector"}, nil
+	case "StatefulSet.apps":
+		return []string{"spec"}, []string{
+			"spec.replicas", "spec.ordinals", "spec.template", "spec.updateStrategy", "spec.minReadySeconds",
+			"spec.revisionHistoryLimit", "spec.persistentVolumeClaimRetentionPolicy",
+		}
+	case "Job.batch":
+		return []string{"spec.selector", "spec.template", "spec.completions", "spec.completionMode", "spec.podFailurePolicy", "spec.backoffLimitPerIndex", "spec.managedBy"}, nil
+	case "Service":
+		return []string{"spec.clusterIP"}, nil
+	case "Pod":
+		return []string{"spec"}, []string{"spec.containers.image", "spec.initContainers.image", "spec.activeDeadlineSeconds", "spec.tolerations", "spec.terminationGracePeriodSeconds"}
+	case "PersistentVolumeClaim":
+		return []string{"spec"}, []string{"spec.resources", "spec.volumeAttributesClassName"}
+	case "RoleBinding.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io":
+		return []string{"roleRef"}, nil
+	case "StorageClass.storage.k8s.io":
+		return []string{"provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"}, nil
+	case "VolumeAttributesClass.storage.k8s.io":
+		return []string{"driverName", "parameters"}, nil
+	case "PriorityClass.scheduling.k8s.io":
+		return []string{"value", "preemptionPolicy"}, nil
+	case "IngressClass.networking.k8s.io":
+		return []string{"spec.controller"}, nil
+	case "RuntimeClass.node.k8s.io":
+		return []string{"handler"}, nil
+	case "EndpointSlice.discovery.k8s.io":
+		return []string{"addressType"}, nil
+	case "CustomResourceDefinition.apiextensions.k8s.io":
+		return []string{"spec.group", "spec.scope", "spec.names.plural", "spec.names.kind"}, nil
+	case "Secret":
+		if obj.Object["immutable"] == true {
+			return []string{"type", "data", "immutable"}, nil
+		}
+		return []string{"type"}, nil
+	case "ConfigMap":
+		if obj.Object["immutable"] == true {
+			return []string{"data", "binaryData", "immutable"}, nil
+		}
+	}
+	return nil, nil
+}
+
+// immutableChanges are the fields among the differences that cannot be changed on
+// the object as it was.
+func immutableChanges(old *unstructured.Unstructured, diffs []difference) []string {
+	fields, except := cannotChange(old)
+	within := func(name string, all []string) bool {
+		return slices.ContainsFunc(all, func(f string) bool { return name == f || strings.HasPrefix(name, f+".") })
+	}
+	var found []string
+	for _, d := range diffs {
+		name := d.path.fields()
+		if !within(name, fields) || within(name, except) {
+			continue
+		}
+		// The field as the table has it: what is below says less.
+		for _, f := range fields {
+			if strings.HasPrefix(name, f+".") && f != "spec" {
+				name = f
+			}
+		}
+		if parts := strings.SplitN(name, ".", 3); parts[0] == "spec" && len(parts) > 2 {
+			name = "spec." + parts[1]
+		}
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
