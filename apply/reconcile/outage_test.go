@@ -38,18 +38,18 @@ func TestOutage(t *testing.T) {
 	}
 	d.ready()
 
-	applytest.Sandbox(t, "pause")
+	applytest.Sandbox(t, "pause", "kube-apiserver")
 	resumed := false
 	defer func() {
 		if !resumed {
-			applytest.Sandbox(t, "resume")
+			applytest.Sandbox(t, "resume", "kube-apiserver")
 		}
 	}()
 	// A watch that hears nothing is noticed when the connection is asked (HTTP/2
 	// ping after 30 seconds of silence, 15 to answer); a pass right away.
 	w.publish("v2", w.environment(4, "v2"), nil)
 	w.until("it is not ready", func() bool { code, _ := d.get("/readyz"); return code == http.StatusServiceUnavailable })
-	applytest.Sandbox(t, "resume")
+	applytest.Sandbox(t, "resume", "kube-apiserver")
 	resumed = true
 	w.is("m0", "v2")
 	d.ready()

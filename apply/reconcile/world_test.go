@@ -134,7 +134,7 @@ func (w *world) render(_ context.Context, last string) (*reconcile.Rendering, er
 	case w.version == last:
 		return nil, nil
 	case w.wrong != nil:
-		return &reconcile.Rendering{Version: w.version, Wrong: map[string]error{w.namespace: w.wrong}}, nil
+		return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: w.version}, Wrong: map[string]error{w.namespace: w.wrong}}, nil
 	}
 	return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: w.version}, Environments: []*schema.Environment{w.env}}, nil
 }
