@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	clienttransport "k8s.io/client-go/transport"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -65,11 +64,6 @@ func Connect(cfg *rest.Config) (*Cluster, error) {
 	c.Config.RateLimiter = nil
 	c.Config.WarningHandler = c.warnings
 	c.Config.WarningHandlerWithContext = nil
-	if file := c.Config.BearerTokenFile; file != "" {
-		// client-go reads the file once a minute; this also after a 401.
-		c.Config.BearerToken, c.Config.BearerTokenFile = "", ""
-		c.Config.Wrap(clienttransport.ResettableTokenSourceWrapTransport(clienttransport.NewCachedFileTokenSource(file)))
-	}
 	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return &transport{next: next, counter: c.counter, silence: silence}
 	})
@@ -131,6 +125,34 @@ func (c *Cluster) Identity(ctx context.Context) (schema.Cluster, error) {
 	}
 	id.UID = string(ns.GetUID())
 	return id, nil
+}
+
+// identityOf is the identity of a cluster that an environment may be compared
+// with: another one than it is pinned to is Refused.
+func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (schema.Cluster, error) {
+	is, err := c.Identity(ctx)
+	if err != nil {
+		return is, err
+	}
+	pin := env.Cluster
+	switch {
+	case pin.UID != "" && is.UID != "" && pin.UID != is.UID:
+		return is, &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, this one is %s (%s)", env.Name, pin.UID, is.UID, is.Server),
+			Hints:  []string{"check the kubeconfig context", "evenkeel pin " + env.Name + " prints the pin of this cluster"},
+		}
+	case pin.Server != "" && pin.Server != is.Server:
+		return is, &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the API server %s, this one is %s", env.Name, pin.Server, is.Server),
+			Hints:  []string{"check the kubeconfig context"},
+		}
+	case pin.UID != "" && is.UID == "" && pin.Server == "":
+		return is, &Refused{
+			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, and the rights do not allow to see which cluster this is", env.Name, pin.UID),
+			Hints:  []string{"allow get on namespaces/kube-system, or pin the server's URL"},
+		}
+	}
+	return is, nil
 }
 
 // mapping finds the resource of a kind. A kind that the server does not serve is

@@ -103,10 +103,13 @@ type StatusOptions struct {
 }
 
 // Status judges the objects of an environment by the same rules as the gate of
-// Apply, and writes nothing.
+// Apply, and writes nothing. A cluster that env is not pinned to is *Refused.
 func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts StatusOptions) (*Status, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if _, err := c.identityOf(ctx, env); err != nil {
+		return nil, err
+	}
 	paused, err := c.pauses(ctx, env)
 	if err != nil {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
@@ -132,6 +135,9 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 func (c *Cluster) WatchStatus(ctx context.Context, env *schema.Environment, opts StatusOptions) error {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	if _, err := c.identityOf(ctx, env); err != nil {
+		return err
+	}
 	watcher, targets, on := c.observe(watching, env, opts)
 	return watcher.Watch(ctx, targets, on)
 }

@@ -45,30 +45,15 @@ func (r *run) guard(ctx context.Context) error {
 // rightCluster compares the cluster with the environment's pin, and with the
 // cluster that the plan was made for.
 func (r *run) rightCluster(ctx context.Context) error {
-	is, err := r.c.Identity(ctx)
+	is, err := r.c.identityOf(ctx, r.env)
 	if err != nil {
 		return err
 	}
-	name, pin := r.env.Name, r.env.Cluster
+	pin := r.env.Cluster
 	switch {
-	case pin.UID != "" && is.UID != "" && pin.UID != is.UID:
-		return &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, this one is %s (%s)", name, pin.UID, is.UID, is.Server),
-			Hints:  []string{"check the kubeconfig context", "evenkeel pin " + name + " prints the pin of this cluster"},
-		}
-	case pin.Server != "" && pin.Server != is.Server:
-		return &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the API server %s, this one is %s", name, pin.Server, is.Server),
-			Hints:  []string{"check the kubeconfig context"},
-		}
-	case pin.UID != "" && is.UID == "" && pin.Server == "":
-		return &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, and the rights do not allow to see which cluster this is", name, pin.UID),
-			Hints:  []string{"allow get on namespaces/kube-system, or pin the server's URL"},
-		}
 	case pin.UID == "" && pin.Server == "" && r.plan.parent == nil && !r.opts.Yes:
 		return &Refused{
-			Reason: fmt.Sprintf("the first apply of environment %s to %s: it is not pinned to a cluster", name, is.Server),
+			Reason: fmt.Sprintf("the first apply of environment %s to %s: it is not pinned to a cluster", r.env.Name, is.Server),
 			Hints:  []string{fmt.Sprintf("add to the environment: cluster: uid: %q", is.UID), "or give --yes"},
 		}
 	case r.plan.Cluster.UID != is.UID:

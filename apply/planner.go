@@ -20,7 +20,8 @@ import (
 )
 
 // Plan says what an apply of env would do. It writes nothing. All errors of all
-// objects come together (errors.Join), each naming unit and object.
+// objects come together (errors.Join), each naming unit and object; a cluster that
+// env is not pinned to is *Refused.
 //
 // What is live is read with one LIST per kind and namespace; what these show to
 // be unchanged beyond doubt is not asked about again, and everything else is
@@ -133,7 +134,7 @@ func (p *planner) readContext(ctx context.Context) error {
 	p.cluster.Mapper.ResetWithContext(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		p.plan.Cluster, err = p.cluster.Identity(ctx)
+		p.plan.Cluster, err = p.cluster.identityOf(ctx, p.env)
 		return err
 	})
 	group.Go(func() (err error) {

@@ -24,8 +24,6 @@ type stream struct {
 	// happened before it was not seen.
 	seen  func(watch.EventType, *unstructured.Unstructured)
 	begun func()
-	// version is where it is at; empty where that is not known.
-	version string
 
 	mu   sync.Mutex
 	down time.Time // since when there is no watch; zero while there is one
@@ -43,19 +41,19 @@ const (
 
 // run follows until ctx ends.
 func (s *stream) run(ctx context.Context) {
-	wait := streamBackOffLeast
+	version, wait := "", streamBackOffLeast
 	for ctx.Err() == nil {
 		var err error
-		if s.version == "" {
-			if s.version, err = s.start(ctx); err == nil {
+		if version == "" {
+			if version, err = s.start(ctx); err == nil {
 				s.begun()
 			}
 		}
 		if err == nil {
 			var next string
-			next, err = s.follow(ctx, s.version)
-			if next != s.version {
-				s.version, wait = next, streamBackOffLeast
+			next, err = s.follow(ctx, version)
+			if next != version {
+				version, wait = next, streamBackOffLeast
 				if err == nil {
 					continue // the server ends watches after some minutes
 				}
@@ -67,7 +65,7 @@ func (s *stream) run(ctx context.Context) {
 			sleep(ctx, streamDenied)
 			continue
 		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
-			s.version = ""
+			version = ""
 		}
 		s.ended(err)
 		sleep(ctx, wait)

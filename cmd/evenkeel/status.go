@@ -31,7 +31,8 @@ the cause of what is not healthy. Nothing is written. --timeout waits until all
 is healthy or something failed; --watch goes on showing changes, on a terminal as
 a tree that updates in place, until Ctrl-C or the end of --timeout.
 
-Exit codes: 0 healthy, 2 error, 3 not healthy, 130 interrupted.`,
+Exit codes: 0 healthy, 2 error, 3 not healthy, 4 another cluster than the pinned,
+130 interrupted.`,
 		Example: `  evenkeel status dev
   evenkeel status --all
   evenkeel status prod --watch
