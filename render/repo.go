@@ -57,6 +57,9 @@ func Open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(abs); err != nil {
+		return nil, err // not the repository above a mistyped name
+	}
 	root, err := findRoot(abs)
 	if err != nil {
 		return nil, err
