@@ -25,7 +25,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build the command into .cache/bin/evenkeel
-	@go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/evenkeel ./cmd/evenkeel
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/evenkeel ./cmd/evenkeel
 
 .PHONY: build-sandbox
 build-sandbox: ## build the sandbox cluster into .cache/bin/sandbox (minutes when cold)
@@ -77,13 +77,9 @@ race: build-sandbox ## the tests under the race detector
 torture: build-sandbox ## the long forms: every kill point, thousands of random edits
 	EVENKEEL_TORTURE=1 go test -count=1 -timeout 120m ./apply/... ./cmd/evenkeel/...
 
-.PHONY: soak
-soak: build-sandbox ## half an hour of random edits against the daemon, five a second
-	EVENKEEL_SOAK=$${EVENKEEL_SOAK:-30m} go test -count=1 -run TestSoak -v -timeout 60m ./apply/reconcile
-
 .PHONY: bench
 bench: build build-sandbox ## benchmarks, each with a ratio to a public tool of the same run
-	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/... ./cmd/evenkeel
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/...
 
 .PHONY: lint
 lint: ## golangci-lint over both modules
