@@ -12,6 +12,7 @@ need keepalived keepalived
 need chromium chromium
 need ip iproute2
 need curl curl
+need jq jq
 need openssl openssl
 [ -e /usr/share/java/zookeeper.jar ] || missing+=(zookeeper)
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -60,12 +61,8 @@ func TestScripts(t *testing.T) {
 				ts.Defer(server.Close)
 				ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 			},
-			"cue": func(ts *testscript.TestScript, neg bool, args []string) {
-				err := ts.Exec(cueTool(t, root), args...)
-				if neg != (err != nil) {
-					ts.Fatalf("cue %s: %v", strings.Join(args, " "), err)
-				}
-			},
+			"cue":         publicTool(root, "cue"),
+			"kubeconform": publicTool(root, "kubeconform"),
 			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
 				copyExample(ts, root)
 			},
@@ -73,14 +70,22 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// cueTool is the public cue command, built from the tools module.
-func cueTool(t *testing.T, root string) string {
-	t.Helper()
-	out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(root, "testdata", "tools", "go.mod"), "-n", "cue").Output()
-	if err != nil {
-		t.Fatalf("building cue: %v", err)
+// publicTool is a command of the tools module, as a command of scripts. It is
+// built when a script first calls it.
+func publicTool(root, name string) func(*testscript.TestScript, bool, []string) {
+	path := sync.OnceValues(func() (string, error) {
+		out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(root, "testdata", "tools", "go.mod"), "-n", name).Output()
+		return strings.TrimSpace(string(out)), err
+	})
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		tool, err := path()
+		if err != nil {
+			ts.Fatalf("building %s: %v", name, err)
+		}
+		if err := ts.Exec(tool, args...); neg != (err != nil) {
+			ts.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
+		}
 	}
-	return strings.TrimSpace(string(out))
 }
 
 // exits runs a command and checks its exit code: "exits 4 evenkeel apply dev".
