@@ -282,13 +282,13 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"create leases.coordination.k8s.io in namespace " + s.namespace,
-		"update leases.coordination.k8s.io in namespace " + s.namespace,
+		"update leases.coordination.k8s.io " + schema.ParentName(s.namespace) + " in namespace " + s.namespace,
 		"patch configmaps in namespace " + s.namespace,
 		"delete configmaps in namespace " + s.namespace,
 		"delete secrets in namespace " + s.namespace,
-		"patch services in namespace " + s.namespace,
-		"create customresourcedefinitions.apiextensions.k8s.io",
-		"create widgets." + s.group() + " in namespace " + s.namespace,
+		"patch services svc in namespace " + s.namespace,
+		"create customresourcedefinitions.apiextensions.k8s.io " + s.crdName(),
+		"create widgets." + s.group() + " w in namespace " + s.namespace,
 	} {
 		if !slices.Contains(strings.Split(refused.Reason, "\n"), "  "+want) {
 			t.Errorf("not listed: %s", want)

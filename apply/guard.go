@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // minimumMinor is the oldest 1.x that is supported: the first whose server-side
@@ -184,21 +186,11 @@ func (r *run) rights(ctx context.Context) error {
 
 // needed are the rights that the run will use.
 func (r *run) needed(ctx context.Context) ([]right, error) {
-	ns := r.env.Namespace
-	needed := []right{
-		{"get", coordinationv1.GroupName, "leases", ns},
-		{"create", coordinationv1.GroupName, "leases", ns},
-		{"update", coordinationv1.GroupName, "leases", ns},
-		{"get", "", "configmaps", ns},
-	}
+	var needed needs
+	needed.locking(r.env)
 	writing, pruning := r.writing(), r.pruning()
 	if len(writing)+len(pruning) > 0 {
-		for _, verb := range []string{"create", "update"} {
-			needed = append(needed, right{verb, "", "configmaps", ns})
-		}
-		for _, verb := range []string{"list", "create", "patch", "delete"} {
-			needed = append(needed, right{verb, "", "secrets", ns})
-		}
+		needed.recording(r.env)
 	}
 	var errs []error
 	for _, change := range slices.Concat(writing, pruning) {
@@ -207,24 +199,12 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 			errs = append(errs, err)
 			continue
 		}
-		for _, verb := range verbs(change.Action) {
-			needed = append(needed, right{verb, resource.Group, resource.Resource, change.Namespace})
+		needed.add(resource.Group, resource.Resource, change.Namespace, change.Name, verbs(change.Action)...)
+		if change.Action == Recreated && !slices.Contains(r.opts.Recreate, change.Kind+"/"+change.Name) {
+			needed.add(resource.Group, resource.Resource, change.Namespace, probeName(change.Name), "patch", "create")
 		}
 	}
 	return needed, errors.Join(errs...)
-}
-
-// verbs are what an action sends. Every conflict is answered by reading again.
-func verbs(action Action) []string {
-	switch action {
-	case Created, UnverifiedCreated:
-		return []string{"get", "patch", "create"}
-	case Deleted:
-		return []string{"get", "delete"}
-	case Recreated, Terminating:
-		return []string{"get", "patch", "create", "delete"}
-	}
-	return []string{"get", "patch"}
 }
 
 // resource is the resource of a change's kind; for a kind that the
@@ -238,15 +218,21 @@ func (r *run) resource(ctx context.Context, change *Change) (kschema.GroupResour
 	if !meta.IsNoMatchError(err) {
 		return kschema.GroupResource{}, err
 	}
-	for i := range r.env.Units {
-		for _, o := range r.env.Units[i].Objects {
-			if isCRD(o.Unstructured) && crdKind(o.Unstructured) == gvk.GroupKind() {
-				plural, _, _ := unstructured.NestedString(o.Object, "spec", "names", "plural")
-				return kschema.GroupResource{Group: gvk.Group, Resource: plural}, nil
-			}
-		}
+	if resource, ok := definedBy(r.env, gvk.GroupKind()); ok {
+		return resource, nil
 	}
 	return kschema.GroupResource{}, fmt.Errorf("%s: %w", change.ObjectRef, err)
+}
+
+// definedBy is the resource of a kind whose definition an environment renders.
+func definedBy(env *schema.Environment, gk kschema.GroupKind) (kschema.GroupResource, bool) {
+	for _, o := range objectsOf(env) {
+		if isCRD(o.Unstructured) && crdKind(o.Unstructured) == gk {
+			plural, _, _ := unstructured.NestedString(o.Object, "spec", "names", "plural")
+			return kschema.GroupResource{Group: gk.Group, Resource: plural}, true
+		}
+	}
+	return kschema.GroupResource{}, false
 }
 
 // current reads the parent under the lock. An environment that was rolled back

@@ -113,6 +113,7 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 			add(m)
 		}
 	}
+	p.plan.reads = reads
 	for _, r := range reads {
 		if r.mapping.GroupVersionKind.GroupKind() == crdGroupKind() {
 			definitions = append(definitions, r)

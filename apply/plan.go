@@ -65,6 +65,7 @@ type Plan struct {
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
 	former  *unstructured.Unstructured // the parent under the environment's former name
 	state   *state                     // receipts and key
+	reads   []*reading                 // what was listed
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
 	generations map[ObjectRef]int64

@@ -18,20 +18,25 @@ import (
 // reviewsAtOnce bounds the access reviews in flight.
 const reviewsAtOnce = 16
 
-// right is one verb on one resource, in a namespace or for the whole cluster.
+// right is one verb on one resource, in a namespace or for the whole cluster, of
+// all objects or of one.
 type right struct {
 	verb      string
 	group     string
 	resource  string
 	namespace string
+	name      string
 }
 
 func (r right) String() string {
-	resource := kschema.GroupResource{Group: r.group, Resource: r.resource}.String()
-	if r.namespace == "" {
-		return fmt.Sprintf("%s %s", r.verb, resource)
+	text := r.verb + " " + kschema.GroupResource{Group: r.group, Resource: r.resource}.String()
+	if r.name != "" {
+		text += " " + r.name
 	}
-	return fmt.Sprintf("%s %s in namespace %s", r.verb, resource, r.namespace)
+	if r.namespace != "" {
+		text += " in namespace " + r.namespace
+	}
+	return text
 }
 
 func compareRights(a, b right) int {
@@ -40,18 +45,54 @@ func compareRights(a, b right) int {
 		cmp.Compare(a.group, b.group),
 		cmp.Compare(a.resource, b.resource),
 		cmp.Compare(a.verb, b.verb),
+		cmp.Compare(a.name, b.name),
 	)
+}
+
+// unnamed is the right for all objects of the resource.
+func (r right) unnamed() right {
+	r.name = ""
+	return r
+}
+
+// covers reports whether who has r has other.
+func (r right) covers(other right) bool {
+	return r.verb == other.verb && r.group == other.group && r.resource == other.resource &&
+		(r.namespace == "" || r.namespace == other.namespace) && (r.name == "" || r.name == other.name)
+}
+
+// sortedRights is a list of rights in order, each once, without those that
+// another one of the list covers.
+func sortedRights(rights []right) []right {
+	rights = slices.Clone(rights)
+	slices.SortFunc(rights, compareRights)
+	rights = slices.Compact(rights)
+	has := make(map[right]bool, len(rights))
+	for _, r := range rights {
+		has[r] = true
+	}
+	return slices.DeleteFunc(rights, func(r right) bool {
+		for _, wider := range []right{
+			{r.verb, r.group, r.resource, r.namespace, ""},
+			{r.verb, r.group, r.resource, "", r.name},
+			{r.verb, r.group, r.resource, "", ""},
+		} {
+			if wider != r && has[wider] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // missingRights are those of the needed rights that the caller does not have.
 // One review of the rules of each namespace answers most; what the rules do not
 // show is asked one by one, because an authorizer need not list its rules, and
 // because the rules of a namespace do not tell which of them hold for the
-// cluster.
+// cluster. Objects are asked about by name only where the right does not hold for
+// all of the resource; where it holds for none of them the answer names none.
 func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, error) {
-	needed = slices.Clone(needed)
-	slices.SortFunc(needed, compareRights)
-	needed = slices.Compact(needed)
+	needed = sortedRights(needed)
 	if len(needed) == 0 {
 		return nil, nil
 	}
@@ -62,10 +103,37 @@ func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, e
 	if err != nil {
 		return nil, err
 	}
-	missing := make([]bool, len(needed))
+	wide := slices.Clone(needed)
+	for i := range wide {
+		wide[i].name = ""
+	}
+	wide, err = c.refused(ctx, slices.Compact(wide), rules)
+	if err != nil {
+		return nil, err
+	}
+	needed = slices.DeleteFunc(needed, func(r right) bool { return !slices.Contains(wide, r.unnamed()) })
+	missing, err := c.refused(ctx, needed, rules)
+	if err != nil {
+		return nil, err
+	}
+	var out []right
+	for _, w := range wide {
+		of := func(r right) bool { return r.unnamed() == w }
+		lack := slices.DeleteFunc(slices.Clone(missing), func(r right) bool { return !of(r) })
+		if n := len(slices.DeleteFunc(slices.Clone(needed), func(r right) bool { return !of(r) })); n > 1 && n == len(lack) {
+			lack = []right{w}
+		}
+		out = append(out, lack...)
+	}
+	return out, nil
+}
+
+// refused are those of some rights that the caller does not have.
+func (c *Cluster) refused(ctx context.Context, rights []right, rules map[string][]authorizationv1.ResourceRule) ([]right, error) {
+	missing := make([]bool, len(rights))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(reviewsAtOnce)
-	for i, r := range needed {
+	for i, r := range rights {
 		if r.namespace != "" && slices.ContainsFunc(rules[r.namespace], r.in) {
 			continue
 		}
@@ -79,7 +147,7 @@ func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, e
 		return nil, err
 	}
 	var out []right
-	for i, r := range needed {
+	for i, r := range rights {
 		if missing[i] {
 			out = append(out, r)
 		}
@@ -87,12 +155,13 @@ func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, e
 	return out, nil
 }
 
-// in reports whether a rule grants the right for every object of the resource.
+// in reports whether a rule grants the right.
 func (r right) in(rule authorizationv1.ResourceRule) bool {
 	has := func(list []string, want string) bool {
 		return slices.Contains(list, want) || slices.Contains(list, "*")
 	}
-	return has(rule.Verbs, r.verb) && has(rule.APIGroups, r.group) && has(rule.Resources, r.resource) && len(rule.ResourceNames) == 0
+	return has(rule.Verbs, r.verb) && has(rule.APIGroups, r.group) && has(rule.Resources, r.resource) &&
+		(len(rule.ResourceNames) == 0 || r.name != "" && slices.Contains(rule.ResourceNames, r.name))
 }
 
 // rules reviews the rules of every namespace that a right names.
@@ -131,7 +200,7 @@ func (c *Cluster) allowed(ctx context.Context, r right) (bool, error) {
 	resource, subresource, _ := strings.Cut(r.resource, "/")
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: r.verb, Group: r.group, Resource: resource, Subresource: subresource, Namespace: r.namespace,
+			Verb: r.verb, Group: r.group, Resource: resource, Subresource: subresource, Namespace: r.namespace, Name: r.name,
 		},
 	}}
 	if err := c.review(ctx, "selfsubjectaccessreviews", "SelfSubjectAccessReview", review); err != nil {

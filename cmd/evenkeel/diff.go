@@ -48,6 +48,10 @@ With --against the manifests are compared with those at a git reference, with
 access to one, and with --all shows only the environments that differ. Changes
 that are not committed are seen.
 
+A dry-run needs the right to write. --list-only sends none: get and list are
+enough (see evenkeel rbac), and what is not proven unchanged is compared by the
+fields that the environment sets, and marked unverified.
+
 --save keeps the plan for apply --plan, which refuses when it would do anything
 else. The file holds no secret values.
 
@@ -57,6 +61,7 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
   evenkeel diff --all --against origin/main -o markdown > comment.md
   evenkeel diff prod -o html > diff.html
   evenkeel diff prod -o json | jq .summary
+  evenkeel diff prod --list-only --as system:serviceaccount:prod:evenkeel-prod-diff
   evenkeel diff prod --save prod.plan && evenkeel apply prod --plan prod.plan`,
 		ValidArgsFunction: g.completeEnvs,
 	}
@@ -68,11 +73,13 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 	unified := cmd.Flags().Lookup("unified")
 	unified.NoOptDefVal, unified.DefValue = "3", "0" // -1 would puzzle a reader
 	cmd.Flags().BoolVar(&opts.plan.Full, "full", false, "ask the server about every object, also those proven unchanged")
+	cmd.Flags().BoolVar(&opts.plan.ListOnly, "list-only", false, "send no dry-run, for those who may only read: what is not proven unchanged is compared here")
 	cmd.Flags().StringVar(&opts.against, "against", "", "compare with the manifests at this git reference; no cluster is asked")
 	cmd.Flags().IntVar(&opts.revision, "revision", 0, "compare with the manifests of this recorded revision")
 	cmd.Flags().StringVar(&opts.save, "save", "", "write the plan to this file, for apply --plan")
 	cmd.MarkFlagsMutuallyExclusive("against", "revision", "save")
 	cmd.MarkFlagsMutuallyExclusive("against", "revision", "full")
+	cmd.MarkFlagsMutuallyExclusive("list-only", "full", "save", "against")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runDiff(cmd.Context(), g, opts, args)
 	}

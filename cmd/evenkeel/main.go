@@ -99,6 +99,7 @@ Exit codes, the same for every command:
 		newExportCmd(g),
 		newPinCmd(g),
 		newPushCmd(g),
+		newRBACCmd(g),
 		newVendorCmd(g),
 		newVersionCmd(g),
 	)

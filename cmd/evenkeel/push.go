@@ -47,7 +47,7 @@ Docker configuration (docker login, or DOCKER_CONFIG).`,
 		Example: `  evenkeel push prod oci://harbor.od.com/deploy/prod
   evenkeel push prod oci://harbor.od.com/deploy/prod:$(git rev-parse --short HEAD)
   evenkeel push dev oci://localhost:5000/dev --plain-http -o json`,
-		Args:              cobra.ExactArgs(2),
+		Args:              usageArgs(cobra.ExactArgs(2), "name an environment and where to: evenkeel push ENV oci://REPOSITORY"),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json")

@@ -1,0 +1,331 @@
+package apply
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// RightsMode says what somebody is to do with an environment; each mode has the
+// rights of those before it, too.
+type RightsMode string
+
+// The modes of Rights.
+const (
+	// RightsDiff compares by reading alone (PlanOptions.ListOnly).
+	RightsDiff RightsMode = "diff"
+	// RightsVerify plans with dry-runs. RBAC cannot tell these from writes.
+	RightsVerify RightsMode = "verify"
+	RightsApply  RightsMode = "apply"
+	// RightsReconcile applies again and again, watches, and tells what it did.
+	RightsReconcile RightsMode = "reconcile"
+)
+
+// RightsOptions bend Rights.
+type RightsOptions struct {
+	Mode RightsMode
+	// Subject is who gets the rights.
+	Subject rbacv1.Subject
+	// Account prints the ServiceAccount that Subject names, too.
+	Account bool
+	// AnyName leaves the names out of the rights in namespaces, so that what the
+	// environment renders later of the same kinds needs no new ones.
+	AnyName bool
+}
+
+// Rights are the least rights for an environment, as manifests.
+type Rights struct {
+	Objects []*unstructured.Unstructured
+	// Notes are what the reader of the manifests should know.
+	Notes []string
+}
+
+// NewRights computes the rights that opts.Mode needs: those for what the
+// environment renders, and, where there is a plan, for what it has deployed and
+// no longer renders. Without a plan, kinds must be built in or have their
+// definition in the environment.
+func NewRights(env *schema.Environment, plan *Plan, opts RightsOptions) (*Rights, error) {
+	b := &rightsBuilder{env: env, plan: plan, opts: opts}
+	if err := b.members(); err != nil {
+		return nil, fmt.Errorf("environment %s: %w", env.Name, err)
+	}
+	b.records()
+	b.health()
+	if opts.Mode != RightsDiff {
+		b.granting()
+	}
+	return b.manifests()
+}
+
+type rightsBuilder struct {
+	env  *schema.Environment
+	plan *Plan
+	opts RightsOptions
+
+	own   needs               // what requests need
+	held  needs               // what the roles of the environment grant
+	urls  []rbacv1.PolicyRule // of the same
+	notes []string
+}
+
+// writes reports whether the mode sends more than a plan.
+func (b *rightsBuilder) writes() bool {
+	return b.opts.Mode == RightsApply || b.opts.Mode == RightsReconcile
+}
+
+// members adds the rights on the objects of the environment, and on those that it
+// has deployed and no longer renders.
+func (b *rightsBuilder) members() error {
+	var errs []error
+	rendered := map[objectID]bool{}
+	for _, o := range objectsOf(b.env) {
+		ref := refOf(o.Unstructured)
+		rendered[ref.id()] = true
+		resource, err := b.resource(ref.gvk().GroupKind())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", ref, err))
+			continue
+		}
+		b.list(resource, ref.Namespace)
+		b.member(resource, ref, b.verbs(o.Unstructured)...)
+		if b.writes() && o.Recreate {
+			probe := ref
+			probe.Name = probeName(ref.Name)
+			b.member(resource, probe, "patch", "create")
+		}
+	}
+	if b.plan != nil {
+		b.former(rendered)
+	}
+	return errors.Join(errs...)
+}
+
+// former adds the rights on what the environment no longer renders.
+func (b *rightsBuilder) former(rendered map[objectID]bool) {
+	for _, r := range b.plan.reads {
+		namespaces := r.namespaces
+		if len(namespaces) == 0 {
+			namespaces = []string{""}
+		}
+		for _, ns := range namespaces {
+			b.list(r.mapping.Resource.GroupResource(), ns)
+		}
+	}
+	for _, ref := range b.plan.state.members {
+		if resource, err := b.resource(ref.gvk().GroupKind()); err == nil && !rendered[ref.id()] {
+			b.member(resource, ref, "get")
+		}
+	}
+	for _, change := range b.plan.Changes {
+		if change.Action != Deleted || !b.writes() {
+			continue
+		}
+		if resource, err := b.resource(change.gvk().GroupKind()); err == nil {
+			b.member(resource, change.ObjectRef, verbs(Deleted)...)
+		}
+	}
+}
+
+// list adds the LIST of a kind, and where the cluster is watched for drift, its
+// watch.
+func (b *rightsBuilder) list(resource kschema.GroupResource, namespace string) {
+	b.own.add(resource.Group, resource.Resource, namespace, "", "list")
+	if b.opts.Mode == RightsReconcile {
+		b.own.add(resource.Group, resource.Resource, namespace, "", "watch")
+	}
+}
+
+func (b *rightsBuilder) member(resource kschema.GroupResource, ref ObjectRef, verbs ...string) {
+	if b.opts.AnyName && ref.Namespace != "" {
+		ref.Name = ""
+	}
+	b.own.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, verbs...)
+}
+
+// verbs are what the mode sends about a rendered object. What takes data or other
+// objects with it is never deleted by these rights, and a Namespace that they
+// hold in must be there before them.
+func (b *rightsBuilder) verbs(o *unstructured.Unstructured) []string {
+	if b.opts.Mode == RightsDiff {
+		return []string{"get"} // of what lost its label
+	}
+	out := verbs(Created)
+	if b.writes() && !neverRecreated(o) {
+		out = append(out, "delete")
+	}
+	if isNamespace(o) && b.inhabits(o.GetName()) {
+		out = slices.DeleteFunc(out, func(verb string) bool { return verb == "create" })
+	}
+	return out
+}
+
+// inhabits reports whether the rights name a namespace.
+func (b *rightsBuilder) inhabits(namespace string) bool {
+	if namespace == b.env.Namespace {
+		return true
+	}
+	for _, o := range objectsOf(b.env) {
+		if o.GetNamespace() == namespace {
+			return true
+		}
+	}
+	return false
+}
+
+// resource is the resource of a kind: as the plan found it, as the environment
+// defines it, or as built-in kinds are named.
+func (b *rightsBuilder) resource(gk kschema.GroupKind) (kschema.GroupResource, error) {
+	if b.plan != nil {
+		for _, r := range b.plan.reads {
+			if r.mapping.GroupVersionKind.GroupKind() == gk {
+				return r.mapping.Resource.GroupResource(), nil
+			}
+		}
+	}
+	if resource, ok := definedBy(b.env, gk); ok {
+		return resource, nil
+	}
+	if builtIn(gk.Group) {
+		plural, _ := meta.UnsafeGuessKindToResource(gk.WithVersion(""))
+		return plural.GroupResource(), nil
+	}
+	return kschema.GroupResource{}, fmt.Errorf("the environment does not define %s: only the cluster knows its resource", gk)
+}
+
+// records adds the rights on what evenkeel keeps beside the members.
+func (b *rightsBuilder) records() {
+	b.own.planning(b.env)
+	if b.writes() {
+		b.own.locking(b.env)
+		b.own.recording(b.env)
+	}
+	if b.opts.Mode == RightsReconcile {
+		b.own.leading(b.env, cmp.Or(b.opts.Subject.Namespace, b.env.Namespace))
+	}
+}
+
+// health adds what the gate reads, and which autoscalers a plan looks for where
+// somebody scaled by hand.
+func (b *rightsBuilder) health() {
+	for _, o := range objectsOf(b.env) {
+		ns := o.GetNamespace()
+		switch gk := o.GroupVersionKind().GroupKind().String(); gk {
+		case "Deployment.apps", "StatefulSet.apps", "ReplicaSet.apps":
+			if b.opts.Mode != RightsDiff {
+				b.own.add("autoscaling", "horizontalpodautoscalers", ns, "", "list")
+			}
+		}
+		if !b.writes() {
+			continue
+		}
+		reads := health.ReadsOf(o.Unstructured, o.Ready != nil)
+		resource, err := b.resource(o.GroupVersionKind().GroupKind())
+		if err != nil || !reads.Watched {
+			continue
+		}
+		b.own.add(resource.Group, resource.Resource, ns, "", "watch")
+		if reads.Status {
+			b.own.add(resource.Group, resource.Resource+"/status", ns, o.GetName(), "get")
+		}
+		for _, r := range reads.Explained {
+			b.own.add(r.Group, r.Resource, ns, "", "list", "watch")
+		}
+		for _, r := range reads.Cluster {
+			b.own.add(r.Group, r.Resource, "", "", "list", "watch")
+		}
+		if reads.Logs {
+			b.own.add("", "pods/log", ns, "", "get")
+		}
+	}
+}
+
+// granting adds what the API server wants of whoever writes roles and bindings:
+// nobody may grant what he does not hold. So what the environment's roles grant is
+// held, which gives no more than they do; the other way, the verb escalate, lets
+// its holder write anything into the role. That, and bind, is left for what cannot
+// be held: wildcards, aggregated roles, and roles that others make.
+func (b *rightsBuilder) granting() {
+	heldRoles := map[string]bool{} // as kind/namespace/name
+	for _, o := range objectsOf(b.env) {
+		ref := refOf(o.Unstructured)
+		if ref.gvk().Group != rbacv1.GroupName || ref.Kind != "Role" && ref.Kind != "ClusterRole" {
+			continue
+		}
+		role := &rbacv1.ClusterRole{} // a Role has the same rules
+		err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role)
+		if err == nil && role.AggregationRule == nil && !slices.ContainsFunc(role.Rules, isWild) {
+			b.hold(ref.Namespace, role.Rules)
+			heldRoles[ref.String()] = true
+			continue
+		}
+		b.own.add(rbacv1.GroupName, rolesOf(ref.Kind), ref.Namespace, ref.Name, "escalate")
+		b.notes = append(b.notes, fmt.Sprintf("%s has wildcards or is aggregated: who holds escalate on it can grant himself anything", ref))
+	}
+	for _, o := range objectsOf(b.env) {
+		ref := refOf(o.Unstructured)
+		if ref.gvk().Group != rbacv1.GroupName || ref.Kind != "RoleBinding" && ref.Kind != "ClusterRoleBinding" {
+			continue
+		}
+		kind, _, _ := unstructured.NestedString(o.Object, "roleRef", "kind")
+		name, _, _ := unstructured.NestedString(o.Object, "roleRef", "name")
+		role := ObjectRef{Kind: kind, Name: name}
+		if kind == "Role" {
+			role.Namespace = ref.Namespace
+		}
+		if !heldRoles[role.String()] {
+			b.own.add(rbacv1.GroupName, rolesOf(kind), ref.Namespace, name, "bind")
+		}
+	}
+}
+
+func rolesOf(kind string) string { return strings.ToLower(kind) + "s" }
+
+// isWild reports whether a rule grants more than it names.
+func isWild(rule rbacv1.PolicyRule) bool {
+	return slices.ContainsFunc(slices.Concat(rule.Verbs, rule.APIGroups, rule.Resources, rule.NonResourceURLs), func(s string) bool {
+		return strings.Contains(s, "*")
+	})
+}
+
+// hold adds what rules grant.
+func (b *rightsBuilder) hold(namespace string, rules []rbacv1.PolicyRule) {
+	for _, rule := range rules {
+		if len(rule.NonResourceURLs) > 0 {
+			b.urls = append(b.urls, rbacv1.PolicyRule{NonResourceURLs: rule.NonResourceURLs, Verbs: rule.Verbs})
+		}
+		names := rule.ResourceNames
+		if len(names) == 0 {
+			names = []string{""}
+		}
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, name := range names {
+					b.held.add(group, resource, namespace, name, rule.Verbs...)
+				}
+			}
+		}
+	}
+}
+
+// split reduces the rights to those that none of the others covers.
+func (b *rightsBuilder) split() (own, held []right) {
+	own, held = sortedRights(b.own), sortedRights(b.held)
+	held = slices.DeleteFunc(held, func(r right) bool { return coveredBy(own, r) })
+	own = slices.DeleteFunc(own, func(r right) bool { return coveredBy(held, r) })
+	return own, held
+}
+
+func coveredBy(rights []right, r right) bool {
+	return slices.ContainsFunc(rights, func(other right) bool { return other.covers(r) })
+}
