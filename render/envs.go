@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"cuelang.org/go/cue/parser"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -228,10 +230,33 @@ type header struct {
 	Site              map[string]any
 	Registry          map[string]any
 	External          map[string]any
+	Secrets           map[string]secretFile
 }
 
 // cluster tells clusters apart.
 func (h header) cluster() string { return cmp.Or(h.Cluster.UID, h.Cluster.Context, h.Cluster.Server) }
+
+// externals are the objects that the environment says others make and that must be
+// there, in the order of their kinds and names.
+func (h header) externals() []schema.External {
+	var all []schema.External
+	for _, kind := range []struct{ name, field string }{
+		{"ConfigMap", "configMaps"}, {"PersistentVolumeClaim", "claims"}, {"Secret", "secrets"}, {"ServiceAccount", "serviceAccounts"},
+	} {
+		declared := tree.Map(h.External[kind.field])
+		for _, name := range slices.Sorted(maps.Keys(declared)) {
+			entry := tree.Map(declared[name])
+			if entry["optional"] == true {
+				continue
+			}
+			all = append(all, schema.External{
+				Kind: kind.name, Name: name, Namespace: cmp.Or(tree.Text(entry["namespace"]), h.Namespace),
+				Keys: tree.Texts(entry["keys"]),
+			})
+		}
+	}
+	return all
+}
 
 func (ev *evaluated) header() (header, error) {
 	var h header
@@ -239,7 +264,7 @@ func (ev *evaluated) header() (header, error) {
 		"name": &h.Name, "namespace": &h.Namespace, "cluster": &h.Cluster,
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
 		"controllers": &h.Controllers, "was": &h.Was,
-		"site": &h.Site, "registry": &h.Registry, "external": &h.External,
+		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))
 		if !v.Exists() {

@@ -55,7 +55,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		}
 		found = append(found, fresh...)
 	}
-	return dropConsequences(found).tidy()
+	return ev.hush(dropConsequences(found).tidy())
 }
 
 // consequence says whether a finding of a later round only follows from what was

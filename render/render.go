@@ -29,6 +29,7 @@ type Result struct {
 	Notices []string
 
 	mirrors map[string]any // registry to prefix, of the site
+	sealed  []*sealed      // Secrets that Unseal decrypts
 }
 
 // Render renders one environment. All that is wrong with the input comes back at
@@ -169,6 +170,7 @@ type rendered struct {
 	units    []*unit
 	result   *Result // nil where the environment does not evaluate
 	findings Findings
+	sealed   []*sealed
 }
 
 func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*rendered, error) {
@@ -185,7 +187,8 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 	}
 	units, findings := ev.sortUnits(units)
 	one := &rendered{name: dir.name, ev: ev, header: h, units: units}
-	one.findings = append(findings, ev.finish(ctx, h, units)...)
+	one.sealed, one.findings = ev.seal(h, units)
+	one.findings = slices.Concat(findings, one.findings, ev.finish(ctx, h, units))
 	front, wrong := ev.edge(h, units)
 	one.findings = append(one.findings, wrong...)
 	if h.Name != dir.name {
@@ -198,7 +201,9 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
-	one.result = &Result{Env: environment(h, units), Edge: front, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
+	ev.mark(units)
+	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
+	one.result.markSealed()
 	for _, u := range units {
 		if u.data.Notice != "" {
 			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)
@@ -233,7 +238,7 @@ func environment(h header, units []*unit) *schema.Environment {
 	env := &schema.Environment{
 		Name: h.Name, Namespace: h.Namespace, Cluster: h.Cluster,
 		After: h.After, Protected: h.Protected, KubernetesVersion: h.KubernetesVersion,
-		Controllers: h.Controllers, Was: h.Was,
+		Controllers: h.Controllers, Was: h.Was, External: h.externals(),
 	}
 	for _, u := range units {
 		timeout, _ := u.data.timeout() // checked by finish
@@ -242,7 +247,7 @@ func environment(h header, units []*unit) *schema.Environment {
 			out.After = withEnvironment(u.data.After)
 		}
 		for _, o := range u.objs {
-			obj := schema.Object{Unstructured: &o.Unstructured, Key: o.key, Ignore: u.data.Ignore[o.key]}
+			obj := schema.Object{Unstructured: &o.Unstructured, Key: o.key, Ignore: u.data.Ignore[o.key], Secret: o.secret}
 			for _, key := range u.data.Recreate {
 				obj.Recreate = obj.Recreate || key == o.key
 			}

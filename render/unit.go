@@ -84,6 +84,8 @@ type object struct {
 	unstructured.Unstructured
 	key  string
 	from []string // where it stands in the unit: "objects" or "extraObjects", and its key
+	// secret are JSON pointers of fields with values that are marked secret.
+	secret []string
 }
 
 func (o *object) ref() string {

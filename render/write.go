@@ -17,8 +17,8 @@ import (
 type OutputOptions struct {
 	// Units selects units by name; none means all.
 	Units []string
-	// Secrets includes objects of kind Secret; without it they are left out, and
-	// Omitted counts them.
+	// Secrets includes objects of kind Secret, and those with fields that are
+	// marked secret; without it they are left out, and Omitted tells which.
 	Secrets bool
 }
 
@@ -108,17 +108,26 @@ func removeStale(dir string, env *schema.Environment) error {
 	return nil
 }
 
-// Omitted counts the Secrets that the options leave out.
-func (opts OutputOptions) Omitted(env *schema.Environment) int {
-	n := 0
+// Omitted tells what the options leave out: how many Secrets, and which other
+// objects, as Kind/namespace/name.
+func (opts OutputOptions) Omitted(env *schema.Environment) (secrets int, marked []string) {
+	if opts.Secrets {
+		return 0, nil
+	}
 	for u := range opts.units(env) {
-		n += len(u.Objects)
-		for range opts.objects(u) {
-			n--
+		for _, o := range u.Objects {
+			switch {
+			case isSecret(o):
+				secrets++
+			case len(o.Secret) > 0:
+				marked = append(marked, (&object{Unstructured: *o.Unstructured}).ref())
+			}
 		}
 	}
-	return n
+	return secrets, marked
 }
+
+func isSecret(o schema.Object) bool { return o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" }
 
 func (opts OutputOptions) units(env *schema.Environment) func(yield func(*schema.Unit) bool) {
 	return func(yield func(*schema.Unit) bool) {
@@ -136,7 +145,7 @@ func (opts OutputOptions) units(env *schema.Environment) func(yield func(*schema
 func (opts OutputOptions) objects(u *schema.Unit) func(yield func(schema.Object) bool) {
 	return func(yield func(schema.Object) bool) {
 		for _, o := range u.Objects {
-			if !opts.Secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
+			if !opts.Secrets && (isSecret(o) || len(o.Secret) > 0) {
 				continue
 			}
 			if !yield(o) {

@@ -31,8 +31,20 @@ type Environment struct {
 	// Was is the environment's former name, whose ApplySet this one takes over.
 	Was string
 
+	// External is what others make and must be there before an apply.
+	External []External
+
 	// Units are in dependency order: a unit stands behind all that it needs.
 	Units []Unit
+}
+
+// External is an object that the environment needs and does not make.
+type External struct {
+	Kind      string // Secret, ConfigMap, PersistentVolumeClaim or ServiceAccount
+	Namespace string
+	Name      string
+	// Keys are those of a Secret or ConfigMap that must be there.
+	Keys []string
 }
 
 // Cluster says which cluster an environment belongs to.
@@ -69,6 +81,12 @@ type Object struct {
 	Ignore []string
 	// Ready replaces the health rule of the object's kind; nil means the kind's.
 	Ready *ReadyRule
+	// Secret lists JSON pointers (RFC 6901) of fields whose values are not shown.
+	// The content of a Secret never is.
+	Secret []string
+	// Sealed objects are Secrets whose values are still encrypted: they can be
+	// compared, and must not be applied.
+	Sealed bool
 }
 
 // ReadyRule says when an object counts as healthy. Exactly one field is set.

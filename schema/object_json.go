@@ -15,12 +15,14 @@ type objectJSON struct {
 	Recreate bool           `json:"recreate,omitempty"`
 	Ignore   []string       `json:"ignore,omitempty"`
 	Ready    *ReadyRule     `json:"ready,omitempty"`
+	Secret   []string       `json:"secret,omitempty"`
+	Sealed   bool           `json:"sealed,omitempty"`
 }
 
 // MarshalJSON writes the object with its handling, Secrets included: the result is
 // for another process of evenkeel.
 func (o Object) MarshalJSON() ([]byte, error) {
-	return json.Marshal(objectJSON{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready})
+	return json.Marshal(objectJSON{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready, Secret: o.Secret, Sealed: o.Sealed})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote, integers kept.
@@ -32,6 +34,7 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 	*o = Object{
 		Unstructured: &unstructured.Unstructured{Object: form.Object},
 		Key:          form.Key, Recreate: form.Recreate, Ignore: form.Ignore, Ready: form.Ready,
+		Secret: form.Secret, Sealed: form.Sealed,
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 	if opts.plan != "" && (opts.all || len(args) > 1) {
 		return &usageError{err: errors.New("--plan is the plan of one environment"), hint: "apply each with its own"}
 	}
-	envs, err := g.renderAll(ctx, &opts.selection, args)
+	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}

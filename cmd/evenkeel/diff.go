@@ -93,7 +93,7 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 	if opts.save != "" && (opts.all || len(args) > 1) {
 		return &usageError{err: errors.New("--save takes the plan of one environment"), hint: "save each to a file of its own"}
 	}
-	envs, err := g.renderAll(ctx, &opts.selection, args)
+	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}

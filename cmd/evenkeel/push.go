@@ -28,7 +28,7 @@ type pushed struct {
 	Revision    string    `json:"revision"`
 	Created     time.Time `json:"created"`
 	Objects     int       `json:"objects"`
-	Omitted     int       `json:"omitted"` // Secrets left out
+	Omitted     int       `json:"omitted"` // objects with secret values, left out
 }
 
 func newPushCmd(g *global) *cobra.Command {
@@ -69,7 +69,11 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 	if opts.secrets != "include" && opts.secrets != "omit" {
 		return &usageError{err: fmt.Errorf("--secrets %q is not known", opts.secrets), hint: "use include or omit"}
 	}
-	envs, err := g.renderAll(ctx, &selection{}, args[:1])
+	renderEnvs := g.renderAll
+	if opts.secrets == "include" {
+		renderEnvs = g.renderUnsealed
+	}
+	envs, err := renderEnvs(ctx, &selection{}, args[:1])
 	if err != nil {
 		return err
 	}
@@ -92,8 +96,9 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 		fmt.Fprintf(g.err, "env %s: the working tree is not what is committed: the revision ends in -dirty\n", env.Name)
 	}
 	out := render.OutputOptions{Secrets: opts.secrets == "include"}
+	secrets, marked := out.Omitted(env)
 	result := pushed{
-		Environment: env.Name, Source: origin.URL, Revision: handover.Revision(origin), Created: origin.Time.UTC(), Omitted: out.Omitted(env),
+		Environment: env.Name, Source: origin.URL, Revision: handover.Revision(origin), Created: origin.Time.UTC(), Omitted: secrets + len(marked),
 	}
 	for i := range env.Units {
 		result.Objects += len(env.Units[i].Objects)
@@ -109,7 +114,7 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 	}
 	result.URL, result.Digest = "oci://"+url, digest
 	if result.Omitted > 0 {
-		fmt.Fprintf(g.err, "env %s: %d Secrets left out (--secrets include packs them)\n", env.Name, result.Omitted)
+		fmt.Fprintf(g.err, "env %s: left out %s (--secrets include packs them)\n", env.Name, leftOut(secrets, marked))
 	}
 	if g.output == "json" {
 		return writeJSON(g.out, result)

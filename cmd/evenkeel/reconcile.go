@@ -96,7 +96,7 @@ func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args 
 		}
 		g.dir = root
 	}
-	envs, err := g.renderAll(ctx, &opts.selection, args)
+	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}

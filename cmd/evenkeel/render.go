@@ -27,8 +27,9 @@ func newRenderCmd(g *global) *cobra.Command {
 in the order in which it writes them, the same bytes for the same input. No
 cluster is asked.
 
-Secrets are left out when the output is a pipe or a terminal, and said so on
-stderr; --secrets include prints them.`,
+Secrets, and objects with fields that are marked secret, are left out, and said
+so on stderr; --secrets include prints them. Values that sops encrypted are
+decrypted only then.`,
 		Example: `  evenkeel render dev
   evenkeel render prod | kubectl diff --server-side --force-conflicts --field-manager evenkeel -f -
   evenkeel render --all --output-dir manifests`,
@@ -49,7 +50,11 @@ func runRender(ctx context.Context, g *global, opts *renderOptions, args []strin
 	if opts.secrets != "include" && opts.secrets != "omit" {
 		return &usageError{err: fmt.Errorf("--secrets %q is not known", opts.secrets), hint: "use include or omit"}
 	}
-	envs, err := g.renderAll(ctx, &opts.selection, args)
+	renderEnvs := g.renderAll
+	if opts.secrets == "include" {
+		renderEnvs = g.renderUnsealed
+	}
+	envs, err := renderEnvs(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}
@@ -58,11 +63,27 @@ func runRender(ctx context.Context, g *global, opts *renderOptions, args []strin
 		if err := writeManifests(g, opts.outputDir, env, out); err != nil {
 			return err
 		}
-		if n := out.Omitted(env); n > 0 {
-			fmt.Fprintf(g.err, "env %s: %d Secrets left out (--secrets include prints them)\n", env.Name, n)
+		if secrets, marked := out.Omitted(env); secrets+len(marked) > 0 {
+			fmt.Fprintf(g.err, "env %s: left out %s (--secrets include prints them)\n", env.Name, leftOut(secrets, marked))
 		}
 	}
 	return nil
+}
+
+// leftOut says what render did not print: Secrets by number, other objects, which
+// one would not expect to miss, by name.
+func leftOut(secrets int, marked []string) string {
+	var parts []string
+	switch {
+	case secrets == 1:
+		parts = append(parts, "1 Secret")
+	case secrets > 1:
+		parts = append(parts, fmt.Sprintf("%d Secrets", secrets))
+	}
+	if len(marked) > 0 {
+		parts = append(parts, strings.Join(marked, ", ")+" with fields that are marked secret")
+	}
+	return strings.Join(parts, " and ")
 }
 
 func writeManifests(g *global, dir string, env *schema.Environment, opts render.OutputOptions) error {
@@ -77,8 +98,30 @@ func writeManifests(g *global, dir string, env *schema.Environment, opts render.
 }
 
 // renderAll renders the selected environments in apply order and prints their
-// warnings. The findings of all of them come as one error.
+// warnings. The findings of all of them come as one error. Secrets from files stay
+// encrypted: see renderUnsealed.
 func (g *global) renderAll(ctx context.Context, sel *selection, args []string) ([]*schema.Environment, error) {
+	results, err := g.renderResults(ctx, sel, args)
+	if err != nil {
+		return nil, err
+	}
+	return g.environments(sel, results)
+}
+
+// renderUnsealed is renderAll with the values of Secrets decrypted, for what goes
+// to a cluster or is compared with one.
+func (g *global) renderUnsealed(ctx context.Context, sel *selection, args []string) ([]*schema.Environment, error) {
+	results, err := g.renderResults(ctx, sel, args)
+	if err != nil {
+		return nil, err
+	}
+	if err := render.Unseal(ctx, results...); err != nil {
+		return nil, err
+	}
+	return g.environments(sel, results)
+}
+
+func (g *global) renderResults(ctx context.Context, sel *selection, args []string) ([]*render.Result, error) {
 	repo, err := g.repo()
 	if err != nil {
 		return nil, err
@@ -87,10 +130,10 @@ func (g *global) renderAll(ctx context.Context, sel *selection, args []string) (
 	if err != nil {
 		return nil, err
 	}
-	results, err := repo.RenderAll(ctx, names)
-	if err != nil {
-		return nil, err
-	}
+	return repo.RenderAll(ctx, names)
+}
+
+func (g *global) environments(sel *selection, results []*render.Result) ([]*schema.Environment, error) {
 	envs := make([]*schema.Environment, len(results))
 	for i, r := range results {
 		for _, w := range r.Warnings {

@@ -59,7 +59,7 @@ Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 func runRollback(ctx context.Context, g *global, opts *rollbackOptions, args []string) error {
 	units := opts.units
 	opts.units = nil // a unit that git no longer has can come back
-	envs, err := g.renderAll(ctx, &opts.selection, args)
+	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"flag"
 	"io"
 	"log"
@@ -61,6 +62,7 @@ func TestScripts(t *testing.T) {
 				ts.Defer(server.Close)
 				ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 			},
+			"hides":       hides,
 			"cue":         publicTool(root, "cue"),
 			"kubeconform": publicTool(root, "kubeconform"),
 			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
@@ -124,4 +126,48 @@ func repoRoot(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return root
+}
+
+// hides is exits, and looks in what the command printed for the values that the
+// file "planted" lists; "hides files NAME..." looks in files and directories.
+func hides(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: hides CODE COMMAND [ARG...], or hides files NAME...")
+	}
+	if args[0] != "files" {
+		exits(ts, false, args)
+		for _, stream := range []string{"stdout", "stderr"} {
+			findPlanted(ts, stream, ts.ReadFile(stream))
+		}
+		return
+	}
+	for _, name := range args[1:] {
+		err := filepath.WalkDir(ts.MkAbs(name), func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				findPlanted(ts, path, ts.ReadFile(path))
+			}
+			return err
+		})
+		if err != nil {
+			ts.Fatalf("%v", err)
+		}
+	}
+}
+
+func findPlanted(ts *testscript.TestScript, where, text string) {
+	for value := range strings.FieldsSeq(ts.ReadFile("planted")) {
+		// In base64 a value looks different behind one or two other bytes.
+		for _, form := range []string{value, encoded(value), encoded("x" + value)[2:], encoded("xx" + value)[3:]} {
+			if strings.Contains(text, form) {
+				ts.Fatalf("%s says %s, as %q:\n%s", where, value, form, text)
+			}
+		}
+	}
+}
+
+// encoded is the base64 of a value, without the last characters, which depend on
+// what follows.
+func encoded(value string) string {
+	raw := base64.RawStdEncoding.EncodeToString([]byte(value))
+	return raw[:len(raw)-2]
 }

@@ -226,7 +226,7 @@ func (r *renderResponse) fill(ctx context.Context, request renderRequest) error 
 			names = append(names, s.Name)
 		}
 	}
-	r.Environments = r.renderEach(ctx, repo, names)
+	r.Environments = r.renderEach(ctx, repo, names, render.Unseal)
 	var siblings []string
 	for _, s := range summaries {
 		if !slices.Contains(names, s.Name) && slices.ContainsFunc(r.Environments, func(e *schema.Environment) bool { return e.Cluster == s.Cluster }) {
@@ -234,7 +234,8 @@ func (r *renderResponse) fill(ctx context.Context, request renderRequest) error 
 		}
 	}
 	wrong := len(r.Wrong)
-	r.Siblings = r.renderEach(ctx, repo, siblings)
+	asTheyAre := func(context.Context, ...*render.Result) error { return nil }
+	r.Siblings = r.renderEach(ctx, repo, siblings, asTheyAre)
 	r.Incomplete = len(r.Wrong) > 0
 	if len(r.Wrong) > wrong {
 		for _, name := range siblings {
@@ -244,11 +245,12 @@ func (r *renderResponse) fill(ctx context.Context, request renderRequest) error 
 	return nil
 }
 
-// renderEach renders environments; one that is wrong does not keep the others.
-func (r *renderResponse) renderEach(ctx context.Context, repo *render.Repo, names []string) []*schema.Environment {
+// renderEach renders environments, and does with each what then does; one that is
+// wrong does not keep the others.
+func (r *renderResponse) renderEach(ctx context.Context, repo *render.Repo, names []string, then func(context.Context, ...*render.Result) error) []*schema.Environment {
 	var envs []*schema.Environment
 	results, err := repo.RenderAll(ctx, names)
-	if err == nil {
+	if err == nil && then(ctx, results...) == nil {
 		for _, result := range results {
 			envs = append(envs, result.Env)
 		}
@@ -256,6 +258,9 @@ func (r *renderResponse) renderEach(ctx context.Context, repo *render.Repo, name
 	}
 	for _, name := range names {
 		result, err := repo.Render(ctx, name)
+		if err == nil {
+			err = then(ctx, result)
+		}
 		if err != nil {
 			r.Wrong[name] = err.Error()
 			continue
