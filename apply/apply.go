@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -220,6 +221,7 @@ func (r *run) record(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
 	r.plan.state.members = r.members()
+	r.plan.state.marked = r.marked()
 	if err := r.keepState(ctx); err != nil {
 		return err
 	}
@@ -269,6 +271,24 @@ func (r *run) members() []ObjectRef {
 		}
 	}
 	return members
+}
+
+// marked are the fields of members whose values are not shown.
+func (r *run) marked() []markedObject {
+	marks := marksOfAll(r.env)
+	for _, m := range r.plan.state.marked {
+		if len(r.opts.Units) > 0 || r.opts.NoPrune {
+			marks[m.ref.id()] = merge(marks[m.ref.id()], m.marks)
+		}
+	}
+	var all []markedObject
+	for _, ref := range r.plan.state.members {
+		if m := marks[ref.id()]; len(m) > 0 {
+			all = append(all, markedObject{ref, m})
+		}
+	}
+	slices.SortFunc(all, func(a, b markedObject) int { return strings.Compare(a.ref.String(), b.ref.String()) })
+	return all
 }
 
 // isPending reports whether there is anything to write and record: changes, or a

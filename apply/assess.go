@@ -17,6 +17,7 @@ import (
 // leaves it.change nil where only the server knows.
 func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
+	p.learnLive(live)
 	if live.GetDeletionTimestamp() != nil {
 		it.live = live
 		it.change = p.newChange(it, Terminating)

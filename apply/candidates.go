@@ -69,6 +69,7 @@ func (p *planner) findCandidates(ctx context.Context) error {
 		if !p.selected(unit) {
 			continue
 		}
+		p.learnLive(s.live)
 		ch := Change{Action: Deleted, Unit: unit, ObjectRef: refOf(s.live), Verified: true, live: s.live, mask: p.mask}
 		if err := p.decide(ctx, &ch); err != nil {
 			errs = append(errs, err)

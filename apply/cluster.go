@@ -44,6 +44,7 @@ type Cluster struct {
 	logs     health.LogReader
 	counter  *counter
 	warnings *warnings
+	known    *redactor // of secret values, which no error of the API repeats
 }
 
 // Connect makes a client for one cluster and sends nothing yet.
@@ -53,7 +54,7 @@ type Cluster struct {
 // the silence within one attempt of a request (30 seconds if it is zero), watches
 // and followed logs excepted.
 func Connect(cfg *rest.Config) (*Cluster, error) {
-	c := &Cluster{Config: rest.CopyConfig(cfg), counter: &counter{}, warnings: &warnings{}}
+	c := &Cluster{Config: rest.CopyConfig(cfg), counter: &counter{}, warnings: &warnings{}, known: &redactor{}}
 	silence := cfg.Timeout
 	if silence == 0 {
 		silence = 30 * time.Second
@@ -65,7 +66,7 @@ func Connect(cfg *rest.Config) (*Cluster, error) {
 	c.Config.WarningHandler = c.warnings
 	c.Config.WarningHandlerWithContext = nil
 	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &transport{next: next, counter: c.counter, silence: silence}
+		return &transport{next: next, counter: c.counter, silence: silence, known: c.known}
 	})
 
 	client, err := rest.HTTPClientFor(c.Config)

@@ -20,10 +20,14 @@ import (
 func Compare(before, after *schema.Environment) *Plan {
 	c := comparison{
 		plan: &Plan{Changes: []Change{}, Summary: map[Action]int{}},
-		mask: masker{numbers: map[string]int{}},
+		mask: masker{numbers: map[string]int{}, marks: marksOfAll(before), known: &redactor{}},
 		old:  map[objectID]*unstructured.Unstructured{},
 	}
+	for id, marks := range marksOfAll(after) {
+		c.mask.marks[id] = merge(c.mask.marks[id], marks)
+	}
 	for _, env := range []*schema.Environment{before, after} {
+		c.mask.known.learn(env)
 		if env != nil {
 			c.plan.Environment, c.plan.Cluster = env.Name, env.Cluster
 		}
@@ -65,6 +69,10 @@ type comparison struct {
 }
 
 func (c *comparison) add(change Change) {
+	change.Before, change.After = c.mask.clean(change.Before), c.mask.clean(change.After)
+	for i, f := range change.Fields {
+		change.Fields[i].From, change.Fields[i].To = c.mask.known.value(f.From), c.mask.known.value(f.To)
+	}
 	c.plan.Changes = append(c.plan.Changes, change)
 	c.plan.Summary[change.Action]++
 }

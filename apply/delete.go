@@ -21,7 +21,7 @@ import (
 // the revisions, so that it is not forgotten.
 func (c *Cluster) Delete(ctx context.Context, env *schema.Environment, opts ApplyOptions) (*Report, error) {
 	empty := *env
-	empty.Units = nil
+	empty.Units, empty.External = nil, nil
 	r := newRun(c, &empty, nil, opts)
 	plan, err := c.Plan(ctx, &empty, PlanOptions{Prune: opts.AllowPrune, Concurrency: opts.Concurrency})
 	if err != nil {

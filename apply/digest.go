@@ -13,7 +13,7 @@ import (
 )
 
 // Digest identifies a rendered environment: the same objects, in the same units
-// and order, with the same handling, give the same digest. Values of Secrets
+// and order, with the same handling, give the same digest. Secret values
 // enter it as an HMAC with key, and not at all without one, so that a digest in a
 // saved plan or a log tells nothing about them.
 func Digest(env *schema.Environment, key []byte) (string, error) {
@@ -24,7 +24,7 @@ func Digest(env *schema.Environment, key []byte) (string, error) {
 			return "", err
 		}
 		for _, obj := range unit.Objects {
-			shown := hiddenSecret(obj.Unstructured, key)
+			shown := hiddenSecret(obj.Unstructured, marksOf(&obj), key)
 			if err := out.Encode([]any{shown.Object, obj.Recreate, obj.Ignore, obj.Ready}); err != nil {
 				return "", fmt.Errorf("unit %s: %s: %w", unit.Name, refOf(obj.Unstructured), err)
 			}
@@ -33,21 +33,27 @@ func Digest(env *schema.Environment, key []byte) (string, error) {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// hiddenSecret replaces the values of a Secret by a full-length HMAC.
-func hiddenSecret(u *unstructured.Unstructured, key []byte) *unstructured.Unstructured {
-	if !isSecret(u) {
+// hiddenSecret replaces the values of a Secret, and those of marked fields, by a
+// full-length HMAC.
+func hiddenSecret(u *unstructured.Unstructured, marks []mark, key []byte) *unstructured.Unstructured {
+	if !isSecret(u) && len(marks) == 0 {
 		return u
 	}
 	u = u.DeepCopy()
-	for _, field := range []string{"data", "stringData"} {
-		values, _ := u.Object[field].(map[string]any)
-		for name, v := range values {
-			values[name] = ""
-			if len(key) > 0 {
-				mac := hmac.New(sha256.New, key)
-				fmt.Fprint(mac, v)
-				values[name] = hex.EncodeToString(mac.Sum(nil))
-			}
+	hide := func(v any) any {
+		if len(key) == 0 {
+			return ""
+		}
+		mac := hmac.New(sha256.New, key)
+		fmt.Fprint(mac, v)
+		return hex.EncodeToString(mac.Sum(nil))
+	}
+	for _, m := range marks {
+		m.at(u.Object, hide)
+	}
+	if isSecret(u) {
+		for field := range secretFields() {
+			eachLeaf(u.Object[field], hide)
 		}
 	}
 	return u

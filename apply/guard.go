@@ -35,6 +35,9 @@ func (r *run) guard(ctx context.Context) error {
 	if err := r.permitted(); err != nil {
 		return err
 	}
+	if err := r.complete(); err != nil {
+		return err
+	}
 	if err := r.limits(); err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func (r *run) rights(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing, err := r.c.missingRights(ctx, needed)
+	missing, err := r.c.missingRights(ctx, append(needed, externalRights(r.env)...))
 	if err != nil || len(missing) == 0 {
 		return err
 	}

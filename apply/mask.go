@@ -29,6 +29,10 @@ type masker struct {
 	// now, but their tags must not be shown, or two plans of the same world would
 	// differ.
 	blind bool
+	// marks are the fields of other objects than Secrets whose values are hidden.
+	marks map[objectID][]mark
+	// known, where not nil, takes copies of secret values out of what is shown.
+	known *redactor
 }
 
 // tag is what stands for a value.
@@ -78,18 +82,36 @@ func (m masker) shown(v any) any {
 // for itself.
 func (m masker) body(u *unstructured.Unstructured) map[string]any {
 	body, _ := m.shown(withoutBookkeeping(m.object(u).Object)).(map[string]any)
-	return body
+	return m.clean(body)
+}
+
+// clean is a body without copies of secret values in places that hold none.
+func (m masker) clean(body map[string]any) map[string]any {
+	if m.known == nil || body == nil {
+		return body
+	}
+	cleaned, _ := m.known.value(body).(map[string]any)
+	return cleaned
 }
 
 // object returns u with its secret values masked, as a copy, or u itself if it
-// holds none: data and stringData of a Secret, and on any object the annotation in
-// which kubectl keeps the whole manifest.
+// holds none: data and stringData of a Secret, the fields that are marked, and on
+// any object the annotation in which kubectl keeps the whole manifest.
 func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	if u == nil {
 		return nil
 	}
+	var marks []mark
+	if len(m.marks) > 0 {
+		marks = m.marks[idOf(u)]
+	}
+	return m.hide(u, marks)
+}
+
+// hide is object, with the marks at hand.
+func (m masker) hide(u *unstructured.Unstructured, marks []mark) *unstructured.Unstructured {
 	lastApplied, leaks := u.GetAnnotations()[corev1.LastAppliedConfigAnnotation]
-	if !isSecret(u) && !leaks {
+	if !isSecret(u) && !leaks && len(marks) == 0 {
 		return u
 	}
 	u = u.DeepCopy()
@@ -98,11 +120,28 @@ func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured 
 		annotations[corev1.LastAppliedConfigAnnotation] = m.tag([]byte(lastApplied))
 		u.SetAnnotations(annotations)
 	}
+	for _, mark := range marks {
+		mark.at(u.Object, func(v any) any {
+			if s, ok := v.(string); ok {
+				return m.tag([]byte(s))
+			}
+			return m.tag(fmt.Append(nil, v))
+		})
+	}
 	if isSecret(u) {
-		m.values(u.Object, "data", decodeBase64)
-		m.values(u.Object, "stringData", func(s string) []byte { return []byte(s) })
+		for field, decode := range secretFields() {
+			m.values(u.Object, field, decode)
+		}
 	}
 	return u
+}
+
+// secretFields are the fields of a Secret with values, and how these are decoded.
+func secretFields() map[string]func(string) []byte {
+	return map[string]func(string) []byte{
+		"data":       decodeBase64,
+		"stringData": func(s string) []byte { return []byte(s) },
+	}
 }
 
 func (m masker) values(object map[string]any, field string, decode func(string) []byte) {

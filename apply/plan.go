@@ -62,6 +62,7 @@ type Plan struct {
 	Incomplete []string `json:"incomplete,omitempty"`
 
 	options PlanOptions
+	missing []missing
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
 	former  *unstructured.Unstructured // the parent under the environment's former name
 	state   *state                     // receipts and key
@@ -142,6 +143,9 @@ type PlanOptions struct {
 func (c *Change) finish() {
 	for i := range c.Fields {
 		c.Fields[i].From, c.Fields[i].To = c.mask.shown(c.Fields[i].From), c.mask.shown(c.Fields[i].To)
+		if c.mask.known != nil {
+			c.Fields[i].From, c.Fields[i].To = c.mask.known.value(c.Fields[i].From), c.mask.known.value(c.Fields[i].To)
+		}
 	}
 	switch {
 	case c.Action == Foreign || c.Action == CopiedLabel || c.Action == Kept || c.Action == Terminating:

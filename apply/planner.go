@@ -27,6 +27,9 @@ import (
 // be unchanged beyond doubt is not asked about again, and everything else is
 // dry-run by the server.
 func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOptions) (*Plan, error) {
+	if err := unsealed(env); err != nil {
+		return nil, err
+	}
 	started, before := time.Now(), c.Requests()
 	p := newPlanner(c, env, opts)
 	for _, step := range []func(context.Context) error{
@@ -115,6 +118,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 
 		definitions: map[kschema.GroupKind]definition{},
 	}
+	c.known.learn(env)
 	if env.Was != "" {
 		p.sets = append(p.sets, schema.ApplySetID(env.Was, env.Namespace))
 	}
@@ -149,6 +153,10 @@ func (p *planner) readContext(ctx context.Context) error {
 		p.plan.parent, err = p.readParent(ctx, p.env.Name)
 		return err
 	})
+	group.Go(func() (err error) {
+		p.plan.missing, err = p.cluster.missingExternal(ctx, p.env)
+		return err
+	})
 	if p.env.Was != "" {
 		group.Go(func() (err error) {
 			p.plan.former, err = p.readParent(ctx, p.env.Was)
@@ -164,6 +172,7 @@ func (p *planner) readContext(ctx context.Context) error {
 	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
 	p.mask = p.plan.state.masker()
+	p.mask.known, p.mask.marks = p.cluster.known, p.allMarks()
 	var err error
 	p.plan.Rendered, err = Digest(p.env, p.plan.state.key)
 	return err
@@ -244,7 +253,12 @@ func (p *planner) collect() {
 		p.plan.Summary[c.Action]++
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
-	p.plan.Warnings = append(p.plan.Warnings, p.cluster.Warnings()...)
+	for _, m := range p.plan.missing {
+		p.plan.Warnings = append(p.plan.Warnings, m.warning())
+	}
+	for _, w := range p.cluster.Warnings() {
+		p.plan.Warnings = append(p.plan.Warnings, p.cluster.known.text(w))
+	}
 }
 
 // forgetReceipts drops those of objects that are no longer desired.
@@ -254,4 +268,33 @@ func (p *planner) forgetReceipts() {
 		desired[it.ref.String()] = true
 	}
 	maps.DeleteFunc(p.plan.state.receipts, func(name, _ string) bool { return !desired[name] })
+}
+
+// allMarks are the fields whose values are not shown: those that the environment
+// marks, and those that it marked when it was applied last, as what is no longer
+// desired is shown too.
+func (p *planner) allMarks() map[objectID][]mark {
+	all := marksOfAll(p.env)
+	for _, m := range p.plan.state.marked {
+		all[m.ref.id()] = merge(all[m.ref.id()], m.marks)
+	}
+	return all
+}
+
+// learnLive makes the secret values of a live object known: somebody may have
+// edited them, and a webhook may quote the old one.
+func (p *planner) learnLive(live *unstructured.Unstructured) {
+	if marks := p.mask.marks[idOf(live)]; len(marks) > 0 || isSecret(live) {
+		p.cluster.known.add(secretValues(live, marks)...)
+	}
+}
+
+// unsealed refuses what must not be sent to a cluster: its values are encrypted.
+func unsealed(env *schema.Environment) error {
+	for unit, obj := range objectsOf(env) {
+		if obj.Sealed {
+			return fmt.Errorf("environment %s: unit %s: %s: its values are still encrypted", env.Name, unit, refOf(obj.Unstructured))
+		}
+	}
+	return nil
 }

@@ -325,6 +325,7 @@ type (
 		Recreate bool              `json:"recreate,omitempty"`
 		Ignore   []string          `json:"ignore,omitempty"`
 		Ready    *schema.ReadyRule `json:"ready,omitempty"`
+		Secret   []string          `json:"secret,omitempty"`
 	}
 )
 
@@ -338,7 +339,7 @@ func pack(env *schema.Environment, secrets bool) ([]byte, error) {
 			if !secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
 				continue
 			}
-			pu.Objects = append(pu.Objects, packedObject{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready})
+			pu.Objects = append(pu.Objects, packedObject{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready, Secret: o.Secret})
 		}
 		p.Units = append(p.Units, pu)
 	}
@@ -372,7 +373,7 @@ func unpack(packed []byte) (*schema.Environment, error) {
 	for _, pu := range p.Units {
 		u := schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout}
 		for _, po := range pu.Objects {
-			o := schema.Object{Unstructured: &unstructured.Unstructured{Object: po.Object}, Key: po.Key, Recreate: po.Recreate, Ignore: po.Ignore, Ready: po.Ready}
+			o := schema.Object{Unstructured: &unstructured.Unstructured{Object: po.Object}, Key: po.Key, Recreate: po.Recreate, Ignore: po.Ignore, Ready: po.Ready, Secret: po.Secret}
 			u.Objects = append(u.Objects, o)
 		}
 		env.Units = append(env.Units, u)

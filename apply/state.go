@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -29,8 +30,44 @@ type state struct {
 	// members are the objects of the last recorded apply: what of them lost its
 	// label is found by name.
 	members []ObjectRef
+	// marked are the fields of the last recorded apply whose values are not shown.
+	marked []markedObject
 	// stored is what is in the cluster, to know whether there is news.
 	stored *state
+}
+
+// markedObject is an object with fields whose values are not shown.
+type markedObject struct {
+	ref   ObjectRef
+	marks []mark
+}
+
+// packMarked and unpackMarked are the form of marked objects in the state.
+func packMarked(all []markedObject) ([]byte, error) {
+	packed := map[string][]mark{}
+	for _, m := range all {
+		key, err := json.Marshal(m.ref)
+		if err != nil {
+			return nil, err
+		}
+		packed[string(key)] = m.marks
+	}
+	return json.Marshal(packed)
+}
+
+func unpackMarked(raw []byte) []markedObject {
+	var packed map[string][]mark
+	if json.Unmarshal(raw, &packed) != nil {
+		return nil
+	}
+	var all []markedObject
+	for _, key := range slices.Sorted(maps.Keys(packed)) {
+		m := markedObject{marks: packed[key]}
+		if json.Unmarshal([]byte(key), &m.ref) == nil {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 func stateName(env string) string { return schema.ParentName(env) + "-state" }
@@ -57,19 +94,23 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 		s.receipts = map[string]string{}
 	}
 	s.members = unpackMembers(data["members"])
+	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
+		s.marked = unpackMarked(marked)
+	}
 	s.keep()
 	return s, nil
 }
 
 // keep notes that what is known now is what is in the cluster.
 func (s *state) keep() {
-	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), members: s.members}
+	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), members: s.members, marked: s.marked}
 }
 
 // changed reports whether there is something that is not in the cluster.
 func (s *state) changed() bool {
 	return s.stored == nil || len(s.stored.key) == 0 ||
-		!maps.Equal(s.receipts, s.stored.receipts) || !slices.Equal(s.members, s.stored.members)
+		!maps.Equal(s.receipts, s.stored.receipts) || !slices.Equal(s.members, s.stored.members) ||
+		!reflect.DeepEqual(s.marked, s.stored.marked)
 }
 
 // saveState stores the state. It is written by no two runs at once: the lock is
@@ -139,6 +180,10 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 	if err != nil {
 		return nil, err
 	}
+	marked, err := packMarked(s.marked)
+	if err != nil {
+		return nil, err
+	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
@@ -152,6 +197,7 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 			"key":      base64.StdEncoding.EncodeToString(s.key),
 			"receipts": base64.StdEncoding.EncodeToString(receipts),
 			"members":  members,
+			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},
 	}}, nil
 }

@@ -24,6 +24,7 @@ type transport struct {
 	next    http.RoundTripper
 	counter *counter
 	silence time.Duration
+	known   *redactor // nil where there are no secret values
 }
 
 // Attempts per request. An internal error (500) or a time-out is often a webhook
@@ -75,6 +76,10 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	cancel(nil)
+	if t.known != nil && resp.StatusCode >= http.StatusBadRequest && strings.Contains(resp.Header.Get("Content-Type"), "json") {
+		body = t.known.body(body)
+		resp.ContentLength = int64(len(body))
+	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }

@@ -77,7 +77,7 @@ func (g *gate) judge(now time.Time) {
 
 // report stores a verdict and tells a change of it.
 func (g *gate) report(t *tracked, v verdict, now time.Time) {
-	u := Update{Target: t.Target, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
+	u := g.w.update(t.Target, v, now)
 	switch {
 	case v.State != Failed:
 		t.failedSince = time.Time{}

@@ -132,7 +132,7 @@ func (s *snapshot) judge() {
 		if m.note != "" && v.State == Healthy {
 			v.Message = join(v.Message, m.note)
 		}
-		s.updates[i] = Update{Target: t.Target, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
+		s.updates[i] = s.w.update(t.Target, v, now)
 		t.crash = v.crash
 	}
 }

@@ -45,10 +45,20 @@ type Update struct {
 	At             time.Time
 }
 
+// update is what is told of a verdict.
+func (w *Watcher) update(t Target, v verdict, now time.Time) Update {
+	u := Update{Target: t, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
+	u.Message, u.Log = w.opts.Hide(u.Message), w.opts.Hide(u.Log)
+	return u
+}
+
 // Options of a Watcher.
 type Options struct {
 	// Logs reads the last lines of crashed containers; nil means none are read.
 	Logs LogReader
+	// Hide takes secret values out of what others say: pods, events, logs; nil
+	// means that there are none.
+	Hide func(string) string
 	// Settle is how long a failure must last before Wait returns it: two
 	// seconds if zero. One that was there when the wait began must last five
 	// times as long, because what was just applied may be its cure.
@@ -92,6 +102,9 @@ func NewWatcher(ctx context.Context, client dynamic.Interface, mapper Mapper, se
 	w := &Watcher{
 		ctx: ctx, client: client, mapper: mapper, selector: selector, opts: opts,
 		store: newStore(), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{},
+	}
+	if w.opts.Hide == nil {
+		w.opts.Hide = func(s string) string { return s }
 	}
 	w.logs = newLogFetcher(ctx, opts.Logs, w.store)
 	return w

@@ -1,0 +1,147 @@
+package apply
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// mark is the way to a field whose value is not shown, so that it is found in
+// other versions of the object too. Its steps are ".name" for a field, "=name"
+// for the item of a list with that name, and "*" for every item.
+type mark []string
+
+// marksOf are the marked fields of a desired object.
+func marksOf(obj *schema.Object) []mark {
+	marks := make([]mark, 0, len(obj.Secret))
+	for _, pointer := range obj.Secret {
+		var m mark
+		var at any = obj.Object
+		for _, token := range pointerTokens(pointer) {
+			switch v := at.(type) {
+			case []any:
+				step, i := "*", -1
+				if n, err := strconv.Atoi(token); err == nil && n >= 0 && n < len(v) {
+					i = n
+				}
+				at = nil
+				if i >= 0 {
+					at = v[i]
+					if item, ok := v[i].(map[string]any); ok {
+						if name, ok := item["name"].(string); ok {
+							step = "=" + name
+						}
+					}
+				}
+				m = append(m, step)
+			default:
+				fields, _ := v.(map[string]any)
+				at = fields[token]
+				m = append(m, "."+token)
+			}
+		}
+		marks = append(marks, m)
+	}
+	return marks
+}
+
+// at replaces what a mark leads to, in place, and returns the new value.
+func (m mark) at(v any, replace func(any) any) any {
+	if len(m) == 0 {
+		return eachLeaf(v, replace)
+	}
+	step, rest := m[0], m[1:]
+	switch v := v.(type) {
+	case map[string]any:
+		if step[0] != '.' {
+			return v
+		}
+		if inner, ok := v[step[1:]]; ok {
+			v[step[1:]] = rest.at(inner, replace)
+		}
+	case []any:
+		for i, item := range v {
+			if step == "*" || step[0] == '=' && nameOf(item) == step[1:] {
+				v[i] = rest.at(item, replace)
+			}
+		}
+	}
+	return v
+}
+
+func nameOf(item any) string {
+	m, _ := item.(map[string]any)
+	name, _ := m["name"].(string)
+	return name
+}
+
+func eachLeaf(v any, replace func(any) any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		for k, item := range v {
+			v[k] = eachLeaf(item, replace)
+		}
+		return v
+	case []any:
+		for i, item := range v {
+			v[i] = eachLeaf(item, replace)
+		}
+		return v
+	}
+	return replace(v)
+}
+
+// secretValues are the values of an object that are not shown: the content of a
+// Secret, decoded, and what the marks lead to.
+func secretValues(u *unstructured.Unstructured, marks []mark) []string {
+	var values []string
+	if isSecret(u) {
+		for field, decode := range secretFields() {
+			for _, v := range asMap(u.Object[field]) {
+				if s, ok := v.(string); ok {
+					values = append(values, string(decode(s)))
+				}
+			}
+		}
+	}
+	for _, m := range marks {
+		m.at(u.DeepCopy().Object, func(v any) any {
+			values = append(values, fmt.Sprint(v))
+			return v
+		})
+	}
+	return values
+}
+
+func asMap(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// merge adds marks that are not there yet.
+func merge(marks, more []mark) []mark {
+	for _, m := range more {
+		if !slices.ContainsFunc(marks, func(have mark) bool { return slices.Equal(have, m) }) {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// marksOfAll are the marked fields of all objects of an environment, by object.
+func marksOfAll(env *schema.Environment) map[objectID][]mark {
+	all := map[objectID][]mark{}
+	for _, obj := range objectsOf(env) {
+		if len(obj.Secret) > 0 {
+			id := idOf(obj.Unstructured)
+			all[id] = merge(all[id], marksOf(obj))
+		}
+	}
+	return all
+}
