@@ -77,9 +77,13 @@ race: build-sandbox ## the tests under the race detector
 torture: build-sandbox ## the long forms: every kill point, thousands of random edits
 	EVENKEEL_TORTURE=1 go test -count=1 -timeout 120m ./apply/... ./cmd/evenkeel/...
 
+.PHONY: soak
+soak: build-sandbox ## half an hour of random edits against the daemon, five a second
+	EVENKEEL_SOAK=$${EVENKEEL_SOAK:-30m} go test -count=1 -run TestSoak -v -timeout 60m ./apply/reconcile
+
 .PHONY: bench
 bench: build build-sandbox ## benchmarks, each with a ratio to a public tool of the same run
-	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/...
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/... ./cmd/evenkeel
 
 .PHONY: lint
 lint: ## golangci-lint over both modules

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	clienttransport "k8s.io/client-go/transport"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -65,6 +66,11 @@ func Connect(cfg *rest.Config) (*Cluster, error) {
 	c.Config.RateLimiter = nil
 	c.Config.WarningHandler = c.warnings
 	c.Config.WarningHandlerWithContext = nil
+	if file := c.Config.BearerTokenFile; file != "" {
+		// client-go reads the file once a minute; this also after a 401.
+		c.Config.BearerToken, c.Config.BearerTokenFile = "", ""
+		c.Config.Wrap(clienttransport.ResettableTokenSourceWrapTransport(clienttransport.NewCachedFileTokenSource(file)))
+	}
 	c.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return &transport{next: next, counter: c.counter, silence: silence, known: c.known}
 	})

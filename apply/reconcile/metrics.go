@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -20,10 +22,13 @@ type metrics struct {
 	seen, corrections, fights *prometheus.CounterVec
 	errors, events            *prometheus.CounterVec
 	passes                    *prometheus.HistogramVec
+
+	mu       sync.Mutex
+	clusters map[*apply.Cluster]bool
 }
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+	m := &metrics{registry: prometheus.NewRegistry(), clusters: map[*apply.Cluster]bool{}}
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "evenkeel_" + name, Help: help}, append([]string{"environment"}, labels...))
 		m.registry.MustRegister(v)
@@ -55,9 +60,36 @@ func newMetrics() *metrics {
 		Name: "evenkeel_source_last_success_timestamp_seconds", Help: "Time when the source last answered.",
 	})
 	m.sourceErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "evenkeel_source_errors_total", Help: "Looks at the source that failed."})
+	for purpose, count := range map[string]func(apply.Requests) int{
+		"discovery": func(r apply.Requests) int { return r.Discovery }, "review": func(r apply.Requests) int { return r.Review },
+		"list": func(r apply.Requests) int { return r.List }, "get": func(r apply.Requests) int { return r.Get },
+		"dryRun": func(r apply.Requests) int { return r.DryRun }, "write": func(r apply.Requests) int { return r.Write },
+		"watch": func(r apply.Requests) int { return r.Watch },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "evenkeel_api_requests_total", Help: "Requests to API servers, by purpose.", ConstLabels: prometheus.Labels{"purpose": purpose},
+		}, func() float64 { return m.requests(count) }))
+	}
 	m.registry.MustRegister(m.passes, m.leader, m.source, m.sourceSuccess, m.sourceErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// uses notes a connection whose requests are counted.
+func (m *metrics) uses(c *apply.Cluster) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clusters[c] = true
+}
+
+func (m *metrics) requests(count func(apply.Requests) int) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for c := range m.clusters {
+		n += count(c.Requests())
+	}
+	return float64(n)
 }
 
 func (m *metrics) setSkipped(env string, drifted map[apply.ObjectRef]known) {

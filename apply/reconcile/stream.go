@@ -24,6 +24,8 @@ type stream struct {
 	// happened before it was not seen.
 	seen  func(watch.EventType, *unstructured.Unstructured)
 	begun func()
+	// version is where it is at; empty where that is not known.
+	version string
 
 	mu   sync.Mutex
 	down time.Time // since when there is no watch; zero while there is one
@@ -41,19 +43,19 @@ const (
 
 // run follows until ctx ends.
 func (s *stream) run(ctx context.Context) {
-	version, wait := "", streamBackOffLeast
+	wait := streamBackOffLeast
 	for ctx.Err() == nil {
 		var err error
-		if version == "" {
-			if version, err = s.start(ctx); err == nil {
+		if s.version == "" {
+			if s.version, err = s.start(ctx); err == nil {
 				s.begun()
 			}
 		}
 		if err == nil {
 			var next string
-			next, err = s.follow(ctx, version)
-			if next != version {
-				version, wait = next, streamBackOffLeast
+			next, err = s.follow(ctx, s.version)
+			if next != s.version {
+				s.version, wait = next, streamBackOffLeast
 				if err == nil {
 					continue // the server ends watches after some minutes
 				}
@@ -65,7 +67,7 @@ func (s *stream) run(ctx context.Context) {
 			sleep(ctx, streamDenied)
 			continue
 		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
-			version = ""
+			s.version = ""
 		}
 		s.ended(err)
 		sleep(ctx, wait)

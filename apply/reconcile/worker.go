@@ -142,6 +142,7 @@ func (w *worker) begin(ctx context.Context, c *content) error {
 			return err
 		}
 		w.cluster = cluster
+		w.d.metrics.uses(cluster)
 	}
 	streams, err := w.newStreams(ctx, c)
 	if err != nil {

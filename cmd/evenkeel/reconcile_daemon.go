@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
@@ -68,6 +69,7 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		return &usageError{err: errors.New("name environments, or --all"), hint: "evenkeel envs lists the environments"}
 	}
 	log := opts.daemon.logger(g)
+	klog.SetSlogLogger(log) // what client-go says
 	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args}
 	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
 	run := reconcile.DaemonOptions{
