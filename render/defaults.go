@@ -21,6 +21,13 @@ func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
 		eachMap(spec["volumeClaimTemplates"], defaultClaimTemplate)
 	case "RoleBinding", "ClusterRoleBinding":
 		eachMap(obj["subjects"], defaultSubject)
+		setDefault(tree.Map(obj["roleRef"]), "apiGroup", "rbac.authorization.k8s.io")
+	case "PersistentVolumeClaim":
+		defaultClaimSource(spec)
+	case "ResourceClaim":
+		defaultDevices(spec)
+	case "ResourceClaimTemplate":
+		defaultDevices(tree.Map(spec["spec"]))
 	case "NetworkPolicy":
 		defaultNetworkPolicy(spec)
 	case "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration":
@@ -31,6 +38,8 @@ func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
 		defaultMatch(tree.Map(spec["matchConstraints"]))
 	case "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding":
 		defaultMatch(tree.Map(spec["matchResources"]))
+	case "Endpoints":
+		eachMap(obj["subsets"], func(subset map[string]any) { eachMap(subset["ports"], defaultProtocol) })
 	case "EndpointSlice":
 		defaultEndpointSlice(obj)
 	case "LimitRange":
@@ -77,6 +86,7 @@ func defaultPod(spec map[string]any) {
 		})
 		if claim, ok := tree.Map(v["ephemeral"])["volumeClaimTemplate"].(map[string]any); ok {
 			setDefault(tree.Map(claim["spec"]), "volumeMode", "Filesystem")
+			defaultClaimSource(tree.Map(claim["spec"]))
 		}
 	})
 }
@@ -95,7 +105,34 @@ func defaultClaimTemplate(claim map[string]any) {
 	setDefault(claim, "apiVersion", "v1")
 	setDefault(claim, "kind", "PersistentVolumeClaim")
 	setDefault(tree.Map(claim["spec"]), "volumeMode", "Filesystem")
+	defaultClaimSource(tree.Map(claim["spec"]))
 	claim["status"] = map[string]any{"phase": "Pending"}
+}
+
+// defaultClaimSource: a source is atomic, and a group that is left out is stored
+// as null. The empty group would be another value, and claims do not change.
+func defaultClaimSource(spec map[string]any) {
+	for _, name := range []string{"dataSource", "dataSourceRef"} {
+		if source, ok := spec[name].(map[string]any); ok {
+			setDefault(source, "apiGroup", nil)
+		}
+	}
+}
+
+// defaultDevices: the requests of a claim are atomic.
+func defaultDevices(spec map[string]any) {
+	fill := func(request map[string]any) {
+		setDefault(request, "allocationMode", "ExactCount")
+		if request["allocationMode"] == "ExactCount" {
+			setDefault(request, "count", int64(1))
+		}
+	}
+	eachMap(tree.Map(spec["devices"])["requests"], func(request map[string]any) {
+		if exactly, ok := request["exactly"].(map[string]any); ok {
+			fill(exactly)
+		}
+		eachMap(request["firstAvailable"], fill)
+	})
 }
 
 // defaultSubject: subjects is atomic; the group of a service account is the empty

@@ -71,6 +71,9 @@ func dropServerFields(obj map[string]any) {
 		delete(meta, name)
 	}
 	spec := tree.Map(obj["spec"])
+	if obj["kind"] == "Namespace" && len(spec) == 0 {
+		delete(obj, "spec")
+	}
 	for _, name := range []string{"strategy", "updateStrategy"} {
 		if m, ok := spec[name].(map[string]any); ok && len(m) == 0 {
 			delete(spec, name)

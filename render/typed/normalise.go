@@ -153,8 +153,8 @@ func (w *walk) structMap(t reflect.Type, m map[string]any, p Path) {
 		}
 		v, keep := w.value(f.typ, m[name], p.with(name))
 		switch {
-		case v == nil, !keep && f.omitEmpty:
-			delete(m, name)
+		case v == nil, !keep && (f.omitEmpty || f.typ.Kind() == reflect.Slice):
+			delete(m, name) // an empty list is null in storage where it is not left out
 		default:
 			m[name] = v
 		}
@@ -234,8 +234,10 @@ func (w *walk) special(t reflect.Type, v any, p Path) (out any, keep, done bool)
 			out, keep = w.quantity(v, p), true
 		case intstr.IntOrString:
 			out, keep = w.intOrString(v, p), true
-		case metav1.Time, metav1.MicroTime:
-			out, keep = w.time(v, p), true
+		case metav1.Time:
+			out, keep = w.time(v, p, time.RFC3339), true
+		case metav1.MicroTime:
+			out, keep = w.time(v, p, metav1.RFC3339Micro), true
 		case metav1.Duration:
 			out, keep = w.duration(v, p), true
 		case metav1.FieldsV1, runtime.RawExtension, apiextensionsv1.JSON:
@@ -306,15 +308,14 @@ func (w *walk) intOrString(v any, p Path) any {
 	return v
 }
 
-func (w *walk) time(v any, p Path) any {
-	s, ok := v.(string)
-	if ok {
-		_, err := time.Parse(time.RFC3339Nano, s)
-		ok = err == nil
+// time writes a time as the server does; it reads a MicroTime in no other form.
+func (w *walk) time(v any, p Path, layout string) any {
+	if s, ok := v.(string); ok {
+		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+			return t.UTC().Format(layout)
+		}
 	}
-	if !ok {
-		w.wrong(p, "a time such as 2026-11-21T10:00:00Z", v)
-	}
+	w.wrong(p, "a time such as 2026-11-21T10:00:00Z", v)
 	return v
 }
 

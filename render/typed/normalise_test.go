@@ -107,7 +107,11 @@ func common(source, encoded any) any {
 		}
 		out := map[string]any{}
 		for key, value := range s {
-			if there, ok := e[key]; ok && there != nil && value != nil {
+			there, ok := e[key]
+			if list, isList := there.([]any); isList && len(list) == 0 {
+				continue // null in storage
+			}
+			if ok && there != nil && value != nil {
 				out[key] = common(value, there)
 			}
 		}
@@ -137,7 +141,7 @@ func awkward() []string {
 		`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}, spec: {podSelector: {}, ingress: [{}], egress: [], policyTypes: [Ingress]}}`,
 		`{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, spec: {schedule: "* * * * *", suspend: false, failedJobsHistoryLimit: 0, jobTemplate: {spec: {template: {spec: {containers: [{name: a, image: b}], restartPolicy: Never}}}}}}`,
 		`{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}, spec: {maxReplicas: 3, scaleTargetRef: {kind: Deployment, name: a, apiVersion: apps/v1}, metrics: [{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: "1000Mi"}}}]}}`,
-		`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b.c}, spec: {group: b.c, scope: Namespaced, preserveUnknownFields: false, names: {plural: a, kind: A, shortNames: []}, versions: [{name: v1, served: true, storage: false, deprecated: false, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, additionalProperties: true, nullable: false, default: {x: []}, x-kubernetes-preserve-unknown-fields: true}, list: {type: array, items: {type: string, enum: [a, 1, null], maxLength: 0, minimum: 0.5}}}}}, subresources: {status: {}}}]}}`,
+		`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: a.b.c}, spec: {group: b.c, scope: Namespaced, preserveUnknownFields: false, names: {plural: a, kind: A, shortNames: []}, versions: [{name: v1, served: true, storage: false, deprecated: false, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, additionalProperties: true, nullable: false, default: {x: {}}, x-kubernetes-preserve-unknown-fields: true}, list: {type: array, items: {type: string, enum: [a, 1, null], maxLength: 0, minimum: 0.5}}}}}, subresources: {status: {}}}]}}`,
 		`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: a}, rules: [], aggregationRule: {clusterRoleSelectors: [{matchLabels: {a: b}}]}}`,
 		`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, spec: {storageClassName: "", accessModes: [ReadWriteOnce], resources: {requests: {storage: 1024Mi}}}}`,
 		`{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: a}, spec: {minAvailable: "50%", selector: {}}}`,
