@@ -127,7 +127,7 @@ func (p *planner) keeps(ctx context.Context, ch *Change) (string, error) {
 }
 
 func isSystemNamespace(name string) bool {
-	return name == "default" || strings.HasPrefix(name, "kube-")
+	return name == "default" || name == "kube-system" || name == "kube-public" || name == "kube-node-lease"
 }
 
 // heldByOthers looks for anything in a namespace that is not this environment's.
