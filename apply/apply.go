@@ -320,11 +320,13 @@ func (r *run) finish() *Report {
 	return report
 }
 
-// changes are the changes of the run with one of the actions.
+// changes are the changes of the plan with one of the actions. The plan was made
+// for the units of the run; of others it has the environment's Namespace, where
+// that is not there.
 func (r *run) changes(actions ...Action) []*Change {
 	var out []*Change
 	for i := range r.plan.Changes {
-		if change := &r.plan.Changes[i]; r.selected(change.Unit) && slices.Contains(actions, change.Action) {
+		if change := &r.plan.Changes[i]; slices.Contains(actions, change.Action) {
 			out = append(out, change)
 		}
 	}

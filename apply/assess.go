@@ -73,11 +73,12 @@ func (p *planner) keepReceipt(it *item) {
 	p.plan.state.receipts[it.ref.String()] = kept
 }
 
-func (p *planner) reportForeign(it *item, live *unstructured.Unstructured) {
-	fields := foreignFields(it.obj.Unstructured, p.mask.object(live), p.env.Controllers, p.isAdoption(live))
+func (p *planner) reportForeign(it *item, live *unstructured.Unstructured, ours ...node) {
+	fields := foreignFields(it.obj.Unstructured, p.mask.object(live), p.env.Controllers, p.isAdoption(live), ours...)
 	if p.targets[it.ref.String()] {
 		fields = slices.DeleteFunc(fields, func(f Field) bool { return f.Path == "spec.replicas" })
 	}
+	it.foreign = nil
 	if len(fields) == 0 {
 		return
 	}
@@ -235,6 +236,9 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	case role != "" && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)):
 		p.unverified(it, role)
 		return nil
+	case p.needsHome(ctx, it, err):
+		p.unverified(it, p.home().ref.String())
+		return nil
 	case apierrors.IsNotFound(err) && it.ref.Namespace != "":
 		return fmt.Errorf("%w (is namespace %s part of what is applied?)", err, it.ref.Namespace)
 	}
@@ -322,6 +326,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		ch.migrate = a.managers
 		ch.Fields = append(ch.Fields, a.removed...)
 		ch.Message = adoptedFrom(a.present)
+		p.reportForeign(it, it.live, ourApply(managedFields(result)))
 		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.paths, func(at path) bool { return isPodTemplate(it.ref, at) })
 	case len(diffs) > 0 || len(ch.handover) > 0:
 	case !reflect.DeepEqual(ownership(it.live), ownership(result)):

@@ -111,9 +111,6 @@ func (r *run) permitted() error {
 	}
 	var lines, hints []string
 	for _, change := range r.plan.Refused() {
-		if !r.selected(change.Unit) {
-			continue
-		}
 		lines = append(lines, fmt.Sprintf("%s: %s", change.ObjectRef, change.Refused))
 		if change.Hint != "" && !slices.Contains(hints, change.Hint) {
 			hints = append(hints, change.Hint)

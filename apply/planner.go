@@ -98,7 +98,10 @@ type planner struct {
 	changedCRD map[kschema.GroupKind]string
 	// definitions are the CRDs of the environment as they are live.
 	definitions map[kschema.GroupKind]definition
-	pruned      []Change
+	// homeless says that the environment's Namespace is of no selected unit,
+	// and is not there.
+	homeless bool
+	pruned   []Change
 }
 
 func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {
@@ -201,7 +204,37 @@ func (p *planner) askServer(ctx context.Context) error {
 			rest = append(rest, it)
 		}
 	}
-	return errors.Join(p.askAll(ctx, first), p.askAll(ctx, rest))
+	if err := errors.Join(p.askAll(ctx, first), p.askAll(ctx, rest)); err != nil || !p.homeless {
+		return err
+	}
+	home := p.home()
+	p.items = append(p.items, home)
+	return p.askAll(ctx, []*item{home})
+}
+
+// home is the environment's own Namespace, where the environment renders it.
+func (p *planner) home() *item {
+	return p.desired[ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: p.env.Namespace}.id()]
+}
+
+// needsHome answers a server that does not find the environment's Namespace,
+// which is of no selected unit: the plan makes it first, as any first apply does.
+func (p *planner) needsHome(ctx context.Context, it *item, err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || !apierrors.IsNotFound(err) || it.ref.Namespace != p.env.Namespace {
+		return false
+	}
+	home, details := p.home(), status.Status().Details
+	if home == nil || p.selected(home.unit) || details == nil || details.Kind != "namespaces" {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if home.mapping == nil {
+		home.mapping, err = p.cluster.mapping(ctx, home.ref.gvk())
+		p.homeless = err == nil
+	}
+	return p.homeless
 }
 
 // askAll asks about objects side by side and returns the errors of all of them.
