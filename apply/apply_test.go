@@ -61,7 +61,7 @@ func TestApplyConverges(t *testing.T) {
 
 	parent := s.get(t, schema.ParentName(s.namespace))
 	wantKinds := "ConfigMap,CustomResourceDefinition.apiextensions.k8s.io,Namespace,Secret,Service,Widget." + s.group()
-	if got := parent.GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != wantKinds {
+	if got := parent.GetAnnotations()[annotationKinds]; got != wantKinds {
 		t.Errorf("the parent names %s, want %s", got, wantKinds)
 	}
 
@@ -231,7 +231,7 @@ func TestConfirmedPrune(t *testing.T) {
 		t.Errorf("%d objects remain, want the Namespace, keep and disabled", got)
 	}
 	parent := s.get(t, schema.ParentName(s.namespace))
-	if got := parent.GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != "ConfigMap,Namespace" {
+	if got := parent.GetAnnotations()[annotationKinds]; got != "ConfigMap,Namespace" {
 		t.Errorf("the parent names %s", got)
 	}
 }

@@ -12,9 +12,9 @@ import (
 // desired sets: those are drift if they differ. Left out is what is no news:
 // status, what the system's own components and the environment's controllers
 // write, values that the server would fill in anyway, and what adoption removes.
-func foreignFields(desired, live *unstructured.Unstructured, controllers []string, adoption bool) []Field {
+// ours is what an adoption will make our own.
+func foreignFields(desired, live *unstructured.Unstructured, controllers []string, adoption bool, ours ...node) []Field {
 	entries := managedFields(live)
-	var ours []node
 	for i := range entries {
 		if entries[i].isOurs() {
 			ours = append(ours, entries[i].fields)

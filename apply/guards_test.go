@@ -19,6 +19,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
+const annotationKinds = "applyset.kubernetes.io/contains-group-kinds"
+
 // TestRecreate changes fields of built-in kinds that cannot be changed.
 func TestRecreate(t *testing.T) {
 	t.Parallel()
@@ -141,7 +143,7 @@ func TestPruneKeeps(t *testing.T) {
 	if diff := cmp.Diff(map[apply.Action]int{apply.Deleted: 1, apply.Kept: 2, apply.Unchanged: 2}, report.Summary); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
-	if got := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()["applyset.kubernetes.io/contains-group-kinds"]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
+	if got := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[annotationKinds]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
 		t.Errorf("the parent forgets what was kept: %s", got)
 	}
 
@@ -344,9 +346,14 @@ func TestManyAppliesAtOnce(t *testing.T) {
 // TestUnansweredGroup prunes nothing while the server has an API group that
 // nobody answers for. It breaks discovery for all, so it runs alone.
 func TestUnansweredGroup(t *testing.T) {
-	s := newScenario(t, applytest.Cluster(t))
+	s, stranger := newScenario(t, applytest.Cluster(t)), newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	services := s.client(t).Resource(kschema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
+	stranger.apply(t, stranger.before())
+	// As a run leaves the parent that was killed before it wrote such an object.
+	parent := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()
+	s.edit(t, schema.ParentName(s.namespace), fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotationKinds,
+		parent[annotationKinds]+",Thing."+s.namespace+".unanswered.example.com"))
 	name := "v1." + s.namespace + ".unanswered.example.com"
 	_, err := services.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": map[string]any{"name": name},
@@ -389,6 +396,13 @@ func TestUnansweredGroup(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 	gone()
+	if kinds := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[annotationKinds]; !strings.Contains(kinds, "Thing."+s.namespace) {
+		t.Errorf("the parent forgot what could not be seen: %s", kinds)
+	}
+	stranger.apply(t, stranger.after())
+	if diff := cmp.Diff(stranger.want(stranger.after()), stranger.members(t)); diff != "" {
+		t.Errorf("an environment without objects in the group (-want +got):\n%s", diff)
+	}
 	for deadline := time.Now().Add(15 * time.Second); len(plan.Incomplete) > 0; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the group is still there")

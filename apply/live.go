@@ -154,6 +154,27 @@ func (p *planner) remembered() (kinds []kschema.GroupKind, namespaces []string) 
 	return kinds, namespaces
 }
 
+// ofMembers are those of the API groups in which the environment has or may have
+// objects. The parent named each before its first object was written, so in the
+// others nothing of ours is overlooked. Where there is no parent, nobody knows.
+func (p *planner) ofMembers(groups []string) []string {
+	kinds, _ := p.remembered()
+	if kinds == nil {
+		return groups
+	}
+	ours := map[string]bool{}
+	for gk := range scopeOf(p.env).groupKinds {
+		ours[gk.Group] = true
+	}
+	for _, gk := range kinds {
+		ours[gk.Group] = true
+	}
+	for _, ref := range p.opts.Recorded {
+		ours[ref.gvk().Group] = true
+	}
+	return slices.DeleteFunc(groups, func(group string) bool { return !ours[group] })
+}
+
 func (p *planner) read(ctx context.Context, r *reading, selector string) error {
 	if len(r.namespaces) == 0 {
 		return p.readOne(ctx, r.mapping, "", selector)

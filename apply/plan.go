@@ -57,8 +57,9 @@ type Plan struct {
 	Durations   Durations      `json:"durations"`
 	// Warnings are worth reading and change nothing.
 	Warnings []string `json:"warnings,omitempty"`
-	// Incomplete lists API groups that discovery did not answer for: while
-	// there are any, nothing may be pruned and the set not be narrowed.
+	// Incomplete lists API groups that discovery did not answer for and in which
+	// the environment has or may have objects: while there are any, nothing may
+	// be pruned and the set not be narrowed.
 	Incomplete []string `json:"incomplete,omitempty"`
 
 	options PlanOptions

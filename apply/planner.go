@@ -176,6 +176,8 @@ func (p *planner) readContext(ctx context.Context) error {
 	p.plan.Cluster.Context = p.env.Cluster.Context
 	p.mask = p.plan.state.masker()
 	p.mask.known, p.mask.marks = p.cluster.known, p.allMarks()
+	p.plan.Incomplete = p.ofMembers(p.plan.Incomplete)
+	p.scaled = scaledIn(p.plan.parent, time.Now())
 	var err error
 	p.plan.Rendered, err = Digest(p.env, p.plan.state.key)
 	return err
