@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -89,8 +91,10 @@ type Status struct {
 type UnitStatus struct {
 	Name  string       `json:"name"`
 	State health.State `json:"state"`
-	// Paused says that `rollout pause` stopped its rollout.
+	// Paused says that `rollout pause` stopped its rollout, Scaled that `scale`
+	// set its replicas for a while.
 	Paused  *Paused        `json:"paused,omitempty"`
+	Scaled  *Scaled        `json:"scaled,omitempty"`
 	Objects []ObjectHealth `json:"objects"`
 }
 
@@ -111,7 +115,7 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 	if _, err := c.identityOf(ctx, env); err != nil {
 		return nil, err
 	}
-	paused, err := c.pauses(ctx, env)
+	parent, err := c.notedParent(ctx, env)
 	if err != nil {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
@@ -121,14 +125,14 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 		if err != nil {
 			return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 		}
-		return statusOf(env, updates, paused), nil
+		return statusOf(env, updates, parent), nil
 	}
 	updates, err := watcher.Wait(ctx, targets, opts.Timeout, on)
 	var unhealthy *health.NotHealthy
 	if err != nil && !errors.As(err, &unhealthy) {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
-	return statusOf(env, updates, paused), nil
+	return statusOf(env, updates, parent), nil
 }
 
 // WatchStatus calls opts.On with the state of every object, and at every change
@@ -166,14 +170,18 @@ func objectHealth(u health.Update) ObjectHealth {
 }
 
 // statusOf groups judgements by unit, in the order of the environment, and adds
-// which are paused.
-func statusOf(env *schema.Environment, updates []health.Update, paused map[string]Paused) *Status {
+// what is noted on the parent.
+func statusOf(env *schema.Environment, updates []health.Update, parent *unstructured.Unstructured) *Status {
+	paused, scaled := notesIn[Paused](parent, annotationPaused), scaledIn(parent, time.Now())
 	s := &Status{Environment: env.Name, Healthy: true}
 	for _, u := range updates {
 		if n := len(s.Units); n == 0 || s.Units[n-1].Name != u.Unit {
 			unit := UnitStatus{Name: u.Unit, State: health.Healthy}
 			if p, ok := paused[u.Unit]; ok {
 				unit.Paused = &p
+			}
+			if s, ok := scaled[u.Unit]; ok {
+				unit.Scaled = &s
 			}
 			s.Units = append(s.Units, unit)
 		}

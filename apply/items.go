@@ -58,6 +58,7 @@ func (p *planner) flatten(ctx context.Context) error {
 				errs = append(errs, it.wrap(err))
 				continue
 			}
+			p.leaveScaled(it)
 			p.items = append(p.items, it)
 		}
 	}

@@ -193,7 +193,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused, annotationFights} {
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused, annotationScaled, annotationFights} {
 		if all[own] == "" {
 			delete(all, own)
 		}
@@ -229,26 +229,21 @@ func (p *parent) own(ctx context.Context, desired *unstructured.Unstructured, co
 	if maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
 		return live, nil
 	}
-	if !p.onlyPaused(live, desired) {
+	if !p.onlyNoted(live, desired) {
 		return nil, fmt.Errorf("another run wrote it meanwhile: %w", conflict)
 	}
-	annotations := desired.GetAnnotations()
-	delete(annotations, annotationPaused)
-	if paused, ok := live.GetAnnotations()[annotationPaused]; ok {
-		annotations[annotationPaused] = paused
-	}
-	desired.SetAnnotations(annotations)
+	desired.SetAnnotations(withNotes(desired.GetAnnotations(), live.GetAnnotations()))
 	desired.SetResourceVersion(live.GetResourceVersion())
 	return p.client.Update(ctx, desired, metav1.UpdateOptions{FieldManager: parentManager})
 }
 
-// onlyPaused reports whether all that happened to the parent since it was read
-// is that a rollout was paused or resumed, which waits for no lock, while desired
-// is about something else.
-func (p *parent) onlyPaused(live, desired *unstructured.Unstructured) bool {
+// onlyNoted reports whether all that happened to the parent since it was read is
+// that a note was set or removed, which waits for no lock, while desired is about
+// something else.
+func (p *parent) onlyNoted(live, desired *unstructured.Unstructured) bool {
 	return p.live != nil && p.live.GetUID() == live.GetUID() &&
-		p.annotation(annotationPaused) == desired.GetAnnotations()[annotationPaused] &&
-		samePause(live.GetAnnotations(), p.live.GetAnnotations())
+		maps.Equal(withNotes(desired.GetAnnotations(), p.live.GetAnnotations()), desired.GetAnnotations()) &&
+		maps.Equal(withNotes(live.GetAnnotations(), p.live.GetAnnotations()), p.live.GetAnnotations())
 }
 
 // parentManager is the field manager of the parent.

@@ -59,6 +59,7 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 	if it == nil || it.mapping == nil {
 		return nil, fmt.Errorf("unit %s: %s: no longer planned", earlier.Unit, earlier.ObjectRef)
 	}
+	it.obj = earlier.desired // what the plan leaves alone stays so
 	live, err := c.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, it.wrap(err)
@@ -88,6 +89,7 @@ type planner struct {
 	siblings map[string]string // environment by set id
 	wanted   map[objectID]string
 	targets  map[string]bool // what autoscalers scale
+	scaled   map[string]Scaled
 
 	desired map[objectID]*item // of all units
 	items   []*item            // of the selected ones, in order

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -48,7 +47,7 @@ func (c *Cluster) Restart(ctx context.Context, env *schema.Environment, app stri
 		}
 	}
 	annotations := map[string]any{restartedAt: time.Now().UTC().Format(time.RFC3339)}
-	return r.patchAll(ctx, r.workloads, map[string]any{
+	return r.patchAll(ctx, r.workloads, rolloutManager, map[string]any{
 		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": annotations}}},
 	})
 }
@@ -72,10 +71,10 @@ func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who s
 	}
 	// The record comes first: a pause that nobody can see is worse than a
 	// record of one that did not come about.
-	if err := r.note(ctx, &Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
+	if err := note(ctx, r, annotationPaused, &Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
 		return nil, err
 	}
-	return r.patchAll(ctx, deployments, map[string]any{"spec": map[string]any{"paused": true}})
+	return r.patchAll(ctx, deployments, rolloutManager, map[string]any{"spec": map[string]any{"paused": true}})
 }
 
 // Resume ends a pause, whoever began it, and its record. It returns what it
@@ -89,11 +88,11 @@ func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app strin
 	if err != nil {
 		return nil, err
 	}
-	done, err := r.patchAll(ctx, deployments, map[string]any{"spec": map[string]any{"paused": nil}})
+	done, err := r.patchAll(ctx, deployments, rolloutManager, map[string]any{"spec": map[string]any{"paused": nil}})
 	if err != nil {
 		return done, err
 	}
-	return done, r.note(ctx, nil)
+	return done, note[Paused](ctx, r, annotationPaused, nil)
 }
 
 // WorkloadsOf is the environment with one unit, and of it only what runs pods.
@@ -234,7 +233,7 @@ func isPaused(live *unstructured.Unstructured) bool {
 
 // patchAll sends one merge patch to each workload: of the object that was read,
 // not of another one by that name.
-func (r *rollout) patchAll(ctx context.Context, workloads []workload, patch map[string]any) ([]ObjectRef, error) {
+func (r *rollout) patchAll(ctx context.Context, workloads []workload, manager string, patch map[string]any) ([]ObjectRef, error) {
 	var done []ObjectRef
 	for _, w := range workloads {
 		patch["metadata"] = map[string]any{"uid": string(w.live.GetUID())}
@@ -247,7 +246,7 @@ func (r *rollout) patchAll(ctx context.Context, workloads []workload, patch map[
 			return done, fmt.Errorf("%s: %w", w.ref, err)
 		}
 		client := r.c.Dynamic.Resource(mapping.Resource).Namespace(w.ref.Namespace)
-		if _, err := client.Patch(ctx, w.ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: rolloutManager}); err != nil {
+		if _, err := client.Patch(ctx, w.ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: manager}); err != nil {
 			return done, fmt.Errorf("%s: %w", w.ref, err)
 		}
 		done = append(done, w.ref)
@@ -259,79 +258,6 @@ func (r *rollout) patchAll(ctx context.Context, workloads []workload, patch map[
 type Paused struct {
 	At time.Time `json:"at"`
 	By string    `json:"by,omitempty"`
-}
-
-// annotationPaused records on the parent which apps are paused, since when and
-// by whom: a JSON object by the name of the unit.
-const annotationPaused = "evenkeel.dev/paused"
-
-// pausedIn reads the record of a parent. One that cannot be read is none: the
-// Deployments themselves say that they are paused.
-func pausedIn(p *unstructured.Unstructured) map[string]Paused {
-	all := map[string]Paused{}
-	if p != nil {
-		_ = json.Unmarshal([]byte(p.GetAnnotations()[annotationPaused]), &all)
-	}
-	return all
-}
-
-// note records the pause of the app, or with nil its end, and forgets apps that
-// the environment no longer has.
-func (r *rollout) note(ctx context.Context, paused *Paused) error {
-	var err error
-	for range conflictTries {
-		all := pausedIn(r.parent.live)
-		delete(all, r.app)
-		if paused != nil {
-			all[r.app] = *paused
-		}
-		for app := range all {
-			if r.env.Unit(app) == nil {
-				delete(all, app)
-			}
-		}
-		record := ""
-		if len(all) > 0 {
-			body, err := json.Marshal(all)
-			if err != nil {
-				return err
-			}
-			record = string(body)
-		}
-		if err = r.parent.write(ctx, map[string]string{annotationPaused: record}); !apierrors.IsConflict(err) {
-			return err
-		}
-		// An apply or another verb wrote meanwhile.
-		if r.parent, err = readParent(ctx, r.parent.client, r.env); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// conflictTries bounds how often a record is written again.
-const conflictTries = 5
-
-// samePause reports whether two sets of annotations differ in the record of
-// pauses alone.
-func samePause(a, b map[string]string) bool {
-	a, b = maps.Clone(a), maps.Clone(b)
-	delete(a, annotationPaused)
-	delete(b, annotationPaused)
-	return maps.Equal(a, b)
-}
-
-// pauses reads which units of an environment are paused. Who may not read the
-// parent is not told.
-func (c *Cluster) pauses(ctx context.Context, env *schema.Environment) (map[string]Paused, error) {
-	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
-	switch {
-	case apierrors.IsForbidden(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return pausedIn(p.live), nil
 }
 
 // String is when and by whom, for people.

@@ -47,7 +47,7 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	}
 	s := &Standing{
 		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
-		Paused: pausedIn(p.live), Fights: map[string]Fight{},
+		Paused: notesIn[Paused](p.live, annotationPaused), Fights: map[string]Fight{},
 	}
 	_ = json.Unmarshal([]byte(p.annotation(annotationFights)), &s.Fights) // unreadable is none
 	l := &lock{leases: c.Dynamic.Resource(leaseResource()).Namespace(env.Namespace)}

@@ -25,6 +25,9 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 	}
 	for _, u := range s.Units {
 		text := plural(len(u.Objects), "object")
+		if u.Scaled != nil {
+			text += fmt.Sprintf("  %s %s: evenkeel scale %s %s --end", out.paint(yellow, "scaled past git"), clean(u.Scaled.String()), s.Environment, u.Name)
+		}
 		if u.Paused != nil {
 			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), clean(u.Paused.String()), s.Environment, u.Name)
 		}

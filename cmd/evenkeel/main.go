@@ -91,6 +91,7 @@ Exit codes, the same for every command:
 		newHistoryCmd(g),
 		newRollbackCmd(g),
 		newRolloutCmd(g),
+		newScaleCmd(g),
 		newLogsCmd(g),
 		newDeleteCmd(g),
 		newReconcileCmd(g),
