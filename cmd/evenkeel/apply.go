@@ -98,8 +98,8 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 		return err
 	}
 	var plans []*apply.Plan
-	for _, env := range envs {
-		plan, err := applyOne(ctx, g, opts, env)
+	for i, env := range envs {
+		plan, err := applyOne(ctx, g, opts, env, envs[:i])
 		if err != nil {
 			return fmt.Errorf("env %s: %w", env.Name, err)
 		}
@@ -116,8 +116,8 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 	return nil
 }
 
-// applyOne plans, asks and applies one environment.
-func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.Environment) (*apply.Plan, error) {
+// applyOne plans, asks and applies one environment, after those applied before.
+func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.Environment, before []*schema.Environment) (*apply.Plan, error) {
 	cluster, err := g.cluster(env.Cluster)
 	if err != nil {
 		return nil, err
@@ -136,6 +136,9 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	}
 	if opts.dryRun {
 		return plan, g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
+	}
+	if plan.Differs(false) {
+		g.warnOfEarlier(ctx, env, before)
 	}
 	if err := g.confirm(ctx, env, plan, opts); err != nil {
 		return nil, err
