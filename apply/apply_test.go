@@ -269,7 +269,7 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 	// A user who may look at everything and touch nothing.
 	viewer := rest.CopyConfig(cfg)
 	viewer.Impersonate = rest.ImpersonationConfig{UserName: "viewer-" + s.namespace}
-	s.grant(t, viewer.Impersonate.UserName, "get", "list", "watch")
+	s.grant(t, viewer.Impersonate.UserName, rule("*", "*", "get", "list", "watch"))
 	versions := s.versions(t)
 	c, err := apply.Connect(viewer)
 	if err != nil {
@@ -296,6 +296,37 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 	}
 	if strings.Contains(refused.Reason, "get ") {
 		t.Errorf("listed, although it was granted:\n%s", refused.Reason)
+	}
+	if diff := cmp.Diff(versions, s.versions(t)); diff != "" {
+		t.Errorf("something was written (-before +after):\n%s", diff)
+	}
+}
+
+// TestForbiddenInTheMiddle lacks two rights that the run would need last: it must
+// not begin.
+func TestForbiddenInTheMiddle(t *testing.T) {
+	t.Parallel()
+	cfg := applytest.Cluster(t)
+	s := newScenario(t, cfg)
+	s.apply(t, s.before())
+	deployer := rest.CopyConfig(cfg)
+	deployer.Impersonate = rest.ImpersonationConfig{UserName: "deployer-" + s.namespace}
+	s.grant(t, deployer.Impersonate.UserName,
+		rule("*", "*", "get", "list", "watch"),
+		rule("", "configmaps", "create", "update", "patch", "delete"),
+		rule("", "secrets", "create", "patch"),
+		rule("", "services", "create", "patch"),
+		rule("coordination.k8s.io", "leases", "create", "update"),
+		rule("apiextensions.k8s.io", "customresourcedefinitions", "create", "patch"),
+	)
+	versions := s.versions(t)
+	deployed := &scenario{namespace: s.namespace, cfg: deployer}
+	_, err := deployed.run(t.Context(), s.after(), tortureOptions())
+	want := "these rights are missing:\n  delete secrets in namespace " + s.namespace +
+		"\n  create widgets." + s.group() + " in namespace " + s.namespace +
+		"\n  patch widgets." + s.group() + " in namespace " + s.namespace
+	if exitCode(err) != 4 || err.Error() != want {
+		t.Errorf("got %v, want\n%s", err, want)
 	}
 	if diff := cmp.Diff(versions, s.versions(t)); diff != "" {
 		t.Errorf("something was written (-before +after):\n%s", diff)
@@ -588,8 +619,17 @@ func (s *scenario) create(t testing.TB, u *unstructured.Unstructured, manager st
 	}
 }
 
-// grant gives a user verbs on everything.
-func (s *scenario) grant(t *testing.T, user string, verbs ...string) {
+// rule allows verbs on a resource.
+func rule(group, resource string, verbs ...string) any {
+	list := make([]any, len(verbs))
+	for i, v := range verbs {
+		list[i] = v
+	}
+	return map[string]any{"verbs": list, "apiGroups": []any{group}, "resources": []any{resource}}
+}
+
+// grant gives a user rights in the whole cluster.
+func (s *scenario) grant(t *testing.T, user string, rules ...any) {
 	t.Helper()
 	client := s.client(t)
 	name := "test-" + s.namespace
@@ -600,15 +640,9 @@ func (s *scenario) grant(t *testing.T, user string, verbs ...string) {
 		_ = roles.Delete(ctx, name, metav1.DeleteOptions{})
 		_ = bindings.Delete(ctx, name, metav1.DeleteOptions{})
 	})
-	var list []any
-	for _, v := range verbs {
-		list = append(list, v)
-	}
 	_, err := roles.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": rbac.String(), "kind": "ClusterRole", "metadata": map[string]any{"name": name},
-		"rules": []any{
-			map[string]any{"verbs": list, "apiGroups": []any{"*"}, "resources": []any{"*"}},
-		},
+		"rules": rules,
 	}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

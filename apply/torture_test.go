@@ -88,7 +88,7 @@ func TestTorture(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("a change of 11 objects took %d requests; %d runs of it with %d kinds of trouble, %d ended by it; the run after it converged in all that passed",
+	t.Logf("counted: a change of 11 objects took %d requests; %d runs of it with %d kinds of trouble, %d ended by it; the run after it converged in all that passed",
 		requests, runs.Load(), len(faults()), broken.Load())
 }
 
@@ -242,7 +242,7 @@ func TestKilledAtTheGate(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d applies, %d of them killed; the run after each was healthy and had exactly what is desired", kills, died.Load())
+	t.Logf("counted: %d applies, %d of them killed; the run after each was healthy and had exactly what is desired", kills, died.Load())
 }
 
 func (s *scenario) gatedBefore() *schema.Environment {

@@ -34,11 +34,11 @@ func Kubeconfig(t testing.TB) string {
 }
 
 // FreshKubeconfig starts a cluster for this test alone, under that context, and
-// ends it with the test.
-func FreshKubeconfig(t testing.TB, context string) string {
+// ends it with the test. flags are those of sandbox up.
+func FreshKubeconfig(t testing.TB, context string, flags ...string) string {
 	t.Helper()
 	Binary(t)
-	own := &sandbox{args: []string{"--context", context}}
+	own := &sandbox{args: append([]string{"--context", context}, flags...)}
 	path, err := own.start()
 	if own.stop != nil {
 		t.Cleanup(own.stop)

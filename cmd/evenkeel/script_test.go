@@ -66,7 +66,7 @@ func TestScripts(t *testing.T) {
 			"cue":         publicTool(root, "cue"),
 			"kubeconform": publicTool(root, "kubeconform"),
 			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
-				copyExample(ts, root)
+				ts.Check(copyExample(ts.MkAbs("."), root))
 			},
 		},
 	})
@@ -110,13 +110,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// copyExample copies the worked example into the script's directory.
-func copyExample(ts *testscript.TestScript, root string) {
-	for _, dir := range []string{"cue.mod", "envs", "schema", "stacks"} {
-		if err := os.CopyFS(ts.MkAbs(dir), os.DirFS(filepath.Join(root, dir))); err != nil {
-			ts.Fatalf("%v", err)
+// copyExample copies the worked example into a directory, which is outside of git.
+func copyExample(dir, root string) error {
+	for _, name := range []string{"cue.mod", "envs", "schema", "stacks"} {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func repoRoot(t testing.TB) string {

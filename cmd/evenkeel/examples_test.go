@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// site is a repository and a cluster that commands are run against.
+type site struct {
+	dir, kubeconfig string
+}
+
+// evenkeel runs a command line and fails the test unless it exits as wanted.
+func (s *site) evenkeel(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	var out, msg bytes.Buffer
+	args = append(args, "-C", s.dir, "--kubeconfig", s.kubeconfig)
+	if got := run(t.Context(), args, streams{in: strings.NewReader(""), out: &out, err: &msg}); got != code {
+		t.Fatalf("evenkeel %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, &msg, &out)
+	}
+	return out.String()
+}
+
+// kubectl runs the sandbox's kubectl with manifests on standard input.
+func (s *site) kubectl(t *testing.T, manifests string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), applytest.Binary(t), append([]string{"kubectl", "--kubeconfig", s.kubeconfig}, args...)...)
+	cmd.Stdin = strings.NewReader(manifests)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("kubectl %s: %v\n%.3000s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// level applies an environment and expects that nothing differs then: not for a
+// plan, which proves that without a single dry-run, and not for kubectl.
+func (s *site) level(t *testing.T, env string, code int, flags ...string) *apply.Plan {
+	t.Helper()
+	s.evenkeel(t, code, slices.Concat([]string{"apply", env, "--yes"}, flags)...)
+	plan := &apply.Plan{}
+	if err := json.Unmarshal([]byte(s.evenkeel(t, exitDone, "diff", env, "-o", "json")), plan); err != nil {
+		t.Fatal(err)
+	}
+	if plan.Requests.DryRun != 0 {
+		t.Errorf("%s: %d dry-runs after the apply", env, plan.Requests.DryRun)
+	}
+	manifests := s.evenkeel(t, exitDone, "render", env)
+	s.kubectl(t, manifests, "diff", "--server-side", "--force-conflicts", "--field-manager", schema.Manager, "-f", "-")
+	return plan
+}
+
+// TestExamples applies every example environment. Each is level afterwards, and
+// its label finds exactly what it rendered, and the copies that controllers make
+// of labels.
+func TestExamples(t *testing.T) {
+	repo, err := render.Open(repoRoot(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	envs, err := repo.Envs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	byContext := map[string][]*schema.Environment{}
+	for _, e := range envs {
+		res, err := repo.Render(t.Context(), e.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byContext[e.Cluster.Context] = append(byContext[e.Cluster.Context], res.Env)
+	}
+	for kubeContext, envs := range byContext {
+		t.Run(kubeContext, func(t *testing.T) {
+			t.Parallel()
+			s := &site{dir: t.TempDir(), kubeconfig: applytest.FreshKubeconfig(t, kubeContext)}
+			if err := copyExample(s.dir, repoRoot(t)); err != nil {
+				t.Fatal(err)
+			}
+			for _, env := range envs {
+				code, flags := exitDone, []string{"--no-wait"}
+				switch {
+				case env.Name == "cloud-infra": // nobody serves metrics here, nor gives a Service an address
+					code, flags = exitNotHealthy, []string{"--timeout", "5s"}
+				case env.Protected:
+					flags = nil
+				}
+				if env.Name == "cloud-infra" {
+					s.evenkeel(t, code, "apply", env.Name, "--yes", "--timeout", "2s")
+					s.kubectl(t, "", "-n", "traefik", "patch", "service", "traefik", "--subresource=status", "--type=merge",
+						"-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"10.0.0.1"}]}}}`) // what stands behind it
+				}
+				plan := s.level(t, env.Name, code, flags...)
+				s.listed(t, env)
+				t.Logf("counted: %s: %d objects, %d requests to see that they are level", env.Name, plan.Summary[apply.Unchanged], plan.Requests.Total())
+			}
+		})
+	}
+}
+
+// listed compares what bears an environment's label with what it renders.
+func (s *site) listed(t *testing.T, env *schema.Environment) {
+	t.Helper()
+	want, kinds := map[string]bool{}, map[string]bool{}
+	for _, u := range env.Units {
+		for _, o := range u.Objects {
+			gvk := o.GroupVersionKind()
+			kind := strings.ToLower(gvk.GroupKind().String())
+			want[kind+"/"+o.GetName()], kinds[kind] = true, true
+		}
+	}
+	var list []string
+	for k := range kinds {
+		list = append(list, k)
+	}
+	id := schema.ApplySetID(env.Name, env.Namespace)
+	out := s.kubectl(t, "", "get", strings.Join(list, ","), "--all-namespaces", "-o", "name", "-l", schema.LabelPartOf+"="+id)
+	got := map[string]bool{}
+	for line := range strings.Lines(out) {
+		got[strings.TrimSpace(line)] = true
+	}
+	for name := range want {
+		if !got[name] {
+			t.Errorf("kubectl get -l does not list %s", name)
+		}
+	}
+	for name := range got {
+		if !want[name] {
+			t.Errorf("kubectl get -l lists %s, which is not rendered", name)
+		}
+	}
+}
+
+// TestUpstreamImported imports the manifests of upstream projects and applies
+// them: as rendered, everything is certified at once. They bring webhooks for the
+// whole cluster, so it does not run beside others.
+func TestUpstreamImported(t *testing.T) {
+	kubeconfig, root := applytest.Kubeconfig(t), repoRoot(t)
+	s := &site{dir: filepath.Join(t.TempDir(), "deploy"), kubeconfig: kubeconfig}
+	var out, msg bytes.Buffer
+	if code := run(t.Context(), []string{"init", s.dir, "--domain", "up.example.org", "--harbor", "r.example.org", "--vip", "none"}, streams{out: &out, err: &msg}); code != exitDone {
+		t.Fatal(msg.String())
+	}
+	objects := 0
+	for _, project := range []struct{ env, namespace, files string }{
+		{"u-flannel", "kube-flannel", "flannel/kube-flannel.yml"},
+		{"u-nginx", "ingress-nginx", "ingress-nginx/baremetal-deploy.yaml"},
+		{"u-jenkins", "jenkins", "jenkins/chart-rendered-without-secrets.yaml"},
+		{"u-traefik", "traefik", "traefik/chart-rendered-daemonset-hostport81.yaml"},
+		{"u-dashboard", "kubernetes-dashboard", "dashboard/recommended.yaml"},
+		{"u-headlamp", "default-headlamp", "headlamp/chart-default.yaml"},
+		{"u-dubbo", "dubbo-admin", "dubbo-admin"},
+	} {
+		s.evenkeel(t, exitDone, "import", "--env", project.env, "-n", project.namespace, filepath.Join(root, "testdata", "upstream", project.files))
+		plan := s.level(t, project.env, exitDone, "--no-wait")
+		objects += plan.Summary[apply.Unchanged]
+		t.Cleanup(func() {
+			_ = run(context.WithoutCancel(t.Context()), []string{"delete", project.env, "--yes", "-C", s.dir, "--kubeconfig", s.kubeconfig}, streams{out: &out, err: &msg})
+		})
+	}
+	t.Logf("counted: %d objects of 7 projects, certified after their first apply without a dry-run", objects)
+}
