@@ -35,6 +35,26 @@ const (
 	NoticeRecovered NoticeKind = "recovered"
 )
 
+// Notices are what people may want to be told of one look.
+func (out *Outcome) Notices() []Notice {
+	var notices []Notice
+	for _, change := range out.Changes {
+		kind := NoticeDrift
+		switch {
+		case !isDifference(change) || isSkipped(out.Skipped, change):
+			continue
+		case slices.Contains(out.Done, change.ObjectRef) && out.applied:
+			kind = NoticeApplied
+		case slices.Contains(out.Done, change.ObjectRef):
+			kind = NoticeCorrected
+		case out.Mode == ModeCorrect:
+			continue // the error of the pass says why
+		}
+		notices = append(notices, Notice{Time: time.Now(), Environment: out.Environment, Kind: kind, Text: change.String() + ": " + describe(change)})
+	}
+	return notices
+}
+
 // account notes what a pass found and did.
 func (w *worker) account(ctx context.Context, out *Outcome, l letter, now time.Time) {
 	if l.full != "" {

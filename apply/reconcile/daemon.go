@@ -194,16 +194,9 @@ func (d *daemon) look(ctx context.Context) error {
 // last good state; one that is no longer there is no longer kept level, and nothing
 // of it is deleted.
 func (d *daemon) hand(r *Rendering) {
-	all := slices.Concat(r.Environments, r.Siblings)
 	present := map[string]bool{}
 	for _, env := range r.Environments {
 		present[env.Name] = true
-		c := &content{env: env, git: r.Git, noPrune: r.Incomplete, certifier: apply.NewCertifier(env)}
-		for _, other := range all {
-			if other.Name != env.Name && other.Cluster == env.Cluster {
-				c.siblings = append(c.siblings, other)
-			}
-		}
 		w := d.workers[env.Name]
 		if w == nil {
 			w = newWorker(d, env.Name)
@@ -211,7 +204,7 @@ func (d *daemon) hand(r *Rendering) {
 			d.start(w)
 		}
 		d.metrics.broken.WithLabelValues(env.Name).Set(0)
-		w.inbox.render(c)
+		w.inbox.render(newContent(env, r))
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Wrong)) {
 		present[name] = true

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -16,7 +18,39 @@ type content struct {
 	siblings  []*schema.Environment
 	git       apply.GitInfo
 	noPrune   bool
+	digest    [sha256.Size]byte // of the rendering
 	certifier *apply.Certifier
+}
+
+// newContent is a rendering of one environment.
+func newContent(env *schema.Environment, r *Rendering) *content {
+	c := &content{env: env, git: r.Git, noPrune: r.Incomplete, certifier: apply.NewCertifier(env)}
+	c.digest = digestOf(env)
+	for _, others := range [][]*schema.Environment{r.Environments, r.Siblings} {
+		for _, other := range others {
+			if other.Name != env.Name && other.Cluster == env.Cluster {
+				c.siblings = append(c.siblings, other)
+			}
+		}
+	}
+	return c
+}
+
+// digestOf identifies all of a rendering, Secrets too; it is shown to nobody.
+func digestOf(env *schema.Environment) (digest [sha256.Size]byte) {
+	sum := sha256.New()
+	enc := json.NewEncoder(sum)
+	head := *env
+	head.Units = nil
+	_ = enc.Encode(head) // plain JSON values into a hash: neither can fail
+	for _, u := range env.Units {
+		_ = enc.Encode([]any{u.Name, u.Type, u.After, u.Timeout, len(u.Objects)})
+		for _, o := range u.Objects {
+			_ = enc.Encode(o)
+		}
+	}
+	sum.Sum(digest[:0])
+	return digest
 }
 
 // inbox is where streams and the source leave what a worker has to look at. All
@@ -36,7 +70,7 @@ func newInbox() *inbox {
 
 // render leaves a new rendering.
 func (b *inbox) render(c *content) {
-	b.put(func() { b.content, b.full = c, "new content" })
+	b.put(func() { b.content = c })
 }
 
 // wrong leaves word of a rendering that failed.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,10 +53,11 @@ type worker struct {
 
 	drifted  map[apply.ObjectRef]known // what differs and is still there, and what was said of it
 	checked  map[apply.ObjectRef]time.Time
-	put      map[apply.ObjectRef]bool // off until the next recheck
-	said     map[NoticeKind]string    // the last notice of a kind that goes on
-	blocked  bool                     // new content could not be applied as a whole
-	wait     time.Duration            // back-off
+	put      map[apply.ObjectRef]bool // off until putUntil
+	putUntil time.Time
+	said     map[NoticeKind]string // the last notice of a kind that goes on
+	blocked  bool                  // new content could not be applied as a whole
+	wait     time.Duration         // back-off
 	nextTry  time.Time
 	nextFull time.Time
 	nextLook time.Time // at health
@@ -82,8 +84,12 @@ func (w *worker) run(ctx context.Context) {
 	defer func() { w.unwatch() }()
 	for w.await(ctx) {
 		letter := w.inbox.take()
-		if letter.content != nil {
-			w.next = letter.content
+		if c := letter.content; c != nil && w.next == nil && w.content != nil && c.digest == w.content.digest {
+			// Another commit with the same content of this environment.
+			c.certifier = w.content.certifier
+			w.content = c
+		} else if c != nil {
+			w.next = c
 		}
 		if w.next != nil {
 			if err := w.begin(ctx, w.next); err != nil {
@@ -105,8 +111,8 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) await(ctx context.Context) bool {
 	for {
 		next := w.nextFull
-		if len(w.put) > 0 && time.Now().Add(recheck).Before(next) {
-			next = time.Now().Add(recheck)
+		if len(w.put) > 0 && w.putUntil.Before(next) {
+			next = w.putUntil
 		}
 		if !w.nextLook.IsZero() && w.nextLook.Before(next) {
 			next = w.nextLook
@@ -258,6 +264,7 @@ func (w *worker) work(ctx context.Context, l letter) {
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, errStale):
+		w.inbox.giveBack(l)
 	case errors.Is(err, errNewContent):
 		w.inbox.everything(err.Error())
 	case err != nil:
@@ -268,21 +275,52 @@ func (w *worker) work(ctx context.Context, l letter) {
 }
 
 // due leaves out objects that are known to differ and were looked at just now, and
-// adds those that were left out long enough.
+// adds those that were put off long enough.
 func (w *worker) due(now time.Time, touched []apply.ObjectRef) []apply.ObjectRef {
-	for ref := range w.put {
-		if !slices.Contains(touched, ref) {
-			touched = append(touched, ref)
+	if len(w.put) > 0 && !now.Before(w.putUntil) {
+		for ref := range w.put {
+			if !slices.Contains(touched, ref) {
+				touched = append(touched, ref)
+			}
 		}
+		clear(w.put)
+		return touched
 	}
-	clear(w.put)
 	return slices.DeleteFunc(touched, func(ref apply.ObjectRef) bool {
 		if _, differs := w.drifted[ref]; differs && now.Sub(w.checked[ref]) < recheck {
-			w.put[ref] = true
+			w.putOff(ref, now.Add(recheck))
 			return true
 		}
 		return false
 	})
+}
+
+func (w *worker) putOff(ref apply.ObjectRef, until time.Time) {
+	if len(w.put) == 0 || until.Before(w.putUntil) {
+		w.putUntil = until
+	}
+	w.put[ref] = true
+}
+
+// putOffSkipped looks again at what is left alone, because what ends that need not
+// touch the object: a deploy ends, an app is resumed, a fight is over.
+func (w *worker) putOffSkipped(now time.Time) {
+	const many = 100 // a pass over everything is cheaper
+	n := 0
+	for ref, k := range w.drifted {
+		if k.reason == "" {
+			continue
+		}
+		if n++; n > many {
+			w.nextFull = minTime(w.nextFull, now.Add(w.d.opts.Interval))
+			return
+		}
+		if k.reason == ReasonLocked {
+			w.putOff(ref, now.Add(recheck))
+		} else {
+			w.putOff(ref, now.Add(max(recheck, w.d.opts.Interval)))
+		}
+	}
 }
 
 // pass looks at everything, or at what was touched.
@@ -324,6 +362,7 @@ func (w *worker) pass(ctx context.Context, l letter) error {
 			w.rewatch(ctx)
 		}
 	}
+	w.putOffSkipped(time.Now())
 	w.d.metrics.success.WithLabelValues(w.name).SetToCurrentTime()
 	return nil
 }
@@ -341,7 +380,9 @@ func (w *worker) fullInterval() time.Duration {
 func (w *worker) rewatch(ctx context.Context) {
 	streams, err := w.newStreams(ctx, w.content)
 	if err == nil && len(streams) > len(w.streams) {
-		w.inbox.render(w.content)
+		again := *w.content
+		again.digest = [sha256.Size]byte{}
+		w.inbox.render(&again)
 	}
 }
 

@@ -119,6 +119,9 @@ func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args 
 			break
 		}
 	}
+	if err := opts.daemon.tell(ctx, g, outcomes, errs); err != nil {
+		errs = append(errs, err)
+	}
 	errs = append(errs, g.printOutcomes(outcomes, opts.all || len(args) != 1))
 	if err := errors.Join(errs...); err != nil {
 		return err

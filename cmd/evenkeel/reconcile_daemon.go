@@ -135,6 +135,26 @@ func (o *daemonOptions) sender(log *slog.Logger) (*notify.Sender, error) {
 	return sender, nil
 }
 
+// tell tells people of one look, where they want to be told.
+func (o *daemonOptions) tell(ctx context.Context, g *global, outcomes []*reconcile.Outcome, errs []error) error {
+	sender, err := o.sender(o.logger(g))
+	if err != nil || sender == nil {
+		return err
+	}
+	for _, outcome := range outcomes {
+		for _, notice := range outcome.Notices() {
+			sender.Add(notice)
+		}
+	}
+	for _, err := range errs {
+		sender.Add(reconcile.Notice{Time: time.Now(), Kind: reconcile.NoticeFailed, Text: err.Error()})
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	sender.Flush(ctx)
+	return nil
+}
+
 // podNamespace is where Kubernetes tells a pod its namespace.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 

@@ -281,6 +281,28 @@ func TestReconcileFromGit(t *testing.T) {
 			t.Errorf("Lease %s is held by %s", lease, holder)
 		}
 	}
+	// As a CronJob runs it: one look, from git, and a webhook is told.
+	told := make(chan string, 1)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- string(body)
+	}))
+	defer hook.Close()
+	d.kubectl("scale", "deployment", "web", "--replicas", "3")
+	look := exec.CommandContext(t.Context(), "evenkeel", append([]string{"reconcile", d.env, "--once"}, d.flags...)...)
+	look.Env = append(os.Environ(), "KUBECONFIG="+d.kubeconfig, "EVENKEEL_NOTIFY_URL="+hook.URL+"/t0ken")
+	out, _ := look.CombinedOutput()
+	if code := look.ProcessState.ExitCode(); code != exitDifferences || !strings.Contains(string(out), "spec.replicas: 3 -> 1") {
+		t.Errorf("one look: exit code %d\n%s", code, out)
+	}
+	select {
+	case body := <-told:
+		if !strings.Contains(body, `"kind":"drift","text":"Deployment/t-reconcile/web: configured: spec.replicas (by kubectl)"`) {
+			t.Errorf("told %s", body)
+		}
+	default:
+		t.Error("the webhook was not told")
+	}
 	for _, p := range []*process{one, two} {
 		if said := p.said(); strings.Contains(said, "t0ken") {
 			t.Errorf("the token is in the log:\n%s", said)

@@ -114,6 +114,9 @@ func (s *Sender) Run(ctx context.Context) {
 	}
 }
 
+// Flush sends what waits, and tries again until ctx ends.
+func (s *Sender) Flush(ctx context.Context) { s.send(ctx) }
+
 func (s *Sender) poke() {
 	select {
 	case s.signal <- struct{}{}:
