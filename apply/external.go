@@ -145,13 +145,3 @@ func (r *run) complete() error {
 	}
 	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 }
-
-// externalRights are the rights to check what others make. Without them an apply
-// would run into what is missing half-way.
-func externalRights(env *schema.Environment) []right {
-	var rights []right
-	for _, ext := range env.External {
-		rights = append(rights, right{verb: "get", resource: externalResource(ext.Kind), namespace: ext.Namespace})
-	}
-	return rights
-}

@@ -170,7 +170,7 @@ func (r *run) rights(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing, err := r.c.missingRights(ctx, append(needed, externalRights(r.env)...))
+	missing, err := r.c.missingRights(ctx, needed)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -188,6 +188,7 @@ func (r *run) rights(ctx context.Context) error {
 func (r *run) needed(ctx context.Context) ([]right, error) {
 	var needed needs
 	needed.locking(r.env)
+	needed.external(r.env)
 	writing, pruning := r.writing(), r.pruning()
 	if len(writing)+len(pruning) > 0 {
 		needed.recording(r.env)

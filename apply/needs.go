@@ -26,6 +26,14 @@ func (n *needs) planning(env *schema.Environment) {
 	if env.Was != "" {
 		n.add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "get")
 	}
+	n.external(env)
+}
+
+// external is what it takes to look for what others make.
+func (n *needs) external(env *schema.Environment) {
+	for _, ext := range env.External {
+		n.add("", externalResource(ext.Kind), ext.Namespace, ext.Name, "get")
+	}
 }
 
 // locking is what the lock of an environment needs, and the look at the parent
