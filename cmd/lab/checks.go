@@ -34,6 +34,7 @@ func checks() []check {
 		{"level", "a second apply, kubectl diff and live edits", level, false},
 		{"roll", "rolling updates of provider and consumer under load: not one failed request", roll, false},
 		{"broken", "a broken version fails the gate in seconds, in the program's own words, and fails no request", broken, false},
+		{"cluster", "evenkeel in the cluster, with the rights of evenkeel rbac, corrects a live edit", inCluster, false},
 		{"nginx", "nginx killed on the holder of the VIP", killNginx, false},
 		{"edge", "a whole edge host cut off", cutEdge, false},
 		{"node", "a worker node killed", killNode, false},
@@ -147,7 +148,7 @@ func (s *site) copyExample(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=lab", "-c", "user.email=lab@od.com", "commit", "-qm", "the worked example"}} {
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=lab", "-c", "user.email=lab@od.com", "commit", "-qm", "the worked example"}} {
 		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", s.repo}, args...)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("git %v: %w\n%s", args, err, out)
@@ -189,6 +190,12 @@ func (s *site) mustEvenkeel(ctx context.Context, want int, args ...string) (stri
 		err = fmt.Errorf("evenkeel %s: exit code %d, want %d", strings.Join(args, " "), code, want)
 	}
 	return text, err
+}
+
+// shell runs a script on the operators' host.
+func (s *site) shell(ctx context.Context, script string) (string, error) {
+	out, err := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script).CombinedOutput()
+	return string(out), err
 }
 
 func (s *site) kubectl(ctx context.Context, args ...string) (string, error) {

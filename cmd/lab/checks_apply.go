@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 )
@@ -178,7 +177,7 @@ func (s *site) isLevel(ctx context.Context, env string) error {
 		return err
 	}
 	script := fmt.Sprintf("evenkeel -C %q render %s | kubectl diff --server-side --force-conflicts --field-manager evenkeel -f -", s.repo, env)
-	out, err := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", script).CombinedOutput()
+	out, err := s.shell(ctx, script)
 	if err != nil {
 		return fmt.Errorf("kubectl diff of %s: %w\n%s", env, err, out)
 	}
