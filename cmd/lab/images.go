@@ -56,7 +56,7 @@ func images() []image {
 			files: map[string]string{"/coredns": "coredns"},
 		},
 		{
-			file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.11"}, is: "Traefik v" + traefikV + " without its web page", entry: []string{"/traefik"},
+			file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.11"}, is: "Traefik v" + traefikV + " without its web page and DNS challenges", entry: []string{"/traefik"},
 			files: map[string]string{"/traefik": "traefik"},
 		},
 		{

@@ -46,8 +46,7 @@ func dubboGoConfig(options map[string]string) (string, error) {
 	servers = strings.ReplaceAll(servers, "?backup=", ",")
 	config := fmt.Sprintf(`dubbo:
   logger:
-    zap-config:
-      level: warn
+    level: warn
   application:
     name: %s
   registries:
