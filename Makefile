@@ -49,7 +49,7 @@ sandbox: build-sandbox ## run the sandbox cluster alone, until Ctrl-C
 lab: build build-sandbox ## bring up the od.com data centre in namespaces of this machine, as root (half an hour when cold)
 	@testdata/packages.sh lab
 	@CGO_ENABLED=0 go build -trimpath -o $(LAB) ./cmd/lab
-	@$(LAB) build
+	@$(LAB) build $(LAB_BUILD)
 	@exec $(LAB) up
 
 .PHONY: test-lab

@@ -39,7 +39,7 @@ const (
 	evenkeelName = "harbor.od.com/infra/evenkeel:lab"
 )
 
-func images() []image {
+func (l *lab) imageList() []image {
 	lab := map[string]string{"/lab": "lab"}
 	list := []image{
 		{file: "pause", names: []string{"localhost/pause:1"}, entry: []string{"/lab", "pause"}, files: lab},
@@ -55,10 +55,7 @@ func images() []image {
 			file: "coredns", names: []string{mirror + "registry.k8s.io/coredns/coredns:v" + corednsV}, entry: []string{"/coredns"}, user: "65532", bind: "/coredns",
 			files: map[string]string{"/coredns": "coredns"},
 		},
-		{
-			file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.11"}, is: "Traefik v" + traefikV + " without its web page and DNS challenges", entry: []string{"/traefik"},
-			files: map[string]string{"/traefik": "traefik"},
-		},
+		l.traefik(),
 		{
 			file: "dashboard", names: []string{mirror + "docker.io/kubernetesui/dashboard:v2.7.0"}, is: "a page that says which pod it is", entry: []string{"/lab", "stand-in"},
 			user: "1001", env: []string{"STAND_IN=https:8443"}, files: lab,
@@ -92,12 +89,23 @@ func images() []image {
 	return list
 }
 
+// traefik is Traefik, or a small router of the lab where it was not built.
+func (l *lab) traefik() image {
+	image := image{file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.11"}}
+	if _, err := os.Stat(l.path("bin", "traefik")); err != nil {
+		image.is, image.entry, image.files = "a router of the lab, for Ingresses only (lab build --without-traefik)", []string{"/lab", "ingress"}, map[string]string{"/lab": "lab"}
+		return image
+	}
+	image.is, image.entry, image.files = "Traefik v"+traefikV+" without its web page and DNS challenges", []string{"/traefik"}, map[string]string{"/traefik": "traefik"}
+	return image
+}
+
 // images writes the tars, and says what is not what its name says.
 func (l *lab) images(ctx context.Context) error {
 	if err := os.MkdirAll(l.path("images"), 0o755); err != nil {
 		return err
 	}
-	for _, image := range images() {
+	for _, image := range l.imageList() {
 		if image.is != "" {
 			l.say("  stands in: %s is %s", image.names[0], image.is)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -137,7 +138,7 @@ func (l *load) String() string {
 			if shown++; shown > 5 {
 				break
 			}
-			text += fmt.Sprintf("\n            %d x %.240s", l.example[kind], kind)
+			text += fmt.Sprintf("\n            %d x %.240s", l.example[kind], strings.Join(strings.Fields(kind), " "))
 		}
 	}
 	return text

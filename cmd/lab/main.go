@@ -45,10 +45,7 @@ func newRootCmd() *cobra.Command {
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.PersistentFlags().StringVar(&dir, "dir", ".cache/lab", "binaries, images and state")
 	cmd.AddCommand(
-		&cobra.Command{
-			Use: "build", Short: "Build every program of the lab from Go modules (half an hour when cold)", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return l.build(cmd.Context()) },
-		},
+		newBuildCmd(l),
 		&cobra.Command{
 			Use: "up", Short: "Bring the data centre up, with an empty cluster", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return l.up(cmd.Context()) },
@@ -61,6 +58,16 @@ func newRootCmd() *cobra.Command {
 		newRunCmd(l),
 	)
 	cmd.AddCommand(newHiddenCmds()...)
+	return cmd
+}
+
+func newBuildCmd(l *lab) *cobra.Command {
+	var withoutTraefik bool
+	cmd := &cobra.Command{
+		Use: "build", Short: "Build every program of the lab from Go modules (half an hour when cold)", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.build(cmd.Context(), withoutTraefik) },
+	}
+	cmd.Flags().BoolVar(&withoutTraefik, "without-traefik", false, "spare the third of the time that Traefik takes: a router of the lab stands in for it")
 	return cmd
 }
 
@@ -109,6 +116,10 @@ func newHiddenCmds() []*cobra.Command {
 		{
 			Use: "serve-git ROOT PKI", Hidden: true, Args: cobra.ExactArgs(2),
 			RunE: func(cmd *cobra.Command, args []string) error { return serveGit(cmd.Context(), args[0], args[1]) },
+		},
+		{
+			Use: "ingress", Hidden: true, DisableFlagParsing: true,
+			RunE: func(cmd *cobra.Command, _ []string) error { return serveIngress(cmd.Context()) },
 		},
 		{
 			Use: "jre8", Hidden: true, Args: cobra.NoArgs,

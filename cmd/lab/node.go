@@ -83,7 +83,7 @@ func (l *lab) importImages(ctx context.Context, h host) error {
 	if err != nil {
 		return err
 	}
-	for _, image := range images() {
+	for _, image := range l.imageList() {
 		if strings.Contains(have, image.names[0]) {
 			continue
 		}
