@@ -323,8 +323,8 @@ func TestForbiddenInTheMiddle(t *testing.T) {
 	deployed := &scenario{namespace: s.namespace, cfg: deployer}
 	_, err := deployed.run(t.Context(), s.after(), tortureOptions())
 	want := "these rights are missing:\n  delete secrets in namespace " + s.namespace +
-		"\n  create widgets." + s.group() + " in namespace " + s.namespace +
-		"\n  patch widgets." + s.group() + " in namespace " + s.namespace
+		"\n  create widgets." + s.group() + " w in namespace " + s.namespace +
+		"\n  patch widgets." + s.group() + " w in namespace " + s.namespace
 	if exitCode(err) != 4 || err.Error() != want {
 		t.Errorf("got %v, want\n%s", err, want)
 	}
