@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -96,6 +97,7 @@ func TestExamples(t *testing.T) {
 				case env.Protected:
 					flags = nil
 				}
+				s.others(t, env)
 				if env.Name == "cloud-infra" {
 					s.evenkeel(t, code, "apply", env.Name, "--yes", "--timeout", "2s")
 					s.kubectl(t, "", "-n", "traefik", "patch", "service", "traefik", "--subresource=status", "--type=merge",
@@ -107,6 +109,26 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// others makes what an environment needs and does not make.
+func (s *site) others(t *testing.T, env *schema.Environment) {
+	t.Helper()
+	if len(env.External) == 0 {
+		return
+	}
+	var manifests strings.Builder
+	fmt.Fprintf(&manifests, "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", env.Namespace)
+	for _, e := range env.External {
+		fmt.Fprintf(&manifests, "---\napiVersion: v1\nkind: %s\nmetadata: {name: %s, namespace: %s}\n", e.Kind, e.Name, env.Namespace)
+		for i, key := range e.Keys {
+			if i == 0 {
+				manifests.WriteString(map[string]string{"Secret": "stringData:\n", "ConfigMap": "data:\n"}[e.Kind])
+			}
+			fmt.Fprintf(&manifests, "  %s: x\n", key)
+		}
+	}
+	s.kubectl(t, manifests.String(), "apply", "-f", "-")
 }
 
 // listed compares what bears an environment's label with what it renders.
