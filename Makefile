@@ -84,8 +84,12 @@ soak: build-sandbox ## half an hour of random edits against the daemon, five a s
 	EVENKEEL_SOAK=$${EVENKEEL_SOAK:-30m} go test -count=1 -run TestSoak -v -timeout 60m ./apply/reconcile
 
 .PHONY: bench
-bench: build build-sandbox ## benchmarks, each with a ratio to a public tool of the same run
-	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/... ./cmd/evenkeel
+bench: build build-sandbox build-peers ## benchmarks, each with a ratio to a public tool of the same run
+	EVENKEEL_BIN=$(BIN) go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./render/... ./apply/... ./cmd/evenkeel
+
+.PHONY: build-peers
+build-peers:
+	@go build -modfile=$(TOOLS)/go.mod -o $(BIN)/ cuelang.org/go/cmd/cue sigs.k8s.io/kustomize/kustomize/v5
 
 .PHONY: lint
 lint: ## golangci-lint over both modules

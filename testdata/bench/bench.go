@@ -10,7 +10,7 @@ import (
 
 // Write makes a repository in dir with one environment "bench" of n Dubbo apps:
 // three of four are providers, one is a consumer with a host that calls two of
-// them. Each app has three objects or more.
+// them. Four apps have ten objects.
 func Write(dir string, n int) error {
 	files := map[string]string{
 		"cue.mod/module.cue": "module: \"example.com/bench@v0\"\nlanguage: version: \"v0.17.0\"\n",
