@@ -51,6 +51,7 @@ func BenchmarkReconcile(b *testing.B) {
 	for b.Loop() {
 		p := startDaemon(b, kubeconfig, "-C", dir, "reconcile", "b-reconcile", "--mode", "correct", "-v")
 		until(b, "it is ready", func() bool { code, _ := p.get("/readyz"); return code == 200 })
+		until(b, "health is judged", func() bool { return p.number(b, `evenkeel_healthy{environment="b-reconcile"}`) == 1 })
 		time.Sleep(5 * time.Second)
 		idle, before := p.cpu(b), time.Now()
 		time.Sleep(20 * time.Second)
