@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -45,7 +47,7 @@ func TestRights(t *testing.T) {
 		envs = append(envs,
 			&rightsEnv{env: goldenEnv(t, "infra", "infra")},
 			&rightsEnv{env: goldenEnv(t, "dev", "dev")},
-			&rightsEnv{env: goldenEnv(t, "cloud-prod", "prod")},
+			&rightsEnv{env: goldenEnv(t, "cloud-prod", "prod"), noWait: true},
 			// No aggregated API server answers in a sandbox: it is not waited for.
 			&rightsEnv{env: goldenEnv(t, "cloud-infra", "cloud-infra"), noWait: true},
 		)
@@ -66,7 +68,7 @@ func TestRights(t *testing.T) {
 }
 
 // sample is how many rights of each mode the short form takes away.
-const sample = 6
+const sample = 4
 
 // rightsEnv is an environment that is applied with the least rights.
 type rightsEnv struct {
@@ -90,10 +92,12 @@ func (e *rightsEnv) prove(t *testing.T) {
 	created, err := e.admin.Plan(ctx, e.env, apply.PlanOptions{ListOnly: true})
 	must(t, err)
 	modes := map[apply.RightsMode]*trial{}
-	for _, mode := range []apply.RightsMode{apply.RightsDiff, apply.RightsVerify, apply.RightsApply} {
+	for _, mode := range []apply.RightsMode{apply.RightsDiff, apply.RightsVerify, apply.RightsApply, apply.RightsReconcile} {
 		modes[mode] = e.trial(t, mode, created)
 	}
 	mayDiff, mayVerify, mayApply := modes[apply.RightsDiff], modes[apply.RightsVerify], modes[apply.RightsApply]
+	mayReconcile := modes[apply.RightsReconcile]
+	mayReconcile.without(mayApply)
 
 	// While nothing is there, all of it is created.
 	created, err = e.admin.Plan(ctx, e.env, apply.PlanOptions{})
@@ -122,6 +126,8 @@ func (e *rightsEnv) prove(t *testing.T) {
 			tr.takeAway(t, func(who *watched) string { return who.plans(ctx, e.env, apply.PlanOptions{}) })
 		}
 	}
+
+	mayReconcile.takeAway(t, func(who *watched) string { return first(who.reconciles(ctx, e.env, ""), who.reconciles(ctx, e.env, "evenkeel-reconcile")) })
 
 	// What was rendered is broken, or no longer rendered.
 	less := *e.env
@@ -152,6 +158,7 @@ func (e *rightsEnv) prove(t *testing.T) {
 	e.deletePods(t)
 	_, err = applyWith(ctx, mayApply.all.Cluster, e.env, opts)
 	must(t, err)
+	e.reconciled(t, mayReconcile.all)
 	opts.YesCount = deleted.Summary[apply.Deleted]
 	report, err := applyWith(ctx, mayApply.all.Cluster, &less, opts)
 	must(t, err)
@@ -412,6 +419,17 @@ func (tr *trial) takeAway(t *testing.T, try func(*watched) string) {
 	must(t, group.Wait())
 }
 
+// without tries only the rights that another mode has not.
+func (tr *trial) without(other *trial) {
+	clear(tr.tried)
+	for _, i := range rand.Perm(len(tr.rights)) {
+		same := func(r oneRight) bool { return r.text() == tr.rights[i].text() }
+		if !slices.ContainsFunc(other.rights, same) && (len(tr.tried) < sample || os.Getenv("EVENKEEL_TORTURE") != "") {
+			tr.tried[i] = true
+		}
+	}
+}
+
 // singleRights takes roles apart.
 func singleRights(t *testing.T, objects []*unstructured.Unstructured) []oneRight {
 	t.Helper()
@@ -511,6 +529,77 @@ func (w *watched) looks(ctx context.Context, env *schema.Environment) string {
 		return "status: " + err.Error()
 	}
 	return w.refused()
+}
+
+// reconciles runs the reconciler until something is refused to it, or for a while;
+// without a lease it is the only one.
+func (w *watched) reconciles(ctx context.Context, env *schema.Environment, lease string) string {
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil && w.refused() == "" {
+			time.Sleep(50 * time.Millisecond)
+		}
+		cancel()
+	}()
+	err := reconcile.Run(ctx, w.daemon(env, reconcile.ModeReport, lease))
+	if err != nil {
+		return "reconcile: " + err.Error()
+	}
+	return w.refused()
+}
+
+func (w *watched) daemon(env *schema.Environment, mode reconcile.Mode, lease string) reconcile.DaemonOptions {
+	opts := reconcile.DaemonOptions{
+		Mode: mode, Who: "test", Replica: "test", Log: slog.New(slog.DiscardHandler),
+		Render: func(_ context.Context, last string) (*reconcile.Rendering, error) {
+			if last == "1" {
+				return nil, nil
+			}
+			return &reconcile.Rendering{Version: "1", Environments: []*schema.Environment{env}}, nil
+		},
+		Connect: func(*schema.Environment) (*apply.Cluster, error) { return w.Cluster, nil },
+	}
+	if lease != "" {
+		opts.Lease = &reconcile.Lease{Config: w.Config, Namespace: env.Namespace, Name: lease, Duration: 2 * time.Second}
+	}
+	return opts
+}
+
+// reconciled has the reconciler write back what somebody scaled by hand.
+func (e *rightsEnv) reconciled(t *testing.T, who *watched) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var deployment *unstructured.Unstructured
+	for i := range e.env.Units {
+		for _, o := range e.env.Units[i].Objects {
+			if o.GetKind() == "Deployment" {
+				deployment = o.Unstructured
+			}
+		}
+	}
+	client := e.client(t, deployment)
+	before, err := client.Get(ctx, deployment.GetName(), metav1.GetOptions{})
+	must(t, err)
+	want, _, _ := unstructured.NestedInt64(before.Object, "spec", "replicas")
+	done := make(chan error)
+	go func() { done <- reconcile.Run(ctx, who.daemon(e.env, reconcile.ModeCorrect, "evenkeel-reconcile")) }()
+	_, err = client.Patch(ctx, deployment.GetName(), types.MergePatchType, []byte(`{"spec":{"replicas":4}}`), metav1.PatchOptions{FieldManager: "kubectl"}, "scale")
+	must(t, err)
+	got := int64(4)
+	for got != want && ctx.Err() == nil {
+		time.Sleep(100 * time.Millisecond)
+		live, err := client.Get(t.Context(), deployment.GetName(), metav1.GetOptions{})
+		must(t, err)
+		got, _, _ = unstructured.NestedInt64(live.Object, "spec", "replicas")
+	}
+	time.Sleep(time.Second) // for the Event
+	cancel()
+	must(t, <-done)
+	if got != want {
+		t.Errorf("%d replicas, want %d: not written back", got, want)
+	}
 }
 
 // goldenEnv is an example as it is rendered.
