@@ -127,7 +127,9 @@ func (e *rightsEnv) prove(t *testing.T) {
 		}
 	}
 
-	mayReconcile.takeAway(t, func(who *watched) string { return first(who.reconciles(ctx, e.env, ""), who.reconciles(ctx, e.env, "evenkeel-reconcile")) })
+	mayReconcile.takeAway(t, func(who *watched) string {
+		return first(who.reconciles(ctx, e.env, ""), who.reconciles(ctx, e.env, "evenkeel-reconcile"))
+	})
 
 	// What was rendered is broken, or no longer rendered.
 	less := *e.env
@@ -651,6 +653,7 @@ func cornerEnv(t *testing.T) *rightsEnv {
 	before.Units = slices.Clone(env.Units[:1])
 	before.Units[0].Objects = slices.Clone(before.Units[0].Objects)
 	env.Units[0].Objects = slices.DeleteFunc(env.Units[0].Objects, func(o schema.Object) bool { return o.GetName() == "left" })
+	env.External = []schema.External{{Kind: "ConfigMap", Namespace: "default", Name: "kube-root-ca.crt", Keys: []string{"ca.crt"}}}
 	app := env.Unit("app").Objects
 	for i, o := range app {
 		switch o.GetKind() + "/" + o.GetName() {
