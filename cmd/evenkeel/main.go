@@ -83,6 +83,7 @@ Exit codes, the same for every command:
 		newVetCmd(g),
 		newEdgeCmd(g),
 		newImagesCmd(g),
+		newExplainCmd(g),
 		newRenderCmd(g),
 		newRenderChildCmd(g),
 		newDiffCmd(g),

@@ -1,0 +1,208 @@
+package reference
+
+import (
+	"regexp"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/token"
+)
+
+// walker collects the fields of a definition and of what it embeds.
+type walker struct {
+	defs   *definitions
+	root   string // the kind of the page
+	fields []Field
+	depth  int
+}
+
+// shared definitions have a page of their own; the pages of stacks and apps refer
+// to it.
+var shared = map[string]string{"schema/core.#Unit": "unit", "schema.#deployment": "app", "schema.#pod": "app", "schema.#network": "app"}
+
+// skipped are fields that no environment sets, or that have a page of their own.
+var skipped = map[string]bool{"objects": true, "type": true, "name": true, "apps": true, "stacks": true, "base": true, "site": true}
+
+func (w *walker) value(pkg, prefix string, expr ast.Expr) {
+	if w.depth > 12 {
+		return
+	}
+	w.depth++
+	defer func() { w.depth-- }()
+	switch x := expr.(type) {
+	case *ast.StructLit:
+		for _, elt := range x.Elts {
+			w.declaration(pkg, prefix, elt)
+		}
+	case *ast.ParenExpr:
+		w.value(pkg, prefix, x.X)
+	case *ast.BinaryExpr:
+		if x.Op == token.AND {
+			w.value(pkg, prefix, x.X)
+			w.value(pkg, prefix, x.Y)
+		}
+	case *ast.ListLit:
+		for _, elt := range x.Elts {
+			if rest, ok := elt.(*ast.Ellipsis); ok && rest.Type != nil {
+				w.value(pkg, prefix+"[]", rest.Type)
+			}
+		}
+	case *ast.Ident, *ast.SelectorExpr:
+		in, field, name := w.defs.resolve(pkg, expr)
+		if field == nil || prefix == "" && w.root != "common" && shared[in+"."+name] != "" {
+			return
+		}
+		w.value(in, prefix, field.Value)
+	}
+}
+
+func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
+	switch x := decl.(type) {
+	case *ast.EmbedDecl:
+		if prefix != "" || !inUnit(w, x) {
+			w.value(pkg, prefix, x.Expr)
+		}
+	case *ast.Field:
+		if list, ok := x.Label.(*ast.ListLit); ok { // [string]: a name of the user's choice
+			if prefix == "" || len(list.Elts) == 0 {
+				return
+			}
+			at := prefix + ".NAME"
+			w.add(at, x)
+			w.value(pkg, at, x.Value)
+			return
+		}
+		name := labelOf(x.Label)
+		if name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(name, "_") || prefix == "" && skipped[name] && docOf(x) == "" || prefix == "" && (name == "apps" || name == "stacks") {
+			return
+		}
+		at := name
+		if prefix != "" {
+			at = prefix + "." + name
+		}
+		w.add(at, x)
+		w.value(pkg, at, x.Value)
+	}
+}
+
+// inUnit says whether a page of something in common embeds core.#Unit, which has
+// its own page.
+func inUnit(w *walker, x *ast.EmbedDecl) bool {
+	_, _, name := w.defs.resolve("schema", x.Expr)
+	return w.root == "common" && name == "#Unit"
+}
+
+// add records a field, or what a type says of a field that it embeds.
+func (w *walker) add(path string, x *ast.Field) {
+	f := Field{Path: path, Doc: strings.ReplaceAll(docOf(x), "\n", " "), Required: x.Constraint == token.NOT}
+	f.Values, f.Default = values(x.Value)
+	for i := range w.fields {
+		if old := &w.fields[i]; old.Path == path {
+			if f.Doc != "" {
+				old.Doc = f.Doc
+			}
+			if f.Default != "" {
+				old.Default = f.Default
+			}
+			return
+		}
+	}
+	if f.Doc != "" {
+		w.fields = append(w.fields, f)
+	}
+}
+
+// values are what a field may be, and its default.
+func values(expr ast.Expr) (text, def string) {
+	var parts []string
+	for _, alt := range alternatives(expr) {
+		if u, ok := alt.(*ast.UnaryExpr); ok && u.Op == token.MUL {
+			def = plain(u.X)
+			if _, literal := u.X.(*ast.BasicLit); !literal || def == "true" || def == "false" {
+				continue
+			}
+			if !enumerated(alternatives(expr)) {
+				continue
+			}
+			alt = u.X
+		}
+		switch x := alt.(type) {
+		case *ast.StructLit:
+			parts = append(parts, structOf(x))
+		case *ast.ListLit:
+			parts = append(parts, "list"+itemsOf(x))
+		default:
+			parts = append(parts, plain(alt))
+		}
+	}
+	text = strings.Join(parts, " \\| ")
+	if text == "_" {
+		text = ""
+	}
+	return text, def
+}
+
+// enumerated says whether all alternatives are literals: an enumeration, whose default
+// is one of them.
+func enumerated(alts []ast.Expr) bool {
+	for _, alt := range alts {
+		if u, ok := alt.(*ast.UnaryExpr); ok && u.Op == token.MUL {
+			alt = u.X
+		}
+		if _, ok := alt.(*ast.BasicLit); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func alternatives(expr ast.Expr) []ast.Expr {
+	if b, ok := expr.(*ast.BinaryExpr); ok && b.Op == token.OR {
+		return append(alternatives(b.X), alternatives(b.Y)...)
+	}
+	return []ast.Expr{expr}
+}
+
+// structOf: fields are rows of their own; what has names of the user's choice is
+// said here.
+func structOf(x *ast.StructLit) string {
+	for _, elt := range x.Elts {
+		if f, ok := elt.(*ast.Field); ok {
+			if _, ok := f.Label.(*ast.ListLit); ok {
+				return "by name"
+			}
+		}
+	}
+	return ""
+}
+
+func itemsOf(x *ast.ListLit) string {
+	for _, elt := range x.Elts {
+		if rest, ok := elt.(*ast.Ellipsis); ok && rest.Type != nil {
+			if _, ok := rest.Type.(*ast.StructLit); !ok {
+				return " of " + plain(rest.Type)
+			}
+		}
+	}
+	return ""
+}
+
+var (
+	mirrors = regexp.MustCompile(`\\\(#env\.site\.images\.mirror\["([^"]+)"\]\)`)
+	types   = regexp.MustCompile(`\b[a-z]+\.#|#`)
+)
+
+// plain is an expression as a reader takes it.
+func plain(expr ast.Expr) string {
+	ast.SetComments(expr, nil)
+	data, err := format.Node(expr, format.Simplify())
+	if err != nil {
+		return ""
+	}
+	text := strings.Join(strings.Fields(string(data)), " ")
+	text = mirrors.ReplaceAllString(text, "$1")
+	text = strings.ReplaceAll(text, "#env.", "the environment's ")
+	text = types.ReplaceAllString(text, "")
+	return strings.ReplaceAll(text, "|", "\\|")
+}
