@@ -50,12 +50,6 @@ var commons = []page{
 	{"app", "common", "schema", "#deployment"},
 }
 
-// notApps are exported definitions of package schema that are no app type.
-var notApps = map[string]bool{
-	"#Environment": true, "#Registry": true, "#External": true, "#Defaults": true, "#EnvRef": true,
-	"#ContainerPort": true, "#Sidecar": true, "#Volume": true,
-}
-
 // Pages are all pages: stacks, app types, and what they have in common.
 func Pages() ([]Page, error) {
 	defs, err := readDefinitions()
@@ -65,14 +59,14 @@ func Pages() ([]Page, error) {
 	list := []page{}
 	for _, pkg := range defs.packages {
 		if dir, name := path.Split(pkg); dir == "stacks/" {
-			if unit := defs.unitType(pkg); unit != "" {
+			if unit := defs.unitType(pkg, "#Stack"); unit != "" {
 				name = unit
 			}
 			list = append(list, page{name, "stack", pkg, "#Stack"})
 		}
 	}
 	for _, def := range defs.order["schema"] {
-		if ast.IsValidIdent(def) && strings.ToUpper(def[1:2]) == def[1:2] && !notApps[def] {
+		if strings.HasPrefix(def, "#") && defs.unitType("schema", def) == def[1:] {
 			list = append(list, page{def[1:], "app", "schema", def})
 		}
 	}
@@ -157,9 +151,9 @@ func (d *definitions) add(pkg string, file *ast.File) {
 	}
 }
 
-// unitType is the name that the environment has for a stack: its field type.
-func (d *definitions) unitType(pkg string) string {
-	field := d.byName[pkg]["#Stack"]
+// unitType is the field type of a definition, empty where it is no unit.
+func (d *definitions) unitType(pkg, def string) string {
+	field := d.byName[pkg][def]
 	if field == nil {
 		return ""
 	}
