@@ -146,7 +146,7 @@ func level(ctx context.Context, s *site) error {
 	}
 	for _, edit := range [][]string{
 		{"scale", "-n", "prod", "deployment/dubbo-demo-consumer", "--replicas=3"},
-		{"set", "env", "-n", "dev", "deployment/dubbo-demo-service", "EDITED=live"},
+		{"patch", "-n", "dev", "deployment/dubbo-demo-service", "--type=merge", "-p", `{"spec":{"minReadySeconds":1}}`},
 		{"patch", "-n", "kube-system", "configmap/coredns", "--type=merge", "-p", `{"data":{"Corefile":". {\n}\n"}}`},
 		{"delete", "-n", "test", "ingress/dubbo-monitor"},
 	} {
