@@ -21,6 +21,8 @@ func newExportCmd(g *global) *cobra.Command {
 		Short: "Print the objects that make Flux or Argo CD apply an environment",
 		Long: `Print the objects that make another engine keep an environment level, where one
 process is not enough: many clusters, thousands of environments.`,
+		Example: `  evenkeel export flux prod --help
+  evenkeel export argocd prod --help`,
 	}
 	cmd.AddCommand(newExportEngineCmd(g, exportEngine{
 		name: "flux", title: "Flux", namespace: "flux-system", secret: true,
