@@ -219,7 +219,8 @@ func upstreams() []upstream {
 					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].livenessProbe.*
 					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].readinessProbe.*
 					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].startupProbe.*`},
-				{"sizes are the environment's defaults until the app says otherwise", `
+				{"Spring Boot and its database in memory need 1Gi, of which the heap takes a share", `
+					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].env[JAVA_TOOL_OPTIONS]*
 					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].resources.*`},
 				{"not as root; what Pod Security restricted asks for", `
 					Deployment/dubbo-admin spec.template.spec.containers[dubbo-admin].securityContext.*
