@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -110,9 +111,7 @@ func TestMarkedState(t *testing.T) {
 
 func object(apiVersion, kind, name string, content map[string]any) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
-	for k, v := range content {
-		u.Object[k] = v
-	}
+	maps.Copy(u.Object, content)
 	u.SetAPIVersion(apiVersion)
 	u.SetKind(kind)
 	u.SetNamespace("x")

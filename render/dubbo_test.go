@@ -89,7 +89,7 @@ func TestDubbo(t *testing.T) {
 	}
 
 	// The last one of dev stops: dev has none left, though test's would answer.
-	<-n.stop("172.7.22.12")
+	<-n.stop("172.7.22.12") //nolint:errcheck // how it ends does not matter
 	n.eventually("no provider left in dev", func() bool { return n.call("172.7.21.13").Error != "" })
 	if got := n.call("172.7.22.23"); got.Provider.Environment != "dubbo-test" {
 		t.Errorf("a call in test when dev's providers are gone: %+v", got)
@@ -182,13 +182,11 @@ func (n *podNet) hold(args ...string) int {
 	return pid
 }
 
-func (n *podNet) inBridge(program string, args ...string) string {
+func (n *podNet) inBridge(program string, args ...string) {
 	n.t.Helper()
-	out, err := n.enter(n.bridge, program, args...).Output()
-	if err != nil {
+	if out, err := n.enter(n.bridge, program, args...).Output(); err != nil {
 		n.t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
-	return string(out)
 }
 
 // enter is a command in the namespaces of a process.

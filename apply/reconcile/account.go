@@ -193,20 +193,17 @@ func (w *worker) record(ctx context.Context, begun map[string]apply.Fight) {
 // tell says what a run was refused for, or what is not healthy; it is said once
 // until it changes.
 func (w *worker) tell(ctx context.Context, err error) {
-	var refused *apply.Refused
-	var unhealthy *health.NotHealthy
-	var stays *apply.NotGone
 	current := map[NoticeKind]string{}
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*apply.Refused](err); ok {
 		current[NoticeRefused] = refused.Reason
 		if len(refused.Hints) > 0 {
 			current[NoticeRefused] += "; " + strings.Join(refused.Hints, "; ")
 		}
 	}
-	if errors.As(err, &unhealthy) {
+	if unhealthy, ok := errors.AsType[*health.NotHealthy](err); ok {
 		current[NoticeUnhealthy] = unhealthy.Error()
 	}
-	if errors.As(err, &stays) {
+	if stays, ok := errors.AsType[*apply.NotGone](err); ok {
 		current[NoticeUnhealthy] = stays.Error()
 	}
 	for _, kind := range []NoticeKind{NoticeRefused, NoticeUnhealthy} {
@@ -250,7 +247,7 @@ func (w *worker) logEvent(e apply.Event) {
 		w.log.Warn("apply", "phase", e.Phase, "object", e.String(), "state", e.State, "message", e.Message)
 		return
 	}
-	w.log.Debug("apply", "phase", e.Phase, "unit", e.Unit, "object", e.ObjectRef.String(), "action", e.Action, "state", e.State, "message", e.Message)
+	w.log.Debug("apply", "phase", e.Phase, "unit", e.Unit, "object", e.String(), "action", e.Action, "state", e.State, "message", e.Message)
 }
 
 // describe is a change in a line, without values: its fields and who wrote them.

@@ -56,8 +56,8 @@ func (d *daemon) elect(ctx context.Context) error {
 		d.log.Info("waits for the lease", "lease", l.Namespace+"/"+l.Name)
 		elector.Run(electing)
 		stop()
-		d.work.Lock() // until the work of this turn has ended
-		d.work.Unlock()
+		d.work.Lock()   // until the work of this turn has ended
+		d.work.Unlock() //nolint:staticcheck // only the wait matters
 		ended()
 		if ctx.Err() == nil {
 			d.log.Warn("lost the lease")

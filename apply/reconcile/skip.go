@@ -52,7 +52,7 @@ func skips(plan *apply.Plan, s *apply.Standing) []Skip {
 		}
 		if p, ok := s.Paused[change.Unit]; ok {
 			out = add(out, Skip{Reason: ReasonPaused, Unit: change.Unit, Message: "paused " + p.String()}, change)
-		} else if f, ok := s.Fights[change.ObjectRef.String()]; ok && time.Now().Before(f.Until) {
+		} else if f, ok := s.Fights[change.String()]; ok && time.Now().Before(f.Until) {
 			out = add(out, Skip{Reason: ReasonFight, Unit: change.Unit, Message: describeFight(f)}, change)
 		} else if change.Action == apply.Terminating {
 			out = add(out, Skip{Reason: ReasonTerminating, Unit: change.Unit, Message: "is being deleted; created again when it is gone"}, change)

@@ -28,7 +28,7 @@ Exit codes: 0 done, 2 error (no pods, no log), 130 interrupted.`,
 		Example: `  evenkeel logs prod dubbo-demo-service --tail 100
   evenkeel logs prod dubbo-demo-service -f --since 5m
   evenkeel logs prod dubbo-demo-service --previous`,
-		Args:              twoNames("an environment", "an app"),
+		Args:              envAnd("an app"),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	f := cmd.Flags()

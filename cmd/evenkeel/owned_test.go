@@ -105,7 +105,7 @@ func awkward(t *testing.T, root string) []map[string]any {
 		t.Fatal(err)
 	}
 	var objs []map[string]any
-	for _, doc := range bytes.Split(data, []byte("\n---\n")) {
+	for doc := range bytes.SplitSeq(data, []byte("\n---\n")) {
 		var obj map[string]any
 		if err := yaml.Unmarshal(doc, &obj); err != nil {
 			t.Fatalf("%v\n%s", err, doc)

@@ -68,14 +68,14 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 	if opts.all == (len(args) > 0) {
 		return &usageError{err: errors.New("name environments, or --all"), hint: "evenkeel envs lists the environments"}
 	}
-	log := opts.daemon.logger(g)
-	klog.SetSlogLogger(log) // what client-go says
+	logger := opts.daemon.logger(g)
+	klog.SetSlogLogger(logger) // what client-go says
 	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args}
 	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
 	run := reconcile.DaemonOptions{
 		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout,
 		Interval: opts.daemon.interval, FullInterval: opts.daemon.fullInterval,
-		Who: "reconcile", Replica: replica(), Log: log, Render: src.render,
+		Who: "reconcile", Replica: replica(), Log: logger, Render: src.render,
 		Connect: func(env *schema.Environment) (*apply.Cluster, error) { return clusters.of(env.Cluster) },
 	}
 	var err error
@@ -86,9 +86,9 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		if run.Listen, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.daemon.listen); err != nil {
 			return err
 		}
-		log.Info("listens", "address", run.Listen.Addr().String())
+		logger.Info("listens", "address", run.Listen.Addr().String())
 	}
-	sender, err := opts.daemon.sender(log)
+	sender, err := opts.daemon.sender(logger)
 	if err != nil {
 		return err
 	}

@@ -214,9 +214,9 @@ func until(tb testing.TB, what string, done func() bool) {
 	}
 }
 
-func (d *gitDeployment) replicas(n string) {
+func (d *gitDeployment) oneReplica() {
 	d.Helper()
-	d.until("replicas "+n, func() bool { return d.kubectl("get", "deployment", "web", "-o", "jsonpath={.spec.replicas}") == n })
+	d.until("one replica", func() bool { return d.kubectl("get", "deployment", "web", "-o", "jsonpath={.spec.replicas}") == "1" })
 }
 
 func (d *gitDeployment) image(image string) {
@@ -244,14 +244,14 @@ func TestReconcileFromGit(t *testing.T) {
 	d.until("two is ready", func() bool { code, _ := two.get("/readyz"); return code == http.StatusOK })
 
 	d.kubectl("scale", "deployment", "web", "--replicas", "3")
-	d.replicas("1")
+	d.oneReplica()
 	d.push("web:1.0", "web:1.1")
 	d.image("example.org/web:1.1")
 
 	d.push(`image: "example.org/web:1.1"`, `imag: "example.org/web:1.2"`)
 	d.until("the broken commit is said", func() bool { return strings.Contains(one.said(), "the last good state stands") })
 	d.kubectl("scale", "deployment", "web", "--replicas", "3")
-	d.replicas("1")
+	d.oneReplica()
 	d.image("example.org/web:1.1")
 
 	// The leader is killed in the middle of it all; git is gone, too.
@@ -262,14 +262,14 @@ func TestReconcileFromGit(t *testing.T) {
 	}
 	d.kubectl("scale", "deployment", "web", "--replicas", "3")
 	d.until("two leads", func() bool { return strings.Contains(two.said(), `"msg":"leads"`) })
-	d.replicas("1")
+	d.oneReplica()
 	d.server.CloseClientConnections()
 	d.server.Config.SetKeepAlivesEnabled(false)
 	down := d.server.Config.Handler
 	d.server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusBadGateway) })
 	d.until("the outage is said", func() bool { return strings.Contains(two.said(), `"msg":"source"`) })
 	d.kubectl("scale", "deployment", "web", "--replicas", "3")
-	d.replicas("1")
+	d.oneReplica()
 	d.server.Config.Handler = down
 	d.push("web:1.2", "web:1.3")
 	d.image("example.org/web:1.3")

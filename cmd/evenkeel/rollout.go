@@ -40,7 +40,7 @@ fail with the cause. --timeout 0 looks once. Nothing is written.
 Exit codes: 0 rolled out, 2 error, 3 failed or not in time, 130 interrupted.`,
 		Example: `  evenkeel rollout status prod dubbo-demo-service
   evenkeel rollout status prod dubbo-demo-service --timeout 0`,
-		Args:              twoNames("an environment", "an app"),
+		Args:              envAnd("an app"),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json")
@@ -130,7 +130,7 @@ Exit codes: 0 resumed, 2 error, 4 refused (no Deployment, wrong cluster).`,
 // rolloutVerb completes a command that does one thing to an app and names the
 // objects that it did it to.
 func (g *global) rolloutVerb(cmd *cobra.Command, done string, do func(context.Context, *apply.Cluster, *schema.Environment, string) ([]apply.ObjectRef, error)) *cobra.Command {
-	cmd.Args = twoNames("an environment", "an app")
+	cmd.Args = envAnd("an app")
 	cmd.ValidArgsFunction = g.completeEnvs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		env, cluster, err := g.app(cmd.Context(), args[0], args[1])
@@ -159,14 +159,14 @@ func (g *global) app(ctx context.Context, name, app string) (*schema.Environment
 	return envs[0], cluster, err
 }
 
-// twoNames wants two arguments and says which.
-func twoNames(first, second string) cobra.PositionalArgs {
+// envAnd wants an environment and something of it.
+func envAnd(second string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 2 {
 			return nil
 		}
 		return &usageError{
-			err:  fmt.Errorf("name %s and %s, not %d arguments", first, second, len(args)),
+			err:  fmt.Errorf("name an environment and %s, not %d arguments", second, len(args)),
 			hint: cmd.UseLine(),
 		}
 	}

@@ -34,7 +34,7 @@ Exit codes: 0 done, 2 error, 4 refused (an autoscaler decides, wrong cluster).`,
 		Example: `  evenkeel scale prod dubbo-demo-consumer=5 --for 2h
   evenkeel scale prod shop/web=5 --for 30m
   evenkeel scale prod dubbo-demo-consumer --end`,
-		Args:              twoNames("an environment", "an app with its replicas"),
+		Args:              envAnd("an app with its replicas"),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	cmd.Flags().DurationVar(&opts.during, "for", 0, "how long")

@@ -96,8 +96,8 @@ func (s *source) version(ctx context.Context) (string, error) {
 	})
 	// What is committed may change where no file does.
 	for at := repo.Root(); ; at = filepath.Dir(at) {
-		if log, err := os.Stat(filepath.Join(at, ".git", "logs", "HEAD")); err == nil {
-			fmt.Fprintln(sum, log.Size(), log.ModTime().UnixNano())
+		if head, err := os.Stat(filepath.Join(at, ".git", "logs", "HEAD")); err == nil {
+			fmt.Fprintln(sum, head.Size(), head.ModTime().UnixNano())
 		}
 		if at == filepath.Dir(at) {
 			break

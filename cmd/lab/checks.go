@@ -80,8 +80,7 @@ func (l *lab) testInside(ctx context.Context, args []string) error {
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.WaitDelay = time.Minute
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
 		return errors.New("not all checks passed")
 	}
 	return err
@@ -176,8 +175,7 @@ func (s *site) evenkeel(ctx context.Context, args ...string) (text string, code 
 	both := io.MultiWriter(&out, &indented{to: s.out})
 	cmd.Stdout, cmd.Stderr = both, both
 	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return out.String(), exit.ExitCode(), nil
 	}
 	return out.String(), 0, err

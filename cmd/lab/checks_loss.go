@@ -44,7 +44,7 @@ func cutEdge(ctx context.Context, s *site) error {
 
 // failover does something to the holder of the VIP under load, and measures.
 func (s *site) failover(ctx context.Context, what, holder string, do func() error) error {
-	load, stop := startLoad(ctx, demoHost("prod"), loadRate)
+	load, stop := startLoad(ctx, demoHost("prod"))
 	err := load.atLeast(ctx, s, 2*loadRate)
 	start := time.Now()
 	if err == nil {
@@ -105,7 +105,7 @@ func (s *site) bothEdges(ctx context.Context, name string) error {
 func killNode(ctx context.Context, s *site) error {
 	const name = "hdss7-22"
 	h, _ := hostNamed(name)
-	load, stop := startLoad(ctx, demoHost("prod"), loadRate)
+	load, stop := startLoad(ctx, demoHost("prod"))
 	err := load.atLeast(ctx, s, 2*loadRate)
 	start := time.Now()
 	if err == nil {

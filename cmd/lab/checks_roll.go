@@ -19,7 +19,7 @@ const (
 // each, while requests come in.
 func roll(ctx context.Context, s *site) error {
 	for _, env := range []string{"prod", "dev"} {
-		load, stop := startLoad(ctx, demoHost(env), loadRate)
+		load, stop := startLoad(ctx, demoHost(env))
 		err := load.atLeast(ctx, s, 200) // the old version, seen by the load
 		for _, app := range []struct{ old, new string }{{providerV1, providerV2}, {consumerV1, consumerV2}} {
 			if err == nil {
@@ -73,7 +73,7 @@ func (s *site) setImage(env, from, to string) error {
 // broken applies versions that end at once. The gate says why, the old pods serve
 // on; with --rollback-on-failure the environment is as before by itself.
 func broken(ctx context.Context, s *site) error {
-	load, stop := startLoad(ctx, demoHost("test"), loadRate)
+	load, stop := startLoad(ctx, demoHost("test"))
 	err := s.applyBroken(ctx)
 	stop()
 	s.measured("broken versions: %s", load)

@@ -88,12 +88,14 @@ func (l *lab) startDNS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	zone := "$ORIGIN od.com.\n$TTL 60\n@ IN SOA dns.od.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\nharbor IN A 10.4.7.200\ngit IN A 10.4.7.200\n"
-	names := "$ORIGIN host.com.\n$TTL 60\n@ IN SOA dns.host.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\n"
+	var zone strings.Builder
+	zone.WriteString("$ORIGIN od.com.\n$TTL 60\n@ IN SOA dns.od.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\nharbor IN A 10.4.7.200\ngit IN A 10.4.7.200\n")
+	var names strings.Builder
+	names.WriteString("$ORIGIN host.com.\n$TTL 60\n@ IN SOA dns.host.com. ops.od.com. 1 60 60 600 60\n@ IN NS dns\ndns IN A " + nameServer + "\n")
 	for _, h := range hosts() {
-		names += h.name + " IN A " + h.address + "\n"
+		fmt.Fprintf(&names, "%s IN A %s\n", h.name, h.address)
 		if h.zookeeper > 0 {
-			zone += fmt.Sprintf("zk%d IN A %s\n", h.zookeeper, h.address)
+			fmt.Fprintf(&zone, "zk%d IN A %s\n", h.zookeeper, h.address)
 		}
 	}
 	corefile := fmt.Sprintf(`od.com {
@@ -114,7 +116,7 @@ host.com {
 	}
 }
 `, nameServer, shared)
-	for name, text := range map[string]string{"od.com.zone": zone + string(records), "host.com.zone": names, "Corefile": corefile} {
+	for name, text := range map[string]string{"od.com.zone": zone.String() + string(records), "host.com.zone": names.String(), "Corefile": corefile} {
 		if err := os.WriteFile(l.state("shared", name), []byte(text), 0o644); err != nil {
 			return err
 		}

@@ -47,13 +47,13 @@ func (l *lab) startHost(ctx context.Context, h host) error {
 	if err := l.hostCgroups(h, dir); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(filepath.Join(dir, "init.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	output, err := os.OpenFile(filepath.Join(dir, "init.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = output.Close() }()
 	cmd := exec.Command(l.path("bin", "lab"), "--dir", l.dir, "init", h.name, dir) //nolint:noctx // outlives this process
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC,
@@ -72,7 +72,7 @@ func (l *lab) startHost(ctx context.Context, h host) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w\n%s", err, tail(log.Name()))
+		return fmt.Errorf("%w\n%s", err, tail(output.Name()))
 	}
 	return l.plug(ctx, h, pid)
 }

@@ -51,7 +51,6 @@ func newClient(timeout time.Duration) *http.Client {
 // load is a steady stream of requests, bounded in number and time.
 type load struct {
 	host string
-	rate int // a second
 
 	mu       sync.Mutex
 	sent     int
@@ -68,15 +67,15 @@ type load struct {
 const maxLoad = 30000 // requests of one load, whatever happens
 
 // startLoad sends until stop is called; stop waits for the answers that are due.
-func startLoad(ctx context.Context, host string, rate int) (l *load, stop func()) {
-	l = &load{host: host, rate: rate, versions: map[string]int{}, example: map[string]int{}, answered: time.Now()}
+func startLoad(ctx context.Context, host string) (l *load, stop func()) {
+	l = &load{host: host, versions: map[string]int{}, example: map[string]int{}, answered: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	client := newClient(10 * time.Second)
 	var requests sync.WaitGroup
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(time.Second / time.Duration(rate))
+		ticker := time.NewTicker(time.Second / time.Duration(loadRate))
 		defer ticker.Stop()
 		for range maxLoad {
 			select {
@@ -130,18 +129,19 @@ func (l *load) count() (sent, failed int) {
 func (l *load) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := fmt.Sprintf("%d requests to %s at %d a second: %d failed, longest time without an answer %s, slowest %s", l.sent, l.host, l.rate, l.failed, l.gap.Round(10*time.Millisecond), l.slowest.Round(10*time.Millisecond))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d requests to %s at %d a second: %d failed, longest time without an answer %s, slowest %s", l.sent, l.host, loadRate, l.failed, l.gap.Round(10*time.Millisecond), l.slowest.Round(10*time.Millisecond))
 	if l.failed > 0 {
-		text += fmt.Sprintf(", failures over %s", l.last.Sub(l.first).Round(100*time.Millisecond))
+		fmt.Fprintf(&text, ", failures over %s", l.last.Sub(l.first).Round(100*time.Millisecond))
 		shown := 0
 		for _, kind := range sortedKeys(l.example) {
 			if shown++; shown > 5 {
 				break
 			}
-			text += fmt.Sprintf("\n            %d x %.240s", l.example[kind], strings.Join(strings.Fields(kind), " "))
+			fmt.Fprintf(&text, "\n            %d x %.240s", l.example[kind], strings.Join(strings.Fields(kind), " "))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // atLeast waits until so many requests were sent, saying how far it is.

@@ -263,7 +263,7 @@ func sourceFields(v any) fields {
 		}
 		f.set("empty", one)
 	}
-	if nfs := mapping(v, "nfs"); nfs != nil && len(nfs) == 2 {
+	if nfs := mapping(v, "nfs"); len(nfs) == 2 {
 		f.set("nfs", nfs)
 	}
 	f.setUnless("hostPath", at(v, "hostPath", "path"), nil)

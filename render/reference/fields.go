@@ -19,10 +19,10 @@ type walker struct {
 
 // shared definitions have a page of their own; the pages of stacks and apps refer
 // to it.
-var shared = map[string]string{"schema/core.#Unit": "unit", "schema.#deployment": "app", "schema.#pod": "app", "schema.#network": "app"}
+var shared = map[string]string{"schema/core.#Unit": "unit", "schema.#deployment": "app", "schema.#pod": "app", "schema.#network": "app"} //nolint:gochecknoglobals // a table
 
 // skipped are fields that no environment sets, or that have a page of their own.
-var skipped = map[string]bool{"objects": true, "type": true, "name": true, "apps": true, "stacks": true, "base": true, "site": true}
+var skipped = map[string]bool{"objects": true, "type": true, "name": true, "apps": true, "stacks": true, "base": true, "site": true} //nolint:gochecknoglobals // a table
 
 func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 	if w.depth > 12 {

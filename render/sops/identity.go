@@ -85,7 +85,7 @@ func parseIdentities(from string, data []byte) ([]age.Identity, error) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			id, err := parseIdentity(word)
 			if err != nil {
 				return nil, fmt.Errorf("%s: line %d: %w", from, i+1, err)
