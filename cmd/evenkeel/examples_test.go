@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -182,10 +181,11 @@ func (s *site) listed(t *testing.T, env *schema.Environment) {
 }
 
 // TestUpstreamImported imports the manifests of upstream projects and applies
-// them: as rendered, everything is certified at once. It does not run beside
-// others, as their namespaces are the projects' own.
+// them: as rendered, everything is certified at once. It has a cluster of its own,
+// as their namespaces are the projects' own.
 func TestUpstreamImported(t *testing.T) {
-	kubeconfig, root := applytest.Kubeconfig(t), repoRoot(t)
+	t.Parallel()
+	kubeconfig, root := applytest.FreshKubeconfig(t, "up"), repoRoot(t)
 	s := &site{dir: filepath.Join(t.TempDir(), "deploy"), kubeconfig: kubeconfig}
 	var out, msg bytes.Buffer
 	if code := run(t.Context(), []string{"init", s.dir, "--domain", "up.example.org", "--harbor", "r.example.org", "--vip", "none"}, streams{out: &out, err: &msg}); code != exitDone {
@@ -199,9 +199,6 @@ func TestUpstreamImported(t *testing.T) {
 		s.evenkeel(t, exitDone, "import", "--env", project.env, "-n", project.namespace, filepath.Join(root, "testdata", "upstream", project.files))
 		plan := s.level(t, project.env, exitDone, "--no-wait")
 		objects += plan.Summary[apply.Unchanged]
-		t.Cleanup(func() {
-			_ = run(context.WithoutCancel(t.Context()), []string{"delete", project.env, "--yes", "-C", s.dir, "--kubeconfig", s.kubeconfig}, streams{out: &out, err: &msg})
-		})
 	}
 	t.Logf("counted: %d objects of 2 projects, certified after their first apply without a dry-run", objects)
 }
