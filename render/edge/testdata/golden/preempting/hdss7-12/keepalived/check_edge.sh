@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rendered by evenkeel edge for hdss7-12. Changes here are overwritten.
 #
-# Is this host fit to hold 10.4.7.10? keepalived runs this every 2 seconds;
+# Is this host fit to hold 10.4.7.10? keepalived runs this every 1 seconds;
 # exit 0 means yes. It asks about nginx on this host, and not about what stands
 # behind it: a server behind both hosts that is down would take the VIP from both.
 set -u
