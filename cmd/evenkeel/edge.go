@@ -61,10 +61,7 @@ func runEdge(ctx context.Context, g *global, opts *edgeOptions, name string) err
 		fmt.Fprintln(g.err, w)
 	}
 	if result.Edge == nil {
-		return &usageError{
-			err:  fmt.Errorf("env %s has no edge", name),
-			hint: "name the environment that has the stack edge, often infra",
-		}
+		return noEdge(name)
 	}
 	files, err := edge.Files(*result.Edge)
 	if err != nil {
@@ -74,6 +71,13 @@ func runEdge(ctx context.Context, g *global, opts *edgeOptions, name string) err
 		return checkEdge(g, files, opts.check)
 	}
 	return writeEdge(g, files, opts.outputDir)
+}
+
+func noEdge(env string) error {
+	return &usageError{
+		err:  fmt.Errorf("env %s has no edge", env),
+		hint: "name the environment that has the stack edge, often infra",
+	}
 }
 
 // writeEdge writes the files and says which.

@@ -76,7 +76,7 @@ func runRolloutStatus(ctx context.Context, g *global, name, app string, timeout 
 	if err != nil {
 		return fmt.Errorf("env %s: %w", name, err)
 	}
-	if err := g.printStatus([]*apply.Status{status}); err != nil {
+	if err := g.printStatus([]envStatus{{Status: status}}); err != nil {
 		return err
 	}
 	if !status.Healthy {

@@ -3,6 +3,7 @@
 // ingress controller (L7), keepalived moves the virtual address between hosts.
 //
 // A Config goes in, files come out; the same Config gives the same bytes. The
-// package knows neither CUE nor a cluster, and it connects to no host: a script
-// per host installs the files, Compare looks at files fetched from one.
+// package knows neither CUE nor a cluster, and it changes no host: a script per
+// host installs the files, Compare looks at files fetched from one, Probe asks the
+// hosts whether nginx answers.
 package edge

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -155,6 +156,27 @@ func (l *lab) dial(ctx context.Context, network, addr string) (conn net.Conn, er
 	return conn, err
 }
 
+// probe asks from the switch whether the edge answers, a line each.
+func (l *lab) probe(c edge.Config) string {
+	l.t.Helper()
+	text, err := json.Marshal(c)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	cmd := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(l.pid)+"/ns/net", os.Args[0])
+	cmd.Env = append(os.Environ(), probeEnv+"="+string(text))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// plug sets the host's port on the switch up or down.
+func (h *labHost) plug(state string) { h.inSwitch("ip", "link", "set", h.port(), state) }
+
+func (h *labHost) port() string { return "v" + h.name[len(h.name)-2:] }
+
 // enter runs do on a thread in the network of the switch: a socket stays in the
 // network that it was made in.
 func (l *lab) enter(do func() error) error {
@@ -207,9 +229,8 @@ func (l *lab) host(name, address, iface string) *labHost {
 		_, err := os.Stat(filepath.Join(h.etc, "ready"))
 		return err == nil
 	})
-	port := "v" + name[len(name)-2:]
-	l.inSwitch("ip", "link", "add", port, "type", "veth", "peer", "name", iface, "netns", strconv.Itoa(h.pid))
-	l.inSwitch("ip", "link", "set", port, "master", "br0", "up")
+	l.inSwitch("ip", "link", "add", h.port(), "type", "veth", "peer", "name", iface, "netns", strconv.Itoa(h.pid))
+	l.inSwitch("ip", "link", "set", h.port(), "master", "br0", "up")
 	for _, args := range [][]string{
 		{"ip", "link", "set", "lo", "up"},
 		{"ip", "address", "add", address + "/24", "dev", iface},

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-428f4edd/evenkeel/render/edge"
 )
 
 // standIn is an ingress controller that says its name and what it was asked.
@@ -232,25 +234,27 @@ func websocket(t *testing.T, l *lab) {
 	}
 }
 
-// The virtual address moves when nginx dies on its host, and stays or returns as
-// configured; requests to it go on.
+// The virtual address moves when nginx dies on its host, and when the host is cut
+// off; it stays or returns as configured, requests to it go on, and a probe says
+// what is wrong.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		mode    string
 		weight  int
 		auth    string
+		limit   time.Duration
 		returns bool
 	}{
-		{"nopreempt", 0, "", false},
-		{"preempt", -20, "geheim", true},
+		{"nopreempt", 0, "", 5 * time.Second, false},
+		// with a weight the other host waits for three adverts before it takes over
+		{"preempt", -20, "geheim", 8 * time.Second, true},
 	} {
 		t.Run(tt.mode, func(t *testing.T) {
 			t.Parallel()
 			c := od()
 			c.Mode, c.Check.Weight, c.Auth = tt.mode, tt.weight, tt.auth
 			c.L7.TLS = nil
-			c.Check.IntervalSeconds, c.Check.Fall, c.Check.Rise = 1, 2, 2
 			l := newLab(t)
 			a, b := l.host("hdss7-11", "10.4.7.11", "eth0"), l.host("hdss7-12", "10.4.7.12", "eth0")
 			l.ingress("10.4.7.21:81")
@@ -265,9 +269,12 @@ func TestFailover(t *testing.T) {
 				t.Fatalf("%v %s", err, out)
 			}
 			died := time.Now()
-			l.eventually(12*time.Second, "the VIP on B, after A's check fails", func() bool { return b.holds(c.VIP) && !a.holds(c.VIP) })
+			l.eventually(tt.limit, "the VIP on B, after A's check fails", func() bool { return b.holds(c.VIP) && !a.holds(c.VIP) })
 			t.Logf("%s: the VIP moved %s after nginx died on its host", tt.mode, time.Since(died).Round(100*time.Millisecond))
 			l.served("B")
+			l.probed(c, "edge hdss7-11 (10.4.7.11): nginx does not answer on 80, 7443: connection refused\n"+
+				"edge hdss7-12 (10.4.7.12): nginx answers on 80, 7443\n"+
+				"edge VIP 10.4.7.10: nginx answers on 80, 7443, held by hdss7-12\n")
 
 			if out, err := a.run("nginx"); err != nil {
 				t.Fatalf("%v %s", err, out)
@@ -279,7 +286,24 @@ func TestFailover(t *testing.T) {
 			}
 			l.stays(4*time.Second, b, a)
 			l.served("B still")
+
+			b.plug("down")
+			cut := time.Now()
+			l.eventually(tt.limit, "the VIP on A, after B is cut off", func() bool { return a.holds(c.VIP) })
+			t.Logf("%s: the VIP moved %s after its host was cut off", tt.mode, time.Since(cut).Round(100*time.Millisecond))
+			l.served("A again")
+			l.probed(c, "edge hdss7-11 (10.4.7.11): nginx answers on 80, 7443\n"+
+				"edge hdss7-12 (10.4.7.12): no answer on 80, 7443 within 2s\n"+
+				"edge VIP 10.4.7.10: nginx answers on 80, 7443, held by hdss7-11\n")
 		})
+	}
+}
+
+// probed expects what a probe says.
+func (l *lab) probed(c edge.Config, want string) {
+	l.t.Helper()
+	if d := cmp.Diff(want, l.probe(c)); d != "" {
+		l.t.Errorf("probe, -want +got:\n%s", d)
 	}
 }
 
