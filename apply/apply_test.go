@@ -333,45 +333,6 @@ func TestForbiddenInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestInterrupt(t *testing.T) {
-	t.Parallel()
-	s := newScenario(t, applytest.Cluster(t))
-	s.apply(t, s.before())
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	opts := tortureOptions()
-	opts.Concurrency = 1
-	opts.On = func(e apply.Event) {
-		if e.Phase == apply.PhaseWrite && e.Name == "change" {
-			cancel()
-		}
-	}
-	report, err := s.run(ctx, s.after(), opts)
-	var interrupted *apply.Interrupted
-	if !errors.As(err, &interrupted) {
-		t.Fatalf("got %v, want an interruption", err)
-	}
-	if len(interrupted.Done) == 0 || len(interrupted.NotDone) == 0 || len(interrupted.Done)+len(interrupted.NotDone) != 11 {
-		t.Errorf("%d done, %d not, of 11", len(interrupted.Done), len(interrupted.NotDone))
-	}
-	if diff := cmp.Diff(interrupted.Done, report.Done); diff != "" {
-		t.Errorf("the error and the report differ:\n%s", diff)
-	}
-	for _, ref := range interrupted.NotDone {
-		if strings.HasPrefix(ref.Name, "old-") && s.members(t)["ConfigMap/"+ref.Name] == "" && ref.Kind == "ConfigMap" {
-			t.Errorf("%s was deleted", ref)
-		}
-	}
-	lease := s.lease(t)
-	if holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity"); holder != "" {
-		t.Errorf("the lock is still held by %s", holder)
-	}
-	s.apply(t, s.after())
-	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
-		t.Errorf("after the next run (-want +got):\n%s", diff)
-	}
-}
-
 func TestTwoAppliesAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t, applytest.Cluster(t))

@@ -57,8 +57,16 @@ type lockRequest struct {
 // machine. Any other is watched for its whole duration on this machine's clock,
 // as leader election does: the clocks of two machines may differ, and a lock is
 // never taken before it has expired.
-func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockRequest) (*lock, error) {
+//
+// A run that cannot know whether it got the lock gives it back.
+func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockRequest) (_ *lock, err error) {
 	l := &lock{leases: leases, me: r.me, duration: r.duration}
+	tried := false
+	defer func() {
+		if err != nil && tried {
+			l.abandon(ctx, schema.ParentName(r.env))
+		}
+	}()
 	start := time.Now()
 	var seen observation
 	told := ""
@@ -69,6 +77,7 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 		}
 		now := time.Now()
 		if seen.look(got, now); seen.free(l.me, now) {
+			tried = true
 			err := l.take(ctx, taken(got, r), now)
 			if err == nil {
 				l.keep(ctx)
@@ -202,56 +211,85 @@ func (l *lock) renew(ctx context.Context) {
 	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		return
 	}
-	// Somebody else wrote it: took it over, or only annotated it.
-	got, err := l.read(ctx, lease.Name)
-	if err != nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if identity := value(got.Spec.HolderIdentity); identity != l.me.identity() {
-		l.lost = fmt.Errorf("the lock of %s was taken over by %s", lease.Name, decodeHolder(got.Annotations[holderAnnotation], identity))
-		return
-	}
-	l.lease = got
+	// Somebody else wrote it: took it over, or only annotated it. Or the answer to
+	// the last renewal was lost.
+	_, _ = l.look(ctx, lease.Name)
 }
 
 // release gives the lock up. It works in a cancelled context too, so that an
 // interrupted run leaves nothing to wait for.
 func (l *lock) release(ctx context.Context) error {
-	ctx, cancel, lease := l.end(ctx)
-	defer cancel()
-	lease.Spec.HolderIdentity = nil
-	delete(lease.Annotations, holderAnnotation)
-	err := l.write(ctx, lease, time.Now())
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil // it is somebody else's by now, or was deleted with the environment
-	}
-	return err
+	return l.end(ctx, func(ctx context.Context, lease *coordinationv1.Lease) error {
+		lease.Spec.HolderIdentity = nil
+		delete(lease.Annotations, holderAnnotation)
+		return l.write(ctx, lease, time.Now())
+	})
 }
 
 // remove deletes the Lease, with the environment that it was for.
 func (l *lock) remove(ctx context.Context) error {
-	ctx, cancel, lease := l.end(ctx)
-	defer cancel()
-	err := l.leases.Delete(ctx, lease.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
+	return l.end(ctx, func(ctx context.Context, lease *coordinationv1.Lease) error {
+		return l.leases.Delete(ctx, lease.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
+		})
 	})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }
 
-// end stops the renewal, and returns the Lease for the last request with a
-// context for it.
-func (l *lock) end(ctx context.Context) (context.Context, context.CancelFunc, *coordinationv1.Lease) {
-	l.stop()
-	<-l.done
+// end stops the renewal and does the last request, for as long as the lock would
+// be held anyway. A conflict alone does not mean that it is somebody else's by
+// now: the server also goes on with a renewal that was stopped half way, and with
+// a request whose answer was lost.
+func (l *lock) end(ctx context.Context, last func(context.Context, *coordinationv1.Lease) error) error {
+	if l.stop != nil {
+		l.stop()
+		<-l.done
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.duration)
+	defer cancel()
+	for {
+		l.mu.Lock()
+		lease := l.lease.DeepCopy()
+		l.mu.Unlock()
+		err := last(ctx, lease)
+		if apierrors.IsNotFound(err) {
+			return nil // deleted with the environment
+		}
+		if apierrors.IsConflict(err) {
+			var mine bool
+			if mine, err = l.look(ctx, lease.Name); err == nil && mine {
+				continue
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("release of the lock of %s: %w", lease.Name, err)
+		}
+		return nil
+	}
+}
+
+// abandon releases the lock where a request got it whose answer was lost.
+func (l *lock) abandon(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
+	defer cancel()
+	if mine, err := l.look(ctx, name); err == nil && mine {
+		_ = l.release(ctx) // what is reported is why it was not taken
+	}
+}
+
+// look reads the Lease again and reports whether this run holds it.
+func (l *lock) look(ctx context.Context, name string) (mine bool, err error) {
+	got, err := l.read(ctx, name)
+	if err != nil {
+		return false, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return ctx, cancel, l.lease.DeepCopy()
+	if identity := value(got.Spec.HolderIdentity); identity != l.me.identity() {
+		l.lost = fmt.Errorf("the lock of %s was taken over by %s", name, decodeHolder(got.Annotations[holderAnnotation], identity))
+		return false, nil
+	}
+	l.lease = got
+	return true, nil
 }
 
 // read gets the Lease; one that does not exist is an empty one.
