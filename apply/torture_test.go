@@ -98,7 +98,7 @@ func undisturbed(t *testing.T, cfg *rest.Config) int {
 	s := newScenario(t, cfg)
 	s.apply(t, s.before())
 	p := newProxy(t, cfg)
-	if output, err := s.child(t, p.url(), tortureOptions().LockDuration).CombinedOutput(); err != nil {
+	if output, err := s.child(t, p.url(), childLock).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	return p.close()
@@ -113,16 +113,17 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 	uids := s.uids(t)
 
 	p := newProxy(t, cfg)
-	child := s.child(t, p.url(), tortureOptions().LockDuration)
+	child := s.child(t, p.url(), childLock)
 	p.arm(f, func(count int, _ *http.Request) bool { return count == n })
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
 	p.start(t, child)
 	err := child.Wait()
-	if count := p.close(); count < n {
+	count := p.close()
+	if count < n {
 		t.Logf("there were %d requests only", count)
 	}
-	if err != nil && f.pass {
+	if err != nil && f.pass && count >= n {
 		s.checkInterrupted(t, output.String())
 	}
 
@@ -203,9 +204,14 @@ func TestApplier(t *testing.T) {
 	t.Logf("done: %v", report.Done)
 }
 
-// tortureOptions let a request time out after a second.
+// childLock is short, so that a run whose requests time out ends soon, and the lock
+// of one that was killed is soon free.
+const childLock = 9 * time.Second
+
+// tortureOptions are those of runs without trouble: on a machine that is busy with
+// many others at once, these may take their time.
 func tortureOptions() apply.ApplyOptions {
-	return apply.ApplyOptions{Yes: true, NoWait: true, LockDuration: 9 * time.Second, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
+	return apply.ApplyOptions{Yes: true, NoWait: true, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
 }
 
 // TestKilledAtTheGate kills applies that wait for pods, at times that are spread
@@ -227,7 +233,7 @@ func TestKilledAtTheGate(t *testing.T) {
 					t.Fatal(err)
 				}
 				uids := s.uids(t)
-				child := s.child(t, "", tortureOptions().LockDuration)
+				child := s.child(t, "", childLock)
 				p := newProxy(t, cfg)
 				child.Env = append(child.Env, "EVENKEEL_TEST_GATE=1", "EVENKEEL_TEST_APPLIER="+p.url())
 				p.start(t, child)
