@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -37,7 +38,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar against the real command. A script
 // that begins with "cluster" gets KUBECONFIG of a real API server; scripts
 // share it, so each names its environments for itself. "registry" starts a
-// container registry for the script at $REGISTRY.
+// container registry for the script at $REGISTRY, "webhook FILE" what writes all
+// that it is told to that file, at $WEBHOOK.
 func TestScripts(t *testing.T) {
 	root := repoRoot(t)
 	testscript.Run(t, testscript.Params{
@@ -62,6 +64,7 @@ func TestScripts(t *testing.T) {
 				ts.Defer(server.Close)
 				ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
 			},
+			"webhook":     webhook,
 			"hides":       hides,
 			"cue":         publicTool(root, "cue"),
 			"kubeconform": publicTool(root, "kubeconform"),
@@ -127,6 +130,20 @@ func repoRoot(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return root
+}
+
+// webhook writes what is posted to $WEBHOOK to a file.
+func webhook(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: webhook FILE")
+	}
+	file, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(file, r.Body)
+	}))
+	ts.Defer(func() { server.Close(); _ = file.Close() })
+	ts.Setenv("WEBHOOK", server.URL)
 }
 
 // hides is exits, and looks in what the command printed for the values that the
