@@ -21,8 +21,10 @@ type Standing struct {
 	Hold     string
 	// Locked names who holds the lock and since when; empty where nobody does.
 	Locked string
-	// Paused are the pauses by unit, Fights those by object (Kind/namespace/name).
+	// Paused are the pauses by unit, Scaled the scales past git that have not
+	// expired, Fights those by object (Kind/namespace/name).
 	Paused map[string]Paused
+	Scaled map[string]Scaled
 	Fights map[string]Fight
 }
 
@@ -47,7 +49,7 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	}
 	s := &Standing{
 		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
-		Paused: notesIn[Paused](p.live, annotationPaused), Fights: map[string]Fight{},
+		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: map[string]Fight{},
 	}
 	_ = json.Unmarshal([]byte(p.annotation(annotationFights)), &s.Fights) // unreadable is none
 	l := &lock{leases: c.Dynamic.Resource(leaseResource()).Namespace(env.Namespace)}

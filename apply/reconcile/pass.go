@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -47,7 +48,8 @@ type Outcome struct {
 	Mode    Mode   `json:"mode"`
 	Skipped []Skip `json:"skipped,omitempty"`
 
-	applied bool // new content was applied, or tried to be
+	applied bool      // new content was applied, or tried to be
+	again   time.Time // when what a person scaled is to be as git says; zero where nobody did
 }
 
 // Pass looks at an environment once. In ModeCorrect it writes back what drifted
@@ -74,6 +76,11 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		}
 	}
 	out := &Outcome{Report: apply.Report{Plan: *plan}, Mode: opts.Mode}
+	for _, scaled := range standing.Scaled {
+		if out.again.IsZero() || scaled.Until.Before(out.again) {
+			out.again = scaled.Until
+		}
+	}
 	out.Skipped = skips(plan, standing)
 	if opts.Mode != ModeCorrect {
 		return out, nil
@@ -88,6 +95,11 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 	if skip, ok := out.overtaken(err); ok {
 		out.Skipped = append(out.Skipped, skip)
 		err = nil
+	}
+	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+		for i, hint := range refused.Hints {
+			refused.Hints[i] = byHand(hint, env.Name)
+		}
 	}
 	return out, err
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -90,12 +91,22 @@ func refusals(plan *apply.Plan, skipped []Skip) []Skip {
 		if change.Refused != "" && !isSkipped(skipped, change) {
 			message := change.Refused
 			if change.Hint != "" {
-				message += "; " + change.Hint
+				message += "; " + byHand(change.Hint, plan.Environment)
 			}
 			out = add(out, Skip{Reason: ReasonRefused, Unit: change.Unit, Message: message}, change)
 		}
 	}
 	return append(out, restarts(plan, append(out, skipped...))...)
+}
+
+// byHand is a hint that names flags of an apply, for a reconcile: it has none of
+// them, because nobody is there to say yes.
+func byHand(hint, env string) string {
+	flag := "evenkeel apply " + env + " --"
+	if strings.HasPrefix(hint, "--") {
+		return flag + hint[2:]
+	}
+	return strings.NewReplacer("give --", "run "+flag, "pass --", "run "+flag).Replace(hint)
 }
 
 // restarts are the adoptions that replace pods.

@@ -347,7 +347,7 @@ func (w *worker) pass(ctx context.Context, l letter) error {
 		w.account(ctx, out, l, started)
 	}
 	w.d.metrics.passes.WithLabelValues(w.name, kind).Observe(time.Since(started).Seconds())
-	if !said(err) {
+	if out == nil || !said(err) {
 		return err
 	}
 	w.tell(ctx, err)
@@ -361,6 +361,9 @@ func (w *worker) pass(ctx context.Context, l letter) error {
 		if out.applied && err == nil {
 			w.rewatch(ctx)
 		}
+	}
+	if !out.again.IsZero() { // no event tells that the time of a scale is over
+		w.nextFull = minTime(w.nextFull, out.again)
 	}
 	w.putOffSkipped(time.Now())
 	w.d.metrics.success.WithLabelValues(w.name).SetToCurrentTime()
