@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -226,6 +228,38 @@ func TestNewerContent(t *testing.T) {
 	history, err := w.connect().History(t.Context(), w.namespace, w.namespace)
 	if err != nil || len(history) != 2 {
 		t.Errorf("%d revisions, want those of the two applies: %v", len(history), err)
+	}
+}
+
+// TestOtherCluster writes nothing to a cluster that the environment is not pinned
+// to, and connects anew where git names another one.
+func TestOtherCluster(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
+	w.apply(w.env)
+	elsewhere := w.environment(4, "v1")
+	elsewhere.Cluster.UID = "another"
+	w.publish("v1", elsewhere, nil)
+	var connected []string
+	d := w.start(func(o *reconcile.DaemonOptions) {
+		o.Connect = func(env *schema.Environment) (*apply.Cluster, error) {
+			connected = append(connected, env.Cluster.UID)
+			return apply.Connect(w.cfg)
+		}
+	})
+	w.edit("m0", "edited", "kubectl-edit")
+	w.until("it is not ready", func() bool {
+		code, body := d.get("/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, "is pinned to the cluster another")
+	})
+	if got := w.value("m0"); got != "edited" {
+		t.Errorf("m0 is %s", got)
+	}
+	w.publish("v2", w.environment(4, "v1"), nil)
+	w.is("m0", "v1")
+	d.ready()
+	if diff := cmp.Diff([]string{"another", ""}, connected); diff != "" {
+		t.Errorf("connected to (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,11 +3,15 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -56,6 +60,98 @@ func TestOutage(t *testing.T) {
 	w.edit("m1", "edited", "kubectl-edit")
 	w.is("m1", "v2")
 	w.level(w.env)
+}
+
+// TestWatchLoss cuts every connection of the daemon. What is edited and deleted
+// meanwhile is corrected once it can connect again, though no watch saw it.
+func TestWatchLoss(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
+	w.apply(w.env)
+	line := newLine(t, w.cfg.Host)
+	cfg := rest.CopyConfig(w.cfg)
+	cfg.Host = "https://" + line.address
+	d := w.start(func(o *reconcile.DaemonOptions) {
+		o.Connect = func(*schema.Environment) (*apply.Cluster, error) { return apply.Connect(cfg) }
+	})
+	d.ready()
+	for round := range 3 {
+		line.cut()
+		w.edit("m0", fmt.Sprint("edited ", round), "kubectl-edit")
+		if err := w.maps.Delete(t.Context(), "m1", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		if got := w.value("m0"); got == "v1" {
+			t.Error("the line was not cut")
+		}
+		line.mend()
+		w.is("m0", "v1")
+		w.is("m1", "v1")
+	}
+	d.ready()
+	if got := d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)); got != "6" {
+		t.Errorf("%s corrections, want 6", got)
+	}
+}
+
+// line is a way to the API server that can be cut.
+type line struct {
+	address string
+
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+func newLine(t *testing.T, host string) *line {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{address: listener.Addr().String()}
+	t.Cleanup(func() { _ = listener.Close(); l.cut() })
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(host, "https://"))
+			if err != nil || !l.keep(near, far) {
+				_ = near.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
+			go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
+		}
+	}()
+	return l
+}
+
+// keep notes a connection, unless the line is cut.
+func (l *line) keep(conns ...net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, conns...)
+	return !l.down
+}
+
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = true
+	for _, c := range l.conns {
+		_ = c.Close()
+	}
+	l.conns = nil
+}
+
+func (l *line) mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = false
 }
 
 // TestExpiredToken goes on with the new token of its file.

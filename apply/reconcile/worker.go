@@ -48,6 +48,7 @@ type worker struct {
 	content *content
 	next    *content // not begun yet
 	cluster *apply.Cluster
+	target  schema.Cluster // that cluster is a connection to
 	unwatch func()
 	stop    func() // ends run; called by the daemon
 
@@ -142,12 +143,12 @@ func (w *worker) await(ctx context.Context) bool {
 
 // begin takes over a new rendering and watches what it renders.
 func (w *worker) begin(ctx context.Context, c *content) error {
-	if w.cluster == nil {
+	if w.cluster == nil || w.target != c.env.Cluster {
 		cluster, err := w.d.opts.Connect(c.env)
 		if err != nil {
 			return err
 		}
-		w.cluster = cluster
+		w.cluster, w.target = cluster, c.env.Cluster
 		w.d.metrics.uses(cluster)
 	}
 	streams, err := w.newStreams(ctx, c)
