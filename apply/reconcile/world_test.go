@@ -214,6 +214,21 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
+// logEntry is a line of the daemon's log.
+type logEntry struct{ Msg, Object, Error string }
+
+// entries are the lines of the log with a message.
+func (d *daemon) entries(msg string) []logEntry {
+	var entries []logEntry
+	for line := range strings.Lines(d.log.String()) {
+		var e logEntry
+		if json.Unmarshal([]byte(line), &e) == nil && e.Msg == msg {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
 // get reads a page of the daemon.
 func (d *daemon) get(path string) (int, string) {
 	d.Helper()
