@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 
@@ -25,10 +25,32 @@ func TestStreamGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps := client.Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(namespace)
+	// Of a kind that is newer than the cluster, the server cannot have version 1.
+	group := namespace + ".example.com"
+	definitions := client.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	definition := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": "wakes." + group},
+		"spec": map[string]any{
+			"group": group, "scope": "Namespaced", "names": map[string]any{"kind": "Wake", "plural": "wakes"},
+			"versions": []any{map[string]any{
+				"name": "v1", "served": true, "storage": true, "schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object"}},
+			}},
+		},
+	}}
+	if _, err := definitions.Create(t.Context(), definition, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = definitions.Delete(context.WithoutCancel(t.Context()), definition.GetName(), metav1.DeleteOptions{})
+	})
+	wakes := client.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: "wakes"}).Namespace(namespace)
+	until(t, "the kind is served", func() bool {
+		_, err := wakes.List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
 	var begun, seen atomic.Int32
 	s := &stream{
-		client: maps, selector: "kept=yes", version: "1",
+		client: wakes, selector: "kept=yes", version: "1",
 		begun: func() { begun.Add(1) },
 		seen:  func(watch.EventType, *unstructured.Unstructured) { seen.Add(1) },
 	}
@@ -38,9 +60,9 @@ func TestStreamGone(t *testing.T) {
 	until(t, "the stream began anew", func() bool { return begun.Load() == 1 })
 	for name, kept := range map[string]string{"a": "yes", "b": "no"} {
 		u := &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": name, "labels": map[string]any{"kept": kept}},
+			"apiVersion": group + "/v1", "kind": "Wake", "metadata": map[string]any{"name": name, "labels": map[string]any{"kept": kept}},
 		}}
-		if _, err := maps.Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
+		if _, err := wakes.Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
