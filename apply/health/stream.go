@@ -196,17 +196,27 @@ func (s *stream) memberKey(obj *unstructured.Unstructured) objectKey {
 	return objectKey{s.key.GroupVersionResource, obj.GetNamespace(), obj.GetName()}
 }
 
-// watch follows one watch to its end and returns the version it came to. A watch
-// that the server ended in its own time is no error.
+// watch follows one watch to its end and returns the version it came to.
 func (s *stream) watch(ctx context.Context, version string) (string, error) {
-	w, err := s.client.Watch(ctx, metav1.ListOptions{
-		LabelSelector: s.key.labels, FieldSelector: s.key.fields, ResourceVersion: version,
-		AllowWatchBookmarks: true, TimeoutSeconds: new(300 + rand.Int64N(300)),
-	})
+	opts := metav1.ListOptions{LabelSelector: s.key.labels, FieldSelector: s.key.fields, ResourceVersion: version}
+	return Follow(ctx, s.client, opts, func() {}, s.handle)
+}
+
+// Follow watches from opts.ResourceVersion to the end of one watch, of five to ten
+// minutes, and returns the version it came to: begun is called when the server
+// has accepted the watch, seen with every event. A watch that the server ended in
+// its own time is no error.
+func Follow(ctx context.Context, client dynamic.ResourceInterface, opts metav1.ListOptions,
+	begun func(), seen func(watch.EventType, *unstructured.Unstructured),
+) (string, error) {
+	version := opts.ResourceVersion
+	opts.AllowWatchBookmarks, opts.TimeoutSeconds = true, new(300+rand.Int64N(300))
+	w, err := client.Watch(ctx, opts)
 	if err != nil {
 		return version, err
 	}
 	defer w.Stop()
+	begun()
 	for event := range w.ResultChan() {
 		if event.Type == watch.Error {
 			return version, apierrors.FromObject(event.Object)
@@ -217,7 +227,7 @@ func (s *stream) watch(ctx context.Context, version string) (string, error) {
 		}
 		version = obj.GetResourceVersion()
 		if event.Type != watch.Bookmark {
-			s.handle(event.Type, obj)
+			seen(event.Type, obj)
 		}
 	}
 	return version, nil

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 )
 
 // stream follows the members of one kind in one namespace and keeps none of them.
@@ -86,30 +88,9 @@ func (s *stream) start(ctx context.Context) (string, error) {
 
 // follow watches to the end of one watch and returns the version it came to.
 func (s *stream) follow(ctx context.Context, version string) (string, error) {
-	w, err := s.client.Watch(ctx, metav1.ListOptions{
-		LabelSelector: s.selector, ResourceVersion: version,
-		AllowWatchBookmarks: true, TimeoutSeconds: new(300 + rand.Int64N(300)),
-	})
-	if err != nil {
-		return version, err
-	}
-	defer w.Stop()
 	defer s.ended(nil)
-	s.established()
-	for event := range w.ResultChan() {
-		if event.Type == watch.Error {
-			return version, apierrors.FromObject(event.Object)
-		}
-		obj, ok := event.Object.(*unstructured.Unstructured)
-		if !ok {
-			continue
-		}
-		version = obj.GetResourceVersion()
-		if event.Type != watch.Bookmark {
-			s.seen(event.Type, obj)
-		}
-	}
-	return version, nil
+	opts := metav1.ListOptions{LabelSelector: s.selector, ResourceVersion: version}
+	return health.Follow(ctx, s.client, opts, s.established, s.seen)
 }
 
 func (s *stream) established() {

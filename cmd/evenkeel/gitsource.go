@@ -54,17 +54,30 @@ func (s *gitSource) addFlags(f *pflag.FlagSet) {
 
 // head is the commit that the reference names on the server, without fetching it.
 func (s *gitSource) head(ctx context.Context) (string, error) {
-	auth, ca, err := s.open()
-	if err != nil {
-		return "", s.tidy(err)
+	at, err := s.find(ctx)
+	return at.commit, s.tidy(err)
+}
+
+// place is a reference on the server, and what opened it.
+type place struct {
+	name   plumbing.ReferenceName
+	commit string
+	auth   transport.AuthMethod
+	ca     []byte
+}
+
+// find asks the server for its references.
+func (s *gitSource) find(ctx context.Context) (at place, err error) {
+	if at.auth, at.ca, err = s.open(); err != nil {
+		return at, err
 	}
 	remote := git.NewRemote(memory.NewStorage(), &config.RemoteConfig{Name: "origin", URLs: []string{s.URL}})
-	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: auth, CABundle: ca, PeelingOption: git.AppendPeeled})
+	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: at.auth, CABundle: at.ca, PeelingOption: git.AppendPeeled})
 	if err != nil {
-		return "", s.tidy(err)
+		return at, err
 	}
-	_, hash, err := s.resolve(refs)
-	return hash, s.tidy(err)
+	at.name, at.commit, err = s.resolve(refs)
+	return at, err
 }
 
 // resolve finds the reference among those of the server: a branch, a tag, or a
@@ -94,41 +107,33 @@ func (s *gitSource) resolve(refs []*plumbing.Reference) (plumbing.ReferenceName,
 // clone fetches the newest commit alone into dir, checks its signature where that
 // is asked for, and returns it.
 func (s *gitSource) clone(ctx context.Context, dir string) (commit string, err error) {
-	auth, ca, err := s.open()
+	defer func() { err = s.tidy(err) }()
+	at, err := s.find(ctx)
 	if err != nil {
-		return "", s.tidy(err)
-	}
-	remote := git.NewRemote(memory.NewStorage(), &config.RemoteConfig{Name: "origin", URLs: []string{s.URL}})
-	refs, err := remote.ListContext(ctx, &git.ListOptions{Auth: auth, CABundle: ca, PeelingOption: git.AppendPeeled})
-	if err != nil {
-		return "", s.tidy(err)
-	}
-	name, _, err := s.resolve(refs)
-	if err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
 	repo, err := git.PlainCloneContext(ctx, dir, false, &git.CloneOptions{
-		URL: s.URL, Auth: auth, CABundle: ca, ReferenceName: name, SingleBranch: true, Depth: 1, Tags: git.NoTags, NoCheckout: true,
+		URL: s.URL, Auth: at.auth, CABundle: at.ca, ReferenceName: at.name, SingleBranch: true, Depth: 1, Tags: git.NoTags, NoCheckout: true,
 	})
 	if err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
 	head, err := repo.Head()
 	if err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
 	signed, err := repo.CommitObject(head.Hash())
 	if err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
 	if err := s.verify(signed); err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
 	tree, err := repo.Worktree()
 	if err != nil {
-		return "", s.tidy(err)
+		return "", err
 	}
-	return head.Hash().String(), s.tidy(tree.Checkout(&git.CheckoutOptions{Hash: head.Hash(), Force: true}))
+	return head.Hash().String(), tree.Checkout(&git.CheckoutOptions{Hash: head.Hash(), Force: true})
 }
 
 // verify refuses a commit that no key of the keyring signed.
