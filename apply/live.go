@@ -1,8 +1,10 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -101,16 +103,19 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 			add(it.otherVersion, it.ref.Namespace)
 		}
 	}
-	kinds, namespaces := p.remembered()
-	for _, gk := range kinds {
-		m := p.rememberedMapping(ctx, gk, reads)
-		if m == nil {
-			continue
+	mappings := map[kschema.GroupKind]*meta.RESTMapping{}
+	for _, at := range p.remembered() {
+		m, known := mappings[at.gk]
+		if !known {
+			m = p.rememberedMapping(ctx, at.gk, reads)
+			mappings[at.gk] = m
 		}
-		if m.Scope.Name() == meta.RESTScopeNameNamespace {
-			add(m, namespaces...)
-		} else {
+		switch {
+		case m == nil:
+		case m.Scope.Name() != meta.RESTScopeNameNamespace:
 			add(m)
+		case at.namespace != "":
+			add(m, at.namespace)
 		}
 	}
 	p.plan.reads = reads
@@ -140,34 +145,32 @@ func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, r
 	return m
 }
 
-// remembered reads the annotations of the parent, and of the one under the
-// environment's former name.
-func (p *planner) remembered() (kinds []kschema.GroupKind, namespaces []string) {
+// remembered is what the parent says, and the one under the environment's former
+// name, in order.
+func (p *planner) remembered() []kindIn {
+	s := scope{}
 	for _, live := range []*unstructured.Unstructured{p.plan.parent, p.plan.former} {
-		if live == nil {
-			continue
-		}
-		known := parent{env: p.env, live: live}
-		kinds = append(kinds, known.groupKinds()...)
-		namespaces = append(namespaces, known.namespaces()...)
+		s = s.with(&parent{env: p.env, live: live})
 	}
-	return kinds, namespaces
+	return slices.SortedFunc(maps.Keys(s), func(a, b kindIn) int {
+		return cmp.Or(cmp.Compare(a.gk.String(), b.gk.String()), cmp.Compare(a.namespace, b.namespace))
+	})
 }
 
 // ofMembers are those of the API groups in which the environment has or may have
 // objects. The parent named each before its first object was written, so in the
 // others nothing of ours is overlooked. Where there is no parent, nobody knows.
 func (p *planner) ofMembers(groups []string) []string {
-	kinds, _ := p.remembered()
-	if kinds == nil {
+	places := p.remembered()
+	if len(places) == 0 {
 		return groups
 	}
 	ours := map[string]bool{}
-	for gk := range scopeOf(p.env).groupKinds {
-		ours[gk.Group] = true
+	for at := range scopeOf(p.env) {
+		ours[at.gk.Group] = true
 	}
-	for _, gk := range kinds {
-		ours[gk.Group] = true
+	for _, at := range places {
+		ours[at.gk.Group] = true
 	}
 	for _, ref := range p.opts.Recorded {
 		ours[ref.gvk().Group] = true

@@ -21,6 +21,8 @@ import (
 const (
 	annotationTooling = "applyset.kubernetes.io/tooling"
 
+	// annotationPlaces is where members are or may be: KIND:NAMESPACE,... by kind.
+	annotationPlaces = "evenkeel.dev/places"
 	// annotationRun names the run that wrote last: a plan whose parent has
 	// another resourceVersion by the time the lock is held is out of date.
 	annotationRun = "evenkeel.dev/run"
@@ -78,75 +80,99 @@ func (p *parent) annotation(name string) string {
 	return p.live.GetAnnotations()[name]
 }
 
-// groupKinds are the kinds that members have or may have.
-func (p *parent) groupKinds() []kschema.GroupKind {
-	var gks []kschema.GroupKind
-	for _, s := range split(p.annotation(annotationKinds)) {
-		gks = append(gks, kschema.ParseGroupKind(s))
-	}
-	return gks
+// kindIn is a kind and a namespace that members have or may have; a kind without
+// namespaces has an empty one.
+type kindIn struct {
+	gk        kschema.GroupKind
+	namespace string
 }
 
-// namespaces are those that members have or may have, the parent's included.
-func (p *parent) namespaces() []string {
-	return sortedSet(append(split(p.annotation(annotationNamespaces)), p.env.Namespace))
-}
-
-// scope is what a parent's annotations say of its members.
-type scope struct {
-	groupKinds map[kschema.GroupKind]bool
-	namespaces map[string]bool
-}
+// scope is what a parent says of its members. The annotations of KEP-3659 name
+// kinds and namespaces apart. Who looked for each kind in each of the namespaces
+// would need rights that the environment has no use for, such as to read the
+// Secrets of kube-system, so the places themselves are kept beside them.
+type scope map[kindIn]bool
 
 // scopeOf is the scope of an environment's objects.
 func scopeOf(env *schema.Environment) scope {
-	s := scope{groupKinds: map[kschema.GroupKind]bool{}, namespaces: map[string]bool{}}
+	s := scope{}
 	for i := range env.Units {
 		for _, o := range env.Units[i].Objects {
-			s.add(o.GroupVersionKind().GroupKind(), o.GetNamespace())
+			s[kindIn{o.GroupVersionKind().GroupKind(), o.GetNamespace()}] = true
 		}
 	}
 	return s
 }
 
-func (s scope) add(gk kschema.GroupKind, namespace string) {
-	s.groupKinds[gk] = true
-	if namespace != "" {
-		s.namespaces[namespace] = true
+// scope is what the parent says: its places, or where another tool has written
+// kinds or namespaces since, each of the kinds in each of the namespaces.
+func (p *parent) scope() scope {
+	s := scope{}
+	if p.live == nil {
+		return s
 	}
+	for _, entry := range strings.Split(p.annotation(annotationPlaces), ";") {
+		kind, namespaces, named := strings.Cut(entry, ":")
+		if !named {
+			continue
+		}
+		for _, ns := range strings.Split(namespaces, ",") {
+			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
+		}
+	}
+	if kinds, namespaces := s.kep(p.env.Namespace); kinds == p.annotation(annotationKinds) && namespaces == p.annotation(annotationNamespaces) {
+		return s
+	}
+	s = scope{}
+	for _, kind := range split(p.annotation(annotationKinds)) {
+		for _, ns := range append(split(p.annotation(annotationNamespaces)), p.env.Namespace, "") {
+			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
+		}
+	}
+	return s
 }
 
 // with is s and also all that the parent says today.
 func (s scope) with(p *parent) scope {
-	out := scope{groupKinds: maps.Clone(s.groupKinds), namespaces: maps.Clone(s.namespaces)}
-	for _, gk := range p.groupKinds() {
-		out.groupKinds[gk] = true
-	}
-	for _, ns := range p.namespaces() {
-		out.namespaces[ns] = true
-	}
+	out := maps.Clone(s)
+	maps.Copy(out, p.scope())
 	return out
 }
 
 // within reports whether the parent names all of s.
 func (s scope) within(p *parent) bool {
-	all := s.with(p)
-	return p.live != nil && len(all.groupKinds) == len(p.groupKinds()) && len(all.namespaces) == len(p.namespaces())
+	return p.live != nil && len(s.with(p)) == len(p.scope())
 }
 
-// annotations are the scope as a parent carries it: sorted, and the parent's
-// own namespace left out.
-func (s scope) annotations(home string) map[string]string {
-	var gks []string
-	for gk := range s.groupKinds {
-		gks = append(gks, gk.String())
+// kep are the two annotations of KEP-3659: sorted, and the parent's own namespace
+// left out.
+func (s scope) kep(home string) (kinds, namespaces string) {
+	var gks, others []string
+	for at := range s {
+		gks = append(gks, at.gk.String())
+		if at.namespace != "" && at.namespace != home {
+			others = append(others, at.namespace)
+		}
 	}
-	slices.Sort(gks)
-	namespaces := slices.DeleteFunc(slices.Sorted(maps.Keys(s.namespaces)), func(ns string) bool { return ns == home })
+	return strings.Join(sortedSet(gks), ","), strings.Join(sortedSet(others), ",")
+}
+
+// annotations are the scope as a parent carries it.
+func (s scope) annotations(home string) map[string]string {
+	byKind := map[string][]string{}
+	for at := range s {
+		byKind[at.gk.String()] = append(byKind[at.gk.String()], at.namespace)
+	}
+	var places []string
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		places = append(places, kind+":"+strings.Join(sortedSet(byKind[kind]), ","))
+	}
+	kinds, namespaces := s.kep(home)
 	return map[string]string{
 		annotationTooling:    schema.Manager + "/v1",
-		annotationKinds:      strings.Join(gks, ","),
-		annotationNamespaces: strings.Join(namespaces, ","),
+		annotationKinds:      kinds,
+		annotationNamespaces: namespaces,
+		annotationPlaces:     strings.Join(places, ";"),
 	}
 }
 
@@ -160,7 +186,7 @@ func (r *run) narrow(ctx context.Context, revision Revision) error {
 	}
 	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
 		if !r.journal.has(change.ObjectRef) {
-			s.add(change.gvk().GroupKind(), change.Namespace)
+			s[kindIn{change.gvk().GroupKind(), change.Namespace}] = true
 		}
 	}
 	annotations := s.annotations(r.env.Namespace)
