@@ -69,7 +69,7 @@ func targets() []target {
 
 // programs are what up needs of what build makes.
 func programs() []string {
-	return []string{"lab", "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "cni/bridge", "cni/flannel", "coredns", "flanneld", "install-conf", "demo/provider", "demo/consumer"}
+	return []string{"lab", "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "cni/bridge", "cni/flannel", "coredns", "flanneld", "install-conf", "demo/provider", "demo/consumer", "evenkeel-static"}
 }
 
 // build builds what is not in bin. Go's cache decides what of it is work.
