@@ -208,7 +208,10 @@ func (p *planner) askServer(ctx context.Context) error {
 			rest = append(rest, it)
 		}
 	}
-	if err := errors.Join(p.askAll(ctx, first), p.askAll(ctx, rest)); err != nil || !p.homeless {
+	if err := errors.Join(p.askAll(ctx, first), p.askAll(ctx, rest)); err != nil {
+		return err
+	}
+	if err := p.lookHome(ctx); err != nil || !p.homeless {
 		return err
 	}
 	home := p.home()
@@ -219,6 +222,22 @@ func (p *planner) askServer(ctx context.Context) error {
 // home is the environment's own Namespace, where the environment renders it.
 func (p *planner) home() *item {
 	return p.desired[ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: p.env.Namespace}.id()]
+}
+
+// lookHome finds that the environment's Namespace is not there where the selected
+// units have no object in it: the lock and the parent are in it all the same.
+func (p *planner) lookHome(ctx context.Context) error {
+	home := p.home()
+	if p.homeless || p.plan.parent != nil || home == nil || p.selected(home.unit) {
+		return nil
+	}
+	_, err := p.cluster.Dynamic.Resource(namespaceResource()).Get(ctx, p.env.Namespace, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	home.mapping, err = p.cluster.mapping(ctx, home.ref.gvk())
+	p.homeless = err == nil
+	return err
 }
 
 // needsHome answers a server that does not find the environment's Namespace,
