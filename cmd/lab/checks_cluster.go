@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,6 +34,7 @@ environment: schema.#Environment & {
 		image: %q
 		environments: ["pre"]
 		form: %q
+		schedule: "* * * * *"
 		mode: "correct"
 		git: url: "https://%s/repo"
 	}
@@ -51,23 +56,30 @@ func inCluster(ctx context.Context, s *site) error {
 	if out, err := s.shell(ctx, rights); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
-	took, err := s.corrected(ctx, 2*time.Minute, func() error {
-		_, err := s.kubectl(ctx, "create", "job", "-n", "evenkeel", "by-hand", "--from=cronjob/evenkeel")
+	if err := s.noMoreRights(ctx); err != nil {
 		return err
-	})
+	}
+	took, err := s.corrected(ctx, 2*time.Minute)
 	if err != nil {
 		return errors.Join(err, s.inClusterLogs(ctx))
 	}
-	s.measured("CronJob: a live edit corrected %s after its Job was made", took.Round(100*time.Millisecond))
+	s.measured("CronJob of every minute: a live edit corrected after %s", took.Round(100*time.Millisecond))
 
 	if err := s.ops(ctx, "daemon"); err != nil {
 		return errors.Join(err, s.inClusterLogs(ctx))
 	}
-	took, err = s.corrected(ctx, 30*time.Second, func() error { return nil })
-	if err != nil {
-		return errors.Join(err, s.inClusterLogs(ctx))
+	var times []time.Duration
+	for range 5 {
+		took, err := s.corrected(ctx, 30*time.Second)
+		if err != nil {
+			return errors.Join(err, s.inClusterLogs(ctx))
+		}
+		times = append(times, took.Round(10*time.Millisecond))
 	}
-	s.measured("Deployment: a live edit corrected after %s", took.Round(10*time.Millisecond))
+	s.measured("Deployment: five live edits corrected after %v", times)
+	if slices.Sort(times); times[len(times)/2] > time.Second {
+		return fmt.Errorf("a live edit takes the Deployment %s to correct, the limit is a second", times[len(times)/2])
+	}
 	_, err = s.mustEvenkeel(ctx, 0, "delete", "ops", "--yes", "--timeout", "3m")
 	return err
 }
@@ -88,25 +100,59 @@ func (s *site) ops(ctx context.Context, form string) error {
 	return err
 }
 
-// corrected edits a Deployment live and says after how long it is as git has it.
-func (s *site) corrected(ctx context.Context, limit time.Duration, look func() error) (time.Duration, error) {
-	deadline := []string{"deployment/dubbo-demo-consumer", "-n", "pre"}
-	patch := append([]string{"patch"}, deadline...)
-	if _, err := s.kubectl(ctx, append(patch, "--type=merge", "-p", `{"spec":{"revisionHistoryLimit":3}}`)...); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	if err := look(); err != nil {
-		return 0, err
-	}
-	err := wait(ctx, limit, "the edit corrected", func() error {
-		value, err := s.kubectl(ctx, append(append([]string{"get"}, deadline...), "-o", "jsonpath={.spec.revisionHistoryLimit}")...)
-		if err == nil && value != "10" {
-			err = fmt.Errorf("revisionHistoryLimit is %s", value)
+// noMoreRights asks for some that rbac did not print.
+func (s *site) noMoreRights(ctx context.Context) error {
+	for _, right := range []string{"patch deployments -n dev", "get secrets -n dev", "delete namespaces", "create clusterrolebindings", "patch nodes"} {
+		args := append([]string{"auth", "can-i", "--as=system:serviceaccount:evenkeel:evenkeel"}, strings.Fields(right)...)
+		if out, err := s.kubectl(ctx, args...); strings.TrimSpace(out) != "no" { // and exit code 1
+			return fmt.Errorf("may evenkeel in the cluster %s? %s %v", right, out, err)
 		}
-		return err
-	})
-	return time.Since(start), err
+	}
+	return nil
+}
+
+// corrected edits a Deployment live and says how long the edit stood, as a watch
+// sees it come and go.
+func (s *site) corrected(ctx context.Context, limit time.Duration) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	watch := exec.CommandContext(ctx, "kubectl", "get", "deployment", "dubbo-demo-consumer", "-n", "pre", "--watch", "-o", `jsonpath={.spec.revisionHistoryLimit}{"\n"}`)
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := watch.Start(); err != nil {
+		return 0, err
+	}
+	defer func() { cancel(); _ = watch.Wait() }()
+	var (
+		edited  time.Time
+		editing sync.Once
+		failed  = make(chan error, 1)
+	)
+	edit := func() {
+		_, err := s.kubectl(ctx, "patch", "deployment", "dubbo-demo-consumer", "-n", "pre", "--type=merge", "-p", `{"spec":{"revisionHistoryLimit":3}}`)
+		if failed <- err; err != nil {
+			cancel()
+		}
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		switch value := lines.Text(); {
+		case value == "3" && edited.IsZero():
+			edited = time.Now()
+		case value == "10" && !edited.IsZero():
+			return time.Since(edited), nil
+		case value == "10":
+			editing.Do(func() { go edit() }) // the watch has begun, and goes on meanwhile
+		}
+	}
+	err = fmt.Errorf("a live edit of Deployment/pre/dubbo-demo-consumer is not corrected within %s", limit)
+	select {
+	case cause := <-failed:
+		return 0, errors.Join(err, cause)
+	default:
+		return 0, err
+	}
 }
 
 func (s *site) inClusterLogs(ctx context.Context) error {

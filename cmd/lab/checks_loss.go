@@ -19,7 +19,7 @@ func killNginx(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	err = s.failover(ctx, "nginx killed on "+holder, holder, func() error {
+	err = s.failover(ctx, "nginx killed on "+holder, holder, "nginx does not answer on 80, 443, 7443: connection refused", func() error {
 		_, err := s.on(ctx, holder, "sh", "-c", "kill -9 $(pidof nginx)")
 		return err
 	})
@@ -34,7 +34,7 @@ func cutEdge(ctx context.Context, s *site) error {
 		return err
 	}
 	h, _ := hostNamed(holder)
-	err = s.failover(ctx, holder+" cut off", holder, func() error {
+	err = s.failover(ctx, holder+" cut off", holder, "answer on 80, 443, 7443", func() error {
 		_, err := s.on(ctx, opsHost, "ip", "link", "set", h.port(), "down")
 		return err
 	})
@@ -42,8 +42,9 @@ func cutEdge(ctx context.Context, s *site) error {
 	return errors.Join(err, plug, s.bothEdges(ctx, holder))
 }
 
-// failover does something to the holder of the VIP under load, and measures.
-func (s *site) failover(ctx context.Context, what, holder string, do func() error) error {
+// failover does something to the holder of the VIP under load, and measures. The
+// status must name the host and the cause.
+func (s *site) failover(ctx context.Context, what, holder, cause string, do func() error) error {
 	load, stop := startLoad(ctx, demoHost("prod"))
 	err := load.atLeast(ctx, s, 2*loadRate)
 	start := time.Now()
@@ -77,17 +78,24 @@ func (s *site) failover(ctx context.Context, what, holder string, do func() erro
 	if load.gap > vipLimit {
 		return fmt.Errorf("no answer for %s, the limit is %s", load.gap.Round(10*time.Millisecond), vipLimit)
 	}
-	return s.saysHealthy(ctx)
+	return s.statusNames(ctx, holder, cause)
 }
 
-// saysHealthy finds that the cluster is none the worse.
-func (s *site) saysHealthy(ctx context.Context) error {
-	for _, env := range []string{"infra", "prod"} {
-		if _, err := s.mustEvenkeel(ctx, 0, "status", env); err != nil {
-			return err
+// statusNames finds that the cluster is none the worse, and that the edge is named.
+func (s *site) statusNames(ctx context.Context, holder, cause string) error {
+	if _, err := s.mustEvenkeel(ctx, 0, "status", "prod"); err != nil {
+		return err
+	}
+	text, err := s.mustEvenkeel(ctx, 3, "status", "infra", "--edge")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "edge "+holder+" ") && strings.Contains(line, cause) {
+			return nil
 		}
 	}
-	return nil
+	return fmt.Errorf("evenkeel status does not say of %s: %s", holder, cause)
 }
 
 // bothEdges waits until the host is fit to hold the VIP again, and only one does.
@@ -96,7 +104,10 @@ func (s *site) bothEdges(ctx context.Context, name string) error {
 		if _, err := s.on(ctx, name, "/etc/keepalived/check_edge.sh"); err != nil {
 			return err
 		}
-		_, err := s.vipHolder(ctx)
+		if _, err := s.vipHolder(ctx); err != nil {
+			return err
+		}
+		_, err := s.on(ctx, opsHost, "evenkeel", "-C", s.repo, "status", "infra", "--edge")
 		return err
 	})
 }
@@ -143,11 +154,16 @@ func (s *site) afterNodeLoss(ctx context.Context, load *load, h host, start time
 	if err != nil {
 		return err
 	}
-	text, err := s.mustEvenkeel(ctx, 3, "status", "prod")
-	if err == nil && !strings.Contains(text, h.fqdn()) {
-		err = fmt.Errorf("evenkeel status does not name %s", h.fqdn())
+	for _, env := range []string{"infra", "prod"} {
+		text, err := s.mustEvenkeel(ctx, 3, "status", env)
+		if err == nil && !strings.Contains(text, h.fqdn()) {
+			err = fmt.Errorf("evenkeel status %s does not name %s", env, h.fqdn())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // reviveNode starts the host again, as a reboot would.
