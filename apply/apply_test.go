@@ -302,30 +302,39 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 	}
 }
 
-// TestForbiddenInTheMiddle lacks two rights that the run would need last: it must
-// not begin.
+// TestForbiddenInTheMiddle lacks two rights that the run would need last, and then
+// one that the plan needs, too: it must not begin, and say all of them.
 func TestForbiddenInTheMiddle(t *testing.T) {
 	t.Parallel()
 	cfg := applytest.Cluster(t)
 	s := newScenario(t, cfg)
 	s.apply(t, s.before())
+	widgets := "\n  create widgets." + s.group() + " w in namespace " + s.namespace +
+		"\n  patch widgets." + s.group() + " w in namespace " + s.namespace
+	s.forbids(t, cfg, "these rights are missing:\n  delete secrets in namespace "+s.namespace+widgets,
+		rule("*", "*", "get", "list", "watch"))
+	s.forbids(t, cfg, "these rights are missing:\n  delete secrets in namespace "+s.namespace+
+		"\n  list secrets in namespace "+s.namespace+widgets,
+		rule("", "*", "get"), rule("", "namespaces", "list"), rule("", "configmaps", "list"), rule("", "services", "list"),
+		rule("coordination.k8s.io", "*", "get", "list"), rule("apiextensions.k8s.io", "*", "get", "list"), rule(s.group(), "*", "get", "list"))
+}
+
+// forbids applies as somebody who may write nearly all of the change, and reads.
+func (s *scenario) forbids(t *testing.T, cfg *rest.Config, want string, reads ...any) {
+	t.Helper()
 	deployer := rest.CopyConfig(cfg)
-	deployer.Impersonate = rest.ImpersonationConfig{UserName: "deployer-" + s.namespace}
-	s.grant(t, deployer.Impersonate.UserName,
-		rule("*", "*", "get", "list", "watch"),
+	deployer.Impersonate = rest.ImpersonationConfig{UserName: fmt.Sprintf("deployer-%d-%s", len(reads), s.namespace)}
+	s.grant(t, deployer.Impersonate.UserName, append(reads,
 		rule("", "configmaps", "create", "update", "patch", "delete"),
 		rule("", "secrets", "create", "patch"),
 		rule("", "services", "create", "patch"),
 		rule("coordination.k8s.io", "leases", "create", "update"),
 		rule("apiextensions.k8s.io", "customresourcedefinitions", "create", "patch"),
-	)
+	)...)
 	versions := s.versions(t)
 	deployed := &scenario{namespace: s.namespace, cfg: deployer}
 	_, err := deployed.run(t.Context(), s.after(), tortureOptions())
-	want := "these rights are missing:\n  delete secrets in namespace " + s.namespace +
-		"\n  create widgets." + s.group() + " w in namespace " + s.namespace +
-		"\n  patch widgets." + s.group() + " w in namespace " + s.namespace
-	if exitCode(err) != 4 || err.Error() != want {
+	if exitCode(err) != 4 || strings.TrimPrefix(err.Error(), "plan: ") != want {
 		t.Errorf("got %v, want\n%s", err, want)
 	}
 	if diff := cmp.Diff(versions, s.versions(t)); diff != "" {
@@ -593,7 +602,7 @@ func rule(group, resource string, verbs ...string) any {
 func (s *scenario) grant(t *testing.T, user string, rules ...any) {
 	t.Helper()
 	client := s.client(t)
-	name := "test-" + s.namespace
+	name := "test-" + user
 	rbac := kschema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
 	roles, bindings := client.Resource(rbac.WithResource("clusterroles")), client.Resource(rbac.WithResource("clusterrolebindings"))
 	t.Cleanup(func() {

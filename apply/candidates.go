@@ -154,6 +154,9 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
 				continue // its definition is gone since discovery, and it with that
 			}
+			if apierrors.IsForbidden(err) {
+				return "not all of what it holds can be read: " + err.Error(), nil
+			}
 			if err != nil {
 				return "", err
 			}

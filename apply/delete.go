@@ -23,7 +23,7 @@ func (c *Cluster) Delete(ctx context.Context, env *schema.Environment, opts Appl
 	empty := *env
 	empty.Units, empty.External = nil, nil
 	r := newRun(c, &empty, nil, opts)
-	plan, err := c.Plan(ctx, &empty, PlanOptions{Prune: opts.AllowPrune, Concurrency: opts.Concurrency})
+	plan, err := c.Plan(ctx, &empty, PlanOptions{Prune: opts.AllowPrune, Concurrency: opts.Concurrency, ToApply: true})
 	if err != nil {
 		return nil, err
 	}

@@ -174,13 +174,18 @@ func (r *run) rights(ctx context.Context) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
+	return lacks(r.env, missing)
+}
+
+// lacks refuses for want of rights, and lists them.
+func lacks(env *schema.Environment, missing []right) *Refused {
 	lines := make([]string, len(missing))
 	for i, m := range missing {
 		lines[i] = "  " + m.String()
 	}
 	return &Refused{
 		Reason: "these rights are missing:\n" + strings.Join(lines, "\n"),
-		Hints:  []string{"evenkeel rbac " + r.env.Name + " prints the least rights that an apply needs"},
+		Hints:  []string{"evenkeel rbac " + env.Name + " prints the least rights that an apply needs"},
 	}
 }
 
@@ -195,7 +200,7 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 	}
 	var errs []error
 	for _, change := range slices.Concat(writing, pruning) {
-		resource, err := r.resource(ctx, change)
+		resource, err := r.c.resource(ctx, r.env, change.ObjectRef)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -208,21 +213,21 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 	return needed, errors.Join(errs...)
 }
 
-// resource is the resource of a change's kind; for a kind that the
-// server does not serve yet it is read from the environment's definition.
-func (r *run) resource(ctx context.Context, change *Change) (kschema.GroupResource, error) {
-	gvk := change.gvk()
-	mapping, err := r.c.mapping(ctx, gvk)
+// resource is the resource of an object's kind; for a kind that the server does
+// not serve yet it is read from the environment's definition.
+func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref ObjectRef) (kschema.GroupResource, error) {
+	gvk := ref.gvk()
+	mapping, err := c.mapping(ctx, gvk)
 	if err == nil {
 		return mapping.Resource.GroupResource(), nil
 	}
 	if !meta.IsNoMatchError(err) {
 		return kschema.GroupResource{}, err
 	}
-	if resource, ok := definedBy(r.env, gvk.GroupKind()); ok {
+	if resource, ok := definedBy(env, gvk.GroupKind()); ok {
 		return resource, nil
 	}
-	return kschema.GroupResource{}, fmt.Errorf("%s: %w", change.ObjectRef, err)
+	return kschema.GroupResource{}, fmt.Errorf("%s: %w", ref, err)
 }
 
 // definedBy is the resource of a kind whose definition an environment renders.

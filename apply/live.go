@@ -188,12 +188,17 @@ func (p *planner) read(ctx context.Context, r *reading, selector string) error {
 			return err
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	errs := make([]error, len(r.namespaces))
+	group := errgroup.Group{}
 	group.SetLimit(p.opts.Concurrency)
-	for _, ns := range r.namespaces {
-		group.Go(func() error { return p.readOne(ctx, r.mapping, ns, selector) })
+	for i, ns := range r.namespaces {
+		group.Go(func() error {
+			errs[i] = p.readOne(ctx, r.mapping, ns, selector)
+			return nil
+		})
 	}
-	return group.Wait()
+	_ = group.Wait() // the errors are in errs
+	return errors.Join(errs...)
 }
 
 func (p *planner) readOne(ctx context.Context, m *meta.RESTMapping, namespace, selector string) error {

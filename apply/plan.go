@@ -122,6 +122,9 @@ type PlanOptions struct {
 	// ListOnly sends no dry-run, for those who may only read: what is not
 	// certified is compared locally and marked unverified.
 	ListOnly bool
+	// ToApply says that the plan is to be applied: where a right is missing, those
+	// that the apply may need are listed too.
+	ToApply bool
 	// ForceConflicts takes fields from other managers, TakeOwnership whole
 	// objects from other tools.
 	ForceConflicts bool

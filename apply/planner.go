@@ -20,8 +20,9 @@ import (
 )
 
 // Plan says what an apply of env would do. It writes nothing. All errors of all
-// objects come together (errors.Join), each naming unit and object; a cluster that
-// env is not pinned to is *Refused.
+// objects come together (errors.Join), each naming unit and object. A cluster that
+// env is not pinned to is *Refused, and so is a caller without the rights, all of
+// which are listed.
 //
 // What is live is read with one LIST per kind and namespace; what these show to
 // be unchanged beyond doubt is not asked about again, and everything else is
@@ -36,7 +37,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 		p.readContext, p.flatten, p.readLive, p.askServer, p.findLost, p.findCandidates,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, fmt.Errorf("environment %s: %w", env.Name, err)
+			return nil, p.lacking(ctx, err)
 		}
 	}
 	p.collect()

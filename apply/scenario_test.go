@@ -56,7 +56,7 @@ func (s *scenario) run(ctx context.Context, env *schema.Environment, opts apply.
 func applyWith(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts apply.ApplyOptions) (*apply.Report, error) {
 	plan, err := c.Plan(ctx, env, apply.PlanOptions{
 		Units: opts.Units, ForceConflicts: opts.ForceConflicts, TakeOwnership: opts.TakeOwnership,
-		Recreate: opts.Recreate, Prune: opts.AllowPrune,
+		Recreate: opts.Recreate, Prune: opts.AllowPrune, ToApply: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)

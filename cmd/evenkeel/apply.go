@@ -125,6 +125,7 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	plan, err := g.plan(ctx, cluster, env, apply.PlanOptions{
 		Units: opts.units, ForceConflicts: opts.run.ForceConflicts, TakeOwnership: opts.run.TakeOwnership,
 		Recreate: opts.run.Recreate, Prune: opts.run.AllowPrune, Concurrency: opts.run.Concurrency,
+		ToApply: !opts.dryRun,
 	})
 	if err != nil {
 		return nil, err

@@ -110,6 +110,9 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 			plans[i], err = sinceRevision(ctx, cluster, env, opts)
 		} else {
 			plans[i], err = g.plan(ctx, cluster, env, opts.plan)
+			if err != nil {
+				err = fmt.Errorf("env %s: %w", env.Name, err)
+			}
 		}
 		if err != nil {
 			return err

@@ -15,18 +15,15 @@ import (
 func (g *global) plan(ctx context.Context, cluster *apply.Cluster, env *schema.Environment, opts apply.PlanOptions) (*apply.Plan, error) {
 	plan, err := cluster.Plan(ctx, env, opts)
 	if err != nil {
-		return nil, fmt.Errorf("env %s: %w", env.Name, err)
+		return nil, err
 	}
 	if !slices.ContainsFunc(plan.Changes, func(c apply.Change) bool { return c.Action == apply.Deleted || c.Refused != "" }) {
 		return plan, nil
 	}
 	if opts.Siblings, err = g.siblings(ctx, env); err != nil {
-		return nil, fmt.Errorf("env %s: another environment of its cluster, whose objects the plan must know: %w", env.Name, err)
+		return nil, fmt.Errorf("another environment of its cluster, whose objects the plan must know: %w", err)
 	}
-	if plan, err = cluster.Plan(ctx, env, opts); err != nil {
-		return nil, fmt.Errorf("env %s: %w", env.Name, err)
-	}
-	return plan, nil
+	return cluster.Plan(ctx, env, opts)
 }
 
 // siblings renders the other environments of an environment's cluster.

@@ -95,7 +95,7 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 			return err
 		}
 		if plan, err = g.plan(ctx, cluster, env, apply.PlanOptions{ListOnly: true}); err != nil {
-			return err
+			return fmt.Errorf("env %s: %w", env.Name, err)
 		}
 	}
 	result, err := apply.NewRights(env, plan, rights)

@@ -126,7 +126,7 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 func (g *global) planBack(ctx context.Context, cluster *apply.Cluster, env *schema.Environment, back *apply.Rollback, run apply.ApplyOptions) (*schema.Environment, *apply.Plan, error) {
 	restored := back.To.Restored(env, run.Units...)
 	plan, err := g.plan(ctx, cluster, restored, apply.PlanOptions{
-		Units: run.Units, ForceConflicts: run.ForceConflicts, Recreate: run.Recreate, Prune: run.AllowPrune,
+		Units: run.Units, ForceConflicts: run.ForceConflicts, Recreate: run.Recreate, Prune: run.AllowPrune, ToApply: true,
 	})
 	return restored, plan, err
 }
