@@ -367,23 +367,28 @@ func docText(v cue.Value) string {
 	return ""
 }
 
-// siblings are the fields that could stand beside one.
+// siblings are the fields that could stand beside one, those of patterns that are
+// a name among them, such as ["flannel"].
 func (t translator) siblings(path []string) []string {
 	if t.ev == nil || !t.ev.root.Exists() || len(path) == 0 {
 		return nil
 	}
 	parent := t.ev.root.LookupPath(stringPath(path[:len(path)-1]))
-	iter, err := parent.Fields(cue.Optional(true))
+	iter, err := parent.Fields(cue.Optional(true), cue.Patterns(true))
 	if err != nil {
 		return nil
 	}
 	var names []string
 	for iter.Next() {
 		sel := iter.Selector()
-		if !sel.IsString() || sel.LabelType() != cue.StringLabel || sel.Unquoted() == last(path) {
-			continue
+		name := ""
+		switch {
+		case sel.ConstraintType() == cue.PatternConstraint:
+			name, _ = sel.Pattern().String() // "" for a pattern of many names
+		case sel.IsString() && sel.LabelType() == cue.StringLabel:
+			name = sel.Unquoted()
 		}
-		if name := sel.Unquoted(); name != "objects" {
+		if name != "" && name != last(path) && name != "objects" {
 			names = append(names, name)
 		}
 	}
