@@ -21,13 +21,14 @@ import (
 	"cuelang.org/go/mod/module"
 )
 
-// evaluated is one environment, or a part of one, as CUE sees it. Its value
-// belongs to a context of its own, which goes with it: contexts grow with all that
-// they evaluate.
+// evaluated is one environment, or a part of one, as CUE sees it.
 type evaluated struct {
 	repo *Repo
 	dir  envDir
 	inst *build.Instance
+	// shared is a context that has compiled the definitions before; nil for one of
+	// its own, which goes with the value: contexts grow with all that they evaluate.
+	shared *cue.Context
 
 	mu   sync.Mutex // for value: units are finished side by side
 	root cue.Value  // the package
@@ -74,7 +75,11 @@ func (ev *evaluated) release() { ev.root, ev.env = cue.Value{}, cue.Value{} }
 
 func (ev *evaluated) build() (err error) {
 	defer ev.recovered(&err)
-	ev.root = cuecontext.New().BuildInstance(ev.inst)
+	ctx := ev.shared
+	if ctx == nil {
+		ctx = cuecontext.New()
+	}
+	ev.root = ctx.BuildInstance(ev.inst)
 	return nil
 }
 
@@ -91,8 +96,8 @@ func (ev *evaluated) recovered(err *error) {
 }
 
 // load reads the packages of environments and all that they import. In one call,
-// because the definitions are then parsed once for all of them; each is evaluated
-// in a context of its own. The overlay replaces files by their absolute path.
+// because the definitions are then parsed once for all of them. The overlay
+// replaces files by their absolute path.
 func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Instance, error) {
 	all := maps.Clone(r.overlay)
 	if all == nil {

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 
-	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-428f4edd/evenkeel/render/edge"
@@ -133,7 +134,8 @@ func (set renderedSet) others(names []string) Findings {
 	return warnings
 }
 
-// renderDirs renders side by side.
+// renderDirs renders side by side. To compile the definitions takes as long as a
+// small environment, so those share a context where they follow each other.
 func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, error) {
 	all := make(renderedSet, len(dirs))
 	if len(dirs) == 0 {
@@ -143,14 +145,21 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 	if err != nil {
 		return nil, err
 	}
+	contexts := make(chan *cue.Context, parallel())
+	for range cap(contexts) {
+		contexts <- cuecontext.New()
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel())
+	g.SetLimit(cap(contexts))
 	for i, dir := range dirs {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			one, err := r.render(ctx, dir, insts[i])
+			shared := <-contexts
+			defer func() { contexts <- shared }()
+			ev := &evaluated{repo: r, dir: dir, inst: insts[i], shared: shared}
+			one, err := ev.render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {
 				all[i] = &rendered{name: dir.name, findings: found}
 				return nil
@@ -173,10 +182,9 @@ type rendered struct {
 	sealed   []*sealed
 }
 
-func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*rendered, error) {
-	ev := &evaluated{repo: r, dir: dir, inst: inst}
+func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	if found := ev.forbidden(); len(found) > 0 {
-		return nil, r.explain(ctx, dir, ev, found)
+		return nil, ev.repo.explain(ctx, ev.dir, ev, found)
 	}
 	h, units, ok := ev.inParts(ctx)
 	if !ok {
@@ -186,15 +194,15 @@ func (r *Repo) render(ctx context.Context, dir envDir, inst *build.Instance) (*r
 		}
 	}
 	units, findings := ev.sortUnits(units)
-	one := &rendered{name: dir.name, ev: ev, header: h, units: units}
+	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units}
 	one.sealed, one.findings = ev.seal(h, units)
 	one.findings = slices.Concat(findings, one.findings, ev.finish(ctx, h, units))
 	front, wrong := ev.edge(h, units)
 	one.findings = append(one.findings, wrong...)
-	if h.Name != dir.name {
+	if h.Name != ev.dir.name {
 		f := one.place(lint.Finding{Path: typed.Path{"name"}})
 		f.Message = "an environment has the name of its directory"
-		f.Expected, f.Found = quote(dir.name), quote(h.Name)
+		f.Expected, f.Found = quote(ev.dir.name), quote(h.Name)
 		one.findings = append(one.findings, f)
 	}
 	if errs, _ := one.findings.split(); len(errs) > 0 {
