@@ -43,7 +43,15 @@ type unitData struct {
 	Notice       string
 	Consumes     []string
 
-	fields map[string]any // all of it, for the rules that know a type
+	fields map[string]any // for the rules that know a type
+}
+
+// appFields are the fields of an app that are exported: what unitData has, and
+// what rules ask for. CUE puts the fields of a struct in order when it exports it,
+// and for the sixty of an app that takes longer than to export these.
+var appFields = []string{ //nolint:gochecknoglobals // a table
+	"name", "type", "namespace", "after", "timeout", "objects", "extraObjects", "patch", "recreate", "ignore",
+	"ready", "silence", "reloads", "kustomize", "notice", "consumes", "dubbo", "spring", "preStopSeconds",
 }
 
 // set picks the known fields. CUE has checked their types.
@@ -145,8 +153,8 @@ func (ev *evaluated) decode() ([]*unit, error) {
 }
 
 func (u *unit) decode() error {
-	var fields map[string]any
-	if err := decodeJSON(u.value(), &fields); err != nil {
+	fields, err := u.export()
+	if err != nil {
 		return err
 	}
 	u.data.set(fields)
@@ -162,6 +170,27 @@ func (u *unit) decode() error {
 	}
 	slices.SortFunc(u.objs, func(a, b *object) int { return cmp.Or(cmp.Compare(a.key, b.key), slices.Compare(a.from, b.from)) })
 	return nil
+}
+
+func (u *unit) export() (map[string]any, error) {
+	v := u.value()
+	if u.group != "apps" {
+		var fields map[string]any
+		return fields, decodeJSON(v, &fields)
+	}
+	fields := map[string]any{}
+	for _, name := range appFields {
+		field := v.LookupPath(cue.MakePath(cue.Str(name)))
+		if !field.Exists() {
+			continue
+		}
+		var content any
+		if err := decodeJSON(field, &content); err != nil {
+			return nil, err
+		}
+		fields[name] = content
+	}
+	return fields, nil
 }
 
 // timeout is the unit's bound on the wait for health; zero where it sets none.
