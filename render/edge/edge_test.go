@@ -26,7 +26,7 @@ func od() edge.Config {
 		Mode:          "nopreempt",
 		Unicast:       true,
 		AdvertSeconds: 1,
-		Check:         edge.Check{IntervalSeconds: 1, TimeoutSeconds: 2, Fall: 2, Rise: 2},
+		Check:         edge.Check{IntervalSeconds: 1, TimeoutSeconds: 2, Fall: 3, Rise: 2},
 		L4: edge.L4{
 			Enabled: true, Listen: 7443, Backends: []string{"10.4.7.21:6443", "10.4.7.22:6443"},
 			ConnectSeconds: 2, IdleSeconds: 900,
