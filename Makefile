@@ -92,8 +92,9 @@ build-peers:
 	@go build -modfile=$(TOOLS)/go.mod -o $(BIN)/ cuelang.org/go/cmd/cue sigs.k8s.io/kustomize/kustomize/v5
 
 .PHONY: lint
-lint: ## golangci-lint over both modules
+lint: ## golangci-lint over the code, actionlint over the workflows
 	@$(TOOL) golangci-lint run ./...
+	@go tool -modfile=$(CURDIR)/$(TOOLS)/actionlint.mod actionlint render/scaffold/ci/github-actions.yml .github/workflows/*.yml
 
 .PHONY: check
 check: fmt-check vet tidy-check cue-check lint ## the checks that need no cluster

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -8,11 +9,104 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"sigs.k8s.io/yaml"
 )
 
 // ciDir has the pipelines that init writes and the documentation links to.
 const ciDir = "render/scaffold/ci"
+
+// pipeline runs what a job of a CI file runs, one step after the other until one
+// fails, and checks the exit code: "pipeline 1 gitlab-ci.yml drift". NAME=VALUE is
+// a variable of the service, or what a workflow calls ${{ NAME }}; NAME=@OTHER is
+// the file that OTHER names. Steps that install evenkeel are left out.
+func pipeline(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: pipeline CODE FILE JOB [NAME=VALUE...]")
+	}
+	given := map[string]string{}
+	for _, arg := range args[3:] {
+		name, value, _ := strings.Cut(arg, "=")
+		if file, ok := strings.CutPrefix(value, "@"); ok {
+			value = ts.ReadFile(ts.Getenv(file))
+		}
+		given[name] = value
+	}
+	steps := jobSteps(ts, args[1], args[2])
+	if len(steps) == 0 {
+		ts.Fatalf("%s has no job %s that runs something", args[1], args[2])
+	}
+	for i, s := range steps {
+		command := []string{"env", "GITHUB_STEP_SUMMARY=" + ts.MkAbs("summary.md"), "PATH=" + ts.MkAbs("bin") + ":" + ts.Getenv("PATH")}
+		for name, value := range given {
+			if !strings.Contains(name, ".") {
+				command = append(command, name+"="+value)
+			}
+		}
+		for name, value := range s.env {
+			command = append(command, name+"="+expression.ReplaceAllStringFunc(value, func(e string) string {
+				name := expression.FindStringSubmatch(e)[1]
+				value, ok := given[name]
+				if !ok {
+					ts.Fatalf("%s: the step asks for %s", args[1], name)
+				}
+				return value
+			}))
+		}
+		command = append(append(command, s.shell...), s.run)
+		code := "0"
+		if i == len(steps)-1 {
+			code = args[0]
+		}
+		exits(ts, false, append([]string{code}, command...))
+	}
+}
+
+var expression = regexp.MustCompile(`\$\{\{ *([a-zA-Z_.]+) *\}\}`)
+
+// A ciStep is one script of a job.
+type ciStep struct {
+	run   string
+	env   map[string]string
+	shell []string
+}
+
+// jobSteps are the scripts of a job, with the shell that the service gives them.
+func jobSteps(ts *testscript.TestScript, file, job string) (steps []ciStep) {
+	data := []byte(ts.ReadFile(filepath.Join(ts.Getenv("REPO"), ciDir, file)))
+	switch file {
+	case "github-actions.yml":
+		var workflow struct {
+			Jobs map[string]struct {
+				Steps []struct {
+					Run string            `json:"run"`
+					Env map[string]string `json:"env"`
+				} `json:"steps"`
+			} `json:"jobs"`
+		}
+		ts.Check(yaml.Unmarshal(data, &workflow))
+		for _, s := range workflow.Jobs[job].Steps {
+			if s.Run != "" && !strings.HasPrefix(s.Run, "go install") {
+				steps = append(steps, ciStep{s.Run, s.Env, []string{"bash", "-e", "-c"}})
+			}
+		}
+	case "gitlab-ci.yml":
+		var jobs map[string]json.RawMessage
+		ts.Check(yaml.Unmarshal(data, &jobs))
+		var j struct {
+			Script []string `json:"script"`
+		}
+		ts.Check(json.Unmarshal(jobs[job], &j))
+		steps = []ciStep{{run: strings.Join(j.Script, "\n"), shell: []string{"bash", "-eo", "pipefail", "-c"}}}
+	case "Jenkinsfile":
+		_, stage, _ := strings.Cut(string(data), "stage('"+job+"')")
+		stage, _, _ = strings.Cut(stage, "stage('")
+		for _, m := range regexp.MustCompile(`(?s)sh (?:\'\'\'(.*?)\'\'\'|\'([^\']*)\')`).FindAllStringSubmatch(stage, -1) {
+			steps = append(steps, ciStep{run: m[1] + m[2], shell: []string{"sh", "-e", "-c"}})
+		}
+	}
+	return steps
+}
 
 // commandLine finds where a file runs evenkeel: up to what the shell takes for
 // itself.

@@ -58,7 +58,8 @@ func TestScripts(t *testing.T) {
 				ts.Setenv("KUBECONFIG", applytest.Kubeconfig(t))
 				ts.Setenv("PATH", filepath.Dir(applytest.Binary(t))+string(os.PathListSeparator)+ts.Getenv("PATH"))
 			},
-			"exits": exits,
+			"exits":    exits,
+			"pipeline": pipeline,
 			"registry": func(ts *testscript.TestScript, _ bool, _ []string) {
 				server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 				ts.Defer(server.Close)
