@@ -159,7 +159,9 @@ func (p *planner) remembered() []kindIn {
 
 // ofMembers are those of the API groups in which the environment has or may have
 // objects. The parent named each before its first object was written, so in the
-// others nothing of ours is overlooked. Where there is no parent, nobody knows.
+// others nothing of ours is overlooked: an aggregated API server that is down for
+// days would else keep every environment from pruning. Where there is no parent,
+// nobody knows.
 func (p *planner) ofMembers(groups []string) []string {
 	places := p.remembered()
 	if len(places) == 0 {

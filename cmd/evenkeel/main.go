@@ -57,7 +57,8 @@ Exit codes, the same for every command:
   1    differences found (diff, apply --dry-run, reconcile --mode report --once)
   2    error: bad usage, invalid configuration, API failure
   3    applied, but not healthy
-  4    refused by a guard: wrong cluster, lock held, conflict, prune limit, ownership
+  4    refused by a guard: wrong cluster, lock held, conflict, prune limit, ownership,
+       rights that are missing
   130  interrupted`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
