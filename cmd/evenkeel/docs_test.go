@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -107,7 +108,9 @@ func runPage(t *testing.T, root, page string, steps []step) {
 	)
 	shell := newShell(t, dir, env)
 	for i, s := range steps {
+		start := time.Now()
 		got := shell.run(t, s.command)
+		t.Logf("%6.1fs  %s", time.Since(start).Seconds(), s.command)
 		if !matches(s.output, got) {
 			if *updateDocs {
 				steps[i].output = got
