@@ -22,6 +22,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -106,10 +107,14 @@ func (e *rightsEnv) prove(t *testing.T) {
 	// While nothing is there, all of it is created.
 	created, err = e.admin.Plan(ctx, e.env, apply.PlanOptions{})
 	must(t, err)
-	mayDiff.takeAway(t, func(who *watched) string { return who.plans(ctx, e.env, apply.PlanOptions{ListOnly: true}) })
-	mayVerify.takeAway(t, func(who *watched) string { return who.plans(ctx, e.env, apply.PlanOptions{}) })
-	mayApply.takeAway(t, func(who *watched) string {
-		return first(who.named(ctx, e.env, created), who.plans(ctx, e.env, apply.PlanOptions{}))
+	mayDiff.takeAway(t, func(who *watched, units []string) string {
+		return who.plans(ctx, e.env, apply.PlanOptions{ListOnly: true, Units: units})
+	})
+	mayVerify.takeAway(t, func(who *watched, units []string) string {
+		return who.plans(ctx, e.env, apply.PlanOptions{Units: units})
+	})
+	mayApply.takeAway(t, func(who *watched, units []string) string {
+		return first(who.named(ctx, e.env, created), who.plans(ctx, e.env, apply.PlanOptions{Units: units}))
 	})
 	opts := apply.ApplyOptions{Yes: true, NoWait: e.noWait, Timeout: time.Minute}
 	_, err = applyWith(ctx, mayApply.all.Cluster, e.env, opts)
@@ -125,29 +130,32 @@ func (e *rightsEnv) prove(t *testing.T) {
 	// Somebody scales by hand and takes labels off, and deletes what can be.
 	for _, tamper := range []func(*testing.T){e.relabel, e.remove} {
 		tamper(t)
-		mayDiff.takeAway(t, func(who *watched) string { return who.plans(ctx, e.env, apply.PlanOptions{ListOnly: true}) })
+		mayDiff.takeAway(t, func(who *watched, units []string) string {
+			return who.plans(ctx, e.env, apply.PlanOptions{ListOnly: true, Units: units})
+		})
 		for _, tr := range []*trial{mayVerify, mayApply} {
-			tr.takeAway(t, func(who *watched) string { return who.plans(ctx, e.env, apply.PlanOptions{}) })
+			tr.takeAway(t, func(who *watched, units []string) string {
+				return who.plans(ctx, e.env, apply.PlanOptions{Units: units})
+			})
 		}
 	}
 
-	mayReconcile.takeAway(t, func(who *watched) string {
+	mayReconcile.takeAway(t, func(who *watched, _ []string) string {
 		return first(who.reconciles(ctx, e.env, ""), who.reconciles(ctx, e.env, "evenkeel-reconcile"))
 	})
 
 	// What was rendered is broken, or no longer rendered.
-	less := *e.env
-	less.Units = less.Units[:1]
+	less := e.less()
 	broken := e.broken()
 	_, err = applyWith(ctx, mayApply.all.Cluster, broken, apply.ApplyOptions{Yes: true, NoWait: true})
 	must(t, err)
-	deleted, err := e.admin.Plan(ctx, &less, apply.PlanOptions{})
+	deleted, err := e.admin.Plan(ctx, less, apply.PlanOptions{})
 	must(t, err)
 	recreated, err := e.admin.Plan(ctx, e.env, apply.PlanOptions{})
 	must(t, err)
 	e.untilBroken(t, broken)
-	mayApply.takeAway(t, func(who *watched) string {
-		return first(who.named(ctx, &less, deleted), who.named(ctx, e.env, recreated), who.looks(ctx, broken))
+	mayApply.takeAway(t, func(who *watched, _ []string) string {
+		return first(who.named(ctx, less, deleted), who.named(ctx, e.env, recreated), who.looks(ctx, broken))
 	})
 	for mode, trial := range modes {
 		for i, r := range trial.rights {
@@ -166,7 +174,7 @@ func (e *rightsEnv) prove(t *testing.T) {
 	must(t, err)
 	e.reconciled(t, mayReconcile.all)
 	opts.YesCount = deleted.Summary[apply.Deleted]
-	report, err := applyWith(ctx, mayApply.all.Cluster, &less, opts)
+	report, err := applyWith(ctx, mayApply.all.Cluster, less, opts)
 	must(t, err)
 	if report.Summary[apply.Deleted] == 0 {
 		t.Errorf("nothing was deleted: %v", report.Summary)
@@ -257,6 +265,19 @@ func (e *rightsEnv) client(t *testing.T, o *unstructured.Unstructured) dynamic.R
 	return e.admin.Dynamic.Resource(m.Resource).Namespace(o.GetNamespace())
 }
 
+// less is what is left of the environment when everything that these rights may
+// delete has gone from it.
+func (e *rightsEnv) less() *schema.Environment {
+	env := *e.env
+	env.Units = slices.Clone(env.Units)
+	for i := range env.Units {
+		env.Units[i].Objects = slices.DeleteFunc(slices.Clone(env.Units[i].Objects), func(o schema.Object) bool {
+			return o.GetKind() != "Namespace"
+		})
+	}
+	return &env
+}
+
 // broken is the environment with workloads that crash, and nothing declared
 // healthy.
 func (e *rightsEnv) broken() *schema.Environment {
@@ -340,8 +361,24 @@ func (r oneRight) text() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s/%s%s in %q %s", r.verb, r.group, r.resource, r.url, r.namespace, strings.Join(r.names, ",")))
 }
 
+// units are those with objects that the right is about.
+func (r oneRight) units(env *schema.Environment) []string {
+	var units []string
+	for i := range env.Units {
+		if slices.ContainsFunc(env.Units[i].Objects, func(o schema.Object) bool {
+			plural, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
+			return plural.Group == r.group && plural.Resource == r.resource && o.GetNamespace() == r.namespace &&
+				(len(r.names) == 0 || slices.Contains(r.names, o.GetName()))
+		}) {
+			units = append(units, env.Units[i].Name)
+		}
+	}
+	return units
+}
+
 // trial is what a mode's rights are tried with.
 type trial struct {
+	env    *schema.Environment
 	cfg    *rest.Config
 	all    *watched // who has exactly the rights that were printed
 	prefix string   // of the groups that have one right each
@@ -374,7 +411,7 @@ func (e *rightsEnv) trial(t *testing.T, mode apply.RightsMode, plan *apply.Plan)
 	cfg := rest.AnonymousClientConfig(e.cfg)
 	cfg.BearerToken = token.Status.Token
 	tr := &trial{
-		cfg: e.cfg, all: watch(t, cfg), prefix: "right-" + e.env.Name + "-" + string(mode) + "-",
+		env: e.env, cfg: e.cfg, all: watch(t, cfg), prefix: "right-" + e.env.Name + "-" + string(mode) + "-",
 		rights: singleRights(t, rights.Objects), tried: map[int]bool{}, missed: map[string]string{},
 	}
 	for i, n := range rand.Perm(len(tr.rights)) {
@@ -419,9 +456,9 @@ func (tr *trial) give(t *testing.T, client kubernetes.Interface, name string, r 
 	return errors.Join(err, errBinding)
 }
 
-// takeAway tries with all rights but one, for each that was not missed yet. try
-// returns how it was missed.
-func (tr *trial) takeAway(t *testing.T, try func(*watched) string) {
+// takeAway tries with all rights but one, for each that was not missed yet. try is
+// told which units it may be about, none for all, and returns how it was missed.
+func (tr *trial) takeAway(t *testing.T, try func(who *watched, units []string) string) {
 	t.Helper()
 	group := errgroup.Group{}
 	group.SetLimit(8)
@@ -437,7 +474,7 @@ func (tr *trial) takeAway(t *testing.T, try func(*watched) string) {
 			}
 		}
 		group.Go(func() error {
-			how := try(watch(t, cfg))
+			how := try(watch(t, cfg), r.units(tr.env))
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
 			if how != "" {
@@ -496,11 +533,12 @@ type watched struct {
 
 	mu        sync.Mutex
 	forbidden []string
+	enough    context.CancelFunc // ends what one refusal is enough for
 }
 
 func watch(t *testing.T, cfg *rest.Config) *watched {
 	t.Helper()
-	w := &watched{}
+	w := &watched{enough: func() {}}
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		w.next = next
@@ -512,6 +550,13 @@ func watch(t *testing.T, cfg *rest.Config) *watched {
 	return w
 }
 
+// upTo has the next refusal end what is about to begin.
+func (w *watched) upTo(enough context.CancelFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enough = enough
+}
+
 // RoundTrip implements http.RoundTripper.
 func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.next.RoundTrip(req)
@@ -519,6 +564,7 @@ func (w *watched) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.forbidden = append(w.forbidden, req.Method+" "+req.URL.Path)
+		w.enough()
 	}
 	return resp, err
 }
@@ -538,13 +584,16 @@ func (w *watched) named(ctx context.Context, env *schema.Environment, plan *appl
 	return strings.Join(missing, "; ")
 }
 
-// plans is how a plan fails, or what was refused to it.
+// plans is what is first refused to a plan, or how it fails.
 func (w *watched) plans(ctx context.Context, env *schema.Environment, opts apply.PlanOptions) string {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w.upTo(cancel)
 	_, err := w.Plan(ctx, env, opts)
-	if err != nil {
-		return "plan: " + err.Error()
+	if text := w.refused(); text != "" || err == nil {
+		return text
 	}
-	return w.refused()
+	return "plan: " + err.Error()
 }
 
 // looks is what is refused to who looks at health, once and for a while.
@@ -566,12 +615,7 @@ func (w *watched) looks(ctx context.Context, env *schema.Environment) string {
 func (w *watched) reconciles(ctx context.Context, env *schema.Environment, lease string) string {
 	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
 	defer cancel()
-	go func() {
-		for ctx.Err() == nil && w.refused() == "" {
-			time.Sleep(50 * time.Millisecond)
-		}
-		cancel()
-	}()
+	w.upTo(cancel)
 	err := reconcile.Run(ctx, w.daemon(env, reconcile.ModeReport, lease))
 	if err != nil {
 		return "reconcile: " + err.Error()
