@@ -2,8 +2,10 @@ package render_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +51,43 @@ func TestBroken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// systems are what the archives system_SYSTEM_MISTAKE.txtar are about.
+var systems = []string{
+	"admin", "coredns", "dashboard", "dubbo", "edge", "flannel", "gateway", "harbor", "headlamp", "ingressnginx",
+	"jenkins", "metricsserver", "monitor", "nacos", "traefik", "web", "zookeeper",
+}
+
+// TestBrokenSystems counts the mistakes that people make with the systems: each has
+// exactly one error, in a file of the user.
+func TestBrokenSystems(t *testing.T) {
+	names, err := filepath.Glob(filepath.Join("testdata", "broken", "system_*.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, name := range names {
+		system, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(name), "system_"), "_")
+		counts[system]++
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs := slices.DeleteFunc(strings.Split(strings.TrimSpace(fileOf(archive, "want")), "\n"), func(line string) bool {
+			return strings.HasPrefix(line, "warning: ")
+		})
+		if len(errs) != 1 || !strings.HasPrefix(errs[0], "envs/") {
+			t.Errorf("%s: want one error at a line of the user, got:\n%s", filepath.Base(name), strings.Join(errs, "\n"))
+		}
+	}
+	if got := slices.Sorted(maps.Keys(counts)); !slices.Equal(got, systems) {
+		t.Errorf("mistakes of the systems %v, want of %v", got, systems)
+	}
+	if len(names) < 60 {
+		t.Errorf("%d mistakes, want 60 or more", len(names))
+	}
+	t.Logf("%d mistakes: %v", len(names), counts)
 }
 
 // report is what vet prints, one finding on each line.

@@ -35,9 +35,23 @@ func (r *rendered) lintable() lint.Environment {
 
 // explain gives the findings of rules their place in the user's files.
 func (r *rendered) explain(found []lint.Finding) Findings {
+	type mistake struct {
+		file      string
+		line, col int
+		message   string
+	}
+	references := map[mistake]bool{}
 	findings := make(Findings, 0, len(found))
 	for _, l := range found {
 		f := r.place(l)
+		if l.Rule == lint.RuleReference {
+			// One name that leads nowhere may be read by many fields.
+			m := mistake{f.File, f.Line, f.Col, l.Message}
+			if references[m] {
+				continue
+			}
+			references[m] = true
+		}
 		f.Rule, f.Warning = l.Rule, l.Warning
 		f.Message, f.Expected, f.Found, f.DidYouMean, f.Hint = l.Message, l.Expected, l.Found, l.DidYouMean, l.Hint
 		findings = append(findings, f)

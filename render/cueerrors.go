@@ -221,7 +221,7 @@ var shadowed = regexp.MustCompile(`^(undefined field: #\w+|imported and not used
 
 // derivedError matches what is usually no mistake of its own, but follows from a
 // value that another one took away.
-var derivedError = regexp.MustCompile(`^(undefined field: |imported and not used|error in call to |unresolved disjunction|.* not concrete|cycle error)`)
+var derivedError = regexp.MustCompile(`^(undefined field: |required field missing: |imported and not used|error in call to |unresolved disjunction|.* not concrete|cycle error)`)
 
 // names are what a reference in the user's files may begin with.
 func (t translator) names() []string {
@@ -401,8 +401,11 @@ func (t translator) siblings(path []string) []string {
 // all but one of the errors that one literal causes.
 func dropConsequences(findings Findings) Findings {
 	visible, broken := map[string]bool{}, map[string]bool{}
-	meant := map[string]bool{}
+	meant, within := map[string]bool{}, map[string]bool{}
 	for _, f := range findings {
+		if list, _, ok := strings.Cut(f.Path, "["); ok {
+			within[list] = true
+		}
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
 		if f.DidYouMean != "" {
@@ -412,7 +415,7 @@ func dropConsequences(findings Findings) Findings {
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
 			f.derived && (broken[f.Unit] || broken[""]) ||
-			f.Message == missing && meant[f.Path]
+			f.Message == missing && (meant[f.Path] || within[f.Path])
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]

@@ -24,7 +24,10 @@ func betweenRules() []betweenRule {
 		{"isolation", checkIsolation},
 		{"host-taken", checkHostsTaken},
 		{"host-port", checkHostPortsTaken},
+		{"node-port", checkNodePortsTaken},
 		{"ingress-class", checkIngressClasses},
+		{"ingress-class", checkDefaultClasses},
+		{"provider", checkProviders},
 		{"object-taken", checkObjectsTaken},
 		{"namespace-taken", checkNamespacesTaken},
 		{"cluster-network", checkClusterNetworks},
@@ -186,6 +189,71 @@ func checkHostPortsTaken(worlds []*world) {
 			}
 		}
 	})
+}
+
+// checkNodePortsTaken: a port of the nodes leads to one Service of the cluster.
+func checkNodePortsTaken(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		taken := map[string]located{}
+		for _, n := range nodePorts(other) {
+			taken[n.key] = n.service
+		}
+		for _, n := range nodePorts(w) {
+			if o, ok := taken[n.key]; ok {
+				f := n.service.at("node-port", n.path...)
+				f.Message = fmt.Sprintf("port %s of the nodes is taken by %s of environment %s", n.key, o.ref(), other.env.Name)
+				w.report(f)
+			}
+		}
+	})
+}
+
+// checkDefaultClasses: Ingresses that name no class belong to one controller.
+func checkDefaultClasses(worlds []*world) {
+	first := map[string]located{}
+	for _, w := range worlds {
+		for _, o := range w.byKind["IngressClass"] {
+			if tree.Text(tree.At(o.Content, "metadata", "annotations", "ingressclass.kubernetes.io/is-default-class")) != "true" {
+				continue
+			}
+			other, taken := first[w.env.Cluster]
+			if !taken {
+				first[w.env.Cluster] = o
+				continue
+			}
+			f := o.at("ingress-class", "metadata", "annotations", "ingressclass.kubernetes.io/is-default-class")
+			f.Message = fmt.Sprintf("%s is the default class of the cluster too: one class takes the Ingresses that name none", other.ref())
+			f.Hint = "keep one of them"
+			w.report(f)
+		}
+	}
+}
+
+// checkProviders: objects of Traefik's own kinds are of use where Traefik reads them.
+func checkProviders(worlds []*world) {
+	reads := map[string]bool{} // whether a Traefik of the cluster does, where there is one
+	for _, w := range worlds {
+		for _, u := range w.env.Units {
+			if u.Type == "traefik" {
+				on, _ := tree.At(u.Fields, "providers", "crd").(bool)
+				reads[w.env.Cluster] = reads[w.env.Cluster] || on
+			}
+		}
+	}
+	for _, w := range worlds {
+		if on, ours := reads[w.env.Cluster]; on || !ours {
+			continue
+		}
+		for _, o := range w.objects {
+			if group(o.Object) != "traefik.io" {
+				continue
+			}
+			f := o.at("provider")
+			f.Message = fmt.Sprintf("the Traefik of this cluster does not read %s", o.ref())
+			f.Hint = "set providers: crd: true on the stack traefik"
+			w.report(f)
+		}
+	}
 }
 
 // checkIngressClasses: some environment of the cluster makes the class.

@@ -97,9 +97,12 @@ func rules() []rule {
 		{[]string{"selector"}, checkSelectors},
 		{[]string{"service-port"}, checkServices},
 		{[]string{"ingress"}, checkIngresses},
-		{[]string{"reference"}, checkReferences},
+		{[]string{RuleReference}, checkReferences},
 		{[]string{"volume"}, checkVolumes},
 		{[]string{"host-port"}, checkHostPorts},
+		{[]string{"node-port"}, checkNodePorts},
+		{[]string{"strategy"}, checkStrategies},
+		{[]string{"heap"}, checkHeaps},
 		{[]string{"consumes"}, checkConsumes},
 		{[]string{"autoscaler"}, checkAutoscalers},
 		{[]string{"shutdown"}, checkShutdown},
@@ -108,11 +111,15 @@ func rules() []rule {
 		{[]string{"image"}, checkImages},
 		{[]string{"password"}, checkPasswords},
 		{[]string{"cluster-admin"}, checkClusterAdmin},
+		{[]string{"open-access"}, checkOpenAccess},
 		{[]string{"pod-security"}, checkPodSecurity},
 	}
 }
 
 const ruleSilence = "silence"
+
+// RuleReference is about names in pods that lead to no object.
+const RuleReference = "reference"
 
 // RuleCustomResource holds custom resources to their definition.
 const RuleCustomResource = "custom-resource"

@@ -64,7 +64,7 @@ func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 			seen[value] = i
 			return
 		}
-		f := o.at("duplicate", append(slices.Clip(path), i)...)
+		f := o.at("duplicate", append(slices.Clip(path), i, keys[0])...)
 		f.Message = fmt.Sprintf("the same %s as item %d: %s", strings.Join(keys, " and "), first, value)
 		w.report(f)
 	})

@@ -37,6 +37,14 @@ func checkNetwork(w *world) {
 		ranges[name] = prefix
 	}
 	w.checkDNSAddress(ranges["services"])
+	for i := range w.env.Units {
+		switch u := &w.env.Units[i]; u.Type {
+		case "coredns":
+			w.checkCoreDNS(u, ranges["services"])
+		case "flannel":
+			w.checkFlannel(u, ranges)
+		}
+	}
 	for _, field := range []string{"nodes", "apiServers"} {
 		w.checkNodeAddresses(field, ranges["nodes"])
 	}
@@ -60,6 +68,53 @@ func (w *world) checkDNSAddress(services netip.Prefix) {
 		return
 	}
 	w.report(f)
+}
+
+// checkCoreDNS: its address is one of the Services, and it does not ask itself:
+// its plugin loop would stop the pods.
+func (w *world) checkCoreDNS(u *Unit, services netip.Prefix) {
+	own := tree.Text(u.Fields["clusterIP"])
+	addr, err := netip.ParseAddr(own)
+	if err == nil && services.IsValid() && !services.Contains(addr) && own != tree.Text(tree.At(w.env.Site, "dns", "cluster")) {
+		w.report(Finding{
+			Rule: "network", Unit: u.Name, Path: typed.Path{"clusterIP"},
+			Message: "not in the range of the Services, " + services.String(), Found: own,
+		})
+	}
+	asks := func(servers any, path ...any) {
+		for i, server := range tree.Texts(servers) {
+			host := server
+			if at, err := netip.ParseAddrPort(server); err == nil {
+				host = at.Addr().String()
+			}
+			if host != own && host != "127.0.0.53" {
+				continue
+			}
+			w.report(Finding{
+				Rule: "network", Unit: u.Name, Path: append(slices.Clip(path), i),
+				Message: "CoreDNS would ask itself, and stop: name the servers outside the cluster", Found: quote(server),
+			})
+		}
+	}
+	asks(u.Fields["forward"], "forward")
+	zones := tree.Map(u.Fields["zones"])
+	for _, zone := range sortedKeys(zones) {
+		asks(tree.At(zones[zone], "forward"), "zones", zone, "forward")
+	}
+}
+
+// checkFlannel: the pods' addresses are those that the rest of the site reckons with.
+func (w *world) checkFlannel(u *Unit, ranges map[string]netip.Prefix) {
+	for field, name := range map[string]string{"network": "pods", "networkV6": "podsV6"} {
+		prefix, err := netip.ParsePrefix(tree.Text(u.Fields[field]))
+		if err != nil || !ranges[name].IsValid() || prefix == ranges[name] {
+			continue
+		}
+		w.report(Finding{
+			Rule: "network", Unit: u.Name, Path: typed.Path{field},
+			Message: "not the site's range of the pods", Expected: ranges[name].String(), Found: prefix.String(),
+		})
+	}
 }
 
 func (w *world) checkNodeAddresses(field string, nodes netip.Prefix) {

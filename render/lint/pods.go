@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,6 +68,56 @@ func checkHostPorts(w *world) {
 	}
 }
 
+// checkNodePorts: a port of the nodes leads to one Service.
+func checkNodePorts(w *world) {
+	first := map[string]located{}
+	for _, n := range nodePorts(w) {
+		if other, taken := first[n.key]; taken {
+			f := n.service.at("node-port", n.path...)
+			f.Message = fmt.Sprintf("port %s of the nodes is taken by %s of unit %s too", n.key, other.ref(), other.unit.Name)
+			w.report(f)
+			continue
+		}
+		first[n.key] = n.service
+	}
+}
+
+// nodePort is a port of all nodes that a Service asks for, such as 30080/TCP.
+type nodePort struct {
+	key     string
+	service located
+	path    typed.Path
+}
+
+func nodePorts(w *world) []nodePort {
+	var found []nodePort
+	for _, o := range w.byKind["Service"] {
+		tree.Each(tree.At(o.Content, "spec", "ports"), func(i int, port map[string]any) {
+			if n, ok := port["nodePort"].(int64); ok {
+				protocol := cmp.Or(tree.Text(port["protocol"]), "TCP")
+				found = append(found, nodePort{fmt.Sprintf("%d/%s", n, protocol), o, typed.Path{"spec", "ports", i, "nodePort"}})
+			}
+		})
+	}
+	return found
+}
+
+// checkStrategies: a rollout that may have neither a pod more nor a pod less cannot
+// begin; the server refuses it.
+func checkStrategies(w *world) {
+	none := func(v any) bool { return v == int64(0) || v == "0" || v == "0%" }
+	for _, o := range w.byKind["Deployment"] {
+		rolling := tree.Map(tree.At(o.Content, "spec", "strategy", "rollingUpdate"))
+		if !none(rolling["maxSurge"]) || !none(rolling["maxUnavailable"]) {
+			continue
+		}
+		f := o.at("strategy", "spec", "strategy", "rollingUpdate", "maxSurge")
+		f.Message = "no pod more (maxSurge 0) and no pod less (maxUnavailable 0): a rollout could not begin"
+		f.Hint = "allow one of them"
+		w.report(f)
+	}
+}
+
 // checkConsumes: whom an app calls is an app of the environment, and one that
 // registers.
 func checkConsumes(w *world) {
@@ -94,6 +145,30 @@ func checkConsumes(w *world) {
 			}
 			w.report(f)
 		}
+		w.checkRoutes(&u, names)
+	}
+}
+
+// checkRoutes: a gateway finds services by the name that they register with, as a
+// rule that of an app.
+func (w *world) checkRoutes(u *Unit, apps []string) {
+	if u.Type != "Gateway" {
+		return
+	}
+	routes := tree.Map(u.Fields["routes"])
+	for _, name := range sortedKeys(routes) {
+		f := Finding{Rule: "consumes", Unit: u.Name, Path: typed.Path{"routes", name}}
+		to := tree.Text(tree.At(routes[name], "to"))
+		switch {
+		case to == "" && tree.At(routes[name], "uri") == nil:
+			f.Message, f.Expected = "the route leads nowhere", "to (a service that registers) or uri (an address)"
+		case to != "" && !slices.Contains(apps, to):
+			f.Path, f.Warning = append(f.Path, "to"), true
+			f.Message, f.DidYouMean = fmt.Sprintf("no app %q in this environment", to), typed.Closest(to, apps)
+		default:
+			continue
+		}
+		w.report(f)
 	}
 }
 

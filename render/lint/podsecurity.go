@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,7 +40,7 @@ func checkPodSecurity(w *world) {
 	}
 	for _, p := range w.pods {
 		level, ok := levels[p.Namespace]
-		if !ok {
+		if !ok || hasBareVolume(p) {
 			continue
 		}
 		var spec corev1.PodSpec
@@ -64,4 +65,10 @@ func checkPodSecurity(w *world) {
 		f.Message = fmt.Sprintf("namespace %s enforces %s, and these pods violate it: %s", p.Namespace, level.Level, strings.Join(reasons, "; "))
 		w.report(f)
 	}
+}
+
+// hasBareVolume says whether a volume has no source: the level of such a pod is
+// not known, and the rule volume reports it.
+func hasBareVolume(p podSource) bool {
+	return slices.ContainsFunc(tree.List(p.spec()["volumes"]), func(v any) bool { return len(tree.Map(v)) == 1 })
 }

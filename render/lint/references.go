@@ -22,6 +22,16 @@ type reference struct {
 // made by others.
 func checkReferences(w *world) {
 	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			tree.Each(c["env"], func(i int, env map[string]any) {
+				if from, ok := env["valueFrom"].(map[string]any); ok && len(from) == 0 {
+					f := p.located.at(RuleReference, append(slices.Clip(path), "env", i, "valueFrom")...)
+					f.Message = fmt.Sprintf("the variable %s has no source", tree.Text(env["name"]))
+					f.Expected = "a Secret, a ConfigMap, a field of the pod or a resource of the container"
+					w.report(f)
+				}
+			})
+		})
 		for _, ref := range podReferences(p) {
 			if ref.name == "" || ref.optional {
 				continue
@@ -32,6 +42,44 @@ func checkReferences(w *world) {
 	for _, o := range slices.Concat(w.byKind["RoleBinding"], w.byKind["ClusterRoleBinding"]) {
 		w.checkRoleRef(o)
 	}
+	for _, o := range w.byKind["Middleware"] {
+		w.checkSecret(o, tree.Text(tree.At(o.Content, "spec", "basicAuth", "secret")), false, "spec", "basicAuth", "secret")
+	}
+	for _, o := range w.byKind["Ingress"] {
+		if annotated(o.Content, "cert-manager.io/") {
+			continue // cert-manager makes it
+		}
+		tree.Each(tree.At(o.Content, "spec", "tls"), func(i int, tls map[string]any) {
+			w.checkSecret(o, tree.Text(tls["secretName"]), true, "spec", "tls", i, "secretName")
+		})
+	}
+}
+
+// checkSecret is checkReference for what is not a pod: without its Secret an
+// Ingress shows another certificate, and a Middleware stops its routes.
+func (w *world) checkSecret(o located, name string, warning bool, path ...any) {
+	if _, made := w.byID[id{"Secret", o.Namespace, name}]; made || name == "" {
+		return
+	}
+	if _, declared := w.external("Secret", o.Namespace, name); declared {
+		return
+	}
+	f := o.at(RuleReference, path...)
+	f.Warning = warning
+	f.Message = fmt.Sprintf("no Secret %q in namespace %s", name, o.Namespace)
+	f.DidYouMean = typed.Closest(name, w.names("Secret", o.Namespace))
+	f.Hint = w.externalHint("Secret", o.Namespace, name)
+	w.report(f)
+}
+
+// annotated says whether an object has an annotation that begins so.
+func annotated(content map[string]any, prefix string) bool {
+	for key := range tree.Map(tree.At(content, "metadata", "annotations")) {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) checkReference(p podSource, ref reference) {
@@ -42,7 +90,7 @@ func (w *world) checkReference(p podSource, ref reference) {
 	if keys, ok := w.external(ref.kind, p.Namespace, ref.name); ok {
 		for _, key := range ref.keys {
 			if len(keys) > 0 && !slices.Contains(keys, key) {
-				f := p.located.at("reference", ref.path...)
+				f := p.located.at(RuleReference, ref.path...)
 				f.Message = fmt.Sprintf("the external %s %s has no key %q", ref.kind, ref.name, key)
 				f.DidYouMean = typed.Closest(key, keys)
 				w.report(f)
@@ -50,11 +98,20 @@ func (w *world) checkReference(p podSource, ref reference) {
 		}
 		return
 	}
-	f := p.located.at("reference", ref.path...)
+	f := p.located.at(RuleReference, ref.path...)
 	f.Message = fmt.Sprintf("no %s %q in namespace %s", ref.kind, ref.name, p.Namespace)
 	f.DidYouMean = typed.Closest(ref.name, w.names(ref.kind, p.Namespace))
-	f.Hint = fmt.Sprintf("if others make it, declare it: external: %s: %q: {}", externalField(ref.kind), ref.name)
+	f.Hint = w.externalHint(ref.kind, p.Namespace, ref.name)
 	w.report(f)
+}
+
+// externalHint is what to write for an object that others make.
+func (w *world) externalHint(kind, namespace, name string) string {
+	where := "{}"
+	if namespace != w.env.Namespace {
+		where = fmt.Sprintf("{namespace: %q}", namespace)
+	}
+	return fmt.Sprintf("if others make it, declare it: external: %s: %q: %s", externalField(kind), name, where)
 }
 
 func (w *world) names(kind, namespace string) []string {
@@ -85,7 +142,7 @@ func (w *world) checkKeys(p podSource, ref reference, o located) {
 		if slices.Contains(keys, key) {
 			continue
 		}
-		f := p.located.at("reference", ref.path...)
+		f := p.located.at(RuleReference, ref.path...)
 		f.Message = fmt.Sprintf("%s has no key %q", o.ref(), key)
 		f.DidYouMean = typed.Closest(key, keys)
 		w.report(f)
@@ -186,7 +243,7 @@ func (w *world) checkRoleRef(o located) {
 	if _, ok := w.byID[id{kind, namespace, name}]; ok || builtInRole(kind, namespace, name) {
 		return
 	}
-	f := o.at("reference", "roleRef", "name")
+	f := o.at(RuleReference, "roleRef", "name")
 	f.Message = fmt.Sprintf("no %s %q in this environment", kind, name)
 	f.DidYouMean = typed.Closest(name, w.names(kind, namespace))
 	f.Warning = kind == "ClusterRole" // another environment may make it
@@ -205,11 +262,22 @@ func builtInRole(kind, namespace, name string) bool {
 	return slices.Contains([]string{"admin", "edit", "view", "cluster-admin"}, name)
 }
 
-// checkVolumes: mounts name volumes of the pod.
+// checkVolumes: volumes come from somewhere, and mounts name volumes of the pod.
 func checkVolumes(w *world) {
 	for _, p := range w.pods {
 		var names []string
-		tree.Each(p.spec()["volumes"], func(_ int, v map[string]any) { names = append(names, tree.Text(v["name"])) })
+		tree.Each(p.spec()["volumes"], func(i int, v map[string]any) {
+			names = append(names, tree.Text(v["name"]))
+			if len(v) == 1 {
+				f := p.located.at("volume", p.at("spec", "volumes", i)...)
+				if name := tree.Text(v["name"]); tree.At(p.unit.Fields, "volumes", name) != nil {
+					f = Finding{Rule: "volume", Unit: p.unit.Name, Path: typed.Path{"volumes", name}}
+				}
+				f.Message = fmt.Sprintf("the volume %q has no source", tree.Text(v["name"]))
+				f.Expected = "a claim, an existing claim, a Secret, a ConfigMap, an empty directory, NFS or a path of the node"
+				w.report(f)
+			}
+		})
 		tree.Each(tree.At(p.Content, "spec", "volumeClaimTemplates"), func(_ int, v map[string]any) {
 			names = append(names, tree.Text(tree.At(v, "metadata", "name")))
 		})

@@ -142,6 +142,34 @@ func secretName(name string) bool {
 	return false
 }
 
+// openers are arguments that let everybody in, by the program that takes them.
+var openers = map[string]string{
+	"--enable-skip-login":                "the dashboard lets everybody in with its own rights",
+	"--enable-insecure-login":            "tokens travel to the dashboard in clear text",
+	"--disable-settings-authorizer":      "everybody may change the dashboard's settings",
+	"--api.insecure":                     "everybody who reaches Traefik's port 8080 sees all routes",
+	"-unsafe-use-service-account-token":  "everybody works with Headlamp's own rights",
+	"--unsafe-use-service-account-token": "everybody works with Headlamp's own rights",
+}
+
+// checkOpenAccess finds arguments that take the login away.
+func checkOpenAccess(w *world) {
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			for i, arg := range tree.Texts(c["args"]) {
+				name, value, _ := strings.Cut(arg, "=")
+				effect, ok := openers[name]
+				if !ok || value == "false" {
+					continue
+				}
+				f := p.located.at("open-access", append(slices.Clip(path), "args", i)...)
+				f.Message, f.Found = effect, quote(arg)
+				w.report(f)
+			}
+		})
+	}
+}
+
 // checkClusterAdmin: nothing that an environment deploys needs all rights.
 func checkClusterAdmin(w *world) {
 	for _, o := range slices.Concat(w.byKind["ClusterRoleBinding"], w.byKind["RoleBinding"]) {
