@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,7 +95,7 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 		if err != nil {
 			return err
 		}
-		if plan, err = g.plan(ctx, cluster, env, apply.PlanOptions{ListOnly: true}); err != nil {
+		if plan, err = g.plan(ctx, cluster, asIfOpen(env), apply.PlanOptions{ListOnly: true}); err != nil {
 			return fmt.Errorf("env %s: %w", env.Name, err)
 		}
 	}
@@ -110,6 +111,20 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 		out.Objects = append(out.Objects, schema.Object{Unstructured: o})
 	}
 	return writeManifests(g, "", &schema.Environment{Name: env.Name, Units: []schema.Unit{out}}, render.OutputOptions{})
+}
+
+// asIfOpen is an environment whose encrypted Secrets are taken as they are: which
+// rights it needs does not depend on values, and takes no key.
+func asIfOpen(env *schema.Environment) *schema.Environment {
+	open := *env
+	open.Units = slices.Clone(env.Units)
+	for i := range open.Units {
+		open.Units[i].Objects = slices.Clone(env.Units[i].Objects)
+		for j := range open.Units[i].Objects {
+			open.Units[i].Objects[j].Sealed = false
+		}
+	}
+	return &open
 }
 
 // whom is who gets the rights.
