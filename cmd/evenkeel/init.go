@@ -156,11 +156,12 @@ func answer(g *global, f *scaffold.Facts, q scaffold.Question, in *bufio.Reader)
 	if line == "" {
 		line = q.Default
 	}
-	if line == "" {
-		return nil // asked again
+	err = errors.New("an answer is needed; Ctrl-C ends this and writes nothing")
+	if line != "" {
+		err = f.Set(q.Flag, line)
 	}
-	if err := f.Set(q.Flag, line); err != nil {
-		fmt.Fprintln(g.err, err)
+	if err != nil {
+		fmt.Fprintln(g.err, err) // and it is asked again
 	}
 	return nil
 }

@@ -79,30 +79,35 @@ func (f *Facts) Missing() []Question {
 	return all
 }
 
-// Set gives the fact that a question asked for.
+// Set gives the fact that a question asked for. With an error it is still missing.
 func (f *Facts) Set(flag, answer string) error {
+	next := *f
 	switch flag {
 	case "domain":
-		f.Domain = answer
+		next.Domain = answer
 	case "harbor":
-		f.Harbor = answer
+		next.Harbor = answer
 	case "vip":
-		f.VIP = answer
+		next.VIP = answer
 	case "ci":
-		f.CI = answer
+		next.CI = answer
 	case "envs":
-		f.Envs = split(answer)
+		next.Envs = split(answer)
 	case "dns":
-		f.DNS = split(answer)
+		next.DNS = split(answer)
 	case "nodes":
 		hosts, err := ParseHosts(split(answer))
 		if err != nil {
 			return err
 		}
-		f.Nodes = hosts
+		next.Nodes = hosts
 	default:
 		return fmt.Errorf("no fact %q", flag)
 	}
+	if errs := next.wrong(flag); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	*f = next
 	return nil
 }
 
@@ -128,37 +133,16 @@ var (
 // Check finds all that is wrong with the facts, and fills in what follows from
 // them.
 func (f *Facts) Check() error {
-	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if !strings.Contains(f.Domain, ".") || !hostForm.MatchString(f.Domain) {
-		wrong("domain %q is not a domain name, such as example.com", f.Domain)
-	}
-	if !hostForm.MatchString(f.Harbor) {
-		wrong("harbor %q is not a host name, such as harbor.example.com", f.Harbor)
-	}
-	switch {
-	case f.Module == "":
-		f.Module = f.Domain // which is checked
-	case !moduleForm.MatchString(f.Module):
-		wrong("module %q is not a CUE module path, such as example.com/deploy", f.Module)
+	if f.Module == "" {
+		f.Module = f.Domain
 	}
 	if f.From == Cloud || f.VIP == "" {
 		f.VIP = NoVIP
 	}
-	for _, a := range append(f.addresses(), f.DNS...) {
-		if addr, err := netip.ParseAddr(a); err != nil || !addr.Is4() {
-			wrong("%q is not an IPv4 address, such as 10.0.0.10", a)
-		}
+	var errs []error
+	for _, flag := range []string{"domain", "harbor", "module", "vip", "nodes", "edge", "dns", "ci", "envs"} {
+		errs = append(errs, f.wrong(flag)...)
 	}
-	for _, h := range append(f.Nodes, f.Edge...) {
-		if !hostForm.MatchString(h.Name) {
-			wrong("%q is not the name of a host", h.Name)
-		}
-	}
-	if err := checkCI(f.CI); err != nil {
-		errs = append(errs, err)
-	}
-	errs = append(errs, f.checkEnvs()...)
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
@@ -166,6 +150,60 @@ func (f *Facts) Check() error {
 		f.Edge = f.Nodes[:min(2, len(f.Nodes))]
 	}
 	return f.networks()
+}
+
+// wrong is what is wrong with one fact that is given.
+func (f *Facts) wrong(flag string) []error {
+	switch flag {
+	case "domain":
+		if !strings.Contains(f.Domain, ".") || !hostForm.MatchString(f.Domain) {
+			return []error{fmt.Errorf("domain %q is not a domain name, such as example.com", f.Domain)}
+		}
+	case "harbor":
+		if !hostForm.MatchString(f.Harbor) {
+			return []error{fmt.Errorf("harbor %q is not a host name, such as harbor.example.com", f.Harbor)}
+		}
+	case "module":
+		if f.Module != f.Domain && !moduleForm.MatchString(f.Module) {
+			return []error{fmt.Errorf("module %q is not a CUE module path, such as example.com/deploy", f.Module)}
+		}
+	case "vip":
+		if f.VIP != NoVIP {
+			return wrongAddresses(f.VIP)
+		}
+	case "nodes":
+		return wrongHosts(f.Nodes)
+	case "edge":
+		return wrongHosts(f.Edge)
+	case "dns":
+		return wrongAddresses(f.DNS...)
+	case "ci":
+		if err := checkCI(f.CI); err != nil {
+			return []error{err}
+		}
+	case "envs":
+		return f.checkEnvs()
+	}
+	return nil
+}
+
+func wrongAddresses(addresses ...string) (errs []error) {
+	for _, a := range addresses {
+		if addr, err := netip.ParseAddr(a); err != nil || !addr.Is4() {
+			errs = append(errs, fmt.Errorf("%q is not an IPv4 address, such as 10.0.0.10", a))
+		}
+	}
+	return errs
+}
+
+func wrongHosts(hosts []Host) (errs []error) {
+	for _, h := range hosts {
+		errs = append(errs, wrongAddresses(h.Address)...)
+		if !hostForm.MatchString(h.Name) {
+			errs = append(errs, fmt.Errorf("%q is not the name of a host", h.Name))
+		}
+	}
+	return errs
 }
 
 func (f *Facts) checkEnvs() []error {
