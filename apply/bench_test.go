@@ -24,8 +24,9 @@ import (
 // the whole process: it is given rendered objects, and kubectl their manifests.
 
 // BenchmarkNoop plans environments in which nothing differs, as kubectl diff and
-// kubectl apply go over the same objects. With EVENKEEL_TORTURE set, nothing is
-// estimated from a part of the objects.
+// kubectl apply go over the same objects. Of ten thousand objects kubectl, whose
+// time grows with their number, gets a tenth, and the table says so; with
+// EVENKEEL_TORTURE set it goes over all.
 func BenchmarkNoop(b *testing.B) {
 	for _, latency := range []time.Duration{0, 25 * time.Millisecond} {
 		b.Run(fmt.Sprintf("round trip %s", latency), func(b *testing.B) {
@@ -52,7 +53,7 @@ func noop(b *testing.B, all *commands, env *schema.Environment, latency time.Dur
 		b.Fatalf("not level: %v", ours.Summary)
 	}
 	part := all
-	if size > 1000 && latency > 0 && os.Getenv("EVENKEEL_TORTURE") == "" {
+	if size > 1000 && os.Getenv("EVENKEEL_TORTURE") == "" {
 		part = newCommands(b, all.kubeconfig, &schema.Environment{Name: env.Name, Namespace: env.Namespace, Units: env.Units[:len(env.Units)/10]})
 	}
 	force := []string{"--server-side", "--force-conflicts", "--field-manager", schema.Manager}
