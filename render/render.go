@@ -179,6 +179,7 @@ type rendered struct {
 	units    []*unit
 	result   *Result // nil where the environment does not evaluate
 	findings Findings
+	notices  Findings // why one should move away from a unit
 	sealed   []*sealed
 }
 
@@ -215,6 +216,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	for _, u := range units {
 		if u.data.Notice != "" {
 			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)
+			f := ev.at(u, nil)
+			f.Warning, f.Message = true, u.data.Notice
+			one.notices = append(one.notices, f)
 		}
 	}
 	return one, nil

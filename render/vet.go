@@ -7,7 +7,7 @@ import (
 
 // Vet checks the named environments, all of them when none is named, with the
 // rules between environments. It returns the warnings, and all that is wrong as
-// Findings.
+// Findings. Where environments are named, the notices of their units are warnings.
 func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	defer lazyGC()()
 	chosen, err := r.chosen(names)
@@ -25,7 +25,11 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	all.between()
 	var findings Findings
 	for _, dir := range chosen {
-		findings = append(findings, all.named(dir.name).findings...)
+		one := all.named(dir.name)
+		findings = append(findings, one.findings...)
+		if len(names) > 0 {
+			findings = append(findings, one.notices...)
+		}
 	}
 	errs, warnings := findings.split()
 	if len(names) > 0 {
