@@ -52,6 +52,7 @@ type unitData struct {
 var appFields = []string{ //nolint:gochecknoglobals // a table
 	"name", "type", "namespace", "after", "timeout", "objects", "extraObjects", "patch", "recreate", "ignore",
 	"ready", "silence", "reloads", "kustomize", "notice", "consumes", "dubbo", "spring", "preStopSeconds",
+	"java", "routes", "volumes",
 }
 
 // set picks the known fields. CUE has checked their types.
