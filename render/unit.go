@@ -13,6 +13,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -47,13 +48,12 @@ type unitData struct {
 }
 
 // appFields are the fields of an app that are exported: what unitData has, and
-// what rules ask for. CUE puts the fields of a struct in order when it exports it,
+// what rules read. CUE puts the fields of a struct in order when it exports it,
 // and for the sixty of an app that takes longer than to export these.
-var appFields = []string{ //nolint:gochecknoglobals // a table
+var appFields = append([]string{ //nolint:gochecknoglobals // a table
 	"name", "type", "namespace", "after", "timeout", "objects", "extraObjects", "patch", "recreate", "ignore",
-	"ready", "silence", "reloads", "kustomize", "notice", "consumes", "dubbo", "spring", "preStopSeconds",
-	"java", "routes", "volumes",
-}
+	"ready", "silence", "reloads", "kustomize", "notice", "consumes",
+}, lint.AppFields...)
 
 // set picks the known fields. CUE has checked their types.
 func (d *unitData) set(fields map[string]any) {

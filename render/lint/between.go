@@ -235,7 +235,7 @@ func checkProviders(worlds []*world) {
 	for _, w := range worlds {
 		for _, u := range w.env.Units {
 			if u.Type == "traefik" {
-				on, _ := tree.At(u.Fields, "providers", "crd").(bool)
+				on, _ := u.at("providers", "crd").(bool)
 				reads[w.env.Cluster] = reads[w.env.Cluster] || on
 			}
 		}

@@ -32,7 +32,7 @@ func checkHeaps(w *world) {
 					return
 				}
 				f := p.located.at("heap", append(slices.Clip(path), at...)...)
-				if tree.Text(tree.At(p.unit.Fields, "java", "heap")) == heap {
+				if tree.Text(p.unit.at("java", "heap")) == heap {
 					f = Finding{Rule: "heap", Unit: p.unit.Name, Path: typed.Path{"java", "heap"}}
 				}
 				f.Message = fmt.Sprintf("a heap of %s does not fit into the memory limit of %s", heap, limit.String())

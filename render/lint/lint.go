@@ -9,6 +9,7 @@ package lint
 import (
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -32,10 +33,21 @@ type Unit struct {
 	Name     string
 	Type     string
 	App      bool           // an app, not a stack
-	Fields   map[string]any // as the definitions export them
+	Fields   map[string]any // as the definitions export them; of an app AppFields
 	Silence  map[string]string
 	Consumes []string
 	Objects  []Object
+}
+
+// AppFields are the fields of an app that rules read.
+var AppFields = []string{"dubbo", "java", "preStopSeconds", "routes", "spring", "volumes"} //nolint:gochecknoglobals // a table
+
+// at is a field of the unit; nil where it is absent.
+func (u Unit) at(path ...string) any {
+	if u.App && !slices.Contains(AppFields, path[0]) {
+		panic("a rule reads the field " + path[0] + " of an app: it belongs into AppFields")
+	}
+	return tree.At(u.Fields, path...)
 }
 
 // Object is one object and its key in the unit.

@@ -73,7 +73,7 @@ func (w *world) checkDNSAddress(services netip.Prefix) {
 // checkCoreDNS: its address is one of the Services, and it does not ask itself:
 // its plugin loop would stop the pods.
 func (w *world) checkCoreDNS(u *Unit, services netip.Prefix) {
-	own := tree.Text(u.Fields["clusterIP"])
+	own := tree.Text(u.at("clusterIP"))
 	addr, err := netip.ParseAddr(own)
 	if err == nil && services.IsValid() && !services.Contains(addr) && own != tree.Text(tree.At(w.env.Site, "dns", "cluster")) {
 		w.report(Finding{
@@ -96,8 +96,8 @@ func (w *world) checkCoreDNS(u *Unit, services netip.Prefix) {
 			})
 		}
 	}
-	asks(u.Fields["forward"], "forward")
-	zones := tree.Map(u.Fields["zones"])
+	asks(u.at("forward"), "forward")
+	zones := tree.Map(u.at("zones"))
 	for _, zone := range sortedKeys(zones) {
 		asks(tree.At(zones[zone], "forward"), "zones", zone, "forward")
 	}
@@ -106,7 +106,7 @@ func (w *world) checkCoreDNS(u *Unit, services netip.Prefix) {
 // checkFlannel: the pods' addresses are those that the rest of the site reckons with.
 func (w *world) checkFlannel(u *Unit, ranges map[string]netip.Prefix) {
 	for field, name := range map[string]string{"network": "pods", "networkV6": "podsV6"} {
-		prefix, err := netip.ParsePrefix(tree.Text(u.Fields[field]))
+		prefix, err := netip.ParsePrefix(tree.Text(u.at(field)))
 		if err != nil || !ranges[name].IsValid() || prefix == ranges[name] {
 			continue
 		}
@@ -160,7 +160,7 @@ func checkEdge(w *world) {
 
 func (w *world) edgeServes(host string) bool {
 	for _, u := range w.env.Units {
-		if u.Type == "edge" && slices.Contains(tree.Texts(tree.At(u.Fields, "l7", "names")), host) {
+		if u.Type == "edge" && slices.Contains(tree.Texts(u.at("l7", "names")), host) {
 			return true
 		}
 	}
@@ -168,7 +168,7 @@ func (w *world) edgeServes(host string) bool {
 }
 
 func (w *world) checkEdgePort(u *Unit) {
-	port, ok := tree.At(u.Fields, "l7", "port").(int64)
+	port, ok := u.at("l7", "port").(int64)
 	if !ok {
 		return
 	}

@@ -155,7 +155,7 @@ func (w *world) checkRoutes(u *Unit, apps []string) {
 	if u.Type != "Gateway" {
 		return
 	}
-	routes := tree.Map(u.Fields["routes"])
+	routes := tree.Map(u.at("routes"))
 	for _, name := range sortedKeys(routes) {
 		f := Finding{Rule: "consumes", Unit: u.Name, Path: typed.Path{"routes", name}}
 		to := tree.Text(tree.At(routes[name], "to"))
@@ -181,8 +181,8 @@ func checkShutdown(w *world) {
 		if !ok {
 			grace = 30
 		}
-		wait, _ := tree.At(p.unit.Fields, "dubbo", "shutdownSeconds").(int64)
-		if spring, ok := tree.At(p.unit.Fields, "spring", "shutdownSeconds").(int64); ok {
+		wait, _ := p.unit.at("dubbo", "shutdownSeconds").(int64)
+		if spring, ok := p.unit.at("spring", "shutdownSeconds").(int64); ok {
 			wait = spring
 		}
 		if !p.unit.App {
@@ -191,7 +191,7 @@ func checkShutdown(w *world) {
 		p.containers(func(c map[string]any, _ typed.Path) {
 			stop, _ := tree.At(c, "lifecycle", "preStop", "sleep", "seconds").(int64)
 			if stop == 0 {
-				stop, _ = p.unit.Fields["preStopSeconds"].(int64)
+				stop, _ = p.unit.at("preStopSeconds").(int64)
 			}
 			if tree.At(c, "lifecycle", "preStop") == nil {
 				stop = 0

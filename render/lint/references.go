@@ -270,7 +270,7 @@ func checkVolumes(w *world) {
 			names = append(names, tree.Text(v["name"]))
 			if len(v) == 1 {
 				f := p.located.at("volume", p.at("spec", "volumes", i)...)
-				if name := tree.Text(v["name"]); tree.At(p.unit.Fields, "volumes", name) != nil {
+				if name := tree.Text(v["name"]); p.unit.at("volumes", name) != nil {
 					f = Finding{Rule: "volume", Unit: p.unit.Name, Path: typed.Path{"volumes", name}}
 				}
 				f.Message = fmt.Sprintf("the volume %q has no source", tree.Text(v["name"]))
