@@ -84,7 +84,7 @@ func (p *planner) needed(ctx context.Context) []right {
 
 // flat are the errors that were joined.
 func flat(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what is wrapped stays whole
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

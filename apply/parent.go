@@ -111,12 +111,12 @@ func (p *parent) scope() scope {
 	if p.live == nil {
 		return s
 	}
-	for _, entry := range strings.Split(p.annotation(annotationPlaces), ";") {
+	for entry := range strings.SplitSeq(p.annotation(annotationPlaces), ";") {
 		kind, namespaces, named := strings.Cut(entry, ":")
 		if !named {
 			continue
 		}
-		for _, ns := range strings.Split(namespaces, ",") {
+		for ns := range strings.SplitSeq(namespaces, ",") {
 			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
 		}
 	}

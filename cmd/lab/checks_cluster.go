@@ -104,8 +104,8 @@ func (s *site) ops(ctx context.Context, form string) error {
 func (s *site) noMoreRights(ctx context.Context) error {
 	for _, right := range []string{"patch deployments -n dev", "get secrets -n dev", "delete namespaces", "create clusterrolebindings", "patch nodes"} {
 		args := append([]string{"auth", "can-i", "--as=system:serviceaccount:evenkeel:evenkeel"}, strings.Fields(right)...)
-		if out, err := s.kubectl(ctx, args...); strings.TrimSpace(out) != "no" { // and exit code 1
-			return fmt.Errorf("may evenkeel in the cluster %s? %s %v", right, out, err)
+		if out, _ := s.kubectl(ctx, args...); strings.TrimSpace(out) != "no" { // and exit code 1
+			return fmt.Errorf("may evenkeel in the cluster %s? %s", right, out)
 		}
 	}
 	return nil

@@ -143,7 +143,7 @@ func secretName(name string) bool {
 }
 
 // openers are arguments that let everybody in, by the program that takes them.
-var openers = map[string]string{
+var openers = map[string]string{ //nolint:gochecknoglobals // a table
 	"--enable-skip-login":                "the dashboard lets everybody in with its own rights",
 	"--enable-insecure-login":            "tokens travel to the dashboard in clear text",
 	"--disable-settings-authorizer":      "everybody may change the dashboard's settings",
