@@ -14,9 +14,9 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
-// TestRendered renders the unit gateway of repositories: each archive of
-// testdata/rendered holds the files that differ from base.txtar and, as "want",
-// the manifests.
+// TestRendered renders one unit of repositories: each archive of testdata/rendered
+// holds the files that differ from base.txtar and, as "want", the manifests of
+// gateway, or of the unit that its first line names: "unit coredns: ...".
 func TestRendered(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join("testdata", "rendered", "*.txtar"))
 	if err != nil || len(names) == 0 {
@@ -44,8 +44,12 @@ func rendered(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unit := "gateway"
+	if named, ok := strings.CutPrefix(string(archive.Comment), "unit "); ok {
+		unit, _, _ = strings.Cut(named, ":")
+	}
 	var out bytes.Buffer
-	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Units: []string{"gateway"}}); err != nil {
+	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Units: []string{unit}}); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
