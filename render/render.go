@@ -100,13 +100,16 @@ func (set renderedSet) named(name string) *rendered {
 func (set renderedSet) between() {
 	var whole []*rendered
 	var envs []lint.Environment
+	var broken []string
 	for _, one := range set {
-		if one.result != nil {
-			whole = append(whole, one)
-			envs = append(envs, one.lintable())
+		if one.result == nil {
+			broken = append(broken, one.name)
+			continue
 		}
+		whole = append(whole, one)
+		envs = append(envs, one.lintable())
 	}
-	for i, found := range lint.Between(envs) {
+	for i, found := range lint.Between(envs, broken) {
 		whole[i].findings = append(whole[i].findings, whole[i].explain(found)...)
 	}
 }

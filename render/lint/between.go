@@ -35,11 +35,13 @@ func betweenRules() []betweenRule {
 }
 
 // Between applies the rules between environments. Its findings stand at the index
-// of the environment that they are about.
-func Between(envs []Environment) [][]Finding {
+// of the environment that they are about. Broken are the names of environments that
+// are there and do not evaluate.
+func Between(envs []Environment, broken []string) [][]Finding {
 	worlds := make([]*world, len(envs))
 	for i, env := range envs {
 		worlds[i] = newWorld(env)
+		worlds[i].broken = broken
 	}
 	for _, r := range betweenRules() {
 		r.check(worlds)
@@ -72,7 +74,7 @@ func checkOrder(worlds []*world) {
 	names := sortedKeys(byName)
 	for _, w := range worlds {
 		for i, name := range w.env.After {
-			if byName[name] == nil {
+			if byName[name] == nil && !slices.Contains(w.broken, name) {
 				w.report(Finding{
 					Rule: "order", Path: typed.Path{"after", i},
 					Message: fmt.Sprintf("no environment %q", name), DidYouMean: typed.Closest(name, names),

@@ -115,6 +115,7 @@ func rules() []rule {
 		{[]string{"node-port"}, checkNodePorts},
 		{[]string{"strategy"}, checkStrategies},
 		{[]string{"heap"}, checkHeaps},
+		{[]string{"registry"}, checkRegistry},
 		{[]string{"consumes"}, checkConsumes},
 		{[]string{"autoscaler"}, checkAutoscalers},
 		{[]string{"shutdown"}, checkShutdown},

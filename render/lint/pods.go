@@ -118,6 +118,19 @@ func checkStrategies(w *world) {
 	}
 }
 
+// checkRegistry: a registry without a server, and apps would start without one.
+func checkRegistry(w *world) {
+	for _, kind := range []string{"zookeeper", "nacos"} {
+		if registry := tree.Map(w.env.Registry[kind]); registry != nil && len(tree.Texts(registry["servers"])) == 0 {
+			w.report(Finding{
+				Rule: "registry", Path: typed.Path{"registry", kind},
+				Message:  "a registry without servers",
+				Expected: "servers, each as host:port, here or as zookeeper of the site",
+			})
+		}
+	}
+}
+
 // checkConsumes: whom an app calls is an app of the environment, and one that
 // registers.
 func checkConsumes(w *world) {

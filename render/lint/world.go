@@ -17,6 +17,7 @@ type world struct {
 	pods     []podSource
 	podIndex map[podLabel][]podSource
 	findings []Finding
+	broken   []string // environments beside this one that do not evaluate
 }
 
 type id struct{ kind, namespace, name string }
