@@ -74,7 +74,7 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 			return
 		}
 		name := labelOf(x.Label)
-		if name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(name, "_") || prefix == "" && skipped[name] && docOf(x) == "" || prefix == "" && (name == "apps" || name == "stacks") {
+		if name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(name, "_") || prefix == "" && skipped[name] && docOf(x) == "" {
 			return
 		}
 		at := name
@@ -82,7 +82,9 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 			at = prefix + "." + name
 		}
 		w.add(at, x)
-		w.value(pkg, at, x.Value)
+		if at != "apps" && at != "stacks" { // they have pages of their own
+			w.value(pkg, at, x.Value)
+		}
 	}
 }
 
