@@ -57,9 +57,7 @@ func runEdge(ctx context.Context, g *global, opts *edgeOptions, name string) err
 	if err != nil {
 		return err
 	}
-	for _, w := range result.Warnings {
-		fmt.Fprintln(g.err, w)
-	}
+	g.warn(result.Warnings)
 	if result.Edge == nil {
 		return noEdge(name)
 	}

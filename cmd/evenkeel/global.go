@@ -28,6 +28,13 @@ type global struct {
 	kube    *genericclioptions.ConfigFlags
 }
 
+// warn tells what does not stand in the way.
+func (g *global) warn(warnings render.Findings) {
+	for _, w := range warnings {
+		fmt.Fprintln(g.err, "warning:", w)
+	}
+}
+
 func newGlobal(s streams) *global {
 	kube := genericclioptions.NewConfigFlags(false)
 	kube.Namespace = nil // an environment names its namespace

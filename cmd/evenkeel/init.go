@@ -98,9 +98,7 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 		return err
 	}
 	warnings, err := repo.Vet(ctx)
-	for _, w := range warnings {
-		fmt.Fprintln(g.err, w)
-	}
+	g.warn(warnings)
 	if err != nil {
 		return err
 	}

@@ -136,9 +136,7 @@ func (g *global) renderResults(ctx context.Context, sel *selection, args []strin
 func (g *global) environments(sel *selection, results []*render.Result) ([]*schema.Environment, error) {
 	envs := make([]*schema.Environment, len(results))
 	for i, r := range results {
-		for _, w := range r.Warnings {
-			fmt.Fprintln(g.err, w)
-		}
+		g.warn(r.Warnings)
 		envs[i] = r.Env
 		if err := checkUnits(sel.units, r.Env); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -42,8 +41,6 @@ func runVet(ctx context.Context, g *global, names []string) error {
 		}
 		return errors.Join(writeJSON(g.out, append(warnings, wrong...)), err)
 	}
-	for _, w := range warnings {
-		fmt.Fprintln(g.err, w)
-	}
+	g.warn(warnings)
 	return err
 }

@@ -152,7 +152,7 @@ func checkEdge(w *world) {
 			f := o.at("edge", "spec", "rules", i, "host")
 			f.Warning = true
 			f.Message = fmt.Sprintf("%s is not below %s: the edge does not pass it on unless it is told to", host, domain)
-			f.Hint = "add it to l7: names of the edge"
+			f.Hint = "let the edge pass it on: stacks: edge: l7: names"
 			w.report(f)
 		})
 	}
