@@ -47,7 +47,7 @@ type unitData struct {
 	fields map[string]any // for the rules that know a type
 }
 
-// appFields are the fields of an app that are exported: what unitData has, and
+// appFields are the fields of an app of the schema that are exported: what unitData has, and
 // what rules read. CUE puts the fields of a struct in order when it exports it,
 // and for the sixty of an app that takes longer than to export these.
 var appFields = append([]string{ //nolint:gochecknoglobals // a table
@@ -175,9 +175,10 @@ func (u *unit) decode() error {
 
 func (u *unit) export() (map[string]any, error) {
 	v := u.value()
-	if u.group != "apps" {
+	if !v.LookupPath(cue.MakePath(cue.Str("containerName"))).Exists() { // it is not built on #pod, whatever list it stands in
 		var fields map[string]any
-		return fields, decodeJSON(v, &fields)
+		err := decodeJSON(v, &fields)
+		return fields, err
 	}
 	fields := map[string]any{}
 	for _, name := range appFields {
