@@ -10,10 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
@@ -296,6 +298,112 @@ func (s *scenario) uids(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for _, u := range s.live(t) {
 		out[u.GetKind()+"/"+u.GetName()] = string(u.GetUID())
+	}
+	return out
+}
+
+func (s *scenario) connect(t *testing.T) *apply.Cluster {
+	t.Helper()
+	c, err := apply.Connect(s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (s *scenario) client(t testing.TB) dynamic.Interface {
+	t.Helper()
+	client, err := dynamic.NewForConfig(s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// get reads a ConfigMap.
+func (s *scenario) get(t *testing.T, name string) *unstructured.Unstructured {
+	t.Helper()
+	u, err := s.client(t).Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func (s *scenario) lease(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	leases := kschema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	u, err := s.client(t).Resource(leases).Namespace(s.namespace).Get(t.Context(), schema.ParentName(s.namespace), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// edit changes a ConfigMap as somebody else.
+func (s *scenario) edit(t *testing.T, name, patch string) {
+	t.Helper()
+	_, err := s.client(t).Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(s.namespace).
+		Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: "kubectl-edit"})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *scenario) create(t testing.TB, u *unstructured.Unstructured, manager string) {
+	t.Helper()
+	_, err := s.client(t).Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(s.namespace).
+		Create(t.Context(), u, metav1.CreateOptions{FieldManager: manager})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rule allows verbs on a resource.
+func rule(group, resource string, verbs ...string) any {
+	list := make([]any, len(verbs))
+	for i, v := range verbs {
+		list[i] = v
+	}
+	return map[string]any{"verbs": list, "apiGroups": []any{group}, "resources": []any{resource}}
+}
+
+// grant gives a user rights in the whole cluster.
+func (s *scenario) grant(t *testing.T, user string, rules ...any) {
+	t.Helper()
+	client := s.client(t)
+	name := "test-" + user
+	rbac := kschema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
+	roles, bindings := client.Resource(rbac.WithResource("clusterroles")), client.Resource(rbac.WithResource("clusterrolebindings"))
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_ = roles.Delete(ctx, name, metav1.DeleteOptions{})
+		_ = bindings.Delete(ctx, name, metav1.DeleteOptions{})
+	})
+	_, err := roles.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": rbac.String(), "kind": "ClusterRole", "metadata": map[string]any{"name": name},
+		"rules": rules,
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = bindings.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": rbac.String(), "kind": "ClusterRoleBinding", "metadata": map[string]any{"name": name},
+		"roleRef":  map[string]any{"apiGroup": rbac.Group, "kind": "ClusterRole", "name": name},
+		"subjects": []any{map[string]any{"apiGroup": rbac.Group, "kind": "User", "name": user}},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// versions are the resourceVersions of everything in the scenario, evenkeel's
+// own records included and its lock left out.
+func (s *scenario) versions(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, u := range s.all(t) {
+		out[u.GetKind()+"/"+u.GetName()] = u.GetResourceVersion()
 	}
 	return out
 }
