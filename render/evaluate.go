@@ -227,6 +227,6 @@ func lazyGC() func() {
 	return func() { debug.SetGCPercent(old) }
 }
 
-// gcPercent is where a third of the collector's time is gone and memory has grown
-// by no more than half.
-const gcPercent = 200
+// gcPercent is where most of the collector's time is gone and memory has not
+// doubled.
+const gcPercent = 300
