@@ -234,8 +234,9 @@ type record struct {
 	Plain bool
 }
 
+// records are the host names that the edge serves, of all that Ingresses have.
 func (c Config) records() []record {
-	names := slices.Clone(c.IngressHosts)
+	names := slices.DeleteFunc(slices.Clone(c.IngressHosts), func(name string) bool { return !c.covers(name) })
 	slices.Sort(names)
 	var records []record
 	for _, name := range slices.Compact(names) {

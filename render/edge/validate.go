@@ -316,11 +316,8 @@ func (v *validator) names() {
 		}
 	}
 	for _, name := range v.IngressHosts {
-		switch {
-		case !hostRE.MatchString(strings.TrimPrefix(name, "*.")):
+		if !hostRE.MatchString(strings.TrimPrefix(name, "*.")) {
 			v.add(typed.Path{"ingressHosts"}, "%q is not a host name", name)
-		case !v.covers(name):
-			v.add(typed.Path{"ingressHosts"}, "%s is outside the domain %s: no server block of the edge serves it; add it to l7.names", name, v.L7.Domain)
 		}
 	}
 }

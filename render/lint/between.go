@@ -31,6 +31,8 @@ func betweenRules() []betweenRule {
 		{"object-taken", checkObjectsTaken},
 		{"namespace-taken", checkNamespacesTaken},
 		{"cluster-network", checkClusterNetworks},
+		{"edge", checkEdgeHosts},
+		{"registry", checkLogins},
 	}
 }
 
@@ -141,11 +143,39 @@ func checkIsolation(worlds []*world) {
 	}
 }
 
+// checkLogins: the stack nacos asks its clients for a login.
+func checkLogins(worlds []*world) {
+	type place struct{ cluster, service, namespace string }
+	locked := map[place]bool{}
+	for _, w := range worlds {
+		for _, o := range w.byKind["Service"] {
+			if o.unit.Type == "nacos" {
+				locked[place{w.env.Cluster, o.Name, o.Namespace}] = true
+			}
+		}
+	}
+	for _, w := range worlds {
+		nacos := tree.Map(w.env.Registry["nacos"])
+		if tree.Text(nacos["secret"]) != "" {
+			continue
+		}
+		for i, server := range tree.Texts(nacos["servers"]) {
+			host, _, _ := strings.Cut(server, ":")
+			labels := append(strings.Split(host, "."), w.env.Namespace) // a short name is one of the own namespace
+			if locked[place{w.env.Cluster, labels[0], labels[1]}] {
+				w.report(Finding{
+					Rule: "registry", Warning: true, Path: typed.Path{"registry", "nacos", "servers", i},
+					Message: "this Nacos asks for a login, and no Secret says whose",
+					Hint:    `registry: nacos: secret: "nacos", a Secret with the keys username and password`,
+				})
+			}
+		}
+	}
+}
+
 // usesRegistry says whether an environment has apps that register.
 func usesRegistry(w *world) bool {
-	return slices.ContainsFunc(w.env.Units, func(u Unit) bool {
-		return u.App && (strings.HasPrefix(u.Type, "Dubbo") || strings.HasPrefix(u.Type, "Spring") || u.Type == "Gateway")
-	})
+	return slices.ContainsFunc(w.env.Units, Unit.registers)
 }
 
 // checkHostsTaken: one host and path belongs to one environment of a cluster.

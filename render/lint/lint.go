@@ -8,6 +8,7 @@ package lint
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -45,6 +46,11 @@ var AppFields = []string{"dubbo", "java", "preStopSeconds", "routes", "spring", 
 // at is a field of the unit; nil where it is absent, or of an app of the schema
 // and not one of AppFields.
 func (u Unit) at(path ...string) any { return tree.At(u.Fields, path...) }
+
+// registers says whether the unit is an app of a type that uses a registry.
+func (u Unit) registers() bool {
+	return u.App && (strings.HasPrefix(u.Type, "Dubbo") || strings.HasPrefix(u.Type, "Spring") || u.Type == "Gateway")
+}
 
 // Object is one object and its key in the unit.
 type Object struct {

@@ -131,22 +131,42 @@ func (w *world) checkNodeAddresses(field string, nodes netip.Prefix) {
 	}
 }
 
-// checkEdge: a request for each Ingress host reaches the edge hosts, and they pass
-// it to the port that the ingress controller takes on the nodes.
+// checkEdge: the edge hosts pass requests to the port that the ingress controller
+// takes on the nodes.
 func checkEdge(w *world) {
 	for i := range w.env.Units {
-		if u := &w.env.Units[i]; u.Type == "edge" {
+		if u := &w.env.Units[i]; u.Type == typeEdge {
 			w.checkEdgePort(u)
 		}
 	}
-	domain := tree.Text(w.env.Site["domain"])
-	if domain == "" || tree.Text(w.env.Site["entry"]) != "edge" {
-		return
+}
+
+// typeEdge is the type of the unit that describes the hosts in front of a cluster.
+const typeEdge = "edge"
+
+// checkEdgeHosts: the edge hosts, which an environment of the cluster describes,
+// pass on requests for each host of an Ingress.
+func checkEdgeHosts(worlds []*world) {
+	names := map[string][]string{} // what the edge serves beside the domain, by cluster
+	for _, w := range worlds {
+		for _, u := range w.env.Units {
+			if u.Type == typeEdge {
+				names[w.env.Cluster] = append(names[w.env.Cluster], tree.Texts(u.at("l7", "names"))...)
+			}
+		}
 	}
+	for _, w := range worlds {
+		if domain := tree.Text(w.env.Site["domain"]); domain != "" && tree.Text(w.env.Site["entry"]) == "edge" {
+			w.checkServed(domain, append([]string{domain, "*." + domain}, names[w.env.Cluster]...))
+		}
+	}
+}
+
+func (w *world) checkServed(domain string, served []string) {
 	for _, o := range w.byKind["Ingress"] {
 		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
 			host := tree.Text(rule["host"])
-			if host == "" || host == domain || strings.HasSuffix(host, "."+domain) || w.edgeServes(host) {
+			if host == "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, host) }) {
 				return
 			}
 			f := o.at("edge", "spec", "rules", i, "host")
@@ -158,13 +178,10 @@ func checkEdge(w *world) {
 	}
 }
 
-func (w *world) edgeServes(host string) bool {
-	for _, u := range w.env.Units {
-		if u.Type == "edge" && slices.Contains(tree.Texts(u.at("l7", "names")), host) {
-			return true
-		}
-	}
-	return false
+// covers says whether a server name of nginx serves a host; its wildcard stands
+// for any number of labels.
+func covers(name, host string) bool {
+	return host == name || strings.HasPrefix(name, "*.") && strings.HasSuffix(host, name[1:])
 }
 
 func (w *world) checkEdgePort(u *Unit) {

@@ -118,7 +118,7 @@ func checkStrategies(w *world) {
 	}
 }
 
-// checkRegistry: a registry without a server, and apps would start without one.
+// checkRegistry: a registry has servers, and apps that call others have a registry.
 func checkRegistry(w *world) {
 	for _, kind := range []string{"zookeeper", "nacos"} {
 		if registry := tree.Map(w.env.Registry[kind]); registry != nil && len(tree.Texts(registry["servers"])) == 0 {
@@ -126,6 +126,18 @@ func checkRegistry(w *world) {
 				Rule: "registry", Path: typed.Path{"registry", kind},
 				Message:  "a registry without servers",
 				Expected: "servers, each as host:port, here or as zookeeper of the site",
+			})
+		}
+	}
+	if w.env.Registry["zookeeper"] != nil || w.env.Registry["nacos"] != nil {
+		return
+	}
+	for _, u := range w.env.Units {
+		if u.registers() && len(u.Consumes) > 0 {
+			w.report(Finding{
+				Rule: "registry", Warning: true, Unit: u.Name, Path: typed.Path{"consumes"},
+				Message: fmt.Sprintf("the environment has no registry in which %s finds %s", u.Name, strings.Join(u.Consumes, ", ")),
+				Hint:    "registry: zookeeper: {}, or registry: nacos",
 			})
 		}
 	}
