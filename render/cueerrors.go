@@ -293,6 +293,9 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 	}
 	if doc := t.doc(field); doc != "" {
 		f.Expected, f.documented = doc, true
+		if kind := t.kind(group); kind != "" && !strings.HasPrefix(doc, "true: ") && !strings.HasPrefix(doc, "false: ") {
+			f.Expected = kind + ": " + doc
+		}
 		return
 	}
 	var kinds []string
@@ -316,6 +319,31 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 		}
 	}
 	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
+}
+
+// kind says what kind of value a field takes, where the user's value is of another
+// and the field takes one only.
+func (t translator) kind(group []cueError) string {
+	user := t.literals(group)
+	kinds := map[string]bool{}
+	for _, e := range group {
+		if !strings.HasSuffix(e.format, "(mismatched types %s and %s)") || len(e.args) != 4 {
+			continue
+		}
+		for i := range 2 {
+			if slices.Contains(user, short(fmt.Sprint(e.args[i]))) {
+				kinds[fmt.Sprint(e.args[3-i])] = true
+			}
+		}
+	}
+	if len(kinds) != 1 {
+		return ""
+	}
+	return kindTexts[slices.Collect(maps.Keys(kinds))[0]]
+}
+
+var kindTexts = map[string]string{ //nolint:gochecknoglobals // a table
+	"bool": "true or false", "int": "a whole number", "list": "a list", "number": "a number", "string": "a string", "struct": "a struct",
 }
 
 // withoutDefaults drops the default of a field from what it accepts, where its
