@@ -47,10 +47,11 @@ site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 	flags.StringVar(&opts.facts.Domain, "domain", "", "domain of the host names, such as example.com")
 	flags.StringVar(&opts.facts.Harbor, "harbor", "", "host name of the private registry")
 	flags.StringVar(&opts.facts.VIP, "vip", "", "virtual address of the edge hosts, or none where a load balancer stands in front")
-	flags.StringSliceVar(&opts.facts.Envs, "envs", nil, "environments beside infra")
+	flags.StringSliceVar(&opts.facts.Envs, "envs", nil, "environments beside infra (default: dev,prod)")
 	flags.StringSliceVar(&opts.nodes, "nodes", nil, "nodes of the cluster, each as name=address")
 	flags.StringSliceVar(&opts.edge, "edge", nil, "edge hosts, each as name=address (default: the first two nodes)")
 	flags.StringSliceVar(&opts.facts.DNS, "dns", nil, "name servers of the domain, by address")
+	flags.StringSliceVar(&opts.facts.ZooKeeper, "zookeeper", nil, "with --from od, ZooKeeper servers as host:port (default: zk1 to zk3 of the domain, port 2181)")
 	flags.StringVar(&opts.facts.Pods, "pods", "", "range of the pod addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.Services, "services", "", "range of the Service addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.ClusterDNS, "cluster-dns", "", "address of the cluster's DNS Service (default: the tenth of the Services)")
@@ -70,6 +71,9 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	f.Nodes, errNodes = scaffold.ParseHosts(opts.nodes)
 	f.Edge, errEdge = scaffold.ParseHosts(opts.edge)
 	if err := errors.Join(errNodes, errEdge); err != nil {
+		return err
+	}
+	if err := f.CheckGiven(); err != nil {
 		return err
 	}
 	f.Context, f.Version = *g.kube.Context, installable(readVersion().Version)

@@ -56,7 +56,7 @@ of its type; a value is a CUE literal or, failing that, a string.`,
 	flags.StringVar(&opts.kind, "type", "", "the app's type, such as WebApp, DubboProvider, DubboConsumer, SpringService")
 	flags.StringVar(&opts.image, "image", "", "the image with its tag")
 	flags.StringVar(&opts.host, "host", "", "the host name under which the app is reached from outside")
-	flags.StringArrayVar(&opts.set, "set", nil, "a further field as field=value (repeatable)")
+	flags.StringArrayVar(&opts.set, "set", nil, "a further field as field=value, such as port=80 or resources.memory=1Gi (repeatable)")
 	return cmd
 }
 

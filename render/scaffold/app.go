@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,31 +26,44 @@ type App struct {
 	Fields []Field
 }
 
-// Field is a field of the app with the CUE text of its value.
-type Field struct{ Name, Value string }
+// Field is a field of the app, by its path as CUE writes it, with the CUE text of
+// its value.
+type Field struct{ Path, Value string }
 
 // TextField is a field that holds a string.
 func TextField(name, value string) Field {
-	return Field{Name: name, Value: literal.String.Quote(value)}
+	return Field{Path: label(name), Value: literal.String.Quote(value)}
 }
 
-// ParseField reads name=value. A value that is a CUE literal (a number, true, a
-// list, a struct, a quoted string) is taken as such, any other as a string.
+// ParseField reads name=value, where the name may be a path such as
+// resources.memory. A value that is a CUE literal (a number, true, a list, a
+// struct, a quoted string) is taken as such, any other as a string.
 func ParseField(pair string) (Field, error) {
 	name, value, ok := strings.Cut(pair, "=")
-	if !ok || !ast.IsValidIdent(name) {
-		return Field{}, fmt.Errorf("%q is not field=value, such as port=8080", pair)
+	labels := strings.Split(name, ".")
+	if !ok || slices.ContainsFunc(labels, func(l string) bool { return !labelForm.MatchString(l) }) {
+		return Field{}, fmt.Errorf("%q is not field=value, such as port=8080 or resources.memory=1Gi", pair)
 	}
-	expr, err := parser.ParseExpr("", value)
-	if err != nil {
-		return TextField(name, value), nil
+	for i, l := range labels {
+		labels[i] = label(l)
 	}
-	switch expr.(type) {
-	case *ast.BasicLit, *ast.ListLit, *ast.StructLit:
-		return Field{Name: name, Value: value}, nil
+	field := Field{Path: strings.Join(labels, ": "), Value: literal.String.Quote(value)}
+	if expr, err := parser.ParseExpr("", value); err == nil {
+		switch expr.(type) {
+		case *ast.BasicLit, *ast.ListLit, *ast.StructLit:
+			field.Value = value
+		}
 	}
-	return TextField(name, value), nil
+	if quantityForm.MatchString(value) {
+		field.Value = literal.String.Quote(value)
+	}
+	return field, nil
 }
+
+// quantityForm matches quantities of Kubernetes, which CUE takes for numbers: 1Gi.
+var quantityForm = regexp.MustCompile(`^[0-9.]+[kKMGTP]i?$`)
+
+var labelForm = regexp.MustCompile(`^[a-zA-Z0-9][-_a-zA-Z0-9]*$`)
 
 // AppTypes are the types that an app can have, in the order of their names: the
 // definitions of the schema that set a field "type".
@@ -147,7 +161,7 @@ func (app App) text(pkg string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s.#%s & {\n", label(app.Name), pkg, app.Type)
 	for _, f := range app.Fields {
-		fmt.Fprintf(&b, "\t%s: %s\n", f.Name, f.Value)
+		fmt.Fprintf(&b, "\t%s: %s\n", f.Path, f.Value)
 	}
 	b.WriteString("}")
 	return b.String()

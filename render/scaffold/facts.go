@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -30,6 +31,9 @@ type Facts struct {
 	Nodes  []Host
 	Edge   []Host // without it the nodes
 	DNS    []string
+	// ZooKeeper are the servers that Dubbo services register at, each as host:port;
+	// without them zk1 to zk3 of the domain.
+	ZooKeeper []string
 
 	Pods     string // CIDR of the pods; without it one that is free
 	Services string // CIDR of the Services; without it one that is free
@@ -130,8 +134,34 @@ var (
 	moduleForm = regexp.MustCompile(`^([a-z0-9][-a-z0-9]*\.)+[a-z0-9]+(/[a-z0-9][-._a-z0-9]*)*$`)
 )
 
-// Check finds all that is wrong with the facts, and fills in what follows from
-// them.
+// CheckGiven finds all that is wrong with the facts that are there, whatever is
+// still missing.
+func (f *Facts) CheckGiven() error {
+	var errs []error
+	for _, fact := range []struct {
+		flag  string
+		given bool
+	}{
+		{"domain", f.Domain != ""},
+		{"harbor", f.Harbor != ""},
+		{"module", f.Module != ""},
+		{"vip", f.VIP != ""},
+		{"nodes", true},
+		{"edge", true},
+		{"dns", true},
+		{"zookeeper", true},
+		{"ci", f.CI != ""},
+		{"envs", true},
+	} {
+		if fact.given {
+			errs = append(errs, f.wrong(fact.flag)...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Check finds all that is wrong with the facts when none is missing, and fills in
+// what follows from them.
 func (f *Facts) Check() error {
 	if f.Module == "" {
 		f.Module = f.Domain
@@ -139,12 +169,13 @@ func (f *Facts) Check() error {
 	if f.From == Cloud || f.VIP == "" {
 		f.VIP = NoVIP
 	}
-	var errs []error
-	for _, flag := range []string{"domain", "harbor", "module", "vip", "nodes", "edge", "dns", "ci", "envs"} {
-		errs = append(errs, f.wrong(flag)...)
+	if len(f.ZooKeeper) == 0 {
+		for _, name := range []string{"zk1", "zk2", "zk3"} {
+			f.ZooKeeper = append(f.ZooKeeper, name+"."+f.Domain+":2181")
+		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if err := f.CheckGiven(); err != nil {
+		return err
 	}
 	if len(f.Edge) == 0 && f.VIP != NoVIP {
 		f.Edge = f.Nodes[:min(2, len(f.Nodes))]
@@ -177,6 +208,8 @@ func (f *Facts) wrong(flag string) []error {
 		return wrongHosts(f.Edge)
 	case "dns":
 		return wrongAddresses(f.DNS...)
+	case "zookeeper":
+		return wrongServers(f.ZooKeeper)
 	case "ci":
 		if err := checkCI(f.CI); err != nil {
 			return []error{err}
@@ -191,6 +224,16 @@ func wrongAddresses(addresses ...string) (errs []error) {
 	for _, a := range addresses {
 		if addr, err := netip.ParseAddr(a); err != nil || !addr.Is4() {
 			errs = append(errs, fmt.Errorf("%q is not an IPv4 address, such as 10.0.0.10", a))
+		}
+	}
+	return errs
+}
+
+func wrongServers(servers []string) (errs []error) {
+	for _, s := range servers {
+		host, port, _ := strings.Cut(s, ":")
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !hostForm.MatchString(host) {
+			errs = append(errs, fmt.Errorf("%q is not host:port, such as zk1.example.com:2181", s))
 		}
 	}
 	return errs
