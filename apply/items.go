@@ -105,6 +105,8 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 		return fmt.Errorf("the server does not answer for API group %s", gvk.Group)
 	case !planned:
 		return fmt.Errorf("the server has no %s of %s, and no unit brings its CRD", gvk.Kind, gvk.GroupVersion())
+	case !p.selected(crd.unit):
+		return fmt.Errorf("the server has no %s of %s yet: its CRD comes with unit %s, which is not among those asked for", gvk.Kind, gvk.GroupVersion(), crd.unit)
 	}
 	it.waits = crd.name
 	if other, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: gvk.Group, Kind: gvk.Kind}); err == nil {
@@ -124,23 +126,22 @@ func checkScope(ref ObjectRef, namespaced bool) error {
 }
 
 type plannedCRD struct {
+	unit       string
 	name       string
 	namespaced bool
 }
 
-// plannedCRDs are the kinds that CRDs of the selected units define.
+// plannedCRDs are the kinds that CRDs of the units define, selected or not.
 func (p *planner) plannedCRDs() map[kschema.GroupKind]plannedCRD {
 	crds := map[kschema.GroupKind]plannedCRD{}
 	for i := range p.env.Units {
-		if !p.selected(p.env.Units[i].Name) {
-			continue
-		}
 		for _, obj := range p.env.Units[i].Objects {
 			if !isCRD(obj.Unstructured) {
 				continue
 			}
 			scope, _, _ := unstructured.NestedString(obj.Object, "spec", "scope")
 			crds[crdKind(obj.Unstructured)] = plannedCRD{
+				unit:       p.env.Units[i].Name,
 				name:       refOf(obj.Unstructured).String(),
 				namespaced: scope == "Namespaced",
 			}

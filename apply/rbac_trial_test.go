@@ -42,7 +42,7 @@ func (r oneRight) text() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s/%s%s in %q %s", r.verb, r.group, r.resource, r.url, r.namespace, strings.Join(r.names, ",")))
 }
 
-// units are those with objects that the right is about.
+// units are those with objects that the right is about, and those that bring CRDs.
 func (r oneRight) units(env *schema.Environment) []string {
 	var units []string
 	for i := range env.Units {
@@ -51,6 +51,14 @@ func (r oneRight) units(env *schema.Environment) []string {
 			return plural.Group == r.group && plural.Resource == r.resource && o.GetNamespace() == r.namespace &&
 				(len(r.names) == 0 || slices.Contains(r.names, o.GetName()))
 		}) {
+			units = append(units, env.Units[i].Name)
+		}
+	}
+	if len(units) == 0 {
+		return nil // all of them
+	}
+	for i := range env.Units {
+		if slices.ContainsFunc(env.Units[i].Objects, func(o schema.Object) bool { return o.GetKind() == "CustomResourceDefinition" }) {
 			units = append(units, env.Units[i].Name)
 		}
 	}
