@@ -24,7 +24,7 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 	groups := map[string][]cueError{}
 	var order []string
 	for _, e := range errors.Errors(err) {
-		ce := t.read(e)
+		ce := t.refused(t.read(e))
 		key := strings.Join(ce.path, "\x00")
 		if len(ce.path) == 0 {
 			key = "\x00" + ce.pos.String() + ce.text
@@ -84,6 +84,18 @@ func (t translator) read(e errors.Error) cueError {
 	}
 	return ce
 }
+
+// refused names the unit where CUE names each of its fields: that happens to a unit
+// that a closed list of apps does not have, and nobody wrote those fields.
+func (t translator) refused(e cueError) cueError {
+	if e.format == "field not allowed" && !e.pos.IsValid() && len(e.path) > unitDepth && e.path[1] == "apps" {
+		e.path = e.path[:unitDepth]
+	}
+	return e
+}
+
+// unitDepth is the length of the path of a unit, such as environment.apps.shop.
+const unitDepth = 3
 
 // importCause keeps what matters of a chain of causes: each repeats the place, and
 // the last ones guess at modules.
@@ -182,6 +194,10 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 				f.Expected = "one of " + enumerate(names)
 			}
 		}
+		if len(e.path) == unitDepth && e.path[1] == "apps" {
+			f.closed = true
+			f.Hint = "the list of apps that it is unified with is closed: add it there, or end that list with ..."
+		}
 	case e.format == missingField:
 		f.Message = missing
 		f.Expected = t.doc(e.path)
@@ -221,7 +237,7 @@ var shadowed = regexp.MustCompile(`^(undefined field: #\w+|imported and not used
 
 // derivedError matches what is usually no mistake of its own, but follows from a
 // value that another one took away.
-var derivedError = regexp.MustCompile(`^(undefined field: |required field missing: |imported and not used|error in call to |unresolved disjunction|.* not concrete|cycle error)`)
+var derivedError = regexp.MustCompile(`^(undefined field: |required field missing: |imported and not used|error in call to |invalid interpolation|unresolved disjunction|.* not concrete|cycle error)`)
 
 // names are what a reference in the user's files may begin with.
 func (t translator) names() []string {
@@ -428,13 +444,14 @@ func (t translator) siblings(path []string) []string {
 // the objects of a unit, or its hidden fields, where the unit has another one; and
 // all but one of the errors that one literal causes.
 func dropConsequences(findings Findings) Findings {
-	visible, broken := map[string]bool{}, map[string]bool{}
+	visible, broken, closed := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	meant, within := map[string]bool{}, map[string]bool{}
 	for _, f := range findings {
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
 		}
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
+		closed[f.Unit] = closed[f.Unit] || f.closed
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
 		if f.DidYouMean != "" {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
@@ -442,7 +459,7 @@ func dropConsequences(findings Findings) Findings {
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
-			f.derived && (broken[f.Unit] || broken[""]) ||
+			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == missing && (meant[f.Path] || within[f.Path])
 	})
 	best := map[token.Pos]int{}
@@ -474,7 +491,7 @@ func (f Finding) internal() bool {
 
 // unitOf is the unit that a path below the package leads into.
 func unitOf(path []string) string {
-	if len(path) > 2 && path[0] == "environment" && (path[1] == "apps" || path[1] == "stacks") {
+	if len(path) >= unitDepth && path[0] == "environment" && (path[1] == "apps" || path[1] == "stacks") {
 		return path[2]
 	}
 	return ""
