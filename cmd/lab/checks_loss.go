@@ -20,7 +20,7 @@ func killNginx(ctx context.Context, s *site) error {
 		return err
 	}
 	err = s.failover(ctx, "nginx killed on "+holder, holder, "nginx does not answer on 80, 443, 7443: connection refused", func() error {
-		_, err := s.on(ctx, holder, "sh", "-c", "kill -9 $(pidof nginx)")
+		_, err := s.on(ctx, holder, "sh", "-c", "kill -9 $(cat /run/nginx.pid); kill -9 $(pidof nginx)")
 		return err
 	})
 	_, restart := s.on(ctx, holder, "sh", "-c", "rm -f /run/nginx.pid; nginx")

@@ -52,6 +52,34 @@ func roll(ctx context.Context, s *site) error {
 		if load.versions["provider 1 consumer 1"] == 0 || load.versions["provider 2 consumer 2"] == 0 {
 			return fmt.Errorf("%s: not both versions answered: %v", env, load.versions)
 		}
+		if err := s.spread(ctx, env); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spread finds that the pods of an app do not all stand on one node: a rolling
+// update that puts them there is seen only when that node dies.
+func (s *site) spread(ctx context.Context, env string) error {
+	out, err := s.kubectl(ctx, "get", "pods", "-n", env, "-o",
+		`jsonpath={range .items[*]}{.metadata.labels.app\.kubernetes\.io/name} {.spec.nodeName}{"\n"}{end}`)
+	if err != nil {
+		return err
+	}
+	pods, nodes := map[string]int{}, map[string]map[string]bool{}
+	for line := range strings.Lines(out) {
+		app, node, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if nodes[app] == nil {
+			nodes[app] = map[string]bool{}
+		}
+		pods[app]++
+		nodes[app][node] = true
+	}
+	for _, app := range sortedKeys(nodes) {
+		if pods[app] > 1 && len(nodes[app]) == 1 {
+			return fmt.Errorf("%s: all %d pods of %s stand on %s", env, pods[app], app, sortedKeys(nodes[app])[0])
+		}
 	}
 	return nil
 }
