@@ -193,6 +193,8 @@ func itemsOf(x *ast.ListLit) string {
 var (
 	mirrors = regexp.MustCompile(`\\\(#env\.site\.images\.mirror\["([^"]+)"\]\)`)
 	types   = regexp.MustCompile(`\b[a-z]+\.#|#`)
+	// the value of a field, written as text to take it without its alternatives
+	valueOf = regexp.MustCompile(`"\\\(([^()"]+)\)"`)
 )
 
 // plain is an expression as a reader takes it.
@@ -203,6 +205,7 @@ func plain(expr ast.Expr) string {
 		return ""
 	}
 	text := strings.Join(strings.Fields(string(data)), " ")
+	text = valueOf.ReplaceAllString(text, "$1")
 	text = mirrors.ReplaceAllString(text, "$1")
 	text = strings.ReplaceAll(text, "#env.", "the environment's ")
 	text = types.ReplaceAllString(text, "")
