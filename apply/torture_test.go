@@ -204,7 +204,7 @@ const childLock = 9 * time.Second
 // tortureOptions are those of runs without trouble: on a machine that is busy with
 // many others at once, these may take their time.
 func tortureOptions() apply.ApplyOptions {
-	return apply.ApplyOptions{Yes: true, NoWait: true, LockTimeout: 20 * time.Second, Timeout: 20 * time.Second}
+	return apply.ApplyOptions{Yes: true, NoWait: true, LockTimeout: time.Minute, Timeout: time.Minute}
 }
 
 // TestKilledAtTheGate kills applies that wait for pods, at times that are spread

@@ -185,7 +185,7 @@ func (w *worker) record(ctx context.Context, begun map[string]apply.Fight) {
 			err = w.cluster.RecordFights(ctx, w.content.env, all)
 		}
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		w.log.Error("fights are not recorded", "error", err)
 	}
 }

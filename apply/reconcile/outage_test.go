@@ -90,9 +90,9 @@ func TestWatchLoss(t *testing.T) {
 		w.is("m1", "v1")
 	}
 	d.ready()
-	if got := d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)); got != "6" {
-		t.Errorf("%s corrections, want 6", got)
-	}
+	// They are counted when the pass has ended, a little after the write.
+	corrections := func() string { return d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)) }
+	w.until("6 corrections are counted", func() bool { return corrections() == "6" })
 }
 
 // line is a way to the API server that can be cut.
