@@ -91,7 +91,9 @@ func TestWatchLoss(t *testing.T) {
 	}
 	d.ready()
 	// They are counted when the pass has ended, a little after the write.
-	corrections := func() string { return d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)) }
+	corrections := func() string {
+		return d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace))
+	}
 	w.until("6 corrections are counted", func() bool { return corrections() == "6" })
 }
 
