@@ -63,7 +63,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Setenv("KUBECONFIG", applytest.Kubeconfig(t))
-				ts.Setenv("PATH", filepath.Dir(applytest.Binary(t))+string(os.PathListSeparator)+ts.Getenv("PATH"))
+				// kubectl comes from the sandbox; evenkeel does not, though one may have
+				// been built beside it.
+				list := string(os.PathListSeparator)
+				own, rest, _ := strings.Cut(ts.Getenv("PATH"), list)
+				ts.Setenv("PATH", own+list+filepath.Dir(applytest.Binary(t))+list+rest)
 			},
 			"exits":    exits,
 			"pipeline": pipeline,
