@@ -100,6 +100,9 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 		p.unverified(it, waits)
 		return nil
 	}
+	if gone, err := p.isGone(ctx, it); gone || err != nil {
+		return err
+	}
 	if p.opts.ListOnly {
 		return p.compareLocally(ctx, it)
 	}

@@ -30,6 +30,7 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 			r.journal.tell(gateEvent(u))
 		})
 		r.judged(updates, time.Since(started))
+		r.noteFinished(unit, updates)
 		return err
 	}, stop
 }
@@ -43,23 +44,17 @@ func (c *Cluster) watcher(ctx context.Context, env *schema.Environment) *health.
 
 // targets are the objects of a unit as they stand after its writes.
 func (r *run) targets(unit *schema.Unit) []health.Target {
-	targets := targetsOf(unit)
-	for i := range targets {
-		ref := healthRef(health.Update{Target: targets[i]})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	targets := make([]health.Target, len(unit.Objects))
+	for i, o := range unit.Objects {
+		ref := refOf(o.Unstructured)
+		targets[i] = health.Target{Unit: unit.Name, GVK: o.GroupVersionKind(), Namespace: ref.Namespace, Name: ref.Name, Ready: o.Ready}
 		if live := r.journal.written(ref); live != nil {
 			targets[i].MinGeneration, targets[i].UID = live.GetGeneration(), live.GetUID()
 		} else {
 			targets[i].MinGeneration = r.plan.generations[ref]
-		}
-	}
-	return targets
-}
-
-func targetsOf(unit *schema.Unit) []health.Target {
-	targets := make([]health.Target, len(unit.Objects))
-	for i, o := range unit.Objects {
-		targets[i] = health.Target{
-			Unit: unit.Name, GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Ready: o.Ready,
+			targets[i].Done = r.plan.state.hasFinished(o.Unstructured)
 		}
 	}
 	return targets
@@ -119,7 +114,10 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 	if err != nil {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
-	watcher, targets, on := c.observe(ctx, env, opts)
+	watcher, targets, on, err := c.observe(ctx, env, opts)
+	if err != nil {
+		return nil, err
+	}
 	if opts.Timeout == 0 {
 		updates, err := watcher.Snapshot(ctx, targets)
 		if err != nil {
@@ -143,20 +141,27 @@ func (c *Cluster) WatchStatus(ctx context.Context, env *schema.Environment, opts
 	if _, err := c.identityOf(ctx, env); err != nil {
 		return err
 	}
-	watcher, targets, on := c.observe(watching, env, opts)
+	watcher, targets, on, err := c.observe(watching, env, opts)
+	if err != nil {
+		return err
+	}
 	return watcher.Watch(ctx, targets, on)
 }
 
 // observe prepares to look at the selected objects without writing.
-func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts StatusOptions) (*health.Watcher, []health.Target, func(health.Update)) {
-	r := newRun(c, env, &Plan{}, ApplyOptions{Units: opts.Units, On: opts.On})
+func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts StatusOptions) (*health.Watcher, []health.Target, func(health.Update), error) {
+	state, err := c.finishedIn(ctx, env)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r := newRun(c, env, &Plan{state: state}, ApplyOptions{Units: opts.Units, On: opts.On})
 	var targets []health.Target
 	for i := range env.Units {
 		if r.selected(env.Units[i].Name) {
-			targets = append(targets, targetsOf(&env.Units[i])...)
+			targets = append(targets, r.targets(&env.Units[i])...)
 		}
 	}
-	return c.watcher(ctx, env), targets, func(u health.Update) { r.journal.tell(gateEvent(u)) }
+	return c.watcher(ctx, env), targets, func(u health.Update) { r.journal.tell(gateEvent(u)) }, nil
 }
 
 // gateEvent is what a change of an object's health looks like in the journal.

@@ -51,7 +51,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts PlanOptions, earlier *Change) (*Change, error) {
 	opts.Units = []string{earlier.Unit}
 	p := newPlanner(c, env, opts)
-	p.plan.state = &state{receipts: map[string]string{}}
+	p.plan.state = newState()
 	p.mask = earlier.mask
 	if err := p.flatten(ctx); err != nil {
 		return nil, err
@@ -300,7 +300,7 @@ func (p *planner) collect() {
 			p.plan.Changes = append(p.plan.Changes, *it.foreign)
 		}
 	}
-	p.forgetReceipts()
+	p.forget()
 	slices.SortFunc(p.pruned, func(a, b Change) int {
 		return cmp.Or(cmp.Compare(a.Unit, b.Unit), cmp.Compare(a.Kind, b.Kind),
 			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -318,13 +318,15 @@ func (p *planner) collect() {
 	}
 }
 
-// forgetReceipts drops those of objects that are no longer desired.
-func (p *planner) forgetReceipts() {
+// forget drops what is known of objects that are no longer desired.
+func (p *planner) forget() {
 	desired := map[string]bool{}
 	for _, it := range p.desired {
 		desired[it.ref.String()] = true
 	}
-	maps.DeleteFunc(p.plan.state.receipts, func(name, _ string) bool { return !desired[name] })
+	gone := func(name, _ string) bool { return !desired[name] }
+	maps.DeleteFunc(p.plan.state.receipts, gone)
+	maps.DeleteFunc(p.plan.state.finished, gone)
 }
 
 // allMarks are the fields whose values are not shown: those that the environment

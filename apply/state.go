@@ -20,13 +20,16 @@ import (
 )
 
 // state is what evenkeel keeps beside an environment for later plans, in a Secret
-// that only an apply writes: receipts of dry-runs that changed nothing, and the
-// key of keyed hashes. Losing it costs some dry-runs and nothing else.
+// that only an apply writes: receipts of dry-runs that changed nothing, Jobs that
+// are done, and the key of keyed hashes. Losing it costs some dry-runs, and runs
+// again what expired.
 type state struct {
 	// key is nil before the first apply.
 	key []byte
 	// receipts by object; see receipt.
 	receipts map[string]string
+	// finished are the Jobs that succeeded, as they were rendered; see expires.
+	finished map[string]string
 	// members are the objects of the last recorded apply: what of them lost its
 	// label is found by name.
 	members []ObjectRef
@@ -70,12 +73,16 @@ func unpackMarked(raw []byte) []markedObject {
 	return all
 }
 
+func newState() *state {
+	return &state{receipts: map[string]string{}, finished: map[string]string{}}
+}
+
 func stateName(env string) string { return schema.ParentName(env) + "-state" }
 
 // loadState reads the state. Where it is not there, or may not be read, the plan
 // goes without.
 func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*state, error) {
-	s := &state{receipts: map[string]string{}}
+	s := newState()
 	secrets := kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	u, err := c.Dynamic.Resource(secrets).Namespace(env.Namespace).Get(ctx, stateName(env.Name), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
@@ -89,10 +96,7 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	if err != nil {
 		s.key = nil
 	}
-	receipts, err := base64.StdEncoding.DecodeString(data["receipts"])
-	if err != nil || json.Unmarshal(receipts, &s.receipts) != nil || s.receipts == nil {
-		s.receipts = map[string]string{}
-	}
+	s.receipts, s.finished = unpackMap(data["receipts"]), unpackMap(data["finished"])
 	s.members = unpackMembers(data["members"])
 	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
 		s.marked = unpackMarked(marked)
@@ -101,15 +105,25 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	return s, nil
 }
 
+// unpackMap reads a map by object. What cannot be read is empty.
+func unpackMap(packed string) map[string]string {
+	var m map[string]string
+	raw, err := base64.StdEncoding.DecodeString(packed)
+	if err != nil || json.Unmarshal(raw, &m) != nil || m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
 // keep notes that what is known now is what is in the cluster.
 func (s *state) keep() {
-	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), members: s.members, marked: s.marked}
+	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), finished: maps.Clone(s.finished), members: s.members, marked: s.marked}
 }
 
 // changed reports whether there is something that is not in the cluster.
 func (s *state) changed() bool {
 	return s.stored == nil || len(s.stored.key) == 0 ||
-		!maps.Equal(s.receipts, s.stored.receipts) || !slices.Equal(s.members, s.stored.members) ||
+		!maps.Equal(s.receipts, s.stored.receipts) || !maps.Equal(s.finished, s.stored.finished) || !slices.Equal(s.members, s.stored.members) ||
 		!reflect.DeepEqual(s.marked, s.stored.marked)
 }
 
@@ -176,6 +190,10 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 	if err != nil {
 		return nil, err
 	}
+	finished, err := json.Marshal(s.finished)
+	if err != nil {
+		return nil, err
+	}
 	members, err := packMembers(s.members)
 	if err != nil {
 		return nil, err
@@ -196,6 +214,7 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		"data": map[string]any{
 			"key":      base64.StdEncoding.EncodeToString(s.key),
 			"receipts": base64.StdEncoding.EncodeToString(receipts),
+			"finished": base64.StdEncoding.EncodeToString(finished),
 			"members":  members,
 			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},

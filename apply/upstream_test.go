@@ -44,7 +44,9 @@ func TestUpstream(t *testing.T) {
 	s.apply(t, env)
 	t.Cleanup(func() {
 		opts := tortureOptions()
-		opts.AllowPrune, opts.Timeout = prune, time.Minute
+		// The server may take two minutes over a CRD that is deleted seconds after it
+		// came: it finds its storage "(re)initializing", and asks again ever later.
+		opts.AllowPrune, opts.Timeout = prune, 4*time.Minute
 		ctx := context.WithoutCancel(t.Context())
 		if _, err := s.connect(t).Delete(ctx, env, opts); err != nil {
 			t.Errorf("delete: %v", err)
@@ -59,8 +61,14 @@ func TestUpstream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(first.Changes) != 0 {
-		t.Errorf("right after the apply the plan has %v", changes(first))
+	// Nobody waits for health here, so nobody sees a Job with a TTL of zero succeed.
+	news := func(p *apply.Plan) []string {
+		return slices.DeleteFunc(changes(p), func(change string) bool {
+			return strings.HasPrefix(change, "created Job/ingress-nginx-admission-")
+		})
+	}
+	if rest := news(first); len(rest) != 0 {
+		t.Errorf("right after the apply the plan has %v", rest)
 	}
 	// Controllers still write to what is new; what a plan learned holds from when
 	// they have done.
@@ -73,8 +81,8 @@ func TestUpstream(t *testing.T) {
 		if again, err = c.Plan(t.Context(), env, apply.PlanOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if len(again.Changes) != 0 {
-			t.Errorf("the next plan has %v", changes(again))
+		if rest := news(again); len(rest) != 0 {
+			t.Errorf("the next plan has %v", rest)
 		}
 	}
 	t.Logf("counted: %d objects of %d kinds from %d projects; dry-runs after the apply: %d of what is as published, then %d",

@@ -10,6 +10,12 @@ import (
 	"k8s.io/utils/ptr"
 )
 
+// RuleJobComplete is the Rule of a Job that is healthy because it has succeeded.
+const RuleJobComplete = "job-complete"
+
+// deletedJob answers for a Job that succeeded and is gone: its TTL deletes it.
+func deletedJob() verdict { return healthy(RuleJobComplete, "done, and deleted since") }
+
 // judgeJob calls a Job healthy when it is done, not while it runs.
 func judgeJob(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	job, err := as[batchv1.Job](obj)
@@ -17,7 +23,7 @@ func judgeJob(obj *unstructured.Unstructured, related Related, now time.Time) ve
 		return unreadable(err)
 	}
 	s := job.Status
-	v := progressing("job-complete", "")
+	v := progressing(RuleJobComplete, "")
 	v.ready, v.desired = int(s.Succeeded), completions(job)
 	c, blamed := podsCause(related.podsOf(job.UID), related, now)
 	if c.crash != nil {

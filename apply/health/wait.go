@@ -100,7 +100,9 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 	case m.err != nil:
 		return unknown("readable", oneLine(m.err.Error(), 300))
 	case m.obj == nil && known && m.last != nil && succeeded(m.last):
-		return healthy("job-complete", "done, and deleted since")
+		return deletedJob()
+	case m.obj == nil && t.Done:
+		return deletedJob()
 	case m.obj == nil && known:
 		return missing()
 	case m.obj == nil:

@@ -68,7 +68,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.BoolVar(&opts.run.NoPrune, "no-prune", false, "delete nothing")
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.BoolVar(&opts.run.TakeOwnership, "take-ownership", false, "take objects that belong to another tool or environment")
-	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes (repeatable)")
+	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
 	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
 	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
