@@ -20,14 +20,26 @@ import (
 // plain success, with exactly the units that it should have, all of it is
 // forgotten and the whole is evaluated.
 
-// partSize is the number of units in a part. A context compiles the definitions
+// partSize is the most units in a part. A context compiles the definitions
 // anew, which takes as long as a unit or two; with three times the units the peak
 // is half as high again. maxParts keeps that, and reading the files for each part,
 // linear.
 const (
-	partSize = 40
+	partSize = 50
 	maxParts = 64
 )
+
+// partSizeFor is how many units to put into a part, so that all workers end at the
+// same time: the parts are equal, at most most units each, and as many for each
+// worker. Zero means that it does not pay.
+func partSizeFor(n, most, workers int) int {
+	if n < most {
+		return 0
+	}
+	parts := min((n+most-1)/most, maxParts)
+	parts = (parts + workers - 1) / workers * workers
+	return (n + parts - 1) / parts
+}
 
 // inParts evaluates and decodes the environment in parts. It returns false where
 // that is not possible or does not pay.

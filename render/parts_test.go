@@ -112,3 +112,21 @@ func sameInParts(t *testing.T, dir string) int {
 	}
 	return n
 }
+
+func TestPartSize(t *testing.T) {
+	for _, c := range []struct{ n, most, workers, want int }{
+		{49, 50, 2, 0},
+		{50, 50, 2, 25},
+		{100, 50, 2, 50},
+		{101, 50, 2, 26}, // four parts: three would leave one worker idle
+		{100, 50, 4, 25},
+		{60, 50, 1, 30},
+		{1000, 50, 2, 50},
+		{10_000, 50, 2, 157}, // the number of parts is bounded
+		{3, 1, 2, 1},
+	} {
+		if got := partSizeFor(c.n, c.most, c.workers); got != c.want {
+			t.Errorf("%d units, at most %d in a part, %d workers: %d in a part, want %d", c.n, c.most, c.workers, got, c.want)
+		}
+	}
+}

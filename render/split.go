@@ -26,11 +26,13 @@ func (ev *evaluated) split() []part {
 		ev: ev, files: map[*ast.File]*build.Instance{}, followed: map[*ast.SelectorExpr]bool{},
 		secret: map[string]bool{"environment": true, "apps": true, "stacks": true, "self": true},
 	}
-	size := cmp.Or(ev.repo.partSize, partSize)
-	if !s.collect() || len(s.order) < 2*size || s.seen() {
+	if !s.collect() {
 		return nil
 	}
-	size = max(size, (len(s.order)+maxParts-1)/maxParts)
+	size := partSizeFor(len(s.order), cmp.Or(ev.repo.partSize, partSize), parallel())
+	if size == 0 || s.seen() {
+		return nil
+	}
 	var parts []part
 	for chunk := range slices.Chunk(s.order, size) {
 		p, ok := s.part(chunk)
