@@ -97,10 +97,12 @@ func (s *Sender) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-			defer cancel()
-			if m := s.take(); len(m.notices) > 0 {
-				_ = s.post(last, m)
+			m := s.take()
+			if len(m.notices) == 0 {
+				return
+			}
+			if err := s.post(ctx, m); err != nil {
+				s.opts.Log.Warn("notification not sent", "error", err, "notices", len(m.notices))
 			}
 			return
 		case <-s.signal:
@@ -137,10 +139,14 @@ func (s *Sender) send(ctx context.Context) {
 			return
 		}
 		s.opts.Log.Warn("notification not sent", "error", err, "notices", len(m.notices), "attempt", attempt)
-		if ctx.Err() != nil || attempt == attempts {
+		if attempt == attempts {
 			return
 		}
 		wait(ctx, pause)
+		if ctx.Err() != nil {
+			s.giveBack(m)
+			return
+		}
 		pause = min(2*pause, backOffMost)
 		more := s.take()
 		m.notices, m.dropped = append(m.notices, more.notices...), m.dropped+more.dropped
@@ -158,6 +164,24 @@ func (s *Sender) take() message {
 	return m
 }
 
+// giveBack leaves what was not sent, for the last attempt.
+func (s *Sender) giveBack(m message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting, s.dropped = append(m.notices, s.waiting...), m.dropped+s.dropped
+}
+
+// farewell is how long a message may take that is under way when all ends. One that
+// is cut off may have arrived, and would come twice.
+const farewell = 3 * time.Second
+
+// outlasting is ctx with a farewell.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(farewell, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
 // post sends one message. The robots answer 200 to what they did not take, with a
 // code in the body.
 func (s *Sender) post(ctx context.Context, m message) error {
@@ -165,6 +189,8 @@ func (s *Sender) post(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return errURL

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,5 +215,36 @@ func TestOutage(t *testing.T) {
 	}
 	if _, err := New(Options{URL: "t0ken"}); err == nil || strings.Contains(err.Error(), "t0ken") {
 		t.Errorf("error of a URL that is none: %v", err)
+	}
+}
+
+// TestEnd loses nothing and says nothing twice: what is under way when all ends
+// goes on, and what could not be sent is tried once more.
+func TestEnd(t *testing.T) {
+	for name, answers := range map[string][]int{"under way": {http.StatusOK}, "after a failure": {http.StatusBadGateway, http.StatusOK}} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			var got []int
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				if len(got) == 0 {
+					stop()
+					time.Sleep(100 * time.Millisecond)
+				}
+				code := answers[min(len(got), len(answers)-1)]
+				got = append(got, code)
+				w.WriteHeader(code)
+			}))
+			s, err := New(Options{URL: server.URL, Gather: time.Millisecond, BackOff: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Add(reconcile.Notice{Environment: "dev", Kind: reconcile.NoticeDrift, Text: "x"})
+			s.Run(ctx)
+			server.Close()
+			if !slices.Equal(got, answers) {
+				t.Errorf("the webhook answered %v, want %v", got, answers)
+			}
+		})
 	}
 }
