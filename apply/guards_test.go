@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
@@ -177,6 +178,47 @@ func TestPruneKeeps(t *testing.T) {
 	}
 	if s.uids(t)["Namespace/"+extra] != "" {
 		t.Error("the namespace is still there")
+	}
+}
+
+// TestPruneGoing prunes what somebody deletes after the plan was made: there is
+// nothing to do but to wait.
+func TestPruneGoing(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.env(s.home(), unit("app", s.configMap("c", "k", "1"), s.configMap("going", "k", "1"))))
+	maps := s.client(t).Resource(kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(s.namespace)
+	hold := func(finalizers string) {
+		patch := fmt.Appendf(nil, `{"metadata":{"finalizers":%s}}`, finalizers)
+		if _, err := maps.Patch(context.WithoutCancel(t.Context()), "going", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	hold(`["example.org/hold"]`)
+	c, env := s.connect(t), s.env(s.home(), unit("app", s.configMap("c", "k", "1")))
+	plan, err := c.Plan(t.Context(), env, apply.PlanOptions{})
+	if err != nil || plan.Summary[apply.Deleted] != 1 {
+		t.Fatalf("%v %v", err, plan.Summary)
+	}
+	if err := maps.Delete(t.Context(), "going", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		time.Sleep(time.Second)
+		hold("null")
+	}()
+	started := time.Now()
+	if _, err := c.Apply(t.Context(), env, plan, tortureOptions()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(started); took < 900*time.Millisecond {
+		t.Errorf("it did not wait until the object was gone: %s", took)
+	}
+	<-released
+	if s.members(t)["ConfigMap/going"] != "" {
+		t.Error("it is still there")
 	}
 }
 
