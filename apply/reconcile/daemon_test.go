@@ -144,6 +144,7 @@ func TestFight(t *testing.T) {
 	// Other objects are still corrected, and another process knows of the fight.
 	w.edit("m1", "edited", "kubectl-edit")
 	w.is("m1", "v1")
+	w.until("the daemon has given the lock back", func() bool { return len(w.told(reconcile.NoticeCorrected)) == 5 })
 	out, err := reconcile.Pass(t.Context(), w.connect(), w.env, reconcile.Options{Mode: reconcile.ModeCorrect})
 	if err != nil || len(out.Skipped) != 1 || out.Skipped[0].Reason != reconcile.ReasonFight || out.Differs() {
 		t.Errorf("a pass of another process: %+v, %v", out.Skipped, err)

@@ -231,7 +231,7 @@ func TestExpiredToken(t *testing.T) {
 	put(token("second"))
 	w.is("m0", "v1")
 	d.ready()
-	if got := d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)); got != "2" {
-		t.Errorf("%s corrections", got)
-	}
+	w.until("2 corrections are counted", func() bool {
+		return d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)) == "2"
+	})
 }
