@@ -13,7 +13,8 @@ import (
 
 // A Job with ttlSecondsAfterFinished is deleted by the cluster once it has ended
 // (KEP-592). One that succeeded is no drift when it is gone: it is level until it
-// is rendered otherwise, or asked for with Recreate.
+// is rendered otherwise, or asked for with Recreate. Of a run that nobody waits for
+// it is not known how it ended.
 
 // expires reports whether an object is such a Job.
 func expires(u *unstructured.Unstructured) bool {
@@ -38,9 +39,17 @@ func (s *state) hasFinished(u *unstructured.Unstructured) bool {
 	return err == nil && rendered == noted
 }
 
+// rerun forgets that a Job has succeeded which is to run again: how that ends is not
+// known yet.
+func (p *planner) rerun(it *item) {
+	if slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) {
+		delete(p.plan.state.finished, it.ref.String())
+	}
+}
+
 // isGone finds that a Job that has succeeded is not there, and need not be.
 func (p *planner) isGone(ctx context.Context, it *item) (bool, error) {
-	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) || slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) {
+	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) {
 		return false, nil
 	}
 	_, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)

@@ -59,6 +59,7 @@ func (p *planner) flatten(ctx context.Context) error {
 				continue
 			}
 			p.leaveScaled(it)
+			p.rerun(it)
 			p.items = append(p.items, it)
 		}
 	}
