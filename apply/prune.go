@@ -113,8 +113,9 @@ func (r *run) deleteOne(ctx context.Context, change *Change) error {
 }
 
 // replanDeletion looks again at an object whose version moved; nil says that it
-// is gone, or that somebody deletes it already, as the TTL of a Job does. What somebody wrote since the plan was made may be what it is needed
-// for, so only writes of status and of managedFields are passed over.
+// is gone, or is being deleted already, as by the TTL of a Job. What somebody wrote
+// since the plan was made may be what it is needed for, so only writes of status
+// and of managedFields are passed over.
 func (r *run) replanDeletion(ctx context.Context, change *Change) (*Change, error) {
 	live, gone, err := r.absent(ctx, change)
 	if err != nil || gone || live.GetDeletionTimestamp() != nil {

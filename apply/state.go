@@ -105,7 +105,13 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	return s, nil
 }
 
-// unpackMap reads a map by object. What cannot be read is empty.
+// packMap and unpackMap are the form of maps by object in the state. What cannot be
+// read is empty.
+func packMap(m map[string]string) string {
+	raw, _ := json.Marshal(m) // strings cannot fail
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
 func unpackMap(packed string) map[string]string {
 	var m map[string]string
 	raw, err := base64.StdEncoding.DecodeString(packed)
@@ -186,14 +192,6 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		s.key = make([]byte, 32)
 		_, _ = rand.Read(s.key) // never fails (crypto/rand)
 	}
-	receipts, err := json.Marshal(s.receipts)
-	if err != nil {
-		return nil, err
-	}
-	finished, err := json.Marshal(s.finished)
-	if err != nil {
-		return nil, err
-	}
 	members, err := packMembers(s.members)
 	if err != nil {
 		return nil, err
@@ -213,8 +211,8 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		"type": "evenkeel.dev/state",
 		"data": map[string]any{
 			"key":      base64.StdEncoding.EncodeToString(s.key),
-			"receipts": base64.StdEncoding.EncodeToString(receipts),
-			"finished": base64.StdEncoding.EncodeToString(finished),
+			"receipts": packMap(s.receipts),
+			"finished": packMap(s.finished),
 			"members":  members,
 			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},
