@@ -8,8 +8,12 @@ import (
 	"path/filepath"
 	"sync"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
+	"k8s.io/apimachinery/pkg/util/version"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -113,5 +117,38 @@ func (r *Repo) readModule() error {
 		return r.cueFindings(err, nil)
 	}
 	r.own = mod.ModuleRootPath() == Module
+	if lang := mod.Language; lang != nil && olderThan(lang.Version, leastLanguage) {
+		f := Finding{
+			File: r.fileName(filepath.Join(r.root, name)), Path: "language.version",
+			Message:  "the version of the CUE language is too old for the schema",
+			Expected: leastLanguage + " or later", Found: quote(lang.Version),
+		}
+		r.place(&f, languagePos(filepath.Join(r.root, name), data))
+		return Findings{f}
+	}
 	return nil
+}
+
+// leastLanguage is the version that the definitions of schema need: they open
+// what they embed (experiment explicitopen).
+const leastLanguage = "v0.15.0"
+
+func olderThan(v, least string) bool {
+	have, err := version.ParseGeneric(v)
+	return err == nil && have.LessThan(version.MustParseGeneric(least))
+}
+
+// languagePos is where the module file says the version of the language.
+func languagePos(name string, data []byte) token.Pos {
+	var pos token.Pos
+	file, err := parser.ParseFile(name, data)
+	if err != nil {
+		return pos
+	}
+	fieldsNamed(file.Decls, "language", func(lang *ast.Field) {
+		eachStruct(lang.Value, func(lit *ast.StructLit) {
+			fieldsNamed(lit.Elts, "version", func(f *ast.Field) { pos = f.Value.Pos() })
+		}, func(ast.Expr) {})
+	})
+	return pos
 }

@@ -5,5 +5,10 @@ import "embed"
 // FS holds the CUE definitions of this package and of schema/core, so that the
 // binary brings its own schema.
 //
+// They are written for CUE's experiment "explicitopen": a definition that a type
+// takes in and adds to is embedded as #pod... rather than #pod. What CUE keeps to
+// tell typos apart grows with each embedding, and each "if", of the form before:
+// it took a fifth of the time of a rendering.
+//
 //go:embed *.cue core/*.cue
 var FS embed.FS
