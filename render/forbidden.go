@@ -67,6 +67,8 @@ func eachFieldOf(expr ast.Expr, path []string, fn func(f *ast.Field, path []stri
 		eachFieldOf(e.Y, path, fn)
 	case *ast.ParenExpr:
 		eachFieldOf(e.X, path, fn)
+	case *ast.PostfixExpr: // {...}...
+		eachFieldOf(e.X, path, fn)
 	}
 }
 

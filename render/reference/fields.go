@@ -48,7 +48,7 @@ func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 				w.value(pkg, prefix+"[]", rest.Type)
 			}
 		}
-	case *ast.Ident, *ast.SelectorExpr:
+	case *ast.Ident, *ast.SelectorExpr, *ast.PostfixExpr:
 		in, field, name := w.defs.resolve(pkg, expr)
 		if field == nil || prefix == "" && w.root != "common" && shared[in+"."+name] != "" {
 			return

@@ -174,6 +174,8 @@ func (d *definitions) unitType(pkg, def string) string {
 // resolve returns the definition that an expression names.
 func (d *definitions) resolve(pkg string, expr ast.Expr) (in string, field *ast.Field, name string) {
 	switch x := expr.(type) {
+	case *ast.PostfixExpr: // #pod...
+		return d.resolve(pkg, x.X)
 	case *ast.Ident:
 		return pkg, d.byName[pkg][x.Name], x.Name
 	case *ast.SelectorExpr:
