@@ -225,6 +225,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 	default:
 		f.derived = derivedError.MatchString(e.text)
+		f.said = !f.derived
 		f.Message = e.text
 	}
 	if shadowed.MatchString(f.Message) {
@@ -441,11 +442,13 @@ func (t translator) siblings(path []string) []string {
 }
 
 // dropConsequences removes what the definitions make of a mistake: errors inside
-// the objects of a unit, or its hidden fields, where the unit has another one; and
-// all but one of the errors that one literal causes.
+// the objects of a unit, or its hidden fields, where the unit has another one; all
+// but one of the errors that one literal causes; and of what the definitions say
+// themselves all but one, as each field that takes the value says it again.
 func dropConsequences(findings Findings) Findings {
 	visible, broken, closed := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	meant, within := map[string]bool{}, map[string]bool{}
+	said := map[[2]string]string{} // the shortest path, by unit and message
 	for _, f := range findings {
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
@@ -453,14 +456,18 @@ func dropConsequences(findings Findings) Findings {
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		closed[f.Unit] = closed[f.Unit] || f.closed
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
+		if at, ok := said[[2]string{f.Unit, f.Message}]; f.said && (!ok || len(f.Path) < len(at)) {
+			said[[2]string{f.Unit, f.Message}] = f.Path
+		}
 		if f.DidYouMean != "" {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
-			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
-			f.Message == missing && (meant[f.Path] || within[f.Path])
+			f.derived && (broken[f.Unit] || broken[""] || f.Unit != "" && visible[""] || closed[f.Unit] && !f.closed) ||
+			f.Message == missing && (meant[f.Path] || within[f.Path]) ||
+			f.said && said[[2]string{f.Unit, f.Message}] != f.Path
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]

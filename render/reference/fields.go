@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -19,7 +20,7 @@ type walker struct {
 
 // shared definitions have a page of their own; the pages of stacks and apps refer
 // to it.
-var shared = map[string]string{"schema/core.#Unit": "unit", "schema.#deployment": "app", "schema.#pod": "app", "schema.#network": "app"} //nolint:gochecknoglobals // a table
+var shared = map[string]string{"schema/core.#Unit": "unit", "schema.#deployed": "app", "schema.#pod": "app", "schema.#network": "app"} //nolint:gochecknoglobals // a table
 
 // skipped are fields that no environment sets, or that have a page of their own.
 var skipped = map[string]bool{"objects": true, "type": true, "name": true, "apps": true, "stacks": true, "base": true, "site": true} //nolint:gochecknoglobals // a table
@@ -50,7 +51,7 @@ func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 		}
 	case *ast.Ident, *ast.SelectorExpr, *ast.PostfixExpr:
 		in, field, name := w.defs.resolve(pkg, expr)
-		if field == nil || prefix == "" && w.root != "common" && shared[in+"."+name] != "" {
+		if field == nil || w.root != "common" && (prefix == "" && shared[in+"."+name] != "" || name == "#service") {
 			return
 		}
 		w.value(in, prefix, field.Value)
@@ -59,6 +60,10 @@ func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 
 func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 	switch x := decl.(type) {
+	case *ast.Comprehension: // what it says of fields that have their comment elsewhere
+		if w.root == "common" {
+			w.conditional(pkg, prefix, x)
+		}
 	case *ast.EmbedDecl:
 		if prefix != "" || !inUnit(w, x) {
 			w.value(pkg, prefix, x.Expr)
@@ -69,7 +74,7 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 				return
 			}
 			at := prefix + ".NAME"
-			w.add(at, x)
+			w.add(pkg, at, x)
 			w.value(pkg, at, x.Value)
 			return
 		}
@@ -81,9 +86,23 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 		if prefix != "" {
 			at = prefix + "." + name
 		}
-		w.add(at, x)
+		w.add(pkg, at, x)
 		if at != "apps" && at != "stacks" { // they have pages of their own
 			w.value(pkg, at, x.Value)
+		}
+	}
+}
+
+// conditional looks for what a field takes from the environment unless its type
+// knows better.
+func (w *walker) conditional(pkg, prefix string, x *ast.Comprehension) {
+	lit, ok := x.Value.(*ast.StructLit)
+	if !ok {
+		return
+	}
+	for _, elt := range lit.Elts {
+		if f, ok := elt.(*ast.Field); ok && handedDown(f.Value) != "" {
+			w.declaration(pkg, prefix, f)
 		}
 	}
 }
@@ -96,14 +115,15 @@ func inUnit(w *walker, x *ast.EmbedDecl) bool {
 }
 
 // add records a field, or what a type says of a field that it embeds.
-func (w *walker) add(path string, x *ast.Field) {
+func (w *walker) add(pkg, path string, x *ast.Field) {
 	f := Field{Path: path, Doc: strings.ReplaceAll(docOf(x), "\n", " "), Required: x.Constraint == token.NOT}
-	f.Values, f.Default = values(x.Value)
+	f.Values, f.Default = values(w.meant(pkg, x.Value))
 	for i := range w.fields {
 		if old := &w.fields[i]; old.Path == path {
 			if f.Doc != "" {
 				old.Doc = f.Doc
 			}
+			old.Values = cmp.Or(old.Values, f.Values)
 			if f.Default != "" {
 				old.Default = f.Default
 			}
@@ -113,6 +133,29 @@ func (w *walker) add(path string, x *ast.Field) {
 	if f.Doc != "" {
 		w.fields = append(w.fields, f)
 	}
+}
+
+// meant is what the name of a definition stands for, where that has a default or
+// fields: their pages do not know the name.
+func (w *walker) meant(pkg string, expr ast.Expr) ast.Expr {
+	in, field, _ := w.defs.resolve(pkg, expr)
+	if field == nil {
+		return expr
+	}
+	switch x := field.Value.(type) {
+	case *ast.StructLit:
+		return x
+	case *ast.BinaryExpr:
+		if _, def := values(x); def != "" {
+			return x
+		}
+	case *ast.Ident, *ast.SelectorExpr:
+		return w.meant(in, x)
+	}
+	if handedDown(expr) != "" {
+		return field.Value
+	}
+	return expr
 }
 
 // values are what a field may be, and its default.
@@ -208,6 +251,7 @@ func plain(expr ast.Expr) string {
 	text = valueOf.ReplaceAllString(text, "$1")
 	text = mirrors.ReplaceAllString(text, "$1")
 	text = strings.ReplaceAll(text, "#env.", "the environment's ")
+	text = strings.ReplaceAll(text, "#facts.", "the environment's ")
 	text = types.ReplaceAllString(text, "")
 	return strings.ReplaceAll(text, "|", "\\|")
 }

@@ -161,11 +161,9 @@ func (d *definitions) unitType(pkg, def string) string {
 	if lit == nil {
 		return ""
 	}
-	for _, elt := range lit.Elts {
-		if f, ok := elt.(*ast.Field); ok && labelOf(f.Label) == "type" {
-			if text, ok := f.Value.(*ast.BasicLit); ok {
-				return strings.Trim(text.Value, `"`)
-			}
+	if f := fieldOf(lit, "type"); f != nil {
+		if text, ok := f.Value.(*ast.BasicLit); ok {
+			return strings.Trim(text.Value, `"`)
 		}
 	}
 	return ""
@@ -179,6 +177,9 @@ func (d *definitions) resolve(pkg string, expr ast.Expr) (in string, field *ast.
 	case *ast.Ident:
 		return pkg, d.byName[pkg][x.Name], x.Name
 	case *ast.SelectorExpr:
+		if name := handedDown(x); name != "" {
+			return "schema", d.facts(name), name
+		}
 		if id, ok := x.X.(*ast.Ident); ok {
 			name = labelOf(x.Sel)
 			for _, in := range []string{"schema/" + id.Name, "stacks/" + id.Name, id.Name} {
@@ -189,6 +190,45 @@ func (d *definitions) resolve(pkg string, expr ast.Expr) (in string, field *ast.
 		}
 	}
 	return "", nil, ""
+}
+
+// handedDown is the name of a field of #env.app: what an app has unless it says
+// otherwise.
+func handedDown(expr ast.Expr) string {
+	x, ok := expr.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	app, ok := x.X.(*ast.SelectorExpr)
+	if !ok || labelOf(app.Sel) != "app" || labelOf(app.X) != "#env" {
+		return ""
+	}
+	return labelOf(x.Sel)
+}
+
+// facts is where the environment says what it hands down as #env.app.
+func (d *definitions) facts(name string) *ast.Field {
+	at := d.byName["schema"]["#Environment"]
+	for _, step := range []string{"#facts", "app", name} {
+		if at == nil {
+			return nil
+		}
+		lit, _ := at.Value.(*ast.StructLit)
+		at = fieldOf(lit, step)
+	}
+	return at
+}
+
+func fieldOf(lit *ast.StructLit, name string) *ast.Field {
+	if lit == nil {
+		return nil
+	}
+	for _, elt := range lit.Elts {
+		if f, ok := elt.(*ast.Field); ok && labelOf(f.Label) == name {
+			return f
+		}
+	}
+	return nil
 }
 
 func labelOf(label ast.Node) string {
