@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"cuelang.org/go/cue"
@@ -219,14 +218,3 @@ func (offline) ModuleVersions(_ context.Context, path string) ([]string, error) 
 // parallel bounds the work side by side: beyond a few, memory is the cost and
 // there is no gain.
 func parallel() int { return min(runtime.GOMAXPROCS(0), 4) }
-
-// lazyGC trades memory for time while rendering: at the default the collector
-// takes a third of the processor. The function that it returns sets it back.
-func lazyGC() func() {
-	old := debug.SetGCPercent(gcPercent)
-	return func() { debug.SetGCPercent(old) }
-}
-
-// gcPercent is where most of the collector's time is gone and memory has not
-// doubled.
-const gcPercent = 300

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package render
+
+func addressSpace(int) bool { return false }
+
+func preferHugePages([]byte) {}
