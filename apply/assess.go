@@ -18,6 +18,10 @@ import (
 func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
 	p.learnLive(live)
+	if live.GetDeletionTimestamp() != nil && p.plan.state.hasFinished(it.obj.Unstructured) {
+		it.change = p.newChange(it, Unchanged) // as good as gone, and need not be there
+		return
+	}
 	if live.GetDeletionTimestamp() != nil {
 		it.live = live
 		it.change = p.newChange(it, Terminating)

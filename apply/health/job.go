@@ -110,6 +110,11 @@ func judgeCronJob(obj *unstructured.Unstructured, related Related, now time.Time
 	return healthy("cronjob-scheduled", "")
 }
 
+// away says that an object is gone or about to go.
+func away(obj *unstructured.Unstructured) bool {
+	return obj == nil || obj.GetDeletionTimestamp() != nil
+}
+
 // succeeded says that a deleted object was a Job that was done: its TTL deletes
 // it then.
 func succeeded(obj *unstructured.Unstructured) bool {

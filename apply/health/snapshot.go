@@ -126,7 +126,7 @@ func (s *snapshot) judge() {
 		switch {
 		case m.err != nil:
 			v = unknown("readable", oneLine(m.err.Error(), 300))
-		case m.obj == nil && t.Done:
+		case t.Done && away(m.obj):
 			v = deletedJob()
 		case m.obj != nil:
 			v = judge(m.obj, t.rule, s.w.related(t, time.Time{}), s.w.store.clock.server(now))

@@ -99,7 +99,7 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 	switch {
 	case m.err != nil:
 		return unknown("readable", oneLine(m.err.Error(), 300))
-	case m.obj == nil && (t.Done || known && m.last != nil && succeeded(m.last)):
+	case t.Done && away(m.obj), m.obj == nil && known && m.last != nil && succeeded(m.last):
 		return deletedJob()
 	case m.obj == nil && known:
 		return missing()

@@ -27,7 +27,8 @@ type Target struct {
 	MinGeneration int64
 	// UID is that of the object that is meant; empty means any of this name.
 	UID types.UID
-	// Done is a Job that has succeeded: it is healthy when it is not there.
+	// Done is a Job that has succeeded: it is healthy when it is not there, or about
+	// to go.
 	Done bool
 }
 
