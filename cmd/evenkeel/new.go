@@ -102,7 +102,7 @@ func runNewApp(ctx context.Context, g *global, opts *newAppOptions, env, name st
 	if err != nil {
 		return err
 	}
-	if err := g.change(ctx, repo, []scaffold.File{file}); err != nil {
+	if _, err := g.change(ctx, repo, []scaffold.File{file}); err != nil {
 		return err
 	}
 	fmt.Fprintf(g.err, "app %s in %s\n", name, filepath.FromSlash(file.Name))
@@ -154,7 +154,7 @@ func runNewEnv(ctx context.Context, g *global, opts *newEnvOptions, name string)
 	if err != nil {
 		return err
 	}
-	if err := g.change(ctx, repo, copies); err != nil {
+	if _, err := g.change(ctx, repo, copies); err != nil {
 		return err
 	}
 	for _, n := range notes {
@@ -184,17 +184,17 @@ func (g *global) source(ctx context.Context, env string) (*render.Repo, render.S
 	return repo, envs[at], nil
 }
 
-// change writes files and checks all environments, as an addition to one may
-// break another. What is wrong with it, and was not wrong before, comes back as
-// an error, and the change is taken back.
-func (g *global) change(ctx context.Context, repo *render.Repo, files []scaffold.File) error {
+// change writes files and checks all environments, as a change of one may break
+// another. What is wrong with it, and was not wrong before, comes back as an
+// error, and the change is taken back; undo takes it back later.
+func (g *global) change(ctx context.Context, repo *render.Repo, files []scaffold.File) (undo func() error, err error) {
 	before, err := wrong(ctx, repo)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	undo, err := scaffold.Change(repo.Root(), files)
+	undo, err = scaffold.Change(repo.Root(), files)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var after render.Findings
 	changed, err := g.repo()
@@ -205,23 +205,23 @@ func (g *global) change(ctx context.Context, repo *render.Repo, files []scaffold
 		return slices.ContainsFunc(before, func(old render.Finding) bool { return same(f, old) })
 	})
 	if err == nil && len(after) == 0 {
-		return nil
+		return undo, nil
 	}
 	if undone := undo(); undone != nil {
-		return errors.Join(err, undone)
+		return nil, errors.Join(err, undone)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	reason := errors.New("with the addition the repository would not pass: nothing is changed")
+	reason := errors.New("with this the repository would not pass: nothing is changed")
 	if more := len(after) - mostFindings; more > 0 {
 		reason = fmt.Errorf("%w (%d findings more)", reason, more)
 		after = after[:mostFindings]
 	}
-	return errors.Join(after, reason)
+	return nil, errors.Join(after, reason)
 }
 
-// mostFindings are enough to see what an addition meets.
+// mostFindings are enough to see what a change meets.
 const mostFindings = 10
 
 // wrong are the findings of vet that are errors.
