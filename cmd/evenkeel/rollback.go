@@ -174,8 +174,8 @@ func (g *global) sayPermanent(ctx context.Context, env *schema.Environment, to *
 	return nil
 }
 
-// imageEdits are the edits that bring the source to where a plan leads, or nil
-// where more than images differs.
+// imageEdits are the commands, or the edits, that bring the source to where a plan
+// leads, or nil where more than images differs.
 func imageEdits(plan *apply.Plan) []string {
 	var edits []string
 	for _, c := range plan.Changes {
@@ -185,11 +185,11 @@ func imageEdits(plan *apply.Plan) []string {
 			if !isImage || !isText || c.Kind != "Deployment" && c.Kind != "StatefulSet" && c.Kind != "DaemonSet" {
 				return nil
 			}
-			target := c.Unit
-			if container != c.Unit {
-				target += ", container " + container
+			if container == c.Unit {
+				edits = append(edits, fmt.Sprintf("evenkeel set image %s %s=%s", plan.Environment, c.Unit, image))
+			} else {
+				edits = append(edits, fmt.Sprintf("in %s, %s, container %s: image: %q", plan.Environment, c.Unit, container, image))
 			}
-			edits = append(edits, fmt.Sprintf("in %s, %s: image: %q", plan.Environment, target, image))
 		}
 		if c.Action != apply.Configured {
 			return nil
