@@ -181,6 +181,7 @@ func (t translator) place(e cueError) token.Pos {
 const (
 	missingField = "field is required but not present"
 	missing      = "missing"
+	noValue      = "has no value"
 )
 
 func (t translator) say(f *Finding, e cueError, group []cueError) {
@@ -216,7 +217,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		t.conflict(f, e, group)
 	case strings.HasPrefix(e.format, "incomplete value"), strings.HasPrefix(e.text, "non-concrete value"):
 		f.derived = true
-		f.Message = "has no value"
+		f.Message = noValue
 		t.expect(f, e.path, group)
 	case e.format == "reference %q not found" || strings.HasPrefix(e.text, "reference ") && strings.HasSuffix(e.text, " not found"):
 		f.Message = e.text
@@ -225,7 +226,6 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 	default:
 		f.derived = derivedError.MatchString(e.text)
-		f.said = !f.derived
 		f.Message = e.text
 	}
 	if shadowed.MatchString(f.Message) {
@@ -442,13 +442,12 @@ func (t translator) siblings(path []string) []string {
 }
 
 // dropConsequences removes what the definitions make of a mistake: errors inside
-// the objects of a unit, or its hidden fields, where the unit has another one; all
-// but one of the errors that one literal causes; and of what the definitions say
-// themselves all but one, as each field that takes the value says it again.
+// the objects of a unit, or its hidden fields, where the unit has another one; what
+// a unit then lacks of a broken environment; and all but one of the errors that one
+// literal causes.
 func dropConsequences(findings Findings) Findings {
 	visible, broken, closed := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	meant, within := map[string]bool{}, map[string]bool{}
-	said := map[[2]string]string{} // the shortest path, by unit and message
 	for _, f := range findings {
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
@@ -456,18 +455,15 @@ func dropConsequences(findings Findings) Findings {
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		closed[f.Unit] = closed[f.Unit] || f.closed
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
-		if at, ok := said[[2]string{f.Unit, f.Message}]; f.said && (!ok || len(f.Path) < len(at)) {
-			said[[2]string{f.Unit, f.Message}] = f.Path
-		}
 		if f.DidYouMean != "" {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
-			f.derived && (broken[f.Unit] || broken[""] || f.Unit != "" && visible[""] || closed[f.Unit] && !f.closed) ||
-			f.Message == missing && (meant[f.Path] || within[f.Path]) ||
-			f.said && said[[2]string{f.Unit, f.Message}] != f.Path
+			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
+			f.Message == noValue && f.Unit != "" && visible[""] ||
+			f.Message == missing && (meant[f.Path] || within[f.Path])
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]

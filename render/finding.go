@@ -38,7 +38,6 @@ type Finding struct {
 
 	pos     token.Pos   // of File, Line and Col
 	others  []token.Pos // further places in the user's files
-	said    bool        // the message is that of a definition
 	derived bool        // may be no mistake of its own, but follow from another
 	closed  bool        // a closed list does not have the app: what else is said of it follows from that
 
