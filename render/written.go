@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"path/filepath"
 
 	"cuelang.org/go/cue"
 
@@ -16,31 +17,37 @@ type Written struct {
 	// column. It has no file where the definitions give it, be it by way of a default of
 	// the environment.
 	Place Finding
+	// File is the file of Place from the root, with slashes.
+	File string
 }
 
 // Written looks fields of an environment up, by their paths below the environment,
-// such as apps, shop, image. The environment must evaluate; what is wrong with it
-// comes back as Findings, a name that no environment has as UnknownEnv.
-func (r *Repo) Written(ctx context.Context, name string, paths ...[]string) ([]Written, error) {
+// such as apps, shop, image, and names the files of the environment's own package,
+// from the root. The environment must evaluate; what is wrong with it comes back as
+// Findings, a name that no environment has as UnknownEnv.
+func (r *Repo) Written(ctx context.Context, name string, paths ...[]string) (fields []Written, files []string, err error) {
 	dirs, err := r.chosen([]string{name})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	insts, err := r.load(dirs, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ev, err := r.evaluate(dirs[0], insts[0])
 	if err != nil {
-		return nil, r.explain(ctx, dirs[0], ev, err)
+		return nil, nil, r.explain(ctx, dirs[0], ev, err)
 	}
-	found := make([]Written, len(paths))
+	fields = make([]Written, len(paths))
 	for i, path := range paths {
-		if found[i], err = ev.written(path); err != nil {
-			return nil, r.cueFindings(err, ev)
+		if fields[i], err = ev.written(path); err != nil {
+			return nil, nil, r.cueFindings(err, ev)
 		}
 	}
-	return found, nil
+	for _, f := range ev.inst.Files {
+		files = append(files, r.below(f.Filename))
+	}
+	return fields, files, nil
 }
 
 func (ev *evaluated) written(path []string) (Written, error) {
@@ -54,6 +61,18 @@ func (ev *evaluated) written(path []string) (Written, error) {
 	if !v.Exists() {
 		return w, nil
 	}
-	ev.repo.place(&w.Place, ev.repo.ownPos(v))
+	if pos := ev.repo.ownPos(v); pos.IsValid() {
+		ev.repo.place(&w.Place, pos)
+		w.File = ev.repo.below(pos.Filename())
+	}
 	return w, decodeJSON(v, &w.Value)
+}
+
+// below is a file of the repository from its root, with slashes.
+func (r *Repo) below(name string) string {
+	rel, err := filepath.Rel(r.root, name)
+	if err != nil {
+		return name
+	}
+	return filepath.ToSlash(rel)
 }

@@ -45,11 +45,28 @@ func (f gitFiles) commit(ctx context.Context, message string) error {
 	return nil
 }
 
-func (f gitFiles) push(ctx context.Context) error {
-	if _, err := f.git(ctx, "push", "--quiet"); err != nil {
-		return fmt.Errorf("%w\nhint: the commit is there; where others were faster: git pull --rebase && git push", err)
+// onBranch refuses to push where no branch is checked out, as in many pipelines.
+func (f gitFiles) onBranch(ctx context.Context) error {
+	if _, err := f.git(ctx, "symbolic-ref", "--short", "HEAD"); err != nil {
+		return &usageError{err: errors.New("no branch is checked out that could be pushed"), hint: "git switch BRANCH before"}
 	}
 	return nil
+}
+
+// push pushes the branch that is checked out; a new one to origin.
+func (f gitFiles) push(ctx context.Context) error {
+	args := []string{"push", "--quiet"}
+	if _, err := f.git(ctx, "rev-parse", "--abbrev-ref", "@{upstream}"); err != nil {
+		args = append(args, "--set-upstream", "origin", "HEAD")
+	}
+	_, err := f.git(ctx, args...)
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "[rejected]"):
+		return &usageError{err: err, hint: "the commit is there; others were faster: git pull --rebase, and the same command again"}
+	}
+	return &usageError{err: err, hint: "the commit is there; the same command pushes it later"}
 }
 
 func (f gitFiles) git(ctx context.Context, args ...string) (string, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,11 +119,20 @@ func (o *setOptions) add(g *global, cmd *cobra.Command) {
 	flags.BoolVar(&o.commit, "commit", false, "commit the changed files, and nothing else, with git")
 	flags.BoolVar(&o.push, "push", false, "commit, and push the branch that is checked out")
 	flags.StringVarP(&o.message, "message", "m", "", "the message of the commit; without it what was set")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "commit")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "push")
+	for _, other := range []string{"commit", "push", "output"} {
+		cmd.MarkFlagsMutuallyExclusive("dry-run", other)
+	}
 }
 
-// fieldEdit is one field of the source that was set.
+// check refuses a message that nothing would carry.
+func (o *setOptions) check() error {
+	if o.message != "" && !o.commit && !o.push {
+		return &usageError{err: errors.New("--message without a commit"), hint: "add --commit or --push"}
+	}
+	return nil
+}
+
+// fieldEdit is one field of the source that is set.
 type fieldEdit struct {
 	Environment string `json:"environment"`
 	Unit        string `json:"unit"`
@@ -137,70 +145,104 @@ type fieldEdit struct {
 	Col         int    `json:"col,omitempty"`
 
 	path []string
+	in   string // the file from the root, empty where the user's files do not give it
+}
+
+func newFieldEdit(env string, path []string, now render.Written) *fieldEdit {
+	return &fieldEdit{
+		Environment: env, Unit: path[1], Path: now.Place.Path, From: now.Value, path: path,
+		File: now.Place.File, Line: now.Place.Line, Col: now.Place.Col, in: now.File,
+	}
+}
+
+// setTarget is APP[/CONTAINER]=VALUE.
+type setTarget struct {
+	unit, container string
+	to              any
 }
 
 func runSet(ctx context.Context, g *global, opts *setOptions, args []string, field, what string, parse func(string) (any, error)) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	var targets []setTarget
+	for _, arg := range args[1:] {
+		name, text, ok := strings.Cut(arg, "=")
+		t := setTarget{}
+		t.unit, t.container, _ = strings.Cut(name, "/")
+		if !ok || t.unit == "" || t.container != "" && field != "image" {
+			return &usageError{err: fmt.Errorf("%q is not APP=%s", arg, what), hint: "evenkeel set " + field + " ENV APP=" + what}
+		}
+		var err error
+		if t.to, err = parse(text); err != nil {
+			return &usageError{err: fmt.Errorf("%s: %w", arg, err), hint: "evenkeel set " + field + " ENV APP=" + what}
+		}
+		targets = append(targets, t)
+	}
 	repo, at, err := g.source(ctx, args[0])
 	if err != nil {
 		return err
 	}
-	var edits []*fieldEdit
-	for _, arg := range args[1:] {
-		target, text, ok := strings.Cut(arg, "=")
-		unit, container, _ := strings.Cut(target, "/")
-		if !ok || unit == "" || container != "" && field != "image" {
-			return &usageError{err: fmt.Errorf("%q is not APP=%s", arg, what), hint: "evenkeel set " + field + " ENV APP=" + what}
-		}
-		to, err := parse(text)
-		if err != nil {
-			return &usageError{err: fmt.Errorf("%s: %w", arg, err), hint: "evenkeel set " + field + " ENV APP=" + what}
-		}
-		edit, err := findField(ctx, repo, at.Name, unit, container, field)
-		if err != nil {
-			return err
-		}
-		edit.To = to
-		edits = append(edits, edit)
+	edits, files, err := findFields(ctx, repo, at.Name, field, targets)
+	if err != nil {
+		return err
 	}
-	return g.set(ctx, repo, at, edits, opts, fmt.Sprintf("%s: set %s of %s", at.Name, field, strings.Join(args[1:], ", ")))
+	return g.set(ctx, repo, at, files, edits, opts, fmt.Sprintf("%s: set %s of %s", at.Name, field, strings.Join(args[1:], ", ")))
 }
 
-// findField is the field of a unit that is meant, as it is now.
-func findField(ctx context.Context, repo *render.Repo, env, unit, container, field string) (*fieldEdit, error) {
+// findFields are the fields that are meant, as they are now.
+func findFields(ctx context.Context, repo *render.Repo, env, field string, targets []setTarget) (edits []*fieldEdit, files []string, err error) {
 	var paths [][]string
-	for _, group := range []string{"apps", "stacks"} {
-		paths = append(paths, []string{group, unit, field})
+	for _, t := range targets {
+		paths = append(paths,
+			[]string{"apps", t.unit, field}, []string{"stacks", t.unit, field},
+			[]string{"apps", t.unit, "sidecars", t.container, field}, []string{"apps", t.unit, "initContainers", t.container, field},
+			[]string{"apps", t.unit, "containerName"}, []string{"apps", t.unit, "autoscale"},
+		)
 	}
-	paths = append(paths, []string{"apps", unit, "autoscale"}, []string{"apps", unit, "containerName"})
-	for _, kind := range []string{"sidecars", "initContainers"} {
-		paths = append(paths, []string{"apps", unit, kind, container, field})
-	}
-	found, err := repo.Written(ctx, env, paths...)
+	found, files, err := repo.Written(ctx, env, paths...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	autoscale, main := found[2].Value, found[3].Value
-	candidates := []int{0, 1}
-	if container != "" && container != main {
-		candidates = []int{4, 5}
-	}
-	for _, i := range candidates {
-		if found[i].Value == nil {
-			continue
+	each := len(paths) / len(targets)
+	for i, t := range targets {
+		now, paths := found[i*each:], paths[i*each:]
+		candidates := []int{0, 1}
+		if t.container != "" && t.container != now[4].Value {
+			candidates = []int{2, 3}
 		}
-		if field == "replicas" && autoscale != nil {
-			return nil, &usageError{err: fmt.Errorf("app %s has an autoscale, which decides about its replicas", unit), hint: "change autoscale.min or autoscale.max in the source"}
+		at := slices.IndexFunc(candidates, func(c int) bool { return sameKind(now[c].Value, t.to) })
+		if at < 0 {
+			return nil, nil, noField(ctx, repo, env, t, field)
 		}
-		return &fieldEdit{
-			Environment: env, Unit: unit, Path: found[i].Place.Path, From: found[i].Value, path: paths[i],
-			File: found[i].Place.File, Line: found[i].Place.Line, Col: found[i].Place.Col,
-		}, nil
+		if field == "replicas" && now[5].Value != nil {
+			return nil, nil, &usageError{err: fmt.Errorf("app %s has an autoscale, which decides about its replicas", t.unit), hint: "change autoscale.min or autoscale.max in the source"}
+		}
+		edit := newFieldEdit(env, paths[candidates[at]], now[candidates[at]])
+		edit.To = t.to
+		if slices.ContainsFunc(edits, func(e *fieldEdit) bool { return e.Path == edit.Path }) {
+			return nil, nil, &usageError{err: fmt.Errorf("%s is named twice", edit.Path), hint: "name each app once"}
+		}
+		edits = append(edits, edit)
 	}
-	return nil, noField(ctx, repo, env, unit, container, field)
+	return edits, files, nil
+}
+
+// sameKind says whether a field of this value can be set to another one: a type of
+// one's own may call something else its image.
+func sameKind(now, to any) bool {
+	switch to.(type) {
+	case string:
+		_, ok := now.(string)
+		return ok
+	default:
+		_, ok := now.(int64)
+		return ok
+	}
 }
 
 // noField says what there is in place of a unit, or a container, of that name.
-func noField(ctx context.Context, repo *render.Repo, env, unit, container, field string) error {
+func noField(ctx context.Context, repo *render.Repo, env string, t setTarget, field string) error {
 	res, err := repo.Render(ctx, env)
 	if err != nil {
 		return err
@@ -209,48 +251,54 @@ func noField(ctx context.Context, repo *render.Repo, env, unit, container, field
 	for _, u := range res.Env.Units {
 		names = append(names, u.Name)
 	}
-	err = fmt.Errorf("env %s: %s has no %s to set", env, unit, field)
-	if !slices.Contains(names, unit) {
-		err = fmt.Errorf("env %s has no app %q", env, unit)
-		if near := typed.Closest(unit, names); near != "" {
-			return &usageError{err: err, hint: fmt.Sprintf("did you mean %q?", near)}
+	switch near := typed.Closest(t.unit, names); {
+	case !slices.Contains(names, t.unit) && near != "":
+		return &usageError{err: fmt.Errorf("env %s has no app %q", env, t.unit), hint: fmt.Sprintf("did you mean %q?", near)}
+	case !slices.Contains(names, t.unit):
+		return &usageError{err: fmt.Errorf("env %s has no app %q", env, t.unit), hint: "there are: " + strings.Join(names, ", ")}
+	case t.container != "":
+		return &usageError{
+			err:  fmt.Errorf("env %s: app %s has no container %q", env, t.unit, t.container),
+			hint: "evenkeel render " + env + " --unit " + t.unit + " shows its containers",
 		}
-		return &usageError{err: err, hint: "there are: " + strings.Join(names, ", ")}
 	}
-	if container != "" {
-		err = fmt.Errorf("env %s: app %s has no container %q", env, unit, container)
-	}
-	return &usageError{err: err, hint: "evenkeel render " + env + " --unit " + unit + " shows its containers"}
+	return &usageError{err: fmt.Errorf("env %s: %s has no %s to set", env, t.unit, field), hint: "evenkeel explain TYPE shows the fields of a type"}
 }
 
 func runPromote(ctx context.Context, g *global, opts *setOptions, from, to string, apps []string) error {
-	repo, at, err := g.source(ctx, to)
-	if err != nil {
+	if err := opts.check(); err != nil {
 		return err
 	}
 	if from == to {
 		return &usageError{err: fmt.Errorf("%s is to be given its own images", to), hint: "evenkeel promote FROM TO"}
 	}
-	theirs, err := imagesOf(ctx, repo, from)
+	repo, at, err := g.source(ctx, to)
 	if err != nil {
 		return err
 	}
-	ours, err := imagesOf(ctx, repo, to)
+	theirs, _, err := imagesOf(ctx, repo, from)
+	if err != nil {
+		return err
+	}
+	ours, files, err := imagesOf(ctx, repo, to)
 	if err != nil {
 		return err
 	}
 	for _, app := range apps {
-		for env, images := range map[string]map[string]*fieldEdit{from: theirs, to: ours} {
-			if !slices.ContainsFunc(slices.Collect(maps.Values(images)), func(e *fieldEdit) bool { return e.Unit == app }) {
-				return noField(ctx, repo, env, app, "", "image")
+		for _, side := range []struct {
+			env    string
+			images map[string]*fieldEdit
+		}{{from, theirs}, {to, ours}} {
+			if !slices.ContainsFunc(slices.Collect(maps.Values(side.images)), func(e *fieldEdit) bool { return e.Unit == app }) {
+				return noField(ctx, repo, side.env, setTarget{unit: app}, "image")
 			}
 		}
 	}
 	var edits []*fieldEdit
 	for _, key := range slices.Sorted(maps.Keys(ours)) {
 		edit, theirs := ours[key], theirs[key]
-		if theirs == nil || len(apps) > 0 && !slices.Contains(apps, edit.Unit) {
-			continue
+		if theirs == nil || theirs.in == "" || len(apps) > 0 && !slices.Contains(apps, edit.Unit) {
+			continue // what the definitions give follows from the site, and may differ
 		}
 		if edit.To = theirs.From; edit.To != edit.From {
 			edits = append(edits, edit)
@@ -263,14 +311,14 @@ func runPromote(ctx context.Context, g *global, opts *setOptions, from, to strin
 	if len(apps) > 0 {
 		message += " for " + strings.Join(apps, ", ")
 	}
-	return g.set(ctx, repo, at, edits, opts, message)
+	return g.set(ctx, repo, at, files, edits, opts, message)
 }
 
 // imagesOf are the images of an environment's apps, by their paths.
-func imagesOf(ctx context.Context, repo *render.Repo, env string) (map[string]*fieldEdit, error) {
-	all, err := repo.Written(ctx, env, []string{"apps"})
+func imagesOf(ctx context.Context, repo *render.Repo, env string) (images map[string]*fieldEdit, files []string, err error) {
+	all, _, err := repo.Written(ctx, env, []string{"apps"})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	apps, _ := all[0].Value.(map[string]any)
 	var paths [][]string
@@ -284,26 +332,22 @@ func imagesOf(ctx context.Context, repo *render.Repo, env string) (map[string]*f
 			}
 		}
 	}
-	found, err := repo.Written(ctx, env, paths...)
+	found, files, err := repo.Written(ctx, env, paths...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	images := map[string]*fieldEdit{}
-	for i, w := range found {
-		if w.Value == nil {
-			continue // a type without an image, such as Objects
-		}
-		images[w.Place.Path] = &fieldEdit{
-			Environment: env, Unit: paths[i][1], Path: w.Place.Path, From: w.Value, path: paths[i],
-			File: w.Place.File, Line: w.Place.Line, Col: w.Place.Col,
+	images = map[string]*fieldEdit{}
+	for i, now := range found {
+		if sameKind(now.Value, "") {
+			images[now.Place.Path] = newFieldEdit(env, paths[i], now)
 		}
 	}
-	return images, nil
+	return images, files, nil
 }
 
 // set writes edits into the files of an environment, all or none.
-func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, edits []*fieldEdit, opts *setOptions, message string) error {
-	files, err := scaffold.ReadPackage(repo.Root(), at.Dir)
+func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, names []string, edits []*fieldEdit, opts *setOptions, message string) error {
+	files, err := scaffold.ReadFiles(repo.Root(), names)
 	if err != nil {
 		return err
 	}
@@ -328,28 +372,31 @@ func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, 
 	if opts.dryRun {
 		return g.printPatch(files, changed)
 	}
-	if err := g.write(ctx, repo, changed, opts, message); err != nil {
+	if opts.message != "" {
+		message = opts.message
+	}
+	if err := g.write(ctx, repo, at.Name, changed, edits, opts, message); err != nil {
 		return err
 	}
-	return g.printEdits(ctx, at.Name, edits)
+	return g.printEdits(edits)
 }
 
 // settable refuses what the environment's files do not say as one literal.
 func settable(files []scaffold.File, e *fieldEdit, at render.Summary) error {
 	is, err := scaffold.Literal(files, e.path)
-	if err != nil || is || e.File == "" {
+	wrong, refused := errors.AsType[scaffold.NotSettable](err)
+	switch place := fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Col); {
+	case refused && len(wrong.Places) > 1 || err != nil && !refused:
 		return err
-	}
-	place := fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Col)
-	if slices.ContainsFunc(files, func(f scaffold.File) bool {
-		return path.Base(f.Name) == path.Base(e.File) && strings.HasSuffix(e.File, f.Name)
-	}) {
+	case refused, !is && slices.ContainsFunc(files, func(f scaffold.File) bool { return f.Name == e.in }):
 		return scaffold.NotSettable{Path: e.path, Places: []string{place}}
+	case !is && e.in != "":
+		return &usageError{
+			err:  fmt.Errorf("%s: %s is set there, outside of %s", place, e.Path, at.Dir),
+			hint: "other environments may read that file: change it by hand",
+		}
 	}
-	return &usageError{
-		err:  fmt.Errorf("%s: %s is set there, outside of %s", place, e.Path, at.Dir),
-		hint: "other environments may read that file: change it by hand",
-	}
+	return nil
 }
 
 func (g *global) printPatch(before, after []scaffold.File) error {
@@ -362,29 +409,34 @@ func (g *global) printPatch(before, after []scaffold.File) error {
 
 // write changes the files and commits them where that is asked for. A commit that
 // git refuses takes the change back; a push that it refuses does not, as the commit
-// is there.
-func (g *global) write(ctx context.Context, repo *render.Repo, files []scaffold.File, opts *setOptions, message string) error {
-	if len(files) == 0 {
-		return nil
-	}
+// is there, and the same command pushes it later.
+func (g *global) write(ctx context.Context, repo *render.Repo, env string, files []scaffold.File, edits []*fieldEdit, opts *setOptions, message string) error {
 	commit := gitFiles{root: repo.Root(), err: g.err}
 	for _, f := range files {
 		commit.names = append(commit.names, f.Name)
 	}
-	if opts.commit || opts.push {
-		if err := commit.clean(ctx); err != nil {
+	if opts.push {
+		if err := commit.onBranch(ctx); err != nil {
 			return err
 		}
 	}
-	undo, err := g.change(ctx, repo, files)
-	if err != nil || !opts.commit && !opts.push {
-		return err
-	}
-	if opts.message != "" {
-		message = opts.message
-	}
-	if err := commit.commit(ctx, message); err != nil {
-		return errors.Join(err, undo())
+	if len(files) > 0 {
+		if opts.commit || opts.push {
+			if err := commit.clean(ctx); err != nil {
+				return err
+			}
+		}
+		undo, err := g.change(ctx, repo, files)
+		if err != nil {
+			return err
+		}
+		err = g.verify(ctx, env, edits)
+		if err == nil && (opts.commit || opts.push) {
+			err = commit.commit(ctx, message)
+		}
+		if err != nil {
+			return errors.Join(err, undo())
+		}
 	}
 	if opts.push {
 		return commit.push(ctx)
@@ -392,7 +444,9 @@ func (g *global) write(ctx context.Context, repo *render.Repo, files []scaffold.
 	return nil
 }
 
-func (g *global) printEdits(ctx context.Context, env string, edits []*fieldEdit) error {
+// verify looks whether the fields are what they were set to, and where they stand
+// now.
+func (g *global) verify(ctx context.Context, env string, edits []*fieldEdit) error {
 	repo, err := g.repo() // as it is now
 	if err != nil {
 		return err
@@ -401,13 +455,20 @@ func (g *global) printEdits(ctx context.Context, env string, edits []*fieldEdit)
 	for _, e := range edits {
 		paths = append(paths, e.path)
 	}
-	now, err := repo.Written(ctx, env, paths...)
+	now, _, err := repo.Written(ctx, env, paths...)
 	if err != nil {
 		return err
 	}
 	for i, e := range edits {
+		if now[i].Value != e.To {
+			return fmt.Errorf("%s would still be %v: nothing is changed", e.Path, now[i].Value)
+		}
 		e.File, e.Line, e.Col = now[i].Place.File, now[i].Place.Line, now[i].Place.Col
 	}
+	return nil
+}
+
+func (g *global) printEdits(edits []*fieldEdit) error {
 	if g.output == "json" {
 		if edits == nil {
 			edits = []*fieldEdit{}

@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type NotSettable struct {
 func (e NotSettable) Error() string {
 	path := strings.Join(e.Path, ".")
 	if len(e.Places) == 1 {
-		return fmt.Sprintf("%s: %s is computed there, and not a literal", e.Places[0], path)
+		return fmt.Sprintf("%s: %s is no plain literal of the environment there", e.Places[0], path)
 	}
 	return fmt.Sprintf("%s is set in several places: %s", path, strings.Join(e.Places, ", "))
 }
@@ -93,7 +94,11 @@ func literalAt(sources []*source, path []string) (*source, *ast.BasicLit, error)
 	case 0:
 		return nil, nil, nil
 	case 1:
-		if lit, ok := found[0].Value.(*ast.BasicLit); ok {
+		value := found[0].Value
+		if alias, ok := value.(*ast.Alias); ok {
+			value = alias.Expr
+		}
+		if lit, ok := value.(*ast.BasicLit); ok {
 			return in, lit, nil
 		}
 	}
@@ -123,16 +128,39 @@ func insert(sources []*source, set Setting) error {
 	return fmt.Errorf("no struct { ... } of the field environment to write %s into", strings.Join(set.Path, "."))
 }
 
-// appendField adds a field at the end of a struct with braces, on its line where it
-// has but one.
+// appendField adds a field at the end of a struct with braces: on its own line where
+// the struct has several, else behind the last field.
 func (s *source) appendField(lit *ast.StructLit, field string) {
-	if lit.Lbrace.Line() != lit.Rbrace.Line() {
-		s.appendTo(lit, field)
-		return
-	}
-	if len(lit.Elts) > 0 {
-		field = ", " + field
-	}
+	last := lastField(lit)
 	end := lit.Rbrace.Offset()
-	s.edits = append(s.edits, edit{end, end, field})
+	lineStart := bytes.LastIndexByte(s.Data[:end], '\n') + 1
+	switch {
+	case lit.Lbrace.Line() != lit.Rbrace.Line() && len(bytes.TrimSpace(s.Data[lineStart:end])) == 0:
+		s.appendTo(lit, field)
+	case last == nil:
+		at := lit.Lbrace.Offset() + 1
+		more := len(lit.Elts) > 0 || slices.ContainsFunc(s.edits, func(e edit) bool { return e.from == at })
+		if more {
+			field += ", "
+		}
+		s.edits = slices.Insert(s.edits, 0, edit{at, at, field})
+	case lit.Lbrace.Line() != lit.Rbrace.Line():
+		at := last.End().Offset()
+		start := bytes.LastIndexByte(s.Data[:last.Pos().Offset()], '\n') + 1
+		line := s.Data[start:]
+		s.edits = append(s.edits, edit{at, at, "\n" + string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))]) + field})
+	default:
+		at := last.End().Offset()
+		s.edits = append(s.edits, edit{at, at, ", " + field})
+	}
+}
+
+// lastField is the last element of a struct that another one may follow.
+func lastField(lit *ast.StructLit) ast.Decl {
+	for _, decl := range slices.Backward(lit.Elts) {
+		if _, ok := decl.(*ast.Ellipsis); !ok {
+			return decl
+		}
+	}
+	return nil
 }

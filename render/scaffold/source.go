@@ -37,6 +37,19 @@ func ReadPackage(root, dir string) ([]File, error) {
 	return files, nil
 }
 
+// ReadFiles reads files of a repository by their names from its root.
+func ReadFiles(root string, names []string) ([]File, error) {
+	files := make([]File, len(names))
+	for i, name := range names {
+		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, err
+		}
+		files[i] = File{Name: name, Data: data}
+	}
+	return files, nil
+}
+
 // Change writes files of a repository. The function that it returns takes the
 // change back: it restores what was there and removes what was not.
 func Change(root string, files []File) (undo func() error, err error) {
@@ -105,8 +118,14 @@ func (s *source) replace(from, to token.Pos, text string) {
 // literal.
 func (s *source) replaceNode(n ast.Node, text string) { s.replace(n.Pos(), n.End(), text) }
 
-// result applies the edits. A file that was formatted stays so.
+// result applies the edits. A file that was formatted stays so, one with the line
+// ends of Windows as well.
 func (s *source) result() (File, error) {
+	if bytes.Contains(s.Data, []byte("\r\n")) {
+		for i := range s.edits {
+			s.edits[i].text = strings.ReplaceAll(s.edits[i].text, "\n", "\r\n")
+		}
+	}
 	slices.SortStableFunc(s.edits, func(a, b edit) int { return a.from - b.from })
 	var b strings.Builder
 	at := 0
@@ -187,6 +206,10 @@ func structsOf(expr ast.Expr) []*ast.StructLit {
 		}
 	case *ast.ParenExpr:
 		return structsOf(e.X)
+	case *ast.PostfixExpr: // {...}...
+		return structsOf(e.X)
+	case *ast.Alias: // shop: S={...}
+		return structsOf(e.Expr)
 	}
 	return nil
 }
