@@ -28,6 +28,8 @@ type evaluated struct {
 	// shared is a context that has compiled the definitions before; nil for one of
 	// its own, which goes with the value: contexts grow with all that they evaluate.
 	shared *cue.Context
+	// parts are what a large environment is evaluated in, until it is.
+	parts []part
 
 	mu   sync.Mutex // for value: units are finished side by side
 	root cue.Value  // the package

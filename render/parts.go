@@ -44,7 +44,8 @@ func partSizeFor(n, most, workers int) int {
 // inParts evaluates and decodes the environment in parts. It returns false where
 // that is not possible or does not pay.
 func (ev *evaluated) inParts(ctx context.Context) (header, []*unit, bool) {
-	parts := ev.split()
+	parts := ev.parts
+	ev.parts = nil
 	if len(parts) < 2 {
 		return header{}, nil, false
 	}

@@ -148,6 +148,11 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 	if err != nil {
 		return nil, err
 	}
+	evs := make([]*evaluated, len(dirs))
+	for i, dir := range dirs {
+		evs[i] = &evaluated{repo: r, dir: dir, inst: insts[i]}
+		evs[i].parts = evs[i].split() // before any is evaluated: it writes to the packages that they share
+	}
 	contexts := make(chan *cue.Context, parallel())
 	for range cap(contexts) {
 		contexts <- cuecontext.New()
@@ -161,8 +166,8 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			}
 			shared := <-contexts
 			defer func() { contexts <- shared }()
-			ev := &evaluated{repo: r, dir: dir, inst: insts[i], shared: shared}
-			one, err := ev.render(ctx)
+			evs[i].shared = shared
+			one, err := evs[i].render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {
 				all[i] = &rendered{name: dir.name, findings: found}
 				return nil
