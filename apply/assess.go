@@ -18,11 +18,11 @@ import (
 func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
 	p.learnLive(live)
-	if live.GetDeletionTimestamp() != nil && p.plan.state.hasFinished(it.obj.Unstructured) {
-		it.change = p.newChange(it, Unchanged) // as good as gone, and need not be there
-		return
-	}
 	if live.GetDeletionTimestamp() != nil {
+		if p.plan.state.hasFinished(it.obj.Unstructured) {
+			it.change = p.newChange(it, Unchanged) // as good as gone, and need not be there
+			return
+		}
 		it.live = live
 		it.change = p.newChange(it, Terminating)
 		it.change.Message = "is being deleted" + finalizersOf(live)

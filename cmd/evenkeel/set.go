@@ -351,12 +351,20 @@ func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, 
 	if err != nil {
 		return err
 	}
+	paths := make([][]string, len(edits))
+	for i, e := range edits {
+		paths[i] = e.path
+	}
+	is, wrong, err := scaffold.Literals(files, paths)
+	if err != nil {
+		return err
+	}
 	var settings []scaffold.Setting
-	for _, e := range edits {
+	for i, e := range edits {
 		if e.Changed = e.From != e.To; !e.Changed {
 			continue
 		}
-		if err := settable(files, e, at); err != nil {
+		if err := e.settable(files, at, is[i], wrong[i]); err != nil {
 			return err
 		}
 		value := fmt.Sprint(e.To)
@@ -382,11 +390,10 @@ func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, 
 }
 
 // settable refuses what the environment's files do not say as one literal.
-func settable(files []scaffold.File, e *fieldEdit, at render.Summary) error {
-	is, err := scaffold.Literal(files, e.path)
+func (e *fieldEdit) settable(files []scaffold.File, at render.Summary, is bool, err error) error {
 	wrong, refused := errors.AsType[scaffold.NotSettable](err)
 	switch place := fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Col); {
-	case refused && len(wrong.Places) > 1 || err != nil && !refused:
+	case refused && len(wrong.Places) > 1:
 		return err
 	case refused, !is && slices.ContainsFunc(files, func(f scaffold.File) bool { return f.Name == e.in }):
 		return scaffold.NotSettable{Path: e.path, Places: []string{place}}

@@ -31,15 +31,20 @@ func (e NotSettable) Error() string {
 	return fmt.Sprintf("%s is set in several places: %s", path, strings.Join(e.Places, ", "))
 }
 
-// Literal says whether the files of an environment give a field as a literal. A
-// field that they give in another way, or in several places, is NotSettable.
-func Literal(files []File, path []string) (bool, error) {
+// Literals says of fields whether the files of an environment give them as
+// literals, false where they say nothing. One that they give in another way, or in
+// several places, has a NotSettable.
+func Literals(files []File, paths [][]string) (is []bool, wrong []error, err error) {
 	sources, err := parseAll(files)
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
-	_, lit, err := literalAt(sources, path)
-	return lit != nil, err
+	is, wrong = make([]bool, len(paths)), make([]error, len(paths))
+	for i, path := range paths {
+		_, lit, err := literalAt(sources, path)
+		is[i], wrong[i] = lit != nil, err
+	}
+	return is, wrong, nil
 }
 
 // Set writes settings into the files of an environment and returns those that
@@ -139,8 +144,7 @@ func (s *source) appendField(lit *ast.StructLit, field string) {
 		s.appendTo(lit, field)
 	case last == nil:
 		at := lit.Lbrace.Offset() + 1
-		more := len(lit.Elts) > 0 || slices.ContainsFunc(s.edits, func(e edit) bool { return e.from == at })
-		if more {
+		if len(lit.Elts) > 0 || slices.ContainsFunc(s.edits, func(e edit) bool { return e.from == at }) {
 			field += ", "
 		}
 		s.edits = slices.Insert(s.edits, 0, edit{at, at, field})
