@@ -245,25 +245,23 @@ func (r *run) record(ctx context.Context) error {
 
 // members are the objects that the environment has now: those that it renders,
 // and where only some units were applied or pruned, those that were there.
-func (r *run) members() []ObjectRef {
-	deleted := map[objectID]bool{}
+func (r *run) members() []schema.Ref {
+	deleted := map[schema.ID]bool{}
 	for _, change := range r.changes(Deleted) {
-		if r.journal.has(change.ObjectRef) {
-			deleted[change.id()] = true
+		if r.journal.has(change.Ref) {
+			deleted[change.ID()] = true
 		}
 	}
-	var members []ObjectRef
-	seen := map[objectID]bool{}
-	add := func(ref ObjectRef) {
-		if !seen[ref.id()] && !deleted[ref.id()] {
-			seen[ref.id()] = true
+	var members []schema.Ref
+	seen := map[schema.ID]bool{}
+	add := func(ref schema.Ref) {
+		if !seen[ref.ID()] && !deleted[ref.ID()] {
+			seen[ref.ID()] = true
 			members = append(members, ref)
 		}
 	}
-	for i := range r.env.Units {
-		for _, o := range r.env.Units[i].Objects {
-			add(refOf(o.Unstructured))
-		}
+	for _, o := range r.env.Objects() {
+		add(schema.RefOf(o.Unstructured))
 	}
 	if len(r.opts.Units) > 0 || r.opts.NoPrune {
 		for _, ref := range r.plan.state.members {
@@ -278,12 +276,12 @@ func (r *run) marked() []markedObject {
 	marks := marksOfAll(r.env)
 	for _, m := range r.plan.state.marked {
 		if len(r.opts.Units) > 0 || r.opts.NoPrune {
-			marks[m.ref.id()] = merge(marks[m.ref.id()], m.marks)
+			marks[m.ref.ID()] = merge(marks[m.ref.ID()], m.marks)
 		}
 	}
 	var all []markedObject
 	for _, ref := range r.plan.state.members {
-		if m := marks[ref.id()]; len(m) > 0 {
+		if m := marks[ref.ID()]; len(m) > 0 {
 			all = append(all, markedObject{ref, m})
 		}
 	}

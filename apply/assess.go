@@ -93,7 +93,7 @@ func (p *planner) reportForeign(it *item, live *unstructured.Unstructured, ours 
 // newChange is a change of an item, checked by the server unless said otherwise.
 func (p *planner) newChange(it *item, action Action) *Change {
 	return &Change{
-		Action: action, Unit: it.unit, ObjectRef: it.ref, Verified: true,
+		Action: action, Unit: it.unit, Ref: it.ref, Verified: true,
 		desired: it.obj, live: it.live, mask: p.mask,
 	}
 }
@@ -264,11 +264,11 @@ func (p *planner) plannedRole(it *item) string {
 	if kind == "" {
 		return ""
 	}
-	ref := ObjectRef{APIVersion: it.ref.APIVersion, Kind: kind, Name: name}
+	ref := schema.Ref{APIVersion: it.ref.APIVersion, Kind: kind, Name: name}
 	if kind == "Role" {
 		ref.Namespace = it.ref.Namespace
 	}
-	if p.desired[ref.id()] == nil {
+	if p.desired[ref.ID()] == nil {
 		return ""
 	}
 	return ref.String()
@@ -371,7 +371,7 @@ func adoptedFrom(managers []string) string {
 // claim refuses what belongs to somebody else.
 func (p *planner) claim(ch *Change) {
 	sets := slices.Clone(p.sets)
-	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.wanted[ch.id()] != p.siblings[id] {
+	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.wanted[ch.ID()] != p.siblings[id] {
 		sets = append(sets, id) // moved here from an environment that let go of it
 	}
 	owner := otherOwner(ch.live, sets)
@@ -452,7 +452,7 @@ func ownsPath(n node, live map[string]any, at path) bool {
 }
 
 // isPodTemplate holds for fields whose change replaces pods.
-func isPodTemplate(ref ObjectRef, at path) bool {
+func isPodTemplate(ref schema.Ref, at path) bool {
 	switch ref.Kind {
 	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
 		return len(at) > 1 && at[0].name == "spec" && at[1].name == "template"

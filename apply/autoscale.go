@@ -15,25 +15,23 @@ import (
 // decides, as Kind/namespace/name.
 func autoscaled(env *schema.Environment) map[string]bool {
 	targets := map[string]bool{}
-	for i := range env.Units {
-		for _, obj := range env.Units[i].Objects {
-			switch obj.GroupVersionKind().GroupKind().String() {
-			case "HorizontalPodAutoscaler.autoscaling", "ScaledObject.keda.sh":
-				targets[scaleTarget(obj.Unstructured).String()] = true
-			}
+	for _, obj := range env.Objects() {
+		switch obj.GroupVersionKind().GroupKind().String() {
+		case "HorizontalPodAutoscaler.autoscaling", "ScaledObject.keda.sh":
+			targets[scaleTarget(obj.Unstructured).String()] = true
 		}
 	}
 	return targets
 }
 
 // scaleTarget is what an autoscaler scales.
-func scaleTarget(scaler *unstructured.Unstructured) ObjectRef {
+func scaleTarget(scaler *unstructured.Unstructured) schema.Ref {
 	kind, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "kind")
 	name, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "name")
 	if kind == "" {
 		kind = "Deployment" // the default of a ScaledObject
 	}
-	return ObjectRef{Kind: kind, Namespace: scaler.GetNamespace(), Name: name}
+	return schema.Ref{Kind: kind, Namespace: scaler.GetNamespace(), Name: name}
 }
 
 // isScaled reports whether an autoscaler targets an object whose replicas somebody
@@ -71,7 +69,7 @@ func (s *scalerOf) restart() { s.found = false }
 
 func (s *scalerOf) visit(scaler *unstructured.Unstructured) {
 	mine := slices.Contains(s.planner.sets, scaler.GetLabels()[schema.LabelPartOf])
-	if mine && s.planner.desired[idOf(scaler)] == nil {
+	if mine && s.planner.desired[schema.IDOf(scaler)] == nil {
 		return
 	}
 	s.found = s.found || scaleTarget(scaler).String() == s.target
@@ -85,7 +83,7 @@ const replicasPointer = "/spec/replicas"
 // ours alone while an autoscaler of the environment takes over: plain server-side
 // apply would reset them to 1 for a moment.
 func handsOver(desired, live *unstructured.Unstructured, targets map[string]bool) bool {
-	if !targets[refOf(desired).String()] {
+	if !targets[schema.RefOf(desired).String()] {
 		return false
 	}
 	if _, rendered, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas"); rendered {

@@ -21,16 +21,16 @@ func (p *planner) findLost(ctx context.Context) error {
 	if p.opts.Objects != nil {
 		return nil
 	}
-	listed := map[objectID]bool{}
+	listed := map[schema.ID]bool{}
 	for _, s := range p.strangers {
-		listed[idOf(s.live)] = true
+		listed[schema.IDOf(s.live)] = true
 	}
 	var errs []error
 	for _, ref := range p.opts.Recorded {
-		if p.desired[ref.id()] != nil || listed[ref.id()] {
+		if p.desired[ref.ID()] != nil || listed[ref.ID()] {
 			continue
 		}
-		gvk := ref.gvk()
+		gvk := ref.GVK()
 		m, err := p.cluster.mapping(ctx, gvk)
 		if meta.IsNoMatchError(err) {
 			continue
@@ -57,10 +57,10 @@ func (p *planner) findLost(ctx context.Context) error {
 // findCandidates decides about the objects that bear the label and are not
 // desired.
 func (p *planner) findCandidates(ctx context.Context) error {
-	seen := map[objectID]bool{}
+	seen := map[schema.ID]bool{}
 	var errs []error
 	for _, s := range p.strangers {
-		id := idOf(s.live)
+		id := schema.IDOf(s.live)
 		if seen[id] {
 			continue
 		}
@@ -70,7 +70,7 @@ func (p *planner) findCandidates(ctx context.Context) error {
 			continue
 		}
 		p.learnLive(s.live)
-		ch := Change{Action: Deleted, Unit: unit, ObjectRef: refOf(s.live), Verified: true, live: s.live, mask: p.mask}
+		ch := Change{Action: Deleted, Unit: unit, Ref: schema.RefOf(s.live), Verified: true, live: s.live, mask: p.mask}
 		if err := p.decide(ctx, &ch); err != nil {
 			errs = append(errs, err)
 			continue
@@ -82,7 +82,7 @@ func (p *planner) findCandidates(ctx context.Context) error {
 
 // decide says whether a candidate is deleted, kept, or none at all.
 func (p *planner) decide(ctx context.Context, ch *Change) error {
-	recorded := slices.ContainsFunc(p.opts.Recorded, func(r ObjectRef) bool { return r.id() == ch.id() })
+	recorded := slices.ContainsFunc(p.opts.Recorded, func(r schema.Ref) bool { return r.ID() == ch.ID() })
 	if c := metav1.GetControllerOf(ch.live); c != nil {
 		ch.Action = CopiedLabel
 		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
@@ -110,8 +110,8 @@ func (p *planner) decide(ctx context.Context, ch *Change) error {
 func (p *planner) keeps(ctx context.Context, ch *Change) (string, error) {
 	allowed := slices.Contains(p.opts.Prune, ch.Kind+"/"+ch.Name)
 	switch {
-	case p.wanted[ch.id()] != "":
-		return "environment " + p.wanted[ch.id()] + " renders it now", nil
+	case p.wanted[ch.ID()] != "":
+		return "environment " + p.wanted[ch.ID()] + " renders it now", nil
 	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled":
 		return schema.AnnotationPrune + " is disabled on it", nil
 	case isNamespace(ch.live) && isSystemNamespace(ch.Name):
@@ -141,7 +141,7 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 			if !r.Namespaced || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || transient(r.Kind) {
 				continue
 			}
-			gvk := ObjectRef{APIVersion: list.GroupVersion, Kind: r.Kind}.gvk()
+			gvk := schema.Ref{APIVersion: list.GroupVersion, Kind: r.Kind}.GVK()
 			m, err := p.cluster.mapping(ctx, gvk)
 			if meta.IsNoMatchError(err) {
 				continue
@@ -190,7 +190,7 @@ func (f *firstOther) visit(live *unstructured.Unstructured) {
 		return
 	}
 	if !slices.Contains(f.planner.sets, live.GetLabels()[schema.LabelPartOf]) {
-		f.found = refOf(live).String()
+		f.found = schema.RefOf(live).String()
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // asks the server. It is safe for concurrent use.
 type Certifier struct {
 	env     *schema.Environment
-	desired map[objectID]*schema.Object
+	desired map[schema.ID]*schema.Object
 
 	mu       sync.Mutex
 	receipts map[string]string
@@ -34,24 +34,24 @@ const (
 
 // NewCertifier makes a Certifier of one rendering.
 func NewCertifier(env *schema.Environment) *Certifier {
-	c := &Certifier{env: env, desired: map[objectID]*schema.Object{}, receipts: map[string]string{}}
-	for _, o := range objectsOf(env) {
-		c.desired[idOf(o.Unstructured)] = o
+	c := &Certifier{env: env, desired: map[schema.ID]*schema.Object{}, receipts: map[string]string{}}
+	for _, o := range env.Objects() {
+		c.desired[schema.IDOf(o.Unstructured)] = o
 	}
 	return c
 }
 
 // Judge says what is known of a live object without asking the server. The
 // reference is that of the object in the environment.
-func (c *Certifier) Judge(live *unstructured.Unstructured) (ObjectRef, Verdict) {
-	obj := c.desired[idOf(live)]
+func (c *Certifier) Judge(live *unstructured.Unstructured) (schema.Ref, Verdict) {
+	obj := c.desired[schema.IDOf(live)]
 	if obj == nil {
 		if metav1.GetControllerOf(live) == nil && hasOurApply(live) && live.GetDeletionTimestamp() == nil {
-			return refOf(live), Stranger
+			return schema.RefOf(live), Stranger
 		}
-		return refOf(live), Unrelated
+		return schema.RefOf(live), Unrelated
 	}
-	ref := refOf(obj.Unstructured)
+	ref := schema.RefOf(obj.Unstructured)
 	desired := effective(obj, live)
 	if doubt(desired, live) == "" {
 		return ref, Level
@@ -70,12 +70,12 @@ func (c *Certifier) Judge(live *unstructured.Unstructured) (ObjectRef, Verdict) 
 
 // Gone is the reference of an object that was deleted, or lost its label, if the
 // environment renders it.
-func (c *Certifier) Gone(live *unstructured.Unstructured) (ObjectRef, bool) {
-	obj := c.desired[idOf(live)]
+func (c *Certifier) Gone(live *unstructured.Unstructured) (schema.Ref, bool) {
+	obj := c.desired[schema.IDOf(live)]
 	if obj == nil {
-		return ObjectRef{}, false
+		return schema.Ref{}, false
 	}
-	return refOf(obj.Unstructured), true
+	return schema.RefOf(obj.Unstructured), true
 }
 
 // Learn takes over what dry-runs of a plan showed to be no change.
@@ -96,7 +96,7 @@ type Place struct {
 func (c *Certifier) Places() []Place {
 	seen := map[Place]bool{}
 	var places []Place
-	for _, o := range objectsOf(c.env) {
+	for _, o := range c.env.Objects() {
 		p := Place{o.GroupVersionKind(), o.GetNamespace()}
 		if !seen[p] {
 			seen[p] = true

@@ -21,7 +21,7 @@ func Compare(before, after *schema.Environment) *Plan {
 	c := comparison{
 		plan: &Plan{Changes: []Change{}, Summary: map[Action]int{}},
 		mask: masker{numbers: map[string]int{}, marks: marksOfAll(before), known: &redactor{}},
-		old:  map[objectID]*unstructured.Unstructured{},
+		old:  map[schema.ID]*unstructured.Unstructured{},
 	}
 	for id, marks := range marksOfAll(after) {
 		c.mask.marks[id] = merge(c.mask.marks[id], marks)
@@ -32,40 +32,24 @@ func Compare(before, after *schema.Environment) *Plan {
 			c.plan.Environment, c.plan.Cluster = env.Name, env.Cluster
 		}
 	}
-	for _, obj := range objectsOf(before) {
-		c.old[idOf(obj.Unstructured)] = obj.Unstructured
+	for _, obj := range before.Objects() {
+		c.old[schema.IDOf(obj.Unstructured)] = obj.Unstructured
 	}
-	for unit, obj := range objectsOf(after) {
+	for unit, obj := range after.Objects() {
 		c.compare(unit, obj)
 	}
-	for unit, obj := range objectsOf(before) {
-		if c.old[idOf(obj.Unstructured)] != nil {
-			c.add(Change{Action: Deleted, Unit: unit, ObjectRef: refOf(obj.Unstructured), Before: c.mask.object(obj.Unstructured).Object})
+	for unit, obj := range before.Objects() {
+		if c.old[schema.IDOf(obj.Unstructured)] != nil {
+			c.add(Change{Action: Deleted, Unit: unit, Ref: schema.RefOf(obj.Unstructured), Before: c.mask.object(obj.Unstructured).Object})
 		}
 	}
 	return c.plan
 }
 
-// objectsOf yields the objects of an environment with the names of their units.
-func objectsOf(env *schema.Environment) func(func(string, *schema.Object) bool) {
-	return func(yield func(string, *schema.Object) bool) {
-		if env == nil {
-			return
-		}
-		for i := range env.Units {
-			for j := range env.Units[i].Objects {
-				if !yield(env.Units[i].Name, &env.Units[i].Objects[j]) {
-					return
-				}
-			}
-		}
-	}
-}
-
 type comparison struct {
 	plan *Plan
 	mask masker
-	old  map[objectID]*unstructured.Unstructured // not met yet
+	old  map[schema.ID]*unstructured.Unstructured // not met yet
 }
 
 func (c *comparison) add(change Change) {
@@ -79,11 +63,11 @@ func (c *comparison) add(change Change) {
 
 func (c *comparison) compare(unit string, desired *schema.Object) {
 	obj := desired.Unstructured
-	id := idOf(obj)
+	id := schema.IDOf(obj)
 	old := c.old[id]
 	delete(c.old, id)
 	if old == nil {
-		c.add(Change{Action: Created, Unit: unit, ObjectRef: refOf(obj), After: c.mask.object(obj).Object})
+		c.add(Change{Action: Created, Unit: unit, Ref: schema.RefOf(obj), After: c.mask.object(obj).Object})
 		return
 	}
 	from, to := c.mask.object(old), c.mask.object(obj)
@@ -93,9 +77,9 @@ func (c *comparison) compare(unit string, desired *schema.Object) {
 		c.plan.Summary[Unchanged]++
 		return
 	}
-	ref := refOf(obj)
+	ref := schema.RefOf(obj)
 	c.add(Change{
-		Action: Configured, Unit: unit, ObjectRef: ref, Fields: fieldsOf(d.found),
+		Action: Configured, Unit: unit, Ref: ref, Fields: fieldsOf(d.found),
 		Message:  recreation(old, desired, d.found),
 		Restarts: slices.ContainsFunc(d.found, func(d difference) bool { return isPodTemplate(ref, d.path) }),
 		Before:   from.Object, After: to.Object,

@@ -53,7 +53,7 @@ spec:
 			got = append(got, f.Path)
 		}
 		if hasBefore, hasAfter := c.Before != nil, c.After != nil; hasBefore != (c.Action != Created) || hasAfter != (c.Action != Deleted) {
-			t.Errorf("%s %s: before %v, after %v", c.Action, c.ObjectRef, hasBefore, hasAfter)
+			t.Errorf("%s %s: before %v, after %v", c.Action, c.Ref, hasBefore, hasAfter)
 		}
 	}
 	want := []string{

@@ -133,7 +133,7 @@ func (r *run) deleteRecords(ctx context.Context, name string) error {
 
 // deleteHome deletes the environment's Namespace if nothing else is in it.
 func (r *run) deleteHome(ctx context.Context) error {
-	change := &Change{ObjectRef: ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: r.env.Namespace}}
+	change := &Change{Ref: schema.Ref{APIVersion: "v1", Kind: "Namespace", Name: r.env.Namespace}}
 	if i := slices.IndexFunc(r.plan.Changes, func(c Change) bool { return r.isHome(&c) }); i >= 0 {
 		change = &r.plan.Changes[i]
 	}
@@ -153,7 +153,7 @@ func (r *run) deleteHome(ctx context.Context) error {
 	}
 	r.lock = nil // it is gone, and the Namespace with nothing in it is the last write
 	if err := r.delete(ctx, change); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("%s: %w", change.ObjectRef, err)
+		return fmt.Errorf("%s: %w", change.Ref, err)
 	}
 	r.journal.wrote(PhasePrune, *change, nil)
 	return r.awaitAbsence(ctx, []*Change{change})

@@ -26,7 +26,7 @@ func Digest(env *schema.Environment, key []byte) (string, error) {
 		for _, obj := range unit.Objects {
 			shown := hiddenSecret(obj.Unstructured, marksOf(&obj), key)
 			if err := out.Encode([]any{shown.Object, obj.Recreate, obj.Ignore, obj.Ready}); err != nil {
-				return "", fmt.Errorf("unit %s: %s: %w", unit.Name, refOf(obj.Unstructured), err)
+				return "", fmt.Errorf("unit %s: %s: %w", unit.Name, schema.RefOf(obj.Unstructured), err)
 			}
 		}
 	}

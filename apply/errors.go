@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Refused is a guard's answer: nothing was written by the step that gave it. A
@@ -43,8 +45,8 @@ func (n *NotGone) Error() string {
 // and NotDone name the objects on either side of that moment. A command exits
 // 130.
 type Interrupted struct {
-	Done    []ObjectRef
-	NotDone []ObjectRef
+	Done    []schema.Ref
+	NotDone []schema.Ref
 	Cause   error // what the context was cancelled with
 }
 

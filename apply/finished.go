@@ -25,13 +25,13 @@ func expires(u *unstructured.Unstructured) bool {
 // finish notes that a Job as it is rendered has succeeded.
 func (s *state) finish(job *unstructured.Unstructured) {
 	if rendered, err := hashOf(job.Object); err == nil {
-		s.finished[refOf(job).String()] = rendered
+		s.finished[schema.RefOf(job).String()] = rendered
 	}
 }
 
 // hasFinished reports whether a Job that expires has succeeded as it is rendered.
 func (s *state) hasFinished(u *unstructured.Unstructured) bool {
-	noted, ok := s.finished[refOf(u).String()]
+	noted, ok := s.finished[schema.RefOf(u).String()]
 	if !ok || !expires(u) {
 		return false
 	}
@@ -75,7 +75,7 @@ func (r *run) noteFinished(unit *schema.Unit, updates []health.Update) {
 // finishedIn reads which Jobs of an environment have succeeded, if it has any
 // that expire.
 func (c *Cluster) finishedIn(ctx context.Context, env *schema.Environment) (*state, error) {
-	for _, o := range objectsOf(env) {
+	for _, o := range env.Objects() {
 		if expires(o.Unstructured) {
 			return c.loadState(ctx, env)
 		}

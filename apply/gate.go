@@ -48,7 +48,7 @@ func (r *run) targets(unit *schema.Unit) []health.Target {
 	defer r.mu.Unlock()
 	targets := make([]health.Target, len(unit.Objects))
 	for i, o := range unit.Objects {
-		ref := refOf(o.Unstructured)
+		ref := schema.RefOf(o.Unstructured)
 		targets[i] = health.Target{Unit: unit.Name, GVK: o.GroupVersionKind(), Namespace: ref.Namespace, Name: ref.Name, Ready: o.Ready}
 		if live := r.journal.written(ref); live != nil {
 			targets[i].MinGeneration, targets[i].UID = live.GetGeneration(), live.GetUID()
@@ -70,8 +70,8 @@ func (r *run) judged(updates []health.Update, took time.Duration) {
 	}
 }
 
-func healthRef(u health.Update) ObjectRef {
-	return ObjectRef{APIVersion: u.GVK.GroupVersion().String(), Kind: u.GVK.Kind, Namespace: u.Namespace, Name: u.Name}
+func healthRef(u health.Update) schema.Ref {
+	return schema.Ref{APIVersion: u.GVK.GroupVersion().String(), Kind: u.GVK.Kind, Namespace: u.Namespace, Name: u.Name}
 }
 
 // Status is the health of an environment: whether all of its objects are
@@ -166,12 +166,12 @@ func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts Sta
 
 // gateEvent is what a change of an object's health looks like in the journal.
 func gateEvent(u health.Update) Event {
-	return Event{Phase: PhaseGate, Unit: u.Unit, ObjectRef: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired}
+	return Event{Phase: PhaseGate, Unit: u.Unit, Ref: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired}
 }
 
 // objectHealth is a judgement as reports have it.
 func objectHealth(u health.Update) ObjectHealth {
-	return ObjectHealth{Unit: u.Unit, ObjectRef: healthRef(u), Result: u.Result, Ready: u.Ready, Desired: u.Desired}
+	return ObjectHealth{Unit: u.Unit, Ref: healthRef(u), Result: u.Result, Ready: u.Ready, Desired: u.Desired}
 }
 
 // statusOf groups judgements by unit, in the order of the environment, and adds

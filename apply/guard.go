@@ -111,14 +111,14 @@ func (r *run) permitted() error {
 	}
 	var lines, hints []string
 	for _, change := range r.plan.Refused() {
-		lines = append(lines, fmt.Sprintf("%s: %s", change.ObjectRef, change.Refused))
+		lines = append(lines, fmt.Sprintf("%s: %s", change.Ref, change.Refused))
 		if change.Hint != "" && !slices.Contains(hints, change.Hint) {
 			hints = append(hints, change.Hint)
 		}
 	}
 	for _, change := range r.changes(Adopted) {
 		if change.Restarts && !r.opts.Yes {
-			lines = append(lines, fmt.Sprintf("%s: adopting it replaces its pods", change.ObjectRef))
+			lines = append(lines, fmt.Sprintf("%s: adopting it replaces its pods", change.Ref))
 			hints = append(hints, "look at the plan, and give --yes")
 		}
 	}
@@ -200,7 +200,7 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 	}
 	var errs []error
 	for _, change := range slices.Concat(writing, pruning) {
-		resource, err := r.c.resource(ctx, r.env, change.ObjectRef)
+		resource, err := r.c.resource(ctx, r.env, change.Ref)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -215,8 +215,8 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 
 // resource is the resource of an object's kind; for a kind that the server does
 // not serve yet it is read from the environment's definition.
-func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref ObjectRef) (kschema.GroupResource, error) {
-	gvk := ref.gvk()
+func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref schema.Ref) (kschema.GroupResource, error) {
+	gvk := ref.GVK()
 	mapping, err := c.mapping(ctx, gvk)
 	if err == nil {
 		return mapping.Resource.GroupResource(), nil
@@ -232,7 +232,7 @@ func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref Obj
 
 // definedBy is the resource of a kind whose definition an environment renders.
 func definedBy(env *schema.Environment, gk kschema.GroupKind) (kschema.GroupResource, bool) {
-	for _, o := range objectsOf(env) {
+	for _, o := range env.Objects() {
 		if isCRD(o.Unstructured) && crdKind(o.Unstructured) == gk {
 			plural, _, _ := unstructured.NestedString(o.Object, "spec", "names", "plural")
 			return kschema.GroupResource{Group: gk.Group, Resource: plural}, true
@@ -275,7 +275,7 @@ func (r *run) again(ctx context.Context) error {
 		return err
 	}
 	same := slices.EqualFunc(r.plan.Changes, plan.Changes, func(a, b Change) bool {
-		return a.ObjectRef == b.ObjectRef && sameChange(&a, &b)
+		return a.Ref == b.Ref && sameChange(&a, &b)
 	})
 	if !same {
 		return &Refused{

@@ -18,7 +18,7 @@ type item struct {
 	unit  string
 	order int // position in the environment
 	obj   *schema.Object
-	ref   ObjectRef
+	ref   schema.Ref
 
 	mapping *meta.RESTMapping // nil where the server does not know the kind yet
 	// otherVersion is how the server serves the kind today, where the desired
@@ -45,12 +45,12 @@ func (p *planner) flatten(ctx context.Context) error {
 		for j := range unit.Objects {
 			order++
 			it := &item{unit: unit.Name, order: order, obj: &unit.Objects[j]}
-			it.ref = refOf(it.obj.Unstructured)
-			if twin, twice := p.desired[it.ref.id()]; twice {
+			it.ref = schema.RefOf(it.obj.Unstructured)
+			if twin, twice := p.desired[it.ref.ID()]; twice {
 				errs = append(errs, fmt.Errorf("unit %s: %s: also rendered by unit %s", it.unit, it.ref, twin.unit))
 				continue
 			}
-			p.desired[it.ref.id()] = it
+			p.desired[it.ref.ID()] = it
 			if !p.selected(unit.Name) || !p.named(it.ref) {
 				continue
 			}
@@ -116,7 +116,7 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 	return checkScope(it.ref, crd.namespaced)
 }
 
-func checkScope(ref ObjectRef, namespaced bool) error {
+func checkScope(ref schema.Ref, namespaced bool) error {
 	switch {
 	case namespaced && ref.Namespace == "":
 		return errors.New("has no namespace, and its kind needs one")
@@ -135,17 +135,15 @@ type plannedCRD struct {
 // plannedCRDs are the kinds that CRDs of the units define, selected or not.
 func (p *planner) plannedCRDs() map[kschema.GroupKind]plannedCRD {
 	crds := map[kschema.GroupKind]plannedCRD{}
-	for i := range p.env.Units {
-		for _, obj := range p.env.Units[i].Objects {
-			if !isCRD(obj.Unstructured) {
-				continue
-			}
-			scope, _, _ := unstructured.NestedString(obj.Object, "spec", "scope")
-			crds[crdKind(obj.Unstructured)] = plannedCRD{
-				unit:       p.env.Units[i].Name,
-				name:       refOf(obj.Unstructured).String(),
-				namespaced: scope == "Namespaced",
-			}
+	for unit, obj := range p.env.Objects() {
+		if !isCRD(obj.Unstructured) {
+			continue
+		}
+		scope, _, _ := unstructured.NestedString(obj.Object, "spec", "scope")
+		crds[crdKind(obj.Unstructured)] = plannedCRD{
+			unit:       unit,
+			name:       schema.RefOf(obj.Unstructured).String(),
+			namespaced: scope == "Namespaced",
 		}
 	}
 	return crds

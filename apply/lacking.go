@@ -53,14 +53,14 @@ func (p *planner) needed(ctx context.Context) []right {
 			n.add(resource.Group, resource.Resource, "", "", "list")
 		}
 	}
-	for unit, o := range objectsOf(p.env) {
-		ref := refOf(o.Unstructured)
+	for unit, o := range p.env.Objects() {
+		ref := schema.RefOf(o.Unstructured)
 		resource, err := p.cluster.resource(ctx, p.env, ref)
 		if err != nil || !p.selected(unit) {
 			continue // a kind that nobody knows has an error of its own
 		}
 		n.add(resource.Group, resource.Resource, ref.Namespace, "", "list")
-		if it := p.desired[ref.id()]; it != nil && it.change != nil && it.change.Action == Unchanged {
+		if it := p.desired[ref.ID()]; it != nil && it.change != nil && it.change.Action == Unchanged {
 			continue
 		}
 		if !p.opts.ListOnly {
@@ -75,7 +75,7 @@ func (p *planner) needed(ctx context.Context) []right {
 		}
 	}
 	for _, ref := range p.opts.Recorded {
-		if resource, err := p.cluster.resource(ctx, p.env, ref); err == nil && p.desired[ref.id()] == nil {
+		if resource, err := p.cluster.resource(ctx, p.env, ref); err == nil && p.desired[ref.ID()] == nil {
 			n.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "get")
 		}
 	}

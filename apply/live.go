@@ -175,7 +175,7 @@ func (p *planner) ofMembers(groups []string) []string {
 		ours[at.gk.Group] = true
 	}
 	for _, ref := range p.opts.Recorded {
-		ours[ref.gvk().Group] = true
+		ours[ref.GVK().Group] = true
 	}
 	return slices.DeleteFunc(groups, func(group string) bool { return !ours[group] })
 }
@@ -224,7 +224,7 @@ type sink struct {
 }
 
 func (s *sink) visit(live *unstructured.Unstructured) {
-	it := s.planner.desired[idOf(live)]
+	it := s.planner.desired[schema.IDOf(live)]
 	switch {
 	case it == nil:
 		s.strangers = append(s.strangers, stranger{live: live, mapping: s.mapping})

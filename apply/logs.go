@@ -293,21 +293,21 @@ func containersOf(pod *corev1.Pod) []string {
 func (c *Cluster) podsOf(ctx context.Context, owner *unstructured.Unstructured) ([]corev1.Pod, error) {
 	raw, _, err := unstructured.NestedMap(owner.Object, "spec", "selector")
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", refOf(owner), err)
+		return nil, fmt.Errorf("%s: %w", schema.RefOf(owner), err)
 	}
 	selector := &metav1.LabelSelector{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector); err != nil {
-		return nil, fmt.Errorf("%s: %w", refOf(owner), err)
+		return nil, fmt.Errorf("%s: %w", schema.RefOf(owner), err)
 	}
 	resource := kschema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	list, err := c.Dynamic.Resource(resource).Namespace(owner.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)})
 	if err != nil {
-		return nil, fmt.Errorf("pods of %s: %w", refOf(owner), err)
+		return nil, fmt.Errorf("pods of %s: %w", schema.RefOf(owner), err)
 	}
 	pods := make([]corev1.Pod, len(list.Items))
 	for i := range list.Items {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pods[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", refOf(&list.Items[i]), err)
+			return nil, fmt.Errorf("%s: %w", schema.RefOf(&list.Items[i]), err)
 		}
 	}
 	return pods, nil
@@ -318,7 +318,7 @@ func (c *Cluster) jobsOf(ctx context.Context, cron *unstructured.Unstructured) (
 	resource := batchv1.SchemeGroupVersion.WithResource("jobs")
 	list, err := c.Dynamic.Resource(resource).Namespace(cron.GetNamespace()).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("jobs of %s: %w", refOf(cron), err)
+		return nil, fmt.Errorf("jobs of %s: %w", schema.RefOf(cron), err)
 	}
 	var jobs []*unstructured.Unstructured
 	for i := range list.Items {

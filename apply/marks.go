@@ -135,11 +135,11 @@ func merge(marks, more []mark) []mark {
 }
 
 // marksOfAll are the marked fields of all objects of an environment, by object.
-func marksOfAll(env *schema.Environment) map[objectID][]mark {
-	all := map[objectID][]mark{}
-	for _, obj := range objectsOf(env) {
+func marksOfAll(env *schema.Environment) map[schema.ID][]mark {
+	all := map[schema.ID][]mark{}
+	for _, obj := range env.Objects() {
 		if len(obj.Secret) > 0 {
-			id := idOf(obj.Unstructured)
+			id := schema.IDOf(obj.Unstructured)
 			all[id] = merge(all[id], marksOf(obj))
 		}
 	}

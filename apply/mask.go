@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // masker replaces secret values by a short keyed hash, so that one sees whether
@@ -30,7 +32,7 @@ type masker struct {
 	// differ.
 	blind bool
 	// marks are the fields of other objects than Secrets whose values are hidden.
-	marks map[objectID][]mark
+	marks map[schema.ID][]mark
 	// known, where not nil, takes copies of secret values out of what is shown.
 	known *redactor
 }
@@ -103,7 +105,7 @@ func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured 
 	}
 	var marks []mark
 	if len(m.marks) > 0 {
-		marks = m.marks[idOf(u)]
+		marks = m.marks[schema.IDOf(u)]
 	}
 	return m.hide(u, marks)
 }

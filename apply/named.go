@@ -7,10 +7,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // named reports whether a plan that is limited to some objects is about this one.
-func (p *planner) named(ref ObjectRef) bool {
+func (p *planner) named(ref schema.Ref) bool {
 	return p.opts.Objects == nil || slices.Contains(p.opts.Objects, ref)
 }
 
@@ -47,12 +49,12 @@ func (p *planner) readNamed(ctx context.Context) error {
 func (p *Plan) Only(keep func(Change) bool) *Plan {
 	only := *p
 	only.Changes, only.Summary = nil, map[Action]int{}
-	only.options.Objects = []ObjectRef{}
+	only.options.Objects = []schema.Ref{}
 	for _, c := range p.Changes {
 		if keep(c) {
 			only.Changes = append(only.Changes, c)
 			only.Summary[c.Action]++
-			only.options.Objects = append(only.options.Objects, c.ObjectRef)
+			only.options.Objects = append(only.options.Objects, c.Ref)
 		}
 	}
 	return &only

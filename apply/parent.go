@@ -185,8 +185,8 @@ func (r *run) narrow(ctx context.Context, revision Revision) error {
 		s = s.with(r.parent)
 	}
 	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
-		if !r.journal.has(change.ObjectRef) {
-			s[kindIn{change.gvk().GroupKind(), change.Namespace}] = true
+		if !r.journal.has(change.Ref) {
+			s[kindIn{change.GVK().GroupKind(), change.Namespace}] = true
 		}
 	}
 	annotations := s.annotations(r.env.Namespace)

@@ -37,14 +37,6 @@ const (
 	Unchanged         Action = "unchanged"
 )
 
-// ObjectRef names one object, as Kind/namespace/name.
-type ObjectRef struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Namespace  string `json:"namespace,omitempty"`
-	Name       string `json:"name"`
-}
-
 // Plan is what an apply would do. It is pure data: making one writes nothing,
 // and two plans of the same world are equal.
 type Plan struct {
@@ -70,14 +62,14 @@ type Plan struct {
 	reads   []*reading                 // what was listed
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
-	generations map[ObjectRef]int64
+	generations map[schema.Ref]int64
 }
 
 // Change is what happens to one object.
 type Change struct {
 	Action Action `json:"action"`
 	Unit   string `json:"unit"`
-	ObjectRef
+	schema.Ref
 	Fields []Field `json:"fields,omitempty"`
 	// Message says why, where the action alone does not.
 	Message string `json:"message,omitempty"`
@@ -116,7 +108,7 @@ type PlanOptions struct {
 	Units []string
 	// Objects limits the plan to these objects, each read by itself, and finds no
 	// prune candidates; nil means all.
-	Objects []ObjectRef
+	Objects []schema.Ref
 	// Full asks the server about every object, certified or not.
 	Full bool
 	// ListOnly sends no dry-run, for those who may only read: what is not
@@ -135,7 +127,7 @@ type PlanOptions struct {
 	Prune    []string
 	// Recorded are the objects of the last revision: what of them lost its
 	// label is still found for pruning. Nil means what the cluster remembers.
-	Recorded []ObjectRef
+	Recorded []schema.Ref
 	// Siblings are the other environments of the cluster. What they desire is
 	// not pruned here, and what they no longer desire may move here.
 	Siblings []*schema.Environment
@@ -163,14 +155,6 @@ func (c *Change) finish() {
 	case c.desired != nil:
 		c.After = c.mask.body(c.desired.Unstructured)
 	}
-}
-
-// String is Kind/namespace/name, or Kind/name for what has no namespace.
-func (r ObjectRef) String() string {
-	if r.Namespace == "" {
-		return r.Kind + "/" + r.Name
-	}
-	return r.Kind + "/" + r.Namespace + "/" + r.Name
 }
 
 // Differs reports whether the cluster differs from the environment, which is what
@@ -229,7 +213,7 @@ type Durations struct {
 // ObjectHealth is the judgement of one object of a unit.
 type ObjectHealth struct {
 	Unit string `json:"unit"`
-	ObjectRef
+	schema.Ref
 	health.Result
 	// Ready and Desired count the pods of a workload; Desired is zero for other
 	// kinds.

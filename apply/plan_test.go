@@ -231,9 +231,9 @@ func TestPlanPruneCandidates(t *testing.T) {
 	// makes the plan look at by rendering one of its own.
 	slice := `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: own}, addressType: IPv4, endpoints: []}`
 
-	recorded := []apply.ObjectRef{}
+	recorded := []schema.Ref{}
 	for _, o := range w.env.Units[0].Objects {
-		recorded = append(recorded, apply.ObjectRef{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()})
+		recorded = append(recorded, schema.Ref{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()})
 	}
 	w.env.Units = nil
 	w.desires("web", named("stays"), webService, slice, strings.ReplaceAll(claim, "disk", "disk2"))
@@ -308,7 +308,7 @@ func TestPlanOfWhatTheServerCannotJudgeYet(t *testing.T) {
 		"unverified-created ConfigMap/inside", "unverified-created Thing/custom", "created ConfigMap/web")
 	for _, c := range p.Changes {
 		if unverified := c.Action == apply.UnverifiedCreated; c.Verified == unverified {
-			t.Errorf("%s: verified %v", c.ObjectRef, c.Verified)
+			t.Errorf("%s: verified %v", c.Ref, c.Verified)
 		}
 	}
 	_, err := w.cluster.Plan(t.Context(), w.env, apply.PlanOptions{Units: []string{"web"}})
@@ -373,7 +373,7 @@ func TestPlanOfImmutableFields(t *testing.T) {
 	}
 	for _, c := range p.Changes {
 		if len(c.Fields) == 0 {
-			t.Errorf("%s: no fields, %s", c.ObjectRef, c.Message)
+			t.Errorf("%s: no fields, %s", c.Ref, c.Message)
 		}
 	}
 }

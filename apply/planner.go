@@ -56,9 +56,9 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 	if err := p.flatten(ctx); err != nil {
 		return nil, err
 	}
-	it := p.desired[earlier.id()]
+	it := p.desired[earlier.ID()]
 	if it == nil || it.mapping == nil {
-		return nil, fmt.Errorf("unit %s: %s: no longer planned", earlier.Unit, earlier.ObjectRef)
+		return nil, fmt.Errorf("unit %s: %s: no longer planned", earlier.Unit, earlier.Ref)
 	}
 	it.obj = earlier.desired // what the plan leaves alone stays so
 	live, err := c.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
@@ -88,12 +88,12 @@ type planner struct {
 
 	sets     []string          // ids of ApplySets that are this environment's
 	siblings map[string]string // environment by set id
-	wanted   map[objectID]string
+	wanted   map[schema.ID]string
 	targets  map[string]bool // what autoscalers scale
 	scaled   map[string]Scaled
 
-	desired map[objectID]*item // of all units
-	items   []*item            // of the selected ones, in order
+	desired map[schema.ID]*item // of all units
+	items   []*item             // of the selected ones, in order
 
 	mu         sync.Mutex
 	strangers  []stranger // live bearers of the label that nothing desires
@@ -113,12 +113,12 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 	}
 	p := &planner{
 		cluster: c, env: env, opts: opts,
-		plan:       &Plan{Environment: env.Name, options: opts, Changes: []Change{}, Summary: map[Action]int{}, generations: map[ObjectRef]int64{}},
+		plan:       &Plan{Environment: env.Name, options: opts, Changes: []Change{}, Summary: map[Action]int{}, generations: map[schema.Ref]int64{}},
 		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
 		siblings:   map[string]string{},
-		wanted:     map[objectID]string{},
+		wanted:     map[schema.ID]string{},
 		targets:    autoscaled(env),
-		desired:    map[objectID]*item{},
+		desired:    map[schema.ID]*item{},
 		newSpaces:  map[string]string{},
 		changedCRD: map[kschema.GroupKind]string{},
 
@@ -130,10 +130,8 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 	}
 	for _, sibling := range opts.Siblings {
 		p.siblings[schema.ApplySetID(sibling.Name, sibling.Namespace)] = sibling.Name
-		for i := range sibling.Units {
-			for _, obj := range sibling.Units[i].Objects {
-				p.wanted[idOf(obj.Unstructured)] = sibling.Name
-			}
+		for _, obj := range sibling.Objects() {
+			p.wanted[schema.IDOf(obj.Unstructured)] = sibling.Name
 		}
 	}
 	return p
@@ -222,7 +220,7 @@ func (p *planner) askServer(ctx context.Context) error {
 
 // home is the environment's own Namespace, where the environment renders it.
 func (p *planner) home() *item {
-	return p.desired[ObjectRef{APIVersion: "v1", Kind: "Namespace", Name: p.env.Namespace}.id()]
+	return p.desired[schema.Ref{APIVersion: "v1", Kind: "Namespace", Name: p.env.Namespace}.ID()]
 }
 
 // lookHome finds that the environment's Namespace is not there where the selected
@@ -236,7 +234,7 @@ func (p *planner) lookHome(ctx context.Context) error {
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	home.mapping, err = p.cluster.mapping(ctx, home.ref.gvk())
+	home.mapping, err = p.cluster.mapping(ctx, home.ref.GVK())
 	p.homeless = err == nil
 	return err
 }
@@ -255,7 +253,7 @@ func (p *planner) needsHome(ctx context.Context, it *item, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if home.mapping == nil {
-		home.mapping, err = p.cluster.mapping(ctx, home.ref.gvk())
+		home.mapping, err = p.cluster.mapping(ctx, home.ref.GVK())
 		p.homeless = err == nil
 	}
 	return p.homeless
@@ -332,10 +330,10 @@ func (p *planner) forget() {
 // allMarks are the fields whose values are not shown: those that the environment
 // marks, and those that it marked when it was applied last, as what is no longer
 // desired is shown too.
-func (p *planner) allMarks() map[objectID][]mark {
+func (p *planner) allMarks() map[schema.ID][]mark {
 	all := marksOfAll(p.env)
 	for _, m := range p.plan.state.marked {
-		all[m.ref.id()] = merge(all[m.ref.id()], m.marks)
+		all[m.ref.ID()] = merge(all[m.ref.ID()], m.marks)
 	}
 	return all
 }
@@ -343,16 +341,16 @@ func (p *planner) allMarks() map[objectID][]mark {
 // learnLive makes the secret values of a live object known: somebody may have
 // edited them, and a webhook may quote the old one.
 func (p *planner) learnLive(live *unstructured.Unstructured) {
-	if marks := p.mask.marks[idOf(live)]; len(marks) > 0 || isSecret(live) {
+	if marks := p.mask.marks[schema.IDOf(live)]; len(marks) > 0 || isSecret(live) {
 		p.cluster.known.add(secretValues(live, marks)...)
 	}
 }
 
 // unsealed refuses what must not be sent to a cluster: its values are encrypted.
 func unsealed(env *schema.Environment) error {
-	for unit, obj := range objectsOf(env) {
+	for unit, obj := range env.Objects() {
 		if obj.Sealed {
-			return fmt.Errorf("environment %s: unit %s: %s: its values are still encrypted", env.Name, unit, refOf(obj.Unstructured))
+			return fmt.Errorf("environment %s: unit %s: %s: its values are still encrypted", env.Name, unit, schema.RefOf(obj.Unstructured))
 		}
 	}
 	return nil

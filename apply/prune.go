@@ -11,6 +11,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // pruning are the deletions of the run. While discovery does not answer for a
@@ -51,7 +53,7 @@ func (r *run) prune(ctx context.Context) error {
 // (webhooks, APIServices), then the rest from the traffic inwards, then
 // definitions and at last Namespaces, which take with them what is inside.
 func pruneStage(change *Change) int {
-	gvk := change.gvk()
+	gvk := change.GVK()
 	if !builtIn(gvk.Group) {
 		return 0
 	}
@@ -94,20 +96,20 @@ func (r *run) deleteOne(ctx context.Context, change *Change) error {
 		case apierrors.IsConflict(err) && attempt < attemptsConflict:
 			now, err := r.replanDeletion(ctx, change)
 			if err != nil {
-				return fmt.Errorf("%s: %w", change.ObjectRef, err)
+				return fmt.Errorf("%s: %w", change.Ref, err)
 			}
 			if now == nil {
 				r.journal.wrote(PhasePrune, *change, nil)
 				return nil
 			}
 			if !sameChange(change, now) {
-				return fmt.Errorf("%s: it changed since the plan was made and is not deleted (now: %s); plan again", change.ObjectRef, now.Action)
+				return fmt.Errorf("%s: it changed since the plan was made and is not deleted (now: %s); plan again", change.Ref, now.Action)
 			}
 			*change = *now
 		case r.ended(ctx) != nil:
 			return r.ended(ctx)
 		default:
-			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+			return fmt.Errorf("%s: %w", change.Ref, err)
 		}
 	}
 }
@@ -162,13 +164,13 @@ func (r *run) withoutKept(ctx context.Context, stage []*Change) ([]*Change, erro
 func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
 	reason, err := newPlanner(r.c, r.env, r.plan.options).heldByOthers(ctx, change.Name)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", change.ObjectRef, err)
+		return false, fmt.Errorf("%s: %w", change.Ref, err)
 	}
 	if reason == "" {
 		return false, nil
 	}
 	change.Action, change.Message = Kept, reason
-	r.journal.tell(Event{Phase: PhasePrune, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: Kept, Message: reason})
+	r.journal.tell(Event{Phase: PhasePrune, Unit: change.Unit, Ref: change.Ref, Action: Kept, Message: reason})
 	return true, nil
 }
 
@@ -185,10 +187,10 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 			case r.ended(ctx) != nil:
 				return r.ended(ctx)
 			case err != nil:
-				return fmt.Errorf("%s: %w", change.ObjectRef, err)
+				return fmt.Errorf("%s: %w", change.Ref, err)
 			case !gone:
 				left = append(left, change)
-				holding = append(holding, stays(change.ObjectRef, live))
+				holding = append(holding, stays(change.Ref, live))
 			}
 		}
 		if len(left) == 0 {
@@ -206,7 +208,7 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 }
 
 // stays says what holds an object that was deleted.
-func stays(ref ObjectRef, live *unstructured.Unstructured) string {
+func stays(ref schema.Ref, live *unstructured.Unstructured) string {
 	switch finalizers := live.GetFinalizers(); {
 	case len(finalizers) > 0:
 		return fmt.Sprintf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))

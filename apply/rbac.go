@@ -88,11 +88,11 @@ func (b *rightsBuilder) writes() bool {
 // has deployed and no longer renders.
 func (b *rightsBuilder) members() error {
 	var errs []error
-	rendered := map[objectID]bool{}
-	for _, o := range objectsOf(b.env) {
-		ref := refOf(o.Unstructured)
-		rendered[ref.id()] = true
-		resource, err := b.resource(ref.gvk().GroupKind())
+	rendered := map[schema.ID]bool{}
+	for _, o := range b.env.Objects() {
+		ref := schema.RefOf(o.Unstructured)
+		rendered[ref.ID()] = true
+		resource, err := b.resource(ref.GVK().GroupKind())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", ref, err))
 			continue
@@ -112,7 +112,7 @@ func (b *rightsBuilder) members() error {
 }
 
 // former adds the rights on what the environment no longer renders.
-func (b *rightsBuilder) former(rendered map[objectID]bool) {
+func (b *rightsBuilder) former(rendered map[schema.ID]bool) {
 	for _, r := range b.plan.reads {
 		namespaces := r.namespaces
 		if len(namespaces) == 0 {
@@ -123,7 +123,7 @@ func (b *rightsBuilder) former(rendered map[objectID]bool) {
 		}
 	}
 	for _, ref := range b.plan.state.members {
-		if resource, err := b.resource(ref.gvk().GroupKind()); err == nil && !rendered[ref.id()] {
+		if resource, err := b.resource(ref.GVK().GroupKind()); err == nil && !rendered[ref.ID()] {
 			b.member(resource, ref, "get")
 		}
 	}
@@ -131,8 +131,8 @@ func (b *rightsBuilder) former(rendered map[objectID]bool) {
 		if change.Action != Deleted || !b.writes() {
 			continue
 		}
-		if resource, err := b.resource(change.gvk().GroupKind()); err == nil {
-			b.member(resource, change.ObjectRef, verbs(Deleted)...)
+		if resource, err := b.resource(change.GVK().GroupKind()); err == nil {
+			b.member(resource, change.Ref, verbs(Deleted)...)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (b *rightsBuilder) list(resource kschema.GroupResource, namespace string) {
 	}
 }
 
-func (b *rightsBuilder) member(resource kschema.GroupResource, ref ObjectRef, verbs ...string) {
+func (b *rightsBuilder) member(resource kschema.GroupResource, ref schema.Ref, verbs ...string) {
 	if b.opts.AnyName && ref.Namespace != "" {
 		ref.Name = ""
 	}
@@ -175,7 +175,7 @@ func (b *rightsBuilder) inhabits(namespace string) bool {
 	if namespace == b.env.Namespace {
 		return true
 	}
-	for _, o := range objectsOf(b.env) {
+	for _, o := range b.env.Objects() {
 		if o.GetNamespace() == namespace {
 			return true
 		}
@@ -218,7 +218,7 @@ func (b *rightsBuilder) records() {
 // health adds what the gate reads, and which autoscalers a plan looks for where
 // somebody scaled by hand.
 func (b *rightsBuilder) health() {
-	for _, o := range objectsOf(b.env) {
+	for _, o := range b.env.Objects() {
 		ns := o.GetNamespace()
 		switch gk := o.GroupVersionKind().GroupKind().String(); gk {
 		case "Deployment.apps", "StatefulSet.apps", "ReplicaSet.apps":
@@ -257,9 +257,9 @@ func (b *rightsBuilder) health() {
 // be held: wildcards, aggregated roles, and roles that others make.
 func (b *rightsBuilder) granting() {
 	heldRoles := map[string]bool{} // as kind/namespace/name
-	for _, o := range objectsOf(b.env) {
-		ref := refOf(o.Unstructured)
-		if ref.gvk().Group != rbacv1.GroupName || ref.Kind != "Role" && ref.Kind != "ClusterRole" {
+	for _, o := range b.env.Objects() {
+		ref := schema.RefOf(o.Unstructured)
+		if ref.GVK().Group != rbacv1.GroupName || ref.Kind != "Role" && ref.Kind != "ClusterRole" {
 			continue
 		}
 		role := &rbacv1.ClusterRole{} // a Role has the same rules
@@ -272,14 +272,14 @@ func (b *rightsBuilder) granting() {
 		b.own.add(rbacv1.GroupName, rolesOf(ref.Kind), ref.Namespace, ref.Name, "escalate")
 		b.notes = append(b.notes, fmt.Sprintf("%s has wildcards or is aggregated: who holds escalate on it can grant himself anything", ref))
 	}
-	for _, o := range objectsOf(b.env) {
-		ref := refOf(o.Unstructured)
-		if ref.gvk().Group != rbacv1.GroupName || ref.Kind != "RoleBinding" && ref.Kind != "ClusterRoleBinding" {
+	for _, o := range b.env.Objects() {
+		ref := schema.RefOf(o.Unstructured)
+		if ref.GVK().Group != rbacv1.GroupName || ref.Kind != "RoleBinding" && ref.Kind != "ClusterRoleBinding" {
 			continue
 		}
 		kind, _, _ := unstructured.NestedString(o.Object, "roleRef", "kind")
 		name, _, _ := unstructured.NestedString(o.Object, "roleRef", "name")
-		role := ObjectRef{Kind: kind, Name: name}
+		role := schema.Ref{Kind: kind, Name: name}
 		if kind == "Role" {
 			role.Namespace = ref.Namespace
 		}

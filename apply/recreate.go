@@ -25,7 +25,7 @@ func (r *run) creatable(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s must be recreated, and it is not certain that it could be: %v", changes[i].ObjectRef, err))
+		lines = append(lines, fmt.Sprintf("%s must be recreated, and it is not certain that it could be: %v", changes[i].Ref, err))
 		hints = append(hints, fmt.Sprintf("--recreate %s/%s deletes it all the same", changes[i].Kind, changes[i].Name))
 	}
 	if len(lines) > 0 {

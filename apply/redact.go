@@ -165,7 +165,7 @@ func (r *redactor) learn(env *schema.Environment) {
 		return
 	}
 	var secrets []string
-	for _, obj := range objectsOf(env) {
+	for _, obj := range env.Objects() {
 		if !obj.Sealed {
 			secrets = append(secrets, secretValues(obj.Unstructured, marksOf(obj))...)
 		}
@@ -173,7 +173,7 @@ func (r *redactor) learn(env *schema.Environment) {
 	plain := map[string]bool{}
 	if len(secrets) > 0 {
 		m := masker{numbers: map[string]int{}}
-		for _, obj := range objectsOf(env) {
+		for _, obj := range env.Objects() {
 			eachText(m.hide(obj.Unstructured, marksOf(obj)).Object, func(s string) { plain[s] = true })
 		}
 	}

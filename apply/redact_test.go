@@ -72,7 +72,7 @@ func TestMarks(t *testing.T) {
 		Secret:       []string{"/spec/containers/0/env/1/value"},
 	}
 	live := object("v1", "Pod", "web", container(variable("TOKEN", "edited"), variable("B", "b")))
-	m := masker{key: []byte("k"), marks: map[objectID][]mark{idOf(live): marksOf(desired)}}
+	m := masker{key: []byte("k"), marks: map[schema.ID][]mark{schema.IDOf(live): marksOf(desired)}}
 	for _, u := range []*unstructured.Unstructured{live, desired.Unstructured} {
 		text := fmt.Sprint(m.object(u).Object)
 		if strings.Contains(text, "edited") || strings.Contains(text, "wanted") || !strings.Contains(text, "secret:") {
@@ -99,7 +99,7 @@ func TestMarks(t *testing.T) {
 
 // TestMarkedState: marks come back from the state as they were.
 func TestMarkedState(t *testing.T) {
-	all := []markedObject{{ref: ObjectRef{APIVersion: "v1", Kind: "Pod", Namespace: "x", Name: "web"}, marks: []mark{{".spec", "=web", "*"}}}}
+	all := []markedObject{{ref: schema.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "x", Name: "web"}, marks: []mark{{".spec", "=web", "*"}}}}
 	raw, err := packMarked(all)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Report is what an apply did: the plan with what became of it, the health that
@@ -19,8 +20,8 @@ type Report struct {
 	// changed and none was recorded.
 	Revision int `json:"revision,omitempty"`
 	// Done and NotDone part the changes at the place where the run ended.
-	Done    []ObjectRef `json:"done,omitempty"`
-	NotDone []ObjectRef `json:"notDone,omitempty"`
+	Done    []schema.Ref `json:"done,omitempty"`
+	NotDone []schema.Ref `json:"notDone,omitempty"`
 }
 
 // Phase is a step of an apply.
@@ -44,7 +45,7 @@ type Event struct {
 	Time  time.Time `json:"time"`
 	Phase Phase     `json:"phase"`
 	Unit  string    `json:"unit,omitempty"`
-	ObjectRef
+	schema.Ref
 	Action  Action       `json:"action,omitempty"` // of a write
 	State   health.State `json:"state,omitempty"`  // of a gate
 	Message string       `json:"message,omitempty"`
@@ -57,12 +58,12 @@ type Event struct {
 type journal struct {
 	mu   sync.Mutex
 	on   func(Event)
-	done map[ObjectRef]bool
-	live map[ObjectRef]*unstructured.Unstructured // what the server answered
+	done map[schema.Ref]bool
+	live map[schema.Ref]*unstructured.Unstructured // what the server answered
 }
 
 func newJournal(on func(Event)) *journal {
-	return &journal{on: on, done: map[ObjectRef]bool{}, live: map[ObjectRef]*unstructured.Unstructured{}}
+	return &journal{on: on, done: map[schema.Ref]bool{}, live: map[schema.Ref]*unstructured.Unstructured{}}
 }
 
 // tell passes an event on.
@@ -78,36 +79,36 @@ func (j *journal) tell(e Event) {
 // wrote notes that a change was carried out, and what the object is now.
 func (j *journal) wrote(phase Phase, change Change, live *unstructured.Unstructured) {
 	j.mu.Lock()
-	j.done[change.ObjectRef] = true
-	j.live[change.ObjectRef] = live
+	j.done[change.Ref] = true
+	j.live[change.Ref] = live
 	j.mu.Unlock()
-	j.tell(Event{Phase: phase, Unit: change.Unit, ObjectRef: change.ObjectRef, Action: change.Action.taken()})
+	j.tell(Event{Phase: phase, Unit: change.Unit, Ref: change.Ref, Action: change.Action.taken()})
 }
 
 // has reports whether a change was carried out.
-func (j *journal) has(ref ObjectRef) bool {
+func (j *journal) has(ref schema.Ref) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.done[ref]
 }
 
 // written is what the server answered to the write of an object, or nil.
-func (j *journal) written(ref ObjectRef) *unstructured.Unstructured {
+func (j *journal) written(ref schema.Ref) *unstructured.Unstructured {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.live[ref]
 }
 
 // parted splits the changes that are writes into those done and those not.
-func (j *journal) parted(changes []Change) (done, notDone []ObjectRef) {
+func (j *journal) parted(changes []Change) (done, notDone []schema.Ref) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, c := range changes {
 		switch {
-		case j.done[c.ObjectRef]:
-			done = append(done, c.ObjectRef)
+		case j.done[c.Ref]:
+			done = append(done, c.Ref)
 		case c.Action == Deleted || slices.Contains(writeActions(), c.Action):
-			notDone = append(notDone, c.ObjectRef)
+			notDone = append(notDone, c.Ref)
 		}
 	}
 	return done, notDone
@@ -130,7 +131,7 @@ func (j *journal) settled(plan Plan) Plan {
 	}
 	for i := range plan.Changes {
 		c := &plan.Changes[i]
-		if j.done[c.ObjectRef] && c.Action.taken() != c.Action {
+		if j.done[c.Ref] && c.Action.taken() != c.Action {
 			c.Action, c.Verified, c.Message = c.Action.taken(), true, ""
 		}
 		plan.Summary[c.Action]++

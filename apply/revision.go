@@ -95,7 +95,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 		Environment: r.env,
 	}
 	for _, change := range r.plan.Changes {
-		if r.journal.has(change.ObjectRef) {
+		if r.journal.has(change.Ref) {
 			revision.Changes[change.Action.taken()]++
 		}
 	}
@@ -303,8 +303,8 @@ func (r Revision) secret(part int, chunk []byte) (*unstructured.Unstructured, er
 	return u, nil
 }
 
-// The form of an environment inside a revision. schema.Object embeds an
-// unstructured object, whose own JSON would hide the fields beside it.
+// The form of an environment inside a revision: what is applied, and neither the
+// pins nor the order of environments.
 type (
 	packedEnvironment struct {
 		Name        string       `json:"name"`
@@ -313,19 +313,11 @@ type (
 		Units       []packedUnit `json:"units"`
 	}
 	packedUnit struct {
-		Name    string         `json:"name"`
-		Type    string         `json:"type,omitempty"`
-		After   []string       `json:"after,omitempty"`
-		Timeout time.Duration  `json:"timeout,omitempty"`
-		Objects []packedObject `json:"objects"`
-	}
-	packedObject struct {
-		Object   map[string]any    `json:"object"`
-		Key      string            `json:"key,omitempty"`
-		Recreate bool              `json:"recreate,omitempty"`
-		Ignore   []string          `json:"ignore,omitempty"`
-		Ready    *schema.ReadyRule `json:"ready,omitempty"`
-		Secret   []string          `json:"secret,omitempty"`
+		Name    string          `json:"name"`
+		Type    string          `json:"type,omitempty"`
+		After   []string        `json:"after,omitempty"`
+		Timeout time.Duration   `json:"timeout,omitempty"`
+		Objects []schema.Object `json:"objects"`
 	}
 )
 
@@ -339,7 +331,7 @@ func pack(env *schema.Environment, secrets bool) ([]byte, error) {
 			if !secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
 				continue
 			}
-			pu.Objects = append(pu.Objects, packedObject{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready, Secret: o.Secret})
+			pu.Objects = append(pu.Objects, o)
 		}
 		p.Units = append(p.Units, pu)
 	}
@@ -371,12 +363,7 @@ func unpack(packed []byte) (*schema.Environment, error) {
 	}
 	env := &schema.Environment{Name: p.Name, Namespace: p.Namespace, Controllers: p.Controllers}
 	for _, pu := range p.Units {
-		u := schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout}
-		for _, po := range pu.Objects {
-			o := schema.Object{Unstructured: &unstructured.Unstructured{Object: po.Object}, Key: po.Key, Recreate: po.Recreate, Ignore: po.Ignore, Ready: po.Ready, Secret: po.Secret}
-			u.Objects = append(u.Objects, o)
-		}
-		env.Units = append(env.Units, u)
+		env.Units = append(env.Units, schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout, Objects: pu.Objects})
 	}
 	return env, nil
 }

@@ -46,12 +46,12 @@ func (b *rightsBuilder) manifests() (*Rights, error) {
 // them have nowhere to stand.
 func (b *rightsBuilder) missing() []string {
 	var missing []string
-	for _, o := range objectsOf(b.env) {
+	for _, o := range b.env.Objects() {
 		if !isNamespace(o.Unstructured) || !b.inhabits(o.GetName()) {
 			continue
 		}
 		if b.plan == nil || slices.ContainsFunc(b.plan.Changes, func(c Change) bool {
-			return c.id() == idOf(o.Unstructured) && (c.Action == Created || c.Action == UnverifiedCreated)
+			return c.ID() == schema.IDOf(o.Unstructured) && (c.Action == Created || c.Action == UnverifiedCreated)
 		}) {
 			missing = append(missing, o.GetName())
 		}

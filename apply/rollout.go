@@ -33,7 +33,7 @@ func (c *Cluster) RolloutStatus(ctx context.Context, env *schema.Environment, ap
 // does: a time in an annotation of the pod template begins a rollout. It returns
 // what it restarted. A paused Deployment is refused, because nothing would happen
 // before it is resumed.
-func (c *Cluster) Restart(ctx context.Context, env *schema.Environment, app string) ([]ObjectRef, error) {
+func (c *Cluster) Restart(ctx context.Context, env *schema.Environment, app string) ([]schema.Ref, error) {
 	r, err := c.newRollout(ctx, env, app)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ const restartedAt = "kubectl.kubernetes.io/restartedAt"
 // an apply still writes them, and their pods stay as they are. The pause is
 // recorded on the ApplySet parent, where status reads it. It returns what it
 // paused. Only Deployments can be paused.
-func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who string) ([]ObjectRef, error) {
+func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who string) ([]schema.Ref, error) {
 	r, err := c.newRollout(ctx, env, app)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who s
 
 // Resume ends a pause, whoever began it, and its record. It returns what it
 // resumed.
-func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app string) ([]ObjectRef, error) {
+func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app string) ([]schema.Ref, error) {
 	r, err := c.newRollout(ctx, env, app)
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ type rollout struct {
 
 // workload is an object that runs pods, as it is rendered and as it is live.
 type workload struct {
-	ref  ObjectRef
+	ref  schema.Ref
 	live *unstructured.Unstructured
 }
 
@@ -183,8 +183,8 @@ func (c *Cluster) newRollout(ctx context.Context, env *schema.Environment, app s
 // the environment's, is refused.
 func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([]workload, error) {
 	var all []workload
-	for _, o := range objectsOf(env) {
-		ref := refOf(o.Unstructured)
+	for _, o := range env.Objects() {
+		ref := schema.RefOf(o.Unstructured)
 		mapping, err := c.mapping(ctx, o.GroupVersionKind())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ref, err)
@@ -233,8 +233,8 @@ func isPaused(live *unstructured.Unstructured) bool {
 
 // patchAll sends one merge patch to each workload: of the object that was read,
 // not of another one by that name.
-func (r *rollout) patchAll(ctx context.Context, workloads []workload, manager string, patch map[string]any) ([]ObjectRef, error) {
-	var done []ObjectRef
+func (r *rollout) patchAll(ctx context.Context, workloads []workload, manager string, patch map[string]any) ([]schema.Ref, error) {
+	var done []schema.Ref
 	for _, w := range workloads {
 		patch["metadata"] = map[string]any{"uid": string(w.live.GetUID())}
 		body, err := json.Marshal(patch)

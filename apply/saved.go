@@ -82,7 +82,7 @@ func (s *SavedPlan) Against(now *Plan) ([]Change, error) {
 // covers reports whether the reviewed change is the one of now. The same version
 // of the same object gives the same change; another version may still.
 func (s *SavedChange) covers(now *Change) bool {
-	if s.id() != now.id() || s.Action != now.Action {
+	if s.ID() != now.ID() || s.Action != now.Action {
 		return false
 	}
 	if now.live != nil && s.UID != string(now.live.GetUID()) {
@@ -94,7 +94,7 @@ func (s *SavedChange) covers(now *Change) bool {
 // sameChange reports whether two plans of one object do the same to it, whoever
 // wrote last.
 func sameChange(a, b *Change) bool {
-	if a.Action != b.Action || a.id() != b.id() || a.Refused != b.Refused || len(a.Fields) != len(b.Fields) {
+	if a.Action != b.Action || a.ID() != b.ID() || a.Refused != b.Refused || len(a.Fields) != len(b.Fields) {
 		return false
 	}
 	for i := range a.Fields {

@@ -38,14 +38,14 @@ func (s Scaled) String() string {
 // to. The note on the ApplySet parent makes plans leave them alone until then;
 // the first apply afterwards brings back what is rendered. to.Workload may be
 // empty where the app has one workload with replicas.
-func (c *Cluster) Scale(ctx context.Context, env *schema.Environment, app string, to Scaled) (ObjectRef, error) {
+func (c *Cluster) Scale(ctx context.Context, env *schema.Environment, app string, to Scaled) (schema.Ref, error) {
 	r, err := c.newRollout(ctx, env, app)
 	if err != nil {
-		return ObjectRef{}, err
+		return schema.Ref{}, err
 	}
 	w, err := r.scalable(to.Workload)
 	if err != nil {
-		return ObjectRef{}, err
+		return schema.Ref{}, err
 	}
 	to.Workload = w.ref.Kind + "/" + w.ref.Name
 	// The note comes first: a scale that the next apply takes back is worse

@@ -32,7 +32,7 @@ type state struct {
 	finished map[string]string
 	// members are the objects of the last recorded apply: what of them lost its
 	// label is found by name.
-	members []ObjectRef
+	members []schema.Ref
 	// marked are the fields of the last recorded apply whose values are not shown.
 	marked []markedObject
 	// stored is what is in the cluster, to know whether there is news.
@@ -41,7 +41,7 @@ type state struct {
 
 // markedObject is an object with fields whose values are not shown.
 type markedObject struct {
-	ref   ObjectRef
+	ref   schema.Ref
 	marks []mark
 }
 
@@ -150,7 +150,7 @@ func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environme
 
 // packMembers is a list of objects, compressed: ten thousand of them would fill
 // a Secret.
-func packMembers(members []ObjectRef) (string, error) {
+func packMembers(members []schema.Ref) (string, error) {
 	raw, err := json.Marshal(members)
 	if err != nil {
 		return "", err
@@ -164,7 +164,7 @@ func packMembers(members []ObjectRef) (string, error) {
 
 // unpackMembers reads what packMembers wrote. What cannot be read is none: the
 // label is what membership is known by.
-func unpackMembers(packed string) []ObjectRef {
+func unpackMembers(packed string) []schema.Ref {
 	compressed, err := base64.StdEncoding.DecodeString(packed)
 	if err != nil || len(compressed) == 0 {
 		return nil
@@ -178,7 +178,7 @@ func unpackMembers(packed string) []ObjectRef {
 	if err != nil {
 		return nil
 	}
-	var members []ObjectRef
+	var members []schema.Ref
 	if json.Unmarshal(raw, &members) != nil {
 		return nil
 	}

@@ -65,17 +65,17 @@ func (r *run) established(ctx context.Context, change *Change) error {
 	for {
 		live, err := r.get(ctx, change)
 		if err != nil {
-			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+			return fmt.Errorf("%s: %w", change.Ref, err)
 		}
 		conditions := conditionsOf(live)
 		if conditions["Established"].status == "True" {
 			return nil
 		}
 		if refused := conditions["NamesAccepted"]; refused.status == "False" {
-			return fmt.Errorf("%s: its names are not accepted: %s", change.ObjectRef, refused.message)
+			return fmt.Errorf("%s: its names are not accepted: %s", change.Ref, refused.message)
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s: not served after %s", change.ObjectRef, r.opts.Timeout)
+			return fmt.Errorf("%s: not served after %s", change.Ref, r.opts.Timeout)
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {
 			return err

@@ -27,7 +27,7 @@ const (
 // write carries out one change and notes it. An object whose live state moved
 // since the plan is planned again, and written only where that says the same.
 func (r *run) write(ctx context.Context, change *Change) error {
-	if r.journal.has(change.ObjectRef) {
+	if r.journal.has(change.Ref) {
 		return nil
 	}
 	deadline := time.Now().Add(settling)
@@ -43,7 +43,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			attempt++
 			done, err := r.reconsider(ctx, change)
 			if err != nil {
-				return fmt.Errorf("%s: %w", change.ObjectRef, err)
+				return fmt.Errorf("%s: %w", change.Ref, err)
 			}
 			if done != nil {
 				r.journal.wrote(PhaseWrite, *change, done)
@@ -55,7 +55,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			}
 			r.c.Mapper.Reset()
 		default:
-			return fmt.Errorf("%s: %w", change.ObjectRef, err)
+			return fmt.Errorf("%s: %w", change.Ref, err)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc)
 
 // mapping is the resource of a change's object.
 func (r *run) mapping(ctx context.Context, change *Change) (*meta.RESTMapping, error) {
-	return r.c.mapping(ctx, change.gvk())
+	return r.c.mapping(ctx, change.GVK())
 }
 
 // client is the dynamic client for the object of a change.

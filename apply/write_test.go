@@ -16,7 +16,7 @@ import (
 func TestWavesKeepTheOrderOfKinds(t *testing.T) {
 	var changes []*Change
 	for _, kind := range []string{"Deployment", "ConfigMap", "Widget", "ServiceAccount", "Secret", "Ingress", "Service", "RoleBinding", "ValidatingWebhookConfiguration", "Namespace"} {
-		changes = append(changes, &Change{ObjectRef: ObjectRef{Kind: kind}})
+		changes = append(changes, &Change{Ref: schema.Ref{Kind: kind}})
 	}
 	var got []string
 	for _, wave := range waves(changes) {
@@ -36,7 +36,7 @@ func TestWavesKeepTheOrderOfKinds(t *testing.T) {
 }
 
 func TestPruneStages(t *testing.T) {
-	ordered := []ObjectRef{
+	ordered := []schema.Ref{
 		{APIVersion: "traefik.io/v1alpha1", Kind: "IngressRoute"},
 		{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
 		{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
@@ -48,7 +48,7 @@ func TestPruneStages(t *testing.T) {
 		{APIVersion: "v1", Kind: "Namespace"},
 	}
 	for i := range len(ordered) - 1 {
-		before, after := &Change{ObjectRef: ordered[i]}, &Change{ObjectRef: ordered[i+1]}
+		before, after := &Change{Ref: ordered[i]}, &Change{Ref: ordered[i+1]}
 		if pruneStage(before) >= pruneStage(after) {
 			t.Errorf("%s is not deleted before %s", before.Kind, after.Kind)
 		}
@@ -115,7 +115,7 @@ func TestPackKeepsEverything(t *testing.T) {
 	env := &schema.Environment{Name: "prod", Namespace: "app", Controllers: []string{"x"}, Units: []schema.Unit{{
 		Name: "a", Type: "T", After: []string{"b"}, Timeout: time.Minute,
 		Objects: []schema.Object{
-			{Unstructured: testConfigMap("app", "c", "k", "v"), Key: "config", Recreate: true, Ignore: []string{"/data/k"}, Ready: &schema.ReadyRule{CEL: "true"}},
+			{Unstructured: testConfigMap("app", "c", "k", "v"), Key: "config", Recreate: true, Ignore: []string{"/data/k"}, Ready: &schema.ReadyRule{CEL: "true"}, Secret: []string{"/data/k"}, Sealed: true},
 			{Unstructured: &unstructured.Unstructured{Object: map[string]any{
 				"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"}, "n": int64(1) << 60,
 			}}},

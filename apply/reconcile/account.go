@@ -43,9 +43,9 @@ func (out *Outcome) Notices() []Notice {
 		switch {
 		case !isDifference(change) || isSkipped(out.Skipped, change):
 			continue
-		case slices.Contains(out.Done, change.ObjectRef) && out.applied:
+		case slices.Contains(out.Done, change.Ref) && out.applied:
 			kind = NoticeApplied
-		case slices.Contains(out.Done, change.ObjectRef):
+		case slices.Contains(out.Done, change.Ref):
 			kind = NoticeCorrected
 		case out.Mode == ModeCorrect:
 			continue // the error of the pass says why
@@ -59,14 +59,14 @@ func (out *Outcome) Notices() []Notice {
 func (w *worker) account(ctx context.Context, out *Outcome, l letter, now time.Time) {
 	if l.full != "" {
 		for ref := range w.drifted {
-			if !slices.ContainsFunc(out.Changes, func(c apply.Change) bool { return c.ObjectRef == ref && isDifference(c) }) {
+			if !slices.ContainsFunc(out.Changes, func(c apply.Change) bool { return c.Ref == ref && isDifference(c) }) {
 				delete(w.drifted, ref)
 			}
 		}
 	}
 	for _, ref := range l.touched {
 		w.checked[ref] = now
-		if !slices.ContainsFunc(out.Changes, func(c apply.Change) bool { return c.ObjectRef == ref && isDifference(c) }) {
+		if !slices.ContainsFunc(out.Changes, func(c apply.Change) bool { return c.Ref == ref && isDifference(c) }) {
 			delete(w.drifted, ref)
 		}
 	}
@@ -75,15 +75,15 @@ func (w *worker) account(ctx context.Context, out *Outcome, l letter, now time.T
 		if !isDifference(change) {
 			continue
 		}
-		done := slices.Contains(out.Done, change.ObjectRef)
+		done := slices.Contains(out.Done, change.Ref)
 		text := describe(change)
-		w.checked[change.ObjectRef] = now
+		w.checked[change.Ref] = now
 		switch {
 		case done:
 			corrected = append(corrected, change)
-			delete(w.drifted, change.ObjectRef)
-		case w.drifted[change.ObjectRef] != known{text, reasonOf(out.Skipped, change)}:
-			w.drifted[change.ObjectRef] = known{text, reasonOf(out.Skipped, change)}
+			delete(w.drifted, change.Ref)
+		case w.drifted[change.Ref] != known{text, reasonOf(out.Skipped, change)}:
+			w.drifted[change.Ref] = known{text, reasonOf(out.Skipped, change)}
 			w.d.metrics.seen.WithLabelValues(w.name).Inc()
 			w.drift(ctx, out, change, text)
 		}
@@ -106,7 +106,7 @@ type known struct {
 
 func reasonOf(skipped []Skip, change apply.Change) Reason {
 	for _, skip := range skipped {
-		if slices.Contains(skip.Objects, change.ObjectRef) {
+		if slices.Contains(skip.Objects, change.Ref) {
 			return skip.Reason
 		}
 	}
@@ -116,7 +116,7 @@ func reasonOf(skipped []Skip, change apply.Change) Reason {
 // drift tells of something that differs and is left as it is.
 func (w *worker) drift(ctx context.Context, out *Outcome, change apply.Change, text string) {
 	for _, skip := range out.Skipped {
-		if slices.Contains(skip.Objects, change.ObjectRef) {
+		if slices.Contains(skip.Objects, change.Ref) {
 			w.log.Info("left alone", "object", change.String(), "reason", skip.Reason, "why", skip.Message, "change", text)
 			return
 		}

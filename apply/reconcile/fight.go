@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // fights notices fields that are corrected again and again. It is used by one
@@ -18,7 +19,7 @@ type fights struct {
 // fightKey names a field of an object; the field is empty where it is the object
 // that goes.
 type fightKey struct {
-	ref   apply.ObjectRef
+	ref   schema.Ref
 	field string
 }
 
@@ -33,7 +34,7 @@ func (f *fights) note(now time.Time, corrected []apply.Change) map[string]apply.
 	var begun map[string]apply.Fight
 	for _, change := range corrected {
 		for _, field := range fieldsOf(change) {
-			key := fightKey{change.ObjectRef, field.Path}
+			key := fightKey{change.Ref, field.Path}
 			f.past[key] = append(f.past[key], now)
 			if len(f.past[key]) < f.limit {
 				continue

@@ -58,14 +58,14 @@ func digestOf(env *schema.Environment) (digest [sha256.Size]byte) {
 type inbox struct {
 	mu      sync.Mutex
 	content *content // newer than the worker's, nil if there is none
-	touched map[apply.ObjectRef]time.Time
+	touched map[schema.Ref]time.Time
 	full    string // why everything has to be looked at; empty if it has not
 	broken  string // what is wrong with the newest state of the source
 	signal  chan struct{}
 }
 
 func newInbox() *inbox {
-	return &inbox{touched: map[apply.ObjectRef]time.Time{}, signal: make(chan struct{}, 1)}
+	return &inbox{touched: map[schema.Ref]time.Time{}, signal: make(chan struct{}, 1)}
 }
 
 // render leaves a new rendering.
@@ -79,7 +79,7 @@ func (b *inbox) wrong(text string) {
 }
 
 // touch leaves an object that may have drifted.
-func (b *inbox) touch(ref apply.ObjectRef) {
+func (b *inbox) touch(ref schema.Ref) {
 	b.put(func() {
 		if _, ok := b.touched[ref]; !ok {
 			b.touched[ref] = time.Now()
@@ -118,7 +118,7 @@ type letter struct {
 	content *content
 	full    string
 	wrong   string
-	touched []apply.ObjectRef
+	touched []schema.Ref
 	first   time.Time // when the first of them was touched
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // metrics are what /metrics says; docs/drift.md lists them.
@@ -92,7 +93,7 @@ func (m *metrics) requests(count func(apply.Requests) int) float64 {
 	return float64(n)
 }
 
-func (m *metrics) setSkipped(env string, drifted map[apply.ObjectRef]known) {
+func (m *metrics) setSkipped(env string, drifted map[schema.Ref]known) {
 	m.skipped.DeletePartialMatch(prometheus.Labels{"environment": env})
 	for _, k := range drifted {
 		if k.reason != "" {

@@ -26,10 +26,10 @@ const (
 // Skip is what is left alone for one reason: the objects that differ, of one unit
 // or of the whole environment.
 type Skip struct {
-	Reason  Reason            `json:"reason"`
-	Unit    string            `json:"unit,omitempty"`
-	Message string            `json:"message"`
-	Objects []apply.ObjectRef `json:"objects"`
+	Reason  Reason       `json:"reason"`
+	Unit    string       `json:"unit,omitempty"`
+	Message string       `json:"message"`
+	Objects []schema.Ref `json:"objects"`
 }
 
 // skips are the differences of a plan that are not for a reconcile to level.
@@ -75,11 +75,11 @@ func describeFight(f apply.Fight) string {
 func add(out []Skip, skip Skip, change apply.Change) []Skip {
 	for i := range out {
 		if out[i].Reason == skip.Reason && out[i].Unit == skip.Unit && out[i].Message == skip.Message {
-			out[i].Objects = append(out[i].Objects, change.ObjectRef)
+			out[i].Objects = append(out[i].Objects, change.Ref)
 			return out
 		}
 	}
-	skip.Objects = []apply.ObjectRef{change.ObjectRef}
+	skip.Objects = []schema.Ref{change.Ref}
 	return append(out, skip)
 }
 
@@ -166,15 +166,15 @@ func writes(c apply.Change) bool {
 
 func isSkipped(skipped []Skip, c apply.Change) bool {
 	return slices.ContainsFunc(skipped, func(s Skip) bool {
-		return slices.Contains(s.Objects, c.ObjectRef) && isDifference(c)
+		return slices.Contains(s.Objects, c.Ref) && isDifference(c)
 	})
 }
 
-func objectsOf(changes []apply.Change, which func(apply.Change) bool) []apply.ObjectRef {
-	var refs []apply.ObjectRef
+func objectsOf(changes []apply.Change, which func(apply.Change) bool) []schema.Ref {
+	var refs []schema.Ref
 	for _, c := range changes {
 		if which(c) {
-			refs = append(refs, c.ObjectRef)
+			refs = append(refs, c.Ref)
 		}
 	}
 	return refs

@@ -52,9 +52,9 @@ type worker struct {
 	unwatch func()
 	stop    func() // ends run; called by the daemon
 
-	drifted  map[apply.ObjectRef]known // what differs and is still there, and what was said of it
-	checked  map[apply.ObjectRef]time.Time
-	put      map[apply.ObjectRef]bool // off until putUntil
+	drifted  map[schema.Ref]known // what differs and is still there, and what was said of it
+	checked  map[schema.Ref]time.Time
+	put      map[schema.Ref]bool // off until putUntil
 	putUntil time.Time
 	said     map[NoticeKind]string // the last notice of a kind that goes on
 	blocked  bool                  // new content could not be applied as a whole
@@ -75,8 +75,8 @@ func newWorker(d *daemon, name string) *worker {
 	return &worker{
 		d: d, name: name, log: d.log.With("environment", name), inbox: newInbox(),
 		fights:  newFights(d.opts.FightLimit, d.opts.FightWindow, d.opts.FightCoolDown),
-		unwatch: func() {}, drifted: map[apply.ObjectRef]known{}, checked: map[apply.ObjectRef]time.Time{},
-		put: map[apply.ObjectRef]bool{}, said: map[NoticeKind]string{}, wait: backOffLeast, problem: errFirst,
+		unwatch: func() {}, drifted: map[schema.Ref]known{}, checked: map[schema.Ref]time.Time{},
+		put: map[schema.Ref]bool{}, said: map[NoticeKind]string{}, wait: backOffLeast, problem: errFirst,
 	}
 }
 
@@ -277,7 +277,7 @@ func (w *worker) work(ctx context.Context, l letter) {
 
 // due leaves out objects that are known to differ and were looked at just now, and
 // adds those that were put off long enough.
-func (w *worker) due(now time.Time, touched []apply.ObjectRef) []apply.ObjectRef {
+func (w *worker) due(now time.Time, touched []schema.Ref) []schema.Ref {
 	if len(w.put) > 0 && !now.Before(w.putUntil) {
 		for ref := range w.put {
 			if !slices.Contains(touched, ref) {
@@ -287,7 +287,7 @@ func (w *worker) due(now time.Time, touched []apply.ObjectRef) []apply.ObjectRef
 		clear(w.put)
 		return touched
 	}
-	return slices.DeleteFunc(touched, func(ref apply.ObjectRef) bool {
+	return slices.DeleteFunc(touched, func(ref schema.Ref) bool {
 		if _, differs := w.drifted[ref]; differs && now.Sub(w.checked[ref]) < recheck {
 			w.putOff(ref, now.Add(recheck))
 			return true
@@ -296,7 +296,7 @@ func (w *worker) due(now time.Time, touched []apply.ObjectRef) []apply.ObjectRef
 	})
 }
 
-func (w *worker) putOff(ref apply.ObjectRef, until time.Time) {
+func (w *worker) putOff(ref schema.Ref, until time.Time) {
 	if len(w.put) == 0 || until.Before(w.putUntil) {
 		w.putUntil = until
 	}

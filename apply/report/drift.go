@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Drift writes what a reconcile found in an environment, what it corrected, and
@@ -36,7 +37,7 @@ func Drift(w io.Writer, o *reconcile.Outcome, opts Options) error {
 }
 
 // firstRefs names objects, as many as the text names of a group.
-func firstRefs(refs []apply.ObjectRef) string {
+func firstRefs(refs []schema.Ref) string {
 	var names []string
 	for i, ref := range refs {
 		if i == namesInText {

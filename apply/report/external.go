@@ -11,9 +11,8 @@ import (
 	"regexp"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // External runs the reader's own diff program over the bodies of a plan, one file
@@ -82,7 +81,7 @@ func writeBodies(p *apply.Plan) (live, merged string, err error) {
 			if text == "" {
 				continue
 			}
-			if err := os.WriteFile(filepath.Join(dir, fileName(c.ObjectRef)), []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, fileName(c.Ref)), []byte(text), 0o600); err != nil {
 				return live, merged, err
 			}
 		}
@@ -91,8 +90,8 @@ func writeBodies(p *apply.Plan) (live, merged string, err error) {
 }
 
 // fileName is group.version.Kind.namespace.name, as kubectl has it.
-func fileName(r apply.ObjectRef) string {
-	gvk := schema.FromAPIVersionAndKind(r.APIVersion, r.Kind)
+func fileName(r schema.Ref) string {
+	gvk := r.GVK()
 	var b strings.Builder
 	if gvk.Group != "" {
 		b.WriteString(gvk.Group + ".")

@@ -54,7 +54,7 @@ func fixture(t *testing.T) *apply.Plan {
 		at := edited.Add(time.Duration(i) * time.Minute)
 		name := fmt.Sprintf("dubbo-demo-service-%d", i)
 		change := apply.Change{
-			Action: apply.Configured, Unit: name, ObjectRef: object("apps/v1", "Deployment", name), Verified: true, Restarts: true,
+			Action: apply.Configured, Unit: name, Ref: object("apps/v1", "Deployment", name), Verified: true, Restarts: true,
 			Before: parse(t, deployment(name, "harbor.od.com/app/service:1", "old")),
 			After:  parse(t, deployment(name, "harbor.od.com/app/service:1", "new")),
 			Fields: []apply.Field{{Path: "spec.template.metadata.labels.team", From: "old", To: "new", By: "evenkeel", At: &at}},
@@ -69,11 +69,11 @@ func fixture(t *testing.T) *apply.Plan {
 		add(change)
 	}
 	add(apply.Change{
-		Action: apply.Created, Unit: "dubbo-demo-consumer", ObjectRef: object("v1", "Service", "dubbo-demo-consumer"), Verified: true,
+		Action: apply.Created, Unit: "dubbo-demo-consumer", Ref: object("v1", "Service", "dubbo-demo-consumer"), Verified: true,
 		After: parse(t, "{apiVersion: v1, kind: Service, metadata: {name: dubbo-demo-consumer, namespace: app}, spec: {ports: [{port: 80, targetPort: http}]}}"),
 	})
 	add(apply.Change{
-		Action: apply.Configured, Unit: "dubbo-demo-consumer", ObjectRef: object("v1", "ConfigMap", "dubbo-demo-consumer"), Verified: true,
+		Action: apply.Configured, Unit: "dubbo-demo-consumer", Ref: object("v1", "ConfigMap", "dubbo-demo-consumer"), Verified: true,
 		Before: parse(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: dubbo-demo-consumer, namespace: app}, data: {nginx.conf: \"server {\\n  listen 80;\\n  root /a;\\n}\\n\"}}"),
 		After:  parse(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: dubbo-demo-consumer, namespace: app}, data: {nginx.conf: \"server {\\n  listen 80;\\n  root /b;\\n}\\n\"}}"),
 		Fields: []apply.Field{{
@@ -81,27 +81,27 @@ func fixture(t *testing.T) *apply.Plan {
 		}},
 	})
 	add(apply.Change{
-		Action: apply.Configured, Unit: "dubbo-demo-consumer", ObjectRef: object("v1", "Secret", "registry"), Verified: true,
+		Action: apply.Configured, Unit: "dubbo-demo-consumer", Ref: object("v1", "Secret", "registry"), Verified: true,
 		Before: parse(t, "{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: app}, data: {password: \"secret:1f0c2a3b\"}}"),
 		After:  parse(t, "{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: app}, data: {password: \"secret:9e8d7c6b\"}}"),
 		Fields: []apply.Field{{Path: "data.password", From: "secret:1f0c2a3b", To: "secret:9e8d7c6b"}},
 	})
 	add(apply.Change{
-		Action: apply.Conflict, Unit: "dubbo-demo-consumer", ObjectRef: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
+		Action: apply.Conflict, Unit: "dubbo-demo-consumer", Ref: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
 		Fields:  []apply.Field{{Path: "spec.replicas", From: int64(5), To: int64(2), By: "argocd-controller", At: &edited}},
 		Message: "other managers own spec.replicas (argocd-controller)",
 		Refused: "other managers own spec.replicas (argocd-controller)",
 		Hint:    "--force-conflicts takes the fields over; ignore on the object leaves them",
 	})
 	add(apply.Change{
-		Action: apply.Foreign, Unit: "dubbo-demo-consumer", ObjectRef: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
+		Action: apply.Foreign, Unit: "dubbo-demo-consumer", Ref: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
 		Fields: []apply.Field{
 			{Path: "spec.paused", From: true, By: "kubectl-edit", At: &edited},
 			{Path: "spec.template.spec.containers[name=app].env[name=DEBUG]", From: map[string]any{"name": "DEBUG", "value": "<b>*1*</b> | `x`"}, By: "k9s"},
 		},
 	})
 	add(apply.Change{
-		Action: apply.Recreated, Unit: "edge", ObjectRef: object("batch/v1", "Job", "migrate"), Verified: true,
+		Action: apply.Recreated, Unit: "edge", Ref: object("batch/v1", "Job", "migrate"), Verified: true,
 		Before:  parse(t, "{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: app}, spec: {template: {spec: {restartPolicy: Never}}}}"),
 		After:   parse(t, "{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: app}, spec: {template: {spec: {restartPolicy: OnFailure}}}}"),
 		Fields:  []apply.Field{{Path: "spec.template.spec.restartPolicy", From: "Never", To: "OnFailure", By: "evenkeel"}},
@@ -110,7 +110,7 @@ func fixture(t *testing.T) *apply.Plan {
 		Hint:    "set recreate: true on the object, or pass --recreate Job/migrate",
 	})
 	add(apply.Change{
-		Action: apply.Adopted, Unit: "edge", ObjectRef: object("apps/v1", "Deployment", "web"), Verified: true, Restarts: true,
+		Action: apply.Adopted, Unit: "edge", Ref: object("apps/v1", "Deployment", "web"), Verified: true, Restarts: true,
 		Message: "taken over from kubectl-client-side-apply",
 		Fields: []apply.Field{
 			{Path: "metadata.labels[app.kubernetes.io/managed-by]", To: "evenkeel"},
@@ -120,37 +120,37 @@ func fixture(t *testing.T) *apply.Plan {
 			}, To: "removed", By: "kubectl-client-side-apply", At: &edited},
 		},
 	})
-	add(apply.Change{Action: apply.Reowned, Unit: "edge", ObjectRef: object("v1", "Service", "web"), Verified: true})
+	add(apply.Change{Action: apply.Reowned, Unit: "edge", Ref: object("v1", "Service", "web"), Verified: true})
 	add(apply.Change{
-		Action: apply.Terminating, Unit: "edge", ObjectRef: object("v1", "Service", "old"), Verified: true,
+		Action: apply.Terminating, Unit: "edge", Ref: object("v1", "Service", "old"), Verified: true,
 		Message: "is being deleted; waits for finalizer example.com/x",
 	})
 	add(apply.Change{
-		Action: apply.UnverifiedCreated, Unit: "shop", ObjectRef: object("shop.example/v1", "Shop", "main"),
+		Action: apply.UnverifiedCreated, Unit: "shop", Ref: object("shop.example/v1", "Shop", "main"),
 		Message: "not verified by the server: waits for CustomResourceDefinition/shops.shop.example",
 		After:   parse(t, "{apiVersion: shop.example/v1, kind: Shop, metadata: {name: main, namespace: app}, spec: {title: \"```\\n<script>alert(1)</script>\"}}"),
 	})
 	add(apply.Change{
-		Action: apply.UnverifiedChanged, Unit: "shop", ObjectRef: object("v1", "ConfigMap", "shop"),
+		Action: apply.UnverifiedChanged, Unit: "shop", Ref: object("v1", "ConfigMap", "shop"),
 		Fields: []apply.Field{{Path: "data.title", From: "\x1b[2Jgone", To: "a | b `c` <d> @all #1"}},
 	})
 	add(apply.Change{
-		Action: apply.Deleted, Unit: "retired", ObjectRef: object("v1", "Service", "retired"), Verified: true,
+		Action: apply.Deleted, Unit: "retired", Ref: object("v1", "Service", "retired"), Verified: true,
 		Before: parse(t, "{apiVersion: v1, kind: Service, metadata: {name: retired, namespace: app}, spec: {ports: [{port: 80}]}}"),
 	})
 	add(apply.Change{
-		Action: apply.Kept, Unit: "retired", ObjectRef: object("v1", "PersistentVolumeClaim", "data-retired-0"), Verified: true,
+		Action: apply.Kept, Unit: "retired", Ref: object("v1", "PersistentVolumeClaim", "data-retired-0"), Verified: true,
 		Message: "a PersistentVolumeClaim is pruned only by name",
 	})
 	add(apply.Change{
-		Action: apply.CopiedLabel, Unit: "retired", ObjectRef: object("discovery.k8s.io/v1", "EndpointSlice", "retired-x7d2k"), Verified: true,
+		Action: apply.CopiedLabel, Unit: "retired", Ref: object("discovery.k8s.io/v1", "EndpointSlice", "retired-x7d2k"), Verified: true,
 		Message: "Service/retired made it and copied the label",
 	})
 	return p
 }
 
-func object(apiVersion, kind, name string) apply.ObjectRef {
-	return apply.ObjectRef{APIVersion: apiVersion, Kind: kind, Namespace: "app", Name: name}
+func object(apiVersion, kind, name string) schema.Ref {
+	return schema.Ref{APIVersion: apiVersion, Kind: kind, Namespace: "app", Name: name}
 }
 
 func deployment(name, image, team string) string {

@@ -20,7 +20,7 @@ func TestSameChangeInManyObjects(t *testing.T) {
 			field.To = int64(i)
 		}
 		plan.Changes = append(plan.Changes, apply.Change{
-			Action: apply.Configured, Unit: name, ObjectRef: object("apps/v1", "Deployment", name), Verified: true, Fields: []apply.Field{field},
+			Action: apply.Configured, Unit: name, Ref: object("apps/v1", "Deployment", name), Verified: true, Fields: []apply.Field{field},
 		})
 	}
 	plans := []*apply.Plan{plan}
@@ -52,7 +52,7 @@ func TestGroupsKeepDecisionsApart(t *testing.T) {
 	var changes []apply.Change
 	for i := range groupFrom + 1 {
 		changes = append(changes, apply.Change{
-			Action: apply.Conflict, ObjectRef: object("v1", "Service", fmt.Sprint(i)), Refused: "no",
+			Action: apply.Conflict, Ref: object("v1", "Service", fmt.Sprint(i)), Refused: "no",
 			Fields: []apply.Field{{Path: "spec.type", From: "A", To: "B"}},
 		})
 	}

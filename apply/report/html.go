@@ -169,7 +169,7 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 
 func newPageChange(env string, c *change, opts Options, open bool) pageChange {
 	pc := pageChange{
-		ID:     fmt.Sprintf("%s/%s/%s", env, c.ObjectRef, c.Action),
+		ID:     fmt.Sprintf("%s/%s/%s", env, c.Ref, c.Action),
 		Action: c.Action, Meaning: meaning(c.Action), Kind: clean(c.Kind), Namespace: clean(c.Namespace), Name: clean(c.Name),
 		Message: clean(c.Message), Refused: clean(c.Refused), Hint: clean(c.Hint),
 		Unverified: opts.Against == "" && unverified(c.Change), Restarts: c.Restarts, Open: open, Shared: c.shared,

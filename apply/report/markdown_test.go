@@ -86,7 +86,7 @@ func large(env string, units, objects, size int) *apply.Plan {
 		for o := range objects {
 			name := fmt.Sprintf("%s-object-%d", unit, o)
 			p.Changes = append(p.Changes, apply.Change{
-				Action: apply.Configured, Unit: unit, ObjectRef: object("apps/v1", "Deployment", name), Verified: true,
+				Action: apply.Configured, Unit: unit, Ref: object("apps/v1", "Deployment", name), Verified: true,
 				Fields: []apply.Field{{Path: "data", From: name, To: name + "!"}},
 				Before: map[string]any{"data": name + "\n" + strings.Repeat("some text\n", size/10)},
 				After:  map[string]any{"data": name + "!\n" + strings.Repeat("other text\n", size/10)},

@@ -42,7 +42,7 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 }
 
 func (p *printer) health(o apply.ObjectHealth) {
-	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.ObjectRef, clean(cmp.Or(o.Message, o.Rule)))
+	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.Ref, clean(cmp.Or(o.Message, o.Rule)))
 	for l := range strings.Lines(o.Log) {
 		p.line("          | %s", clean(strings.TrimRight(l, "\r\n")))
 	}

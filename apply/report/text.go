@@ -81,7 +81,7 @@ func (p *printer) unit(u *unit) {
 }
 
 func (p *printer) change(c *change) {
-	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.ObjectRef, p.notes(c.Change))
+	p.line("  %s %s%s", p.paint(colorOf(c.Action), string(c.Action)), c.Ref, p.notes(c.Change))
 	if hunks := bodies(c.Change, p.opts.context()); p.opts.Unified && len(hunks) > 0 {
 		p.hunks(hunks, "    ", true)
 		p.attributions(c)

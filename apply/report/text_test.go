@@ -46,14 +46,14 @@ func TestTextOfNothing(t *testing.T) {
 func TestStatus(t *testing.T) {
 	status := &apply.Status{Environment: "prod", Units: []apply.UnitStatus{
 		{Name: "coredns", State: health.Healthy, Objects: []apply.ObjectHealth{
-			{Unit: "coredns", ObjectRef: object("apps/v1", "Deployment", "coredns"), Result: health.Result{State: health.Healthy, Rule: "deployment"}},
+			{Unit: "coredns", Ref: object("apps/v1", "Deployment", "coredns"), Result: health.Result{State: health.Healthy, Rule: "deployment"}},
 		}},
 		{Name: "dubbo-demo-service", State: health.Failed, Objects: []apply.ObjectHealth{
-			{Unit: "dubbo-demo-service", ObjectRef: object("apps/v1", "Deployment", "dubbo-demo-service"), Result: health.Result{
+			{Unit: "dubbo-demo-service", Ref: object("apps/v1", "Deployment", "dubbo-demo-service"), Result: health.Result{
 				State: health.Failed, Rule: "pod-crash", Message: "container app of Pod/app/x crashes (exit code 1)",
 				Log: "starting\nno provider \x1b[31mavailable\r\n",
 			}},
-			{Unit: "dubbo-demo-service", ObjectRef: object("shop.example/v1", "Shop", "main"), Result: health.Result{State: health.Unknown, Rule: "no-condition"}},
+			{Unit: "dubbo-demo-service", Ref: object("shop.example/v1", "Shop", "main"), Result: health.Result{State: health.Unknown, Rule: "no-condition"}},
 		}},
 	}}
 	var got bytes.Buffer

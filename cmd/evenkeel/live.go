@@ -40,7 +40,7 @@ type liveUnit struct {
 	name    string
 	total   int
 	objects []*liveObject
-	byRef   map[apply.ObjectRef]*liveObject
+	byRef   map[schema.Ref]*liveObject
 }
 
 type liveObject struct {
@@ -57,7 +57,7 @@ func newLiveView(w io.Writer, env *schema.Environment, color bool) *liveView {
 		stopped: make(chan struct{}), ended: make(chan struct{}),
 	}
 	for _, u := range env.Units {
-		unit := &liveUnit{name: u.Name, total: len(u.Objects), byRef: map[apply.ObjectRef]*liveObject{}}
+		unit := &liveUnit{name: u.Name, total: len(u.Objects), byRef: map[schema.Ref]*liveObject{}}
 		v.units = append(v.units, unit)
 		v.byName[u.Name] = unit
 	}
@@ -96,10 +96,10 @@ func (v *liveView) event(e apply.Event) {
 	if e.State != "" {
 		v.note = "" // of what came before
 	}
-	o := unit.byRef[e.ObjectRef]
+	o := unit.byRef[e.Ref]
 	if o == nil {
 		o = &liveObject{}
-		unit.byRef[e.ObjectRef] = o
+		unit.byRef[e.Ref] = o
 		unit.objects = append(unit.objects, o)
 	}
 	if o.State != e.State || o.Action != e.Action {
@@ -196,7 +196,7 @@ func (v *liveView) unitLines(u *liveUnit, now time.Time, width int) []string {
 // objectLines are the object and how it is; a cause that does not fit beside it
 // stands below.
 func (v *liveView) objectLines(o *liveObject, now time.Time, width int) []string {
-	parts := []string{fmt.Sprintf("      %s", o.ObjectRef)}
+	parts := []string{fmt.Sprintf("      %s", o.Ref)}
 	if o.Desired > 0 && !strings.Contains(o.Message, fmt.Sprintf("%d of %d", o.Ready, o.Desired)) {
 		parts = append(parts, fmt.Sprintf("%d of %d ready", o.Ready, o.Desired))
 	}

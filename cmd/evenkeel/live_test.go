@@ -32,17 +32,17 @@ func TestLiveView(t *testing.T) {
 	_, _ = tty.WriteString("$ evenkeel apply dev\n")
 
 	view := newLiveView(tty, viewedEnv(), false)
-	view.event(apply.Event{Time: view.start, Unit: "db", ObjectRef: deployment("db"), State: health.Healthy})
-	view.event(apply.Event{Time: view.start, Unit: "web", ObjectRef: deployment("web"), State: health.Progressing, Ready: 1, Desired: 2, Message: "等待就绪\x1b[2J等待"})
+	view.event(apply.Event{Time: view.start, Unit: "db", Ref: deployment("db"), State: health.Healthy})
+	view.event(apply.Event{Time: view.start, Unit: "web", Ref: deployment("web"), State: health.Progressing, Ready: 1, Desired: 2, Message: "等待就绪\x1b[2J等待"})
 	screen.want(t, "$ evenkeel apply dev", "dev  0s", "  ✓ db  healthy: 1 object", "  … web  0 of 1 healthy",
 		"      Deployment/dev/web  1 of 2 ready  0s  progressing", "          等待就绪 [2J等待")
 
-	view.event(apply.Event{Time: view.start, Unit: "web", ObjectRef: deployment("web"), State: health.Healthy})
+	view.event(apply.Event{Time: view.start, Unit: "web", Ref: deployment("web"), State: health.Healthy})
 	screen.want(t, "$ evenkeel apply dev", "dev  0s", "  ✓ db  healthy: 1 object", "  ✓ web  healthy: 1 object")
 
 	setSize(t, master, 24, 20)
 	screen.resize(24, 20)
-	view.event(apply.Event{Time: view.start, Unit: "web", ObjectRef: deployment("web"), State: health.Failed, Message: "exit code 137 OOMKilled"})
+	view.event(apply.Event{Time: view.start, Unit: "web", Ref: deployment("web"), State: health.Failed, Message: "exit code 137 OOMKilled"})
 	screen.want(t, "$ evenkeel apply dev", "dev  0s", "  ✓ db  healthy: 1…", "  ✗ web  0 of 1 he…",
 		"      Deployment/d…", "          exit code", "          137", "          OOMKilled")
 
@@ -116,8 +116,8 @@ func viewedEnv() *schema.Environment {
 	return &schema.Environment{Name: "dev", Units: []schema.Unit{{Name: "db", Objects: objects}, {Name: "web", Objects: objects}}}
 }
 
-func deployment(name string) apply.ObjectRef {
-	return apply.ObjectRef{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: name}
+func deployment(name string) schema.Ref {
+	return schema.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: name}
 }
 
 func openPTY(t *testing.T, rows, cols uint16) (master, tty *os.File) {

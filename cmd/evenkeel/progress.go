@@ -33,21 +33,21 @@ type lineView struct {
 	w     io.Writer
 	env   string
 	start time.Time
-	last  map[apply.ObjectRef]string
+	last  map[schema.Ref]string
 	units map[string]*unitCount
 }
 
 // unitCount counts which of a unit's objects are healthy.
 type unitCount struct {
 	total   int
-	healthy map[apply.ObjectRef]bool
+	healthy map[schema.Ref]bool
 	said    bool
 }
 
 func newLineView(w io.Writer, env *schema.Environment) *lineView {
-	v := &lineView{w: w, env: env.Name, start: time.Now(), last: map[apply.ObjectRef]string{}, units: map[string]*unitCount{}}
+	v := &lineView{w: w, env: env.Name, start: time.Now(), last: map[schema.Ref]string{}, units: map[string]*unitCount{}}
 	for _, u := range env.Units {
-		v.units[u.Name] = &unitCount{total: len(u.Objects), healthy: map[apply.ObjectRef]bool{}}
+		v.units[u.Name] = &unitCount{total: len(u.Objects), healthy: map[schema.Ref]bool{}}
 	}
 	return v
 }
@@ -59,11 +59,11 @@ func (v *lineView) event(e apply.Event) {
 		return
 	}
 	if e.State == health.Healthy {
-		unit.healthy[e.ObjectRef] = true
+		unit.healthy[e.Ref] = true
 	} else {
-		delete(unit.healthy, e.ObjectRef)
+		delete(unit.healthy, e.Ref)
 	}
-	if e.State != health.Healthy || v.last[e.ObjectRef] != "" {
+	if e.State != health.Healthy || v.last[e.Ref] != "" {
 		v.line(e, describe(e))
 	}
 	if len(unit.healthy) >= unit.total && !unit.said {
@@ -74,11 +74,11 @@ func (v *lineView) event(e apply.Event) {
 
 // line prints a line unless it says what the last one of that object said.
 func (v *lineView) line(e apply.Event, text string) {
-	if text == "" || e.Message == health.NotRead || v.last[e.ObjectRef] == text {
+	if text == "" || e.Message == health.NotRead || v.last[e.Ref] == text {
 		return
 	}
 	if e.Name != "" && e.State != "" {
-		v.last[e.ObjectRef] = text
+		v.last[e.Ref] = text
 	}
 	where := v.env
 	if e.Unit != "" {
@@ -102,14 +102,14 @@ func describe(e apply.Event) string {
 	case e.Name == "":
 		return e.Message
 	case e.State != "":
-		text := fmt.Sprintf("%s %s", e.ObjectRef, e.State)
+		text := fmt.Sprintf("%s %s", e.Ref, e.State)
 		if e.State != health.Healthy && e.Message != "" {
 			text += ": " + e.Message
 		}
 		return text
 	case e.Action != "":
-		return fmt.Sprintf("%s %s", e.ObjectRef, e.Action)
+		return fmt.Sprintf("%s %s", e.Ref, e.Action)
 	default:
-		return fmt.Sprintf("%s: %s", e.ObjectRef, e.Message)
+		return fmt.Sprintf("%s: %s", e.Ref, e.Message)
 	}
 }

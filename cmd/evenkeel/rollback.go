@@ -140,8 +140,8 @@ func deletions(plan *apply.Plan, run *apply.Report) (n int, all bool) {
 			continue
 		}
 		n++
-		all = all && slices.Contains(run.Done, c.ObjectRef) && slices.ContainsFunc(run.Changes, func(made apply.Change) bool {
-			return made.Action == apply.Created && made.ObjectRef == c.ObjectRef
+		all = all && slices.Contains(run.Done, c.Ref) && slices.ContainsFunc(run.Changes, func(made apply.Change) bool {
+			return made.Action == apply.Created && made.Ref == c.Ref
 		})
 	}
 	return n, all

@@ -94,7 +94,7 @@ rollout strategy. It does not wait: rollout status does.
 
 Exit codes: 0 begun, 2 error, 4 refused (paused, wrong cluster).`,
 		Example: `  evenkeel rollout restart prod dubbo-demo-service`,
-	}, "restarted", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]apply.ObjectRef, error) {
+	}, "restarted", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
 		return c.Restart(ctx, env, app)
 	})
 }
@@ -109,7 +109,7 @@ status says who paused an app, and when.
 
 Exit codes: 0 paused, 2 error, 4 refused (no Deployment, wrong cluster).`,
 		Example: `  evenkeel rollout pause prod dubbo-demo-service`,
-	}, "paused", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]apply.ObjectRef, error) {
+	}, "paused", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
 		return c.Pause(ctx, env, app, whoami())
 	})
 }
@@ -122,14 +122,14 @@ func newResumeCmd(g *global) *cobra.Command {
 
 Exit codes: 0 resumed, 2 error, 4 refused (no Deployment, wrong cluster).`,
 		Example: `  evenkeel rollout resume prod dubbo-demo-service`,
-	}, "resumed", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]apply.ObjectRef, error) {
+	}, "resumed", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
 		return c.Resume(ctx, env, app)
 	})
 }
 
 // rolloutVerb completes a command that does one thing to an app and names the
 // objects that it did it to.
-func (g *global) rolloutVerb(cmd *cobra.Command, done string, do func(context.Context, *apply.Cluster, *schema.Environment, string) ([]apply.ObjectRef, error)) *cobra.Command {
+func (g *global) rolloutVerb(cmd *cobra.Command, done string, do func(context.Context, *apply.Cluster, *schema.Environment, string) ([]schema.Ref, error)) *cobra.Command {
 	cmd.Args = envAnd("an app")
 	cmd.ValidArgsFunction = g.completeEnvs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

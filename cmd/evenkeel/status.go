@@ -136,7 +136,7 @@ func (g *global) watchStatus(ctx context.Context, envs []*schema.Environment, op
 		watching, stop = context.WithTimeout(watching, opts.timeout)
 		defer stop()
 	}
-	total, healthy := 0, map[apply.ObjectRef]bool{}
+	total, healthy := 0, map[schema.Ref]bool{}
 	for i := range env.Units {
 		total += len(env.Units[i].Objects)
 	}
@@ -144,9 +144,9 @@ func (g *global) watchStatus(ctx context.Context, envs []*schema.Environment, op
 	err = cluster.WatchStatus(watching, env, apply.StatusOptions{On: func(e apply.Event) {
 		view.event(e)
 		if e.State == health.Healthy {
-			healthy[e.ObjectRef] = true
+			healthy[e.Ref] = true
 		} else {
-			delete(healthy, e.ObjectRef)
+			delete(healthy, e.Ref)
 		}
 	}})
 	view.close()
