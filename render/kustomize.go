@@ -1,11 +1,14 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -43,8 +46,8 @@ func (ev *evaluated) kustomize(ctx context.Context, u *unit) Findings {
 	if err != nil {
 		f := ev.at(u, typed.Path{"kustomize"})
 		f.Message = kustomizeMessage(err)
-		if remote, ok := errors.AsType[remoteResource](err); ok {
-			f.Message = remote.Error()
+		if refusal, ok := errors.AsType[outside](err); ok {
+			f.Message = refusal.Error()
 		}
 		return Findings{f}
 	}
@@ -60,22 +63,45 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 			err = fmt.Errorf("broke down: %v", p)
 		}
 	}()
-	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, remote: &remoteResource{}}
+	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, refused: new(error), seen: map[string][]byte{}}
 	if err := r.writeKustomization(files, u); err != nil {
 		return nil, err
 	}
+	defer shutIn()()
 	result, err := krusty.MakeKustomizer(&krusty.Options{
 		Reorder:          krusty.ReorderOptionNone,
 		LoadRestrictions: types.LoadRestrictionsNone, // what repoFiles shows is all there is
 		PluginConfig:     types.DisabledPluginConfig(),
 	}).Run(files, unitDir)
-	switch {
-	case files.remote.name != "":
-		return nil, *files.remote
-	case err != nil:
+	if err := cmp.Or(*files.refused, err); err != nil {
 		return nil, err
 	}
 	return kustomized(u, result)
+}
+
+// shutIn is the wall behind repoFiles. Kustomize fetches with the transport that all
+// of net/http shares, and runs the git that it finds; until the function that it
+// returns is called there is neither. Nothing else in a rendering needs one.
+func shutIn() (open func()) {
+	transport := http.DefaultTransport
+	programs, set := os.LookupEnv("PATH")
+	http.DefaultTransport = noTransport{}
+	_ = os.Setenv("PATH", "")
+	return func() {
+		http.DefaultTransport = transport
+		if !set {
+			_ = os.Unsetenv("PATH")
+			return
+		}
+		_ = os.Setenv("PATH", programs)
+	}
+}
+
+type noTransport struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("evenkeel fetches nothing")
 }
 
 // writeKustomization makes a kustomization whose first resources are the unit's
@@ -137,7 +163,7 @@ func (r *Repo) writeKustomization(files filesys.FileSystem, u *unit) error {
 // inRepo is the path of a file of the repository as the kustomization of a unit
 // sees it; what has a scheme stays, and is refused.
 func inRepo(name string) string {
-	if isRemote(name) {
+	if fetched.MatchString(name) {
 		return name
 	}
 	return path.Join("..", repoDir, path.Clean("/"+name))
@@ -212,6 +238,7 @@ func dropOrigin(o *unstructured.Unstructured) {
 // last cause: kustomize puts each level's message around that of the next.
 func kustomizeMessage(err error) string {
 	msg := strings.Join(strings.Fields(err.Error()), " ")
+	msg = strings.NewReplacer("'./", "'", " ./", " ").Replace(msg) // see kustomization.one
 	for _, wrapper := range []string{"recursed accumulation of path '", "couldn't make target for path '"} {
 		if at := strings.LastIndex(msg, wrapper); at >= 0 {
 			rest := msg[at+len(wrapper):]
