@@ -197,9 +197,13 @@ type warnings struct {
 // HandleWarningHeader implements rest.WarningHandler. Code 299 is the only one
 // that Kubernetes sends.
 func (w *warnings) HandleWarningHeader(code int, _, text string) {
-	if code != 299 || text == "" {
-		return
+	if code == 299 && text != "" {
+		w.add(text)
 	}
+}
+
+// add is for what evenkeel itself warns of.
+func (w *warnings) add(text string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !slices.Contains(w.seen, text) {

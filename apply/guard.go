@@ -23,6 +23,9 @@ const minimumMinor = 30
 
 // guard refuses what must not be applied, before anything is written.
 func (r *run) guard(ctx context.Context) error {
+	if err := runnable(r.env); err != nil {
+		return err
+	}
 	if err := r.rightCluster(ctx); err != nil {
 		return err
 	}

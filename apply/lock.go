@@ -22,6 +22,13 @@ import (
 // limit of one request, leaves room for an admission webhook's ten seconds.
 const lockDuration = 45 * time.Second
 
+// longestLock is the longest duration that is believed of another's Lease, and
+// clockSkew how far ahead its clock may be.
+const (
+	longestLock = 5 * time.Minute
+	clockSkew   = 10 * time.Minute
+)
+
 // lock is a held Lease. It expires, it does not fence: a holder that was asleep
 // past the end of its lease could still have one request under way. Every write
 // therefore asks check first, which says no unless the write can end before the
@@ -91,8 +98,11 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 		if now.Sub(start) >= r.wait && !seen.expiring(now) {
 			return nil, &Refused{
 				Reason: fmt.Sprintf("environment %s is locked by %s since %s", r.env, seen.holder, seen.since()),
-				Hints:  []string{"wait until it has ended, or give --lock-timeout"},
-				Guard:  GuardLock,
+				Hints: []string{
+					"wait until it has ended, or give --lock-timeout",
+					fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", r.namespace, schema.ParentName(r.env)),
+				},
+				Guard: GuardLock,
 			}
 		}
 		if by := fmt.Sprintf("%s since %s", seen.holder, seen.since()); by != told {
@@ -129,16 +139,21 @@ func (o *observation) free(me holder, now time.Time) bool {
 }
 
 // expiring reports whether the holder looks dead by its own clock, so that
-// watching the lease to its end is worth the wait.
+// watching the lease to its end is worth the wait. So does one whose clock is
+// that far ahead that no run can have written it.
 func (o *observation) expiring(now time.Time) bool {
-	return !o.alive && now.Sub(value(o.lease.Spec.RenewTime).Time) > o.duration()
+	age := now.Sub(value(o.lease.Spec.RenewTime).Time)
+	return !o.alive && (age > o.duration() || age < -clockSkew)
 }
 
+// duration is how long the Lease says that it outlives its holder, as far as that
+// is believed: whoever may write a Lease could else stop an environment for years.
 func (o *observation) duration() time.Duration {
-	if o.lease.Spec.LeaseDurationSeconds == nil {
+	seconds := value(o.lease.Spec.LeaseDurationSeconds)
+	if seconds <= 0 {
 		return lockDuration
 	}
-	return time.Duration(*o.lease.Spec.LeaseDurationSeconds) * time.Second
+	return min(time.Duration(seconds)*time.Second, longestLock)
 }
 
 func (o *observation) since() string {

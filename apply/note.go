@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,13 +20,22 @@ const (
 	annotationScaled = "evenkeel.dev/scaled"
 )
 
+// longestNote is how far ahead the end of a note is believed. Who may write the
+// parent could else have something left alone for ever.
+const longestNote = 31 * 24 * time.Hour
+
 // notesIn reads the notes of one sort. Those that cannot be read are none.
 func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[string]T {
-	all := map[string]T{}
-	if parent != nil {
-		_ = json.Unmarshal([]byte(parent.GetAnnotations()[annotation]), &all)
+	var all map[string]T
+	if parent == nil || json.Unmarshal([]byte(parent.GetAnnotations()[annotation]), &all) != nil || all == nil {
+		return map[string]T{} // a "null" is no map to write to
 	}
 	return all
+}
+
+// lasts reports whether a note that ends at until still holds.
+func lasts(until, now time.Time) bool {
+	return now.Before(until) && !until.After(now.Add(longestNote))
 }
 
 // note sets the note of the app, or with nil removes it, and forgets apps that

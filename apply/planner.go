@@ -175,6 +175,7 @@ func (p *planner) readContext(ctx context.Context) error {
 		p.plan.options = p.opts
 	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
+	p.plan.Warnings = append(p.plan.Warnings, p.plan.state.warnings...)
 	p.mask = p.plan.state.masker()
 	p.mask.known, p.mask.marks = p.cluster.known, p.allMarks()
 	p.plan.Incomplete = p.ofMembers(p.plan.Incomplete)

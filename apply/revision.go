@@ -1,19 +1,18 @@
 package apply
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -31,6 +30,14 @@ const (
 	// values of a Secret together.
 	revisionPart = 900 << 10
 
+	// numberLimit, partsLimit and gapLimit bound what is believed of a revision
+	// that somebody may have forged: its number, its parts (230 MiB), and how many
+	// numbers are missing before it.
+	numberLimit = 1 << 30
+	partsLimit  = 256
+	gapLimit    = 1000
+
+	revisionType     = "evenkeel.dev/revision"
 	labelEnvironment = "evenkeel.dev/environment"
 	labelRevision    = "evenkeel.dev/revision"
 	labelPart        = "evenkeel.dev/part"
@@ -104,7 +111,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	}
 	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
 	switch {
-	case errors.Is(err, ErrNoRevision):
+	case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
 		last = &Revision{Environment: &schema.Environment{}}
 	case err != nil:
 		return revision, err
@@ -155,14 +162,44 @@ func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revisi
 		if meta == "" {
 			continue
 		}
-		var r Revision
-		if err := json.Unmarshal([]byte(meta), &r); err != nil {
-			return nil, fmt.Errorf("revision Secret/%s/%s: %w", namespace, part.Name, err)
+		r, err := readMeta(meta, part.number)
+		if err != nil {
+			c.warnings.add(fmt.Sprintf("Secret/%s/%s is not read as a revision: %v", namespace, part.Name, err))
+			continue
 		}
-		revisions = append(revisions, r)
+		revisions = append(revisions, *r)
 	}
 	slices.SortFunc(revisions, func(a, b Revision) int { return cmp.Compare(b.Number, a.Number) })
 	return revisions, nil
+}
+
+// readMeta reads what stands on part 0 of a revision.
+func readMeta(meta string, number int) (*Revision, error) {
+	r := &Revision{}
+	if err := json.Unmarshal([]byte(meta), r); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Number != number:
+		return nil, fmt.Errorf("its name says %d, its content %d", number, r.Number)
+	case r.Parts < 1 || r.Parts > partsLimit:
+		return nil, fmt.Errorf("it claims to have %d parts", r.Parts)
+	case !isDigest(r.Rendered):
+		return nil, fmt.Errorf("%.40q is no digest", r.Rendered)
+	case r.Git.Commit != "" && !isHex(r.Git.Commit):
+		return nil, fmt.Errorf("%.40q is no commit", r.Git.Commit) // it is printed as part of a command
+	}
+	return r, nil
+}
+
+// isDigest reports whether s is as Digest makes them.
+func isDigest(s string) bool {
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	return ok && len(digits) == 2*sha256.Size && isHex(digits)
+}
+
+func isHex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // Revision reads one recorded revision with its environment; number 0 is the
@@ -190,29 +227,69 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 		text, _, _ := unstructured.NestedString(secret.Object, "data", "part")
 		data, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return nil, fmt.Errorf("revision %d of environment %s: Secret %s: %w", r.Number, name, secret.GetName(), err)
+			return nil, fmt.Errorf("revision %d of environment %s: Secret %s: %w: %w", r.Number, name, secret.GetName(), errUnreadable, err)
 		}
 		packed = append(packed, data...)
 	}
 	r.Environment, err = unpack(packed)
+	if err == nil && (r.Environment.Name != name || r.Environment.Namespace != namespace) {
+		err = fmt.Errorf("it holds environment %.80q of namespace %.80q", r.Environment.Name, r.Environment.Namespace)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("revision %d of environment %s: %w", r.Number, name, err)
+		return nil, fmt.Errorf("revision %d of environment %s: %w: %w", r.Number, name, errUnreadable, err)
 	}
 	return r, nil
 }
 
-// revisionParts lists the Secrets of an environment's revisions without their
-// data.
-func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]metav1.PartialObjectMetadata, error) {
+// recordedPart is a Secret of a revision, without its data.
+type recordedPart struct {
+	metav1.PartialObjectMetadata
+	number, part int
+}
+
+// revisionParts lists the Secrets of an environment's revisions.
+func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]recordedPart, error) {
 	var list metav1.PartialObjectMetadataList
 	err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
 		Param("labelSelector", labelEnvironment+"="+name+","+labelRevision).
+		Param("fieldSelector", "type="+revisionType).
 		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Do(ctx).Into(&list)
 	if err != nil {
 		return nil, fmt.Errorf("revisions of environment %s: %w", name, err)
 	}
-	return list.Items, nil
+	return believed(name, list.Items), nil
+}
+
+// believed are the Secrets that can be parts of an environment's revisions, in
+// the order of their numbers: whose name and labels say the same, and whose number
+// is not far from all others. Else one forged number would be the last for ever.
+func believed(env string, secrets []metav1.PartialObjectMetadata) []recordedPart {
+	var parts []recordedPart
+	for _, s := range secrets {
+		p := recordedPart{PartialObjectMetadata: s}
+		var okNumber, okPart bool
+		p.number, okNumber = canonical(s.Labels[labelRevision], numberLimit)
+		p.part, okPart = canonical(s.Labels[labelPart], partsLimit-1)
+		if okNumber && okPart && p.number > 0 && s.Name == revisionName(env, p.number, p.part) {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortFunc(parts, func(a, b recordedPart) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.part, b.part))
+	})
+	for i := 1; i < len(parts); i++ {
+		if parts[i].number-parts[i-1].number > gapLimit {
+			return parts[:i]
+		}
+	}
+	return parts
+}
+
+// canonical reads a number that is written as strconv.Itoa writes it.
+func canonical(text string, limit int) (int, bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= 0 && n <= limit && strconv.Itoa(n) == text
 }
 
 func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
@@ -222,6 +299,9 @@ func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
 // ErrNoRevision says that nothing was recorded yet.
 var ErrNoRevision = errors.New("no revision is recorded")
 
+// errUnreadable says that a revision is not what an apply recorded.
+var errUnreadable = errors.New("it cannot be read")
+
 // record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not.
 func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
@@ -230,16 +310,21 @@ func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
 	if err != nil {
 		return r, err
 	}
-	for _, p := range parts {
-		r.Number = max(r.Number, revisionNumber(p))
+	if len(parts) > 0 {
+		r.Number = parts[len(parts)-1].number
 	}
-	r.Number++
+	if r.Number++; r.Number > numberLimit {
+		return r, fmt.Errorf("environment %s has a revision with the number %d: nothing can be recorded until its Secret is deleted: kubectl delete secret -n %s %s",
+			env.Name, r.Number-1, env.Namespace, parts[len(parts)-1].Name)
+	}
 	packed, err := pack(env, r.Secrets)
 	if err != nil {
 		return r, fmt.Errorf("revision %d: %w", r.Number, err)
 	}
 	chunks := slices.Collect(slices.Chunk(packed, revisionPart))
-	r.Parts = len(chunks)
+	if r.Parts = len(chunks); r.Parts > partsLimit {
+		return r, fmt.Errorf("revision %d: its manifests are too large to be kept", r.Number)
+	}
 	for part, chunk := range slices.Backward(chunks) {
 		secret, err := r.secret(part, chunk)
 		if err != nil {
@@ -253,23 +338,18 @@ func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
 }
 
 // forget deletes the revisions up to a number.
-func (c *Cluster) forget(ctx context.Context, namespace string, parts []metav1.PartialObjectMetadata, upTo int) error {
+func (c *Cluster) forget(ctx context.Context, namespace string, parts []recordedPart, upTo int) error {
 	var errs []error
 	for _, p := range parts {
-		if revisionNumber(p) > upTo {
+		if p.number > upTo {
 			continue
 		}
 		err := c.secrets(namespace).Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
 		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("forget revision %d: %w", revisionNumber(p), err))
+			errs = append(errs, fmt.Errorf("forget revision %d: %w", p.number, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func revisionNumber(part metav1.PartialObjectMetadata) int {
-	n, _ := strconv.Atoi(part.Labels[labelRevision])
-	return n
 }
 
 func revisionName(env string, number, part int) string {
@@ -281,7 +361,7 @@ func (r Revision) secret(part int, chunk []byte) (*unstructured.Unstructured, er
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
-		"type":       "evenkeel.dev/revision",
+		"type":       revisionType,
 		"data":       map[string]any{"part": base64.StdEncoding.EncodeToString(chunk)},
 	}}
 	u.SetName(revisionName(r.Environment.Name, r.Number, part))
@@ -335,25 +415,16 @@ func pack(env *schema.Environment, secrets bool) ([]byte, error) {
 		}
 		p.Units = append(p.Units, pu)
 	}
-	var buf bytes.Buffer
-	w, err := zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1))
+	raw, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(json.NewEncoder(w).Encode(p), w.Close()); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	return compress(raw)
 }
 
 // unpack is the reverse of pack.
 func unpack(packed []byte) (*schema.Environment, error) {
-	r, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
+	data, err := decompress(packed, revisionLimit)
 	if err != nil {
 		return nil, err
 	}
@@ -363,7 +434,75 @@ func unpack(packed []byte) (*schema.Environment, error) {
 	}
 	env := &schema.Environment{Name: p.Name, Namespace: p.Namespace, Controllers: p.Controllers}
 	for _, pu := range p.Units {
+		if pu.Timeout < 0 || pu.Timeout > longestTimeout {
+			return nil, fmt.Errorf("unit %.80q has the timeout %s", pu.Name, pu.Timeout)
+		}
+		for _, o := range pu.Objects {
+			if o.Unstructured == nil {
+				return nil, fmt.Errorf("unit %.80q: no object", pu.Name)
+			}
+			if err := nameable(o.Object); err != nil {
+				return nil, fmt.Errorf("unit %.80q: %w", pu.Name, err)
+			}
+		}
 		env.Units = append(env.Units, schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout, Objects: pu.Objects})
 	}
-	return env, nil
+	return env, runnable(env)
+}
+
+// longestTimeout bounds the timeout of a unit that a revision holds.
+const longestTimeout = 24 * time.Hour
+
+// nameable refuses what is no object.
+func nameable(object map[string]any) error {
+	metadata, _ := object["metadata"].(map[string]any)
+	for _, field := range []any{object["apiVersion"], object["kind"], metadata["name"]} {
+		if text, ok := field.(string); !ok || text == "" {
+			return errors.New("an object without apiVersion, kind or name")
+		}
+	}
+	if ns, ok := metadata["namespace"].(string); metadata["namespace"] != nil && !ok {
+		return fmt.Errorf("%.80v has no name for its namespace: %.80q", metadata["name"], ns)
+	}
+	return nil
+}
+
+// runnable refuses units that could not be applied one behind the other: two of a
+// name, or a circle. What is rendered has neither, but a revision may have been
+// written by anybody, and its units may stand beside those of git.
+func runnable(env *schema.Environment) error {
+	const entered, left = 1, 2
+	state := map[string]int{}
+	units := map[string]*schema.Unit{}
+	for i := range env.Units {
+		u := &env.Units[i]
+		if units[u.Name] != nil {
+			return fmt.Errorf("there are two units %.80q", u.Name)
+		}
+		units[u.Name] = u
+	}
+	var enter func(name string) error
+	enter = func(name string) error {
+		u := units[name]
+		switch {
+		case u == nil || state[name] == left:
+			return nil
+		case state[name] == entered:
+			return fmt.Errorf("unit %.80q stands behind itself", name)
+		}
+		state[name] = entered
+		for _, before := range u.After {
+			if err := enter(before); err != nil {
+				return err
+			}
+		}
+		state[name] = left
+		return nil
+	}
+	for _, u := range env.Units {
+		if err := enter(u.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -39,6 +39,12 @@ func (s Scaled) String() string {
 // the first apply afterwards brings back what is rendered. to.Workload may be
 // empty where the app has one workload with replicas.
 func (c *Cluster) Scale(ctx context.Context, env *schema.Environment, app string, to Scaled) (schema.Ref, error) {
+	if !lasts(to.Until, time.Now()) {
+		return schema.Ref{}, &Refused{
+			Reason: fmt.Sprintf("unit %s: scaled until %s: a scale lasts %d days at most", app, to.Until.Format(time.RFC3339), longestNote/(24*time.Hour)),
+			Hints:  []string{"for good, change the replicas in the source"},
+		}
+	}
 	r, err := c.newRollout(ctx, env, app)
 	if err != nil {
 		return schema.Ref{}, err
@@ -106,7 +112,7 @@ func (r *rollout) scalable(name string) (workload, error) {
 // scaledIn are the scales that have not expired, by unit.
 func scaledIn(parent *unstructured.Unstructured, now time.Time) map[string]Scaled {
 	all := notesIn[Scaled](parent, annotationScaled)
-	maps.DeleteFunc(all, func(_ string, s Scaled) bool { return !now.Before(s.Until) })
+	maps.DeleteFunc(all, func(_ string, s Scaled) bool { return !lasts(s.Until, now) })
 	return all
 }
 

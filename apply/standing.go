@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,9 +50,9 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	}
 	s := &Standing{
 		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
-		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: map[string]Fight{},
+		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: notesIn[Fight](p.live, annotationFights),
 	}
-	_ = json.Unmarshal([]byte(p.annotation(annotationFights)), &s.Fights) // unreadable is none
+	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(longestNote)) })
 	l := &lock{leases: c.Dynamic.Resource(leaseResource()).Namespace(env.Namespace)}
 	lease, err := l.read(ctx, schema.ParentName(env.Name))
 	if apierrors.IsForbidden(err) {

@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 
-	"github.com/klauspost/compress/zstd"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -35,6 +35,8 @@ type state struct {
 	members []schema.Ref
 	// marked are the fields of the last recorded apply whose values are not shown.
 	marked []markedObject
+	// warnings are about what of the state could not be used.
+	warnings []string
 	// stored is what is in the cluster, to know whether there is news.
 	stored *state
 }
@@ -97,7 +99,9 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 		s.key = nil
 	}
 	s.receipts, s.finished = unpackMap(data["receipts"]), unpackMap(data["finished"])
-	s.members = unpackMembers(data["members"])
+	if s.members, err = unpackMembers(data["members"]); err != nil {
+		s.warnings = append(s.warnings, fmt.Sprintf("Secret/%s/%s: members: %v; what lost its label is not found", env.Namespace, u.GetName(), err))
+	}
 	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
 		s.marked = unpackMarked(marked)
 	}
@@ -155,34 +159,26 @@ func packMembers(members []schema.Ref) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(w.EncodeAll(raw, nil)), nil
+	packed, err := compress(raw)
+	return base64.StdEncoding.EncodeToString(packed), err
 }
 
 // unpackMembers reads what packMembers wrote. What cannot be read is none: the
-// label is what membership is known by.
-func unpackMembers(packed string) []schema.Ref {
+// label is what membership is known by. Too many are none, and an error.
+func unpackMembers(packed string) ([]schema.Ref, error) {
 	compressed, err := base64.StdEncoding.DecodeString(packed)
 	if err != nil || len(compressed) == 0 {
-		return nil
+		return nil, nil
 	}
-	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil
-	}
-	defer r.Close()
-	raw, err := r.DecodeAll(compressed, nil)
-	if err != nil {
-		return nil
+	raw, err := decompress(compressed, membersLimit)
+	if errors.As(err, new(tooLarge)) {
+		return nil, err
 	}
 	var members []schema.Ref
-	if json.Unmarshal(raw, &members) != nil {
-		return nil
+	if err != nil || json.Unmarshal(raw, &members) != nil {
+		return nil, nil
 	}
-	return members
+	return members, nil
 }
 
 // secret is the object to store the state as. It gets a key if there is none yet.

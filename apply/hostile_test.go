@@ -1,0 +1,354 @@
+package apply
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Everything that is read from a cluster may have been written by anybody who has
+// write in the environment's namespace.
+
+// bomb is what packs small and unpacks to size bytes.
+func bomb(t testing.TB, size int) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	w, err := zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := make([]byte, 1<<20); size > 0; size -= len(block) {
+		if _, err := w.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+func TestBombs(t *testing.T) {
+	stream := bomb(t, revisionLimit+1<<20)
+	whole, err := compress(make([]byte, revisionLimit+1)) // names its size in the header
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, packed := range map[string][]byte{
+		"a stream": stream, "a whole": whole, "two frames": append(bomb(t, revisionLimit), bomb(t, revisionLimit)...),
+	} {
+		if _, err := unpack(packed); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+			t.Errorf("%s of %d bytes as a revision: %v", name, len(packed), err)
+		}
+		if members, err := unpackMembers(base64.StdEncoding.EncodeToString(packed)); err == nil || members != nil {
+			t.Errorf("%s of %d bytes as members: %d of them, %v", name, len(packed), len(members), err)
+		}
+	}
+	if raw, err := decompress(bomb(t, revisionLimit), revisionLimit); err != nil || len(raw) != revisionLimit {
+		t.Errorf("what is just small enough: %d bytes, %v", len(raw), err)
+	}
+}
+
+// TestBelieved leaves out Secrets that are no parts of the environment's revisions.
+func TestBelieved(t *testing.T) {
+	secret := func(name, number, part string) metav1.PartialObjectMetadata {
+		return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{labelRevision: number, labelPart: part}}}
+	}
+	own := func(number, part int) metav1.PartialObjectMetadata {
+		return secret(revisionName("dev", number, part), fmt.Sprint(number), fmt.Sprint(part))
+	}
+	for _, test := range []struct {
+		name    string
+		secrets []metav1.PartialObjectMetadata
+		want    string
+	}{
+		{"in order", []metav1.PartialObjectMetadata{own(10, 0), own(9, 1), own(9, 0)}, "9.0 9.1 10.0"},
+		{"the largest number", []metav1.PartialObjectMetadata{own(7, 0), own(math.MaxInt64, 0)}, "7.0"},
+		{"a number far ahead", []metav1.PartialObjectMetadata{own(7, 0), own(numberLimit, 0)}, "7.0"},
+		{"a negative number", []metav1.PartialObjectMetadata{own(7, 0), own(-7, 0)}, "7.0"},
+		{"zero", []metav1.PartialObjectMetadata{own(0, 0)}, ""},
+		{"leading zeros", []metav1.PartialObjectMetadata{own(7, 0), secret("evenkeel-dev.r07.0", "07", "0")}, "7.0"},
+		{"a plus", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "+7", "0")}, ""},
+		{"no number", []metav1.PartialObjectMetadata{secret("evenkeel-dev.rx.0", "x", "0")}, ""},
+		{"too large for a number", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r99999999999999999999.0", "99999999999999999999", "0")}, ""},
+		{"no part", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "7", "")}, ""},
+		{"a part beyond the limit", []metav1.PartialObjectMetadata{own(7, partsLimit)}, ""},
+		{"somebody's Secret with the labels", []metav1.PartialObjectMetadata{secret("database", "1", "0")}, ""},
+		{"another environment's name", []metav1.PartialObjectMetadata{secret("evenkeel-prod.r7.0", "7", "0")}, ""},
+		{"another number in the name", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r8.0", "7", "0")}, ""},
+	} {
+		var got []string
+		for _, p := range believed("dev", test.secrets) {
+			got = append(got, fmt.Sprintf("%d.%d", p.number, p.part))
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func testMeta(t testing.TB, change func(*Revision)) string {
+	t.Helper()
+	r := &Revision{Number: 7, Parts: 1, Rendered: "sha256:" + strings.Repeat("0a", 32), Git: GitInfo{Commit: "0123abcd"}}
+	change(r)
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestReadMeta(t *testing.T) {
+	for name, meta := range map[string]string{
+		"another number":         testMeta(t, func(r *Revision) { r.Number = 8 }),
+		"no parts":               testMeta(t, func(r *Revision) { r.Parts = 0 }),
+		"negative parts":         testMeta(t, func(r *Revision) { r.Parts = -5 }),
+		"a billion parts":        testMeta(t, func(r *Revision) { r.Parts = 1e9 }),
+		"no digest":              testMeta(t, func(r *Revision) { r.Rendered = "" }),
+		"a command for a commit": testMeta(t, func(r *Revision) { r.Git.Commit = "$(reboot)" }),
+		"a list":                 "[]", "nothing": "null", "text": `"7"`, "no JSON": "{", "a text for the number": `{"number":"7"}`,
+		"more than a number": `{"number":1e400}`,
+	} {
+		if r, err := readMeta(meta, 7); err == nil {
+			t.Errorf("%s: %s is read as %+v", name, meta, r)
+		}
+	}
+	if _, err := readMeta(testMeta(t, func(*Revision) {}), 7); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnpackRefuses refuses manifests that no apply can have recorded, and that
+// would crash or stop one.
+func TestUnpackRefuses(t *testing.T) {
+	object := `{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}}`
+	for name, raw := range map[string]string{
+		"nothing":                  `null`,
+		"two units of a name":      `{"units":[{"name":"a"},{"name":"a"}]}`,
+		"a unit behind itself":     `{"units":[{"name":"a","after":["a"]}]}`,
+		"a circle":                 `{"units":[{"name":"a","after":["b"]},{"name":"b","after":["a"]}]}`,
+		"no object":                `{"units":[{"name":"a","objects":[{}]}]}`,
+		"an object that is null":   `{"units":[{"name":"a","objects":[{"object":null}]}]}`,
+		"an object without a name": `{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{}}}]}]}`,
+		"a kind that is a number":  `{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":1,"metadata":{"name":"a"}}}]}]}`,
+		"metadata that is a list":  `{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":["name"]}}]}]}`,
+		"a namespace as a list":    `{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":{"name":"a","namespace":[]}}}]}]}`,
+		"no end of waiting":        `{"units":[{"name":"a","timeout":9223372036854775807}]}`,
+		"less than no waiting":     `{"units":[{"name":"a","timeout":-1}]}`,
+		"units that are a map":     `{"units":{}}`,
+	} {
+		packed, err := compress([]byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if env, err := unpack(packed); err == nil && (env.Name != "" || len(env.Units) > 0) {
+			t.Errorf("%s: %s is read as %+v", name, raw, env)
+		}
+	}
+	packed, err := compress([]byte(`{"name":"dev","units":[{"name":"b","after":["a","gone"],"objects":[` + object + `]},{"name":"a"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unpack(packed); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAbsurdLease believes no Lease for years.
+func TestAbsurdLease(t *testing.T) {
+	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name    string
+		seconds int32
+		renewed time.Time
+		worth   bool // watching it to its end
+	}{
+		{"for 63 years", 2_000_000_000, start, false},
+		{"for 63 years, and renewed an hour ago", 2_000_000_000, start.Add(-time.Hour), true},
+		{"for less than nothing", -1, start, false},
+		{"renewed in the year 9999", 45, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), true},
+		{"renewed in the year 9999, for 63 years", 2_000_000_000, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), true},
+		{"renewed by a clock that is a minute ahead", 45, start.Add(time.Minute), false},
+	} {
+		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
+		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds = new("somebody"), new(test.seconds)
+		l.Spec.RenewTime = new(metav1.NewMicroTime(test.renewed))
+		var o observation
+		o.look(l, start)
+		if o.free(holder{}, start) {
+			t.Errorf("%s: it is taken at once", test.name)
+		}
+		if got := o.expiring(start); got != test.worth {
+			t.Errorf("%s: expiring is %v", test.name, got)
+		}
+		if !o.free(holder{}, start.Add(longestLock)) {
+			t.Errorf("%s: it holds for more than %s", test.name, longestLock)
+		}
+	}
+}
+
+// TestAbsurdNotes believes no note for ever, and reads anything.
+func TestAbsurdNotes(t *testing.T) {
+	now := time.Now()
+	for name, text := range map[string]string{
+		"for ever": `{"web":{"workload":"Deployment/web","replicas":0,"until":"9999-12-31T23:59:59Z"}}`,
+		"over":     `{"web":{"until":"2001-01-01T00:00:00Z"}}`,
+		"null":     "null", "a list": "[]", "no JSON": "{", "a text": `{"web":"x"}`, "no time": `{"web":{"until":"tomorrow"}}`,
+	} {
+		scaled := scaledIn(notedBy(annotationScaled, text), now)
+		if len(scaled) > 0 {
+			t.Errorf("%s: %v", name, scaled)
+		}
+		scaled["another"] = Scaled{} // a note is added to what is there
+	}
+	text := fmt.Sprintf(`{"web":{"until":%q}}`, now.Add(time.Hour).Format(time.RFC3339))
+	if scaled := scaledIn(notedBy(annotationScaled, text), now); len(scaled) != 1 {
+		t.Errorf("an honest one is not read: %s", text)
+	}
+}
+
+func notedBy(annotation, text string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{Object: map[string]any{}}
+	u.SetAnnotations(map[string]string{annotation: text})
+	return u
+}
+
+func FuzzMembers(f *testing.F) {
+	packed, err := packMembers([]schema.Ref{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "dev", Name: "a"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
+	f.Add(base64.StdEncoding.EncodeToString(bomb(f, 1<<20)))
+	f.Add("KLUv/QQAAQAAW10=")
+	f.Fuzz(func(t *testing.T, packed string) {
+		members, err := unpackMembers(packed)
+		if err != nil && members != nil {
+			t.Errorf("%d members and %v", len(members), err)
+		}
+		for _, m := range members {
+			_, _ = m.ID(), m.GVK()
+		}
+	})
+}
+
+// FuzzState reads the other values of the state.
+func FuzzState(f *testing.F) {
+	f.Add(packMap(map[string]string{"ConfigMap/dev/a": "0"}), []byte(`{"{\"kind\":\"Secret\"}":[]}`))
+	f.Add("bnVsbA==", []byte("null"))
+	f.Fuzz(func(_ *testing.T, receipts string, marked []byte) {
+		unpackMap(receipts)["a"] = "written to"
+		for _, m := range unpackMarked(marked) {
+			for _, mark := range m.marks {
+				mark.at(map[string]any{"a": []any{map[string]any{"b": "c"}}}, func(any) any { return "" })
+			}
+		}
+	})
+}
+
+func FuzzRevision(f *testing.F) {
+	f.Add([]byte(`{"name":"dev","namespace":"dev","units":[{"name":"web","after":["db"],"timeout":1000000000,"objects":[
+		{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"dev"}},"ready":{},"secret":["data"]}]}]}`))
+	f.Add([]byte(`{"units":[{"name":"a"},{"name":"a"}]}`))
+	f.Add([]byte(`{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":{"name":"a","labels":{"a":1},"annotations":[]}}}]}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		_, _ = unpack(raw)
+		packed, err := compress(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		env, err := unpack(packed)
+		if err != nil {
+			return
+		}
+		if err := runnable(env); err != nil {
+			t.Error(err)
+		}
+		back := (&Revision{Environment: env}).Restored(&schema.Environment{Name: "dev", Namespace: "dev"})
+		if _, err := Digest(back, nil); err != nil {
+			t.Error(err)
+		}
+		Compare(&schema.Environment{}, back)
+		scopeOf(back)
+	})
+}
+
+func FuzzMeta(f *testing.F) {
+	f.Add(testMeta(f, func(*Revision) {}), "7")
+	f.Add(`{"number":7,"parts":-5,"who":"\u001b[2J"}`, "007")
+	f.Add("null", "9223372036854775807")
+	f.Fuzz(func(t *testing.T, meta, number string) {
+		n, ok := canonical(number, numberLimit)
+		if ok && fmt.Sprint(n) != number {
+			t.Errorf("%q is read as %d", number, n)
+		}
+		if r, err := readMeta(meta, n); err == nil {
+			if r.Parts < 1 || r.Parts > partsLimit || r.Number != n {
+				t.Errorf("%+v", r)
+			}
+			if _, err := json.Marshal(r); err != nil {
+				t.Error(err)
+			}
+			_ = r.String()
+		}
+	})
+}
+
+// FuzzParent reads the annotations of a parent; what is written from it reads the
+// same.
+func FuzzParent(f *testing.F) {
+	env := &schema.Environment{Name: "dev", Namespace: "dev"}
+	f.Add("ConfigMap:dev;Deployment.apps:dev,other", "ConfigMap,Deployment.apps", "other")
+	f.Add(";:;:,;a:", ",,", "kube-system")
+	f.Fuzz(func(t *testing.T, places, kinds, namespaces string) {
+		live := &unstructured.Unstructured{Object: map[string]any{}}
+		live.SetAnnotations(map[string]string{annotationPlaces: places, annotationKinds: kinds, annotationNamespaces: namespaces})
+		s := (&parent{env: env, live: live}).scope()
+		live.SetAnnotations(s.annotations(env.Namespace))
+		if again := (&parent{env: env, live: live}).scope(); len(again) != len(s) {
+			t.Errorf("%v is read as %v", s, again)
+		}
+	})
+}
+
+func FuzzNotes(f *testing.F) {
+	f.Add(`{"web":{"workload":"Deployment/web","replicas":3,"until":"2026-11-21T10:00:00Z","by":"a"}}`)
+	f.Add("null")
+	f.Fuzz(func(_ *testing.T, text string) {
+		scaledIn(notedBy(annotationScaled, text), time.Now())["a"] = Scaled{}
+		notesIn[Paused](notedBy(annotationPaused, text), annotationPaused)["a"] = Paused{}
+		for _, f := range notesIn[Fight](notedBy(annotationFights, text), annotationFights) {
+			_ = f.Until.Format(time.RFC3339)
+		}
+	})
+}
+
+func FuzzLease(f *testing.F) {
+	f.Add(`{"host":"a","pid":1,"run":"b"}`, "a/1/b", int32(45), int64(0))
+	f.Add("null", "\x1b[2J", int32(math.MaxInt32), int64(math.MaxInt64))
+	f.Add(`{"pid":-1}`, "/-1/", int32(math.MinInt32), int64(math.MinInt64))
+	f.Fuzz(func(t *testing.T, annotation, identity string, seconds int32, renewed int64) {
+		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1", Annotations: map[string]string{holderAnnotation: annotation}}}
+		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds = &identity, &seconds
+		l.Spec.RenewTime = new(metav1.NewMicroTime(time.Unix(renewed, 0)))
+		now := time.Now()
+		var o observation
+		o.look(l, now)
+		_, _, _ = o.expiring(now), o.since(), o.holder.String()
+		if !o.free(thisProcess(""), now.Add(longestLock)) {
+			t.Error("it holds longer than is believed")
+		}
+	})
+}
