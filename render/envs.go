@@ -65,6 +65,10 @@ func (e UnknownEnv) Error() string {
 // "environment". It evaluates without checking, so that one broken
 // environment does not hide the others.
 func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
+	return within(ctx, r, r.summaries)
+}
+
+func (r *Repo) summaries(ctx context.Context) ([]Summary, error) {
 	dirs, err := r.scan()
 	if err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
 		return nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel())
+	g.SetLimit(r.parallel())
 	for i, dir := range dirs {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
@@ -119,6 +123,11 @@ func inOrder(summaries []Summary) []Summary {
 
 func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	s := Summary{Name: dir.name, Dir: dir.dir}
+	if why, ok := r.Skip[dir.name]; ok {
+		s.Err = Findings{r.skipped(dir, why)}
+		return s
+	}
+	defer r.begin(dir.name)()
 	ev, err := r.evaluate(dir, inst)
 	if err != nil {
 		s.Err = err
@@ -132,6 +141,12 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected
 	s.Units = len(ev.unitValues())
 	return s
+}
+
+// Has returns UnknownEnv where no environment has the name.
+func (r *Repo) Has(name string) error {
+	_, err := r.find(name)
+	return err
 }
 
 // find returns the directory of an environment, or UnknownEnv.

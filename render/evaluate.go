@@ -220,3 +220,11 @@ func (offline) ModuleVersions(_ context.Context, path string) ([]string, error) 
 // parallel bounds the work side by side: beyond a few, memory is the cost and
 // there is no gain.
 func parallel() int { return min(runtime.GOMAXPROCS(0), 4) }
+
+// parallel bounds how many environments are rendered side by side.
+func (r *Repo) parallel() int {
+	if r.Serial {
+		return 1
+	}
+	return parallel()
+}

@@ -231,6 +231,7 @@ func (r *Repo) Affected(ctx context.Context, ref string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	old.Budget = r.Budget
 	before, err := old.fingerprints(ctx)
 	if err != nil {
 		return nil, err
@@ -253,6 +254,10 @@ func (r *Repo) Affected(ctx context.Context, ref string) ([]string, error) {
 // for one that is wrong.
 func (r *Repo) fingerprints(ctx context.Context) (map[string]string, error) {
 	defer lazyGC()()
+	return within(ctx, r, r.takeFingerprints)
+}
+
+func (r *Repo) takeFingerprints(ctx context.Context) (map[string]string, error) {
 	dirs, err := r.scan()
 	if err != nil {
 		return nil, err

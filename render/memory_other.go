@@ -2,6 +2,8 @@
 
 package render
 
+func wall(uint64) func() { return func() {} }
+
 func addressSpace(int) bool { return false }
 
 func preferHugePages([]byte) {}

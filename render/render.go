@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -48,7 +49,53 @@ func (r *Repo) Render(ctx context.Context, name string) (*Result, error) {
 // evaluated for the rules between environments; what is wrong with them alone is
 // a warning here.
 func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error) {
-	defer lazyGC()()
+	results, wrong, err := r.RenderEach(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	var findings Findings
+	for _, name := range names {
+		findings = append(findings, wrong[name]...)
+	}
+	if len(findings) > 0 {
+		return nil, findings
+	}
+	return results, nil
+}
+
+// RenderEach is RenderAll where one environment that is wrong does not keep the
+// others: it is not among the results, and its findings are in wrong by its name.
+func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Result, wrong map[string]Findings, err error) {
+	defer lazyGC()() // before it is watched: the heap that it prepares is no use of memory
+	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
+		return r.renderSet(ctx, names)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	wrong = map[string]Findings{}
+	for _, name := range names {
+		one := all.named(name)
+		errs, warnings := one.findings.split()
+		if len(errs) > 0 {
+			wrong[name] = errs
+			continue
+		}
+		one.result.Warnings = warnings
+		if front := one.result.Edge; front != nil {
+			front.IngressHosts = all.ingressHosts(one.header.cluster())
+		}
+		results = append(results, one.result)
+	}
+	if len(results) > 0 {
+		results[0].Warnings = append(results[0].Warnings, all.others(names)...)
+	}
+	return results, wrong, nil
+}
+
+// renderSet renders all environments of the repository, among which are those that
+// are named, and applies the rules between them.
+func (r *Repo) renderSet(ctx context.Context, names []string) (renderedSet, error) {
 	if _, err := r.chosen(names); err != nil {
 		return nil, err
 	}
@@ -61,27 +108,7 @@ func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error)
 		return nil, err
 	}
 	all.between()
-	var findings Findings
-	for _, name := range names {
-		findings = append(findings, all.named(name).findings...)
-	}
-	errs, _ := findings.split()
-	if len(errs) > 0 {
-		return nil, errs
-	}
-	results := make([]*Result, len(names))
-	for i, name := range names {
-		one := all.named(name)
-		_, one.result.Warnings = one.findings.split()
-		if front := one.result.Edge; front != nil {
-			front.IngressHosts = all.ingressHosts(one.header.cluster())
-		}
-		results[i] = one.result
-	}
-	if len(results) > 0 {
-		results[0].Warnings = append(results[0].Warnings, all.others(names)...)
-	}
-	return results, nil
+	return all, nil
 }
 
 // renderedSet are the environments of a repository, in the order of their names.
@@ -153,7 +180,7 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 		evs[i] = &evaluated{repo: r, dir: dir, inst: insts[i]}
 		evs[i].parts = evs[i].split() // before any is evaluated: it writes to the packages that they share
 	}
-	contexts := make(chan *cue.Context, parallel())
+	contexts := make(chan *cue.Context, r.parallel())
 	for range cap(contexts) {
 		contexts <- cuecontext.New()
 	}
@@ -164,8 +191,13 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			if why, ok := r.Skip[dir.name]; ok {
+				all[i] = &rendered{name: dir.name, findings: Findings{r.skipped(dir, why)}}
+				return nil
+			}
 			shared := <-contexts
 			defer func() { contexts <- shared }()
+			defer r.begin(dir.name)()
 			evs[i].shared = shared
 			one, err := evs[i].render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {
@@ -177,6 +209,11 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 		})
 	}
 	return all, g.Wait()
+}
+
+// skipped is what is wrong with an environment that is not evaluated.
+func (r *Repo) skipped(dir envDir, why string) Finding {
+	return Finding{File: r.fileName(filepath.Join(r.root, dir.dir)), Environment: dir.name, Message: why}
 }
 
 // rendered is an environment with what the rules between environments look at.

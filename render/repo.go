@@ -24,6 +24,19 @@ const Module = "github.com/seed-428f4edd/evenkeel"
 // Repo is a repository of environments: a directory with a cue.mod and an envs
 // folder, on disk or in a git commit.
 type Repo struct {
+	// Budget is what each rendering may take.
+	Budget Budget
+	// Progress, where it is set, is told of each environment when its rendering
+	// begins and when it ends. It must not block.
+	Progress func(env string, begun bool)
+	// Skip are environments that are wrong for a reason that is known, and so are
+	// not evaluated.
+	Skip map[string]string
+	// Serial renders one environment at a time.
+	Serial bool
+
+	progress progress
+
 	root  string // absolute; does not exist on disk for a git commit
 	fsys  fs.FS  // the tree below root
 	ref   string // the git reference, where the tree is not the one on disk

@@ -9,20 +9,17 @@ import (
 // rules between environments. It returns the warnings, and all that is wrong as
 // Findings. Where environments are named, the notices of their units are warnings.
 func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
-	defer lazyGC()()
 	chosen, err := r.chosen(names)
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := r.scan()
+	defer lazyGC()()
+	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
+		return r.renderSet(ctx, names)
+	})
 	if err != nil {
 		return nil, err
 	}
-	all, err := r.renderDirs(ctx, dirs)
-	if err != nil {
-		return nil, err
-	}
-	all.between()
 	var findings Findings
 	for _, dir := range chosen {
 		one := all.named(dir.name)

@@ -26,6 +26,19 @@ type Written struct {
 // from the root. The environment must evaluate; what is wrong with it comes back as
 // Findings, a name that no environment has as UnknownEnv.
 func (r *Repo) Written(ctx context.Context, name string, paths ...[]string) (fields []Written, files []string, err error) {
+	type found struct {
+		fields []Written
+		files  []string
+	}
+	all, err := within(ctx, r, func(ctx context.Context) (found, error) {
+		defer r.begin(name)()
+		fields, files, err := r.lookUp(ctx, name, paths)
+		return found{fields, files}, err
+	})
+	return all.fields, all.files, err
+}
+
+func (r *Repo) lookUp(ctx context.Context, name string, paths [][]string) (fields []Written, files []string, err error) {
 	dirs, err := r.chosen([]string{name})
 	if err != nil {
 		return nil, nil, err

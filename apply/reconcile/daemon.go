@@ -33,6 +33,12 @@ type Rendering struct {
 	Wrong map[string]error
 }
 
+// GivenUp says why an environment was not evaluated to its end. It quotes nothing of
+// the environment, so that it may be shown to anybody.
+type GivenUp string
+
+func (e GivenUp) Error() string { return string(e) }
+
 // DaemonOptions bend Run. Render, Connect and Log are required; zero values of the
 // others are sensible.
 type DaemonOptions struct {
@@ -74,17 +80,25 @@ type Lease struct {
 	Duration time.Duration
 }
 
+// lateAfter is how many intervals the source may take to answer before the daemon is
+// not ready.
+const lateAfter = 3
+
 // daemon is one run of Run.
 type daemon struct {
 	opts    DaemonOptions
 	log     *slog.Logger
 	metrics *metrics
 
-	mu      sync.Mutex // of what follows, and one look at a time
+	looks sync.Mutex // one look at a time
+
+	mu      sync.Mutex // of what follows
 	version string
 	workers map[string]*worker
 	start   func(*worker)
-	broken  error // why the source does not answer; errFirst before the first look
+	broken  error             // why the source does not answer; errFirst before the first look
+	wrong   map[string]string // environments whose newest state does not evaluate, and why
+	looking time.Time         // since when a look is under way
 
 	work    sync.Mutex                  // held while leading
 	elected sync.Mutex                  // of what follows
@@ -127,7 +141,7 @@ func (d *daemon) lead(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	d.mu.Lock()
-	d.version, d.workers, d.broken = "", map[string]*worker{}, errFirst
+	d.version, d.workers, d.broken, d.wrong = "", map[string]*worker{}, errFirst, nil
 	d.start = func(w *worker) {
 		var working context.Context
 		working, w.stop = context.WithCancel(ctx)
@@ -155,14 +169,21 @@ func (d *daemon) lead(ctx context.Context) {
 
 // look asks the source for news and hands them to the workers.
 func (d *daemon) look(ctx context.Context) error {
+	d.looks.Lock()
+	defer d.looks.Unlock()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.start == nil {
+	version, leads := d.version, d.start != nil
+	d.looking = time.Now()
+	d.mu.Unlock()
+	if !leads {
 		return context.Canceled
 	}
-	r, err := d.opts.Render(ctx, d.version)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	r, err := d.opts.Render(ctx, version)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looking = time.Time{}
+	if ctx.Err() != nil || d.start == nil {
+		return cmp.Or(ctx.Err(), context.Canceled)
 	}
 	if err != nil {
 		d.metrics.sourceErrors.Inc()
@@ -195,6 +216,7 @@ func (d *daemon) look(ctx context.Context) error {
 // of it is deleted.
 func (d *daemon) hand(r *Rendering) {
 	present := map[string]bool{}
+	d.wrong = map[string]string{}
 	for _, env := range r.Environments {
 		present[env.Name] = true
 		w := d.workers[env.Name]
@@ -208,6 +230,10 @@ func (d *daemon) hand(r *Rendering) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Wrong)) {
 		present[name] = true
+		d.wrong[name] = "does not evaluate, the log says why"
+		if why, ok := errors.AsType[GivenUp](r.Wrong[name]); ok {
+			d.wrong[name] = why.Error()
+		}
 		d.metrics.broken.WithLabelValues(name).Set(1)
 		d.log.Error("the environment does not evaluate; the last good state stands", "environment", name, "version", r.Version, "error", r.Wrong[name])
 		d.notify(Notice{Environment: name, Kind: NoticeFailed, Text: fmt.Sprintf("%s does not evaluate, the last good state stands: %v", orUnknown(r.Git.String()), r.Wrong[name])})
@@ -238,16 +264,19 @@ func (d *daemon) ready(ctx context.Context) error {
 	if lease := d.waiting(); lease != nil {
 		return lease(ctx)
 	}
-	if !d.mu.TryLock() { // a look is under way
-		return nil
-	}
-	workers, broken := slices.Collect(maps.Values(d.workers)), d.broken
-	d.mu.Unlock()
-	if len(workers) == 0 && broken != nil {
-		return fmt.Errorf("source: %w", broken)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.workers) == 0 && d.broken != nil {
+		return fmt.Errorf("source: %w", d.broken)
 	}
 	var errs []error
-	for _, w := range workers {
+	if since := time.Since(d.looking); !d.looking.IsZero() && since > lateAfter*d.opts.Interval {
+		errs = append(errs, fmt.Errorf("the source is being read or rendered since %s", since.Round(time.Second)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.wrong)) {
+		errs = append(errs, fmt.Errorf("environment %s at %s: %s", name, d.version, d.wrong[name]))
+	}
+	for _, w := range d.workers {
 		errs = append(errs, w.ready())
 	}
 	return errors.Join(errs...)

@@ -19,7 +19,7 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 	if err != nil {
 		return err
 	}
-	then, err := render.OpenGit(g.dir, opts.against)
+	then, err := g.budgeted(render.OpenGit(g.dir, opts.against))
 	if err != nil {
 		return err
 	}

@@ -104,5 +104,8 @@ func hints(err error) []string {
 	if refused, ok := errors.AsType[*apply.Refused](err); ok {
 		return refused.Hints
 	}
+	if over, ok := errors.AsType[*render.OverBudget](err); ok {
+		return over.Hints()
+	}
 	return nil
 }

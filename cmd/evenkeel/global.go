@@ -25,6 +25,7 @@ type global struct {
 	output  string
 	color   string
 	verbose bool
+	budget  budgetFlags
 	kube    *genericclioptions.ConfigFlags
 }
 
@@ -46,6 +47,7 @@ func (g *global) addFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&g.dir, "dir", "C", ".", "the repository, or a directory below it")
 	flags.StringVar(&g.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "say more: API requests and durations")
+	g.budget.addFlags(flags)
 	g.kube.AddFlags(flags)
 }
 
@@ -66,7 +68,16 @@ func (g *global) addOutput(cmd *cobra.Command, formats ...string) {
 }
 
 // repo opens the repository that -C names.
-func (g *global) repo() (*render.Repo, error) { return render.Open(g.dir) }
+func (g *global) repo() (*render.Repo, error) { return g.budgeted(render.Open(g.dir)) }
+
+// budgeted gives an opened repository the budget of the flags.
+func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
+	if err != nil {
+		return nil, err
+	}
+	repo.Budget, err = g.budget.budget()
+	return repo, err
+}
 
 // cluster connects to the cluster of an environment. The --context flag wins
 // over the context that the environment names. In a pod without a kubeconfig it is

@@ -97,7 +97,7 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	for _, name := range kept {
 		fmt.Fprintf(g.err, "kept %s, which was there\n", filepath.Join(dir, filepath.FromSlash(name)))
 	}
-	repo, err := render.Open(dir)
+	repo, err := g.budgeted(render.Open(dir))
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,11 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 	}
 	logger := opts.daemon.logger(g)
 	klog.SetSlogLogger(logger) // what client-go says
-	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args}
+	budget, err := g.budget.budget()
+	if err != nil {
+		return err
+	}
+	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args, budget: budget}
 	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
 	run := reconcile.DaemonOptions{
 		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout,
@@ -78,7 +82,6 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		Who: "reconcile", Replica: replica(), Log: logger, Render: src.render,
 		Connect: func(env *schema.Environment) (*apply.Cluster, error) { return clusters.of(env.Cluster) },
 	}
-	var err error
 	if run.Lease, err = opts.daemon.election(g); err != nil {
 		return err
 	}
@@ -99,6 +102,7 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		sending.Go(func() { sender.Run(telling) })
 	}
 	err = reconcile.Run(ctx, run)
+	src.end()
 	stop()
 	sending.Wait()
 	return err

@@ -129,8 +129,14 @@ func (d *gitDeployment) reconcile(flags ...string) *process {
 // startDaemon runs evenkeel until the end of the test and waits until it listens.
 func startDaemon(tb testing.TB, kubeconfig string, args ...string) *process {
 	tb.Helper()
+	return startDaemonIn(tb, kubeconfig, nil, args...)
+}
+
+// startDaemonIn is startDaemon with further variables.
+func startDaemonIn(tb testing.TB, kubeconfig string, env []string, args ...string) *process {
+	tb.Helper()
 	p := &process{Cmd: exec.CommandContext(tb.Context(), "evenkeel", append(args, "--log-format", "json", "--listen", "127.0.0.1:0")...)}
-	p.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	p.Env = append(append(os.Environ(), "KUBECONFIG="+kubeconfig), env...)
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)

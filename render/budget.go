@@ -1,0 +1,277 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+// Budget is what a rendering may take. CUE has loops, recursion and strings that
+// double, and its evaluator can neither be limited nor interrupted; a repository may
+// come from a stranger, and a tired hand writes a loop without an end as well.
+//
+// So whoever asks for a rendering is answered without it: by OverBudget when the
+// budget is used up, at once when the context ends. The evaluator goes on behind
+// that answer, until the process ends: a command has to end then, and a process that
+// is to live on renders in another one. That costs an honest rendering a goroutine
+// and a look at two counters every 20 ms; a process for each would cost more than
+// most environments take.
+//
+// What counts as memory is what Go's heap and stacks use in this process, whatever
+// was rendered before included. The counters know of a block before a byte of it is
+// written. Yet a block of gigabytes can be copied without a break while the collector
+// waits for it, and all goroutines with it, also the one that looks. Where the system
+// has a limit for the data of a process (Linux: RLIMIT_DATA) it is therefore set to
+// a quarter above the budget while a rendering is under way. Go ends a process that
+// meets this wall, with a message of its own.
+type Budget struct {
+	// Time is how long one environment may take, and how long the repository may
+	// take to load. Zero means five minutes: 10,000 apps take 15 seconds.
+	Time time.Duration
+	// Memory in bytes. Zero means three quarters of what the machine or the
+	// container has, and 8 GiB at most: 10,000 apps take 1.4.
+	Memory int64
+}
+
+const (
+	defaultTime   = 5 * time.Minute
+	defaultMemory = 8 << 30
+	// mostStack bounds recursion before Go does, which ends the process.
+	mostStack = 256 << 20
+	// wallAhead is what Go maps and does not use, heapAhead above all.
+	wallAhead = 512 << 20
+)
+
+// OverBudget says that a rendering was given up, because it took too much.
+type OverBudget struct {
+	// Envs are the environments that were being rendered: those over the limit
+	// where that was time, one of them where it was memory. None means that the
+	// repository was being loaded or compared.
+	Envs  []string
+	Limit Limit
+	Most  string // the limit's value, for people
+}
+
+// Limit is one of the limits of a Budget.
+type Limit string
+
+// The limits of a Budget. Recursion is deep before the memory is used up.
+const (
+	LimitTime      Limit = "time"
+	LimitMemory    Limit = "memory"
+	LimitRecursion Limit = "recursion"
+)
+
+func (e *OverBudget) Error() string {
+	where := "the repository"
+	switch len(e.Envs) {
+	case 0:
+	case 1:
+		where = "env " + e.Envs[0]
+	default:
+		where = "envs " + strings.Join(e.Envs, ", ")
+	}
+	switch e.Limit {
+	case LimitTime:
+		return fmt.Sprintf("%s: given up: not rendered after %s", where, e.Most)
+	case LimitRecursion:
+		return fmt.Sprintf("%s: given up: the recursion is too deep, its stack takes more than %s", where, e.Most)
+	}
+	if len(e.Envs) > 1 {
+		where = "one of the " + where
+	}
+	return fmt.Sprintf("%s: given up: rendering takes more than %s of memory", where, e.Most)
+}
+
+// Hints says what one can do.
+func (e *OverBudget) Hints() []string {
+	const look = "look for a list, comprehension, alias or recursion that grows without bounds"
+	switch e.Limit {
+	case LimitTime:
+		return []string{look + "; where the environment is that large, --render-timeout gives it more time"}
+	case LimitRecursion:
+		return []string{"look for a definition that refers to itself without an end"}
+	}
+	return []string{look + "; where the environment is that large, --render-memory gives it more"}
+}
+
+// Given is the budget with the defaults filled in.
+func (b Budget) Given() Budget {
+	if b.Time <= 0 {
+		b.Time = defaultTime
+	}
+	if b.Memory <= 0 {
+		b.Memory = defaultMemory
+		has := min(available(memlimit.FromCgroup), available(memlimit.FromSystem))
+		b.Memory = min(b.Memory, has/4*3)
+	}
+	return b
+}
+
+// available is what a provider says there is; what it does not know is no limit.
+func available(provider memlimit.Provider) int64 {
+	n, err := provider()
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(n)
+}
+
+// enforce sets the limits of Go and of the system, and returns what sets them back.
+// The collector works harder near the budget; a limit that the user has set
+// (GOMEMLIMIT) stands.
+func (b Budget) enforce() func() {
+	down := wall(uint64(b.Memory) + uint64(b.Memory)/4 + wallAhead)
+	soft := debug.SetMemoryLimit(-1)
+	if soft == math.MaxInt64 {
+		debug.SetMemoryLimit(b.Memory / 10 * 9)
+	}
+	return func() {
+		debug.SetMemoryLimit(soft)
+		down()
+	}
+}
+
+// within does what may take without end under the budget of the repository. Where
+// it returns OverBudget or the error of the context, do may still be running.
+func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	budget := r.Budget.Given()
+	reset := budget.enforce()
+	r.progress.start()
+	answered := make(chan answer, 1)
+	go func() {
+		value, err := do(ctx)
+		answered <- answer{value, err}
+	}()
+	gauge := newGauge()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var none T
+	for {
+		select {
+		case a := <-answered:
+			reset()
+			return a.value, a.err
+		case <-ctx.Done():
+			return none, fmt.Errorf("rendering was interrupted: %w", context.Cause(ctx))
+		case <-tick.C:
+			if err := r.over(budget, gauge); err != nil {
+				return none, err
+			}
+		}
+	}
+}
+
+// over is OverBudget where a limit is met, else nil.
+func (r *Repo) over(budget Budget, gauge *gauge) error {
+	memory, stack := gauge.read()
+	switch {
+	case stack > mostStack:
+		return &OverBudget{Envs: r.progress.running(), Limit: LimitRecursion, Most: inUnits(mostStack)}
+	case memory > uint64(budget.Memory):
+		return &OverBudget{Envs: r.progress.running(), Limit: LimitMemory, Most: inUnits(budget.Memory)}
+	}
+	if envs, late := r.progress.late(budget.Time); late {
+		return &OverBudget{Envs: envs, Limit: LimitTime, Most: budget.Time.String()}
+	}
+	return nil
+}
+
+// inUnits writes bytes as the flag takes them.
+func inUnits(bytes int64) string {
+	if bytes%(1<<30) == 0 {
+		return fmt.Sprintf("%dGi", bytes>>30)
+	}
+	return fmt.Sprintf("%dMi", bytes>>20)
+}
+
+// gauge reads how much memory Go uses, without stopping anything.
+type gauge struct{ samples []metrics.Sample }
+
+// newGauge counts what is mapped without what is free: before that was free it was
+// counted, and what preparedHeap asks for was never used.
+func newGauge() *gauge {
+	return &gauge{samples: []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"},
+	}}
+}
+
+func (g *gauge) read() (memory, stack uint64) {
+	metrics.Read(g.samples)
+	total, free, released := g.samples[0].Value.Uint64(), g.samples[1].Value.Uint64(), g.samples[2].Value.Uint64()
+	return total - free - released, g.samples[3].Value.Uint64()
+}
+
+// progress is which environments are being rendered, and since when.
+type progress struct {
+	mu    sync.Mutex
+	envs  map[string]time.Time
+	quiet time.Time // since when none is
+}
+
+func (p *progress) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.quiet = time.Now()
+}
+
+// begin notes that an environment is being rendered until end is called.
+func (r *Repo) begin(name string) (end func()) {
+	p := &r.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.envs == nil {
+		p.envs = map[string]time.Time{}
+	}
+	p.envs[name] = time.Now()
+	r.tell(name, true)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.envs, name)
+		p.quiet = time.Now()
+		r.tell(name, false)
+	}
+}
+
+func (r *Repo) tell(name string, begun bool) {
+	if r.Progress != nil {
+		r.Progress(name, begun)
+	}
+}
+
+func (p *progress) running() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.envs))
+}
+
+// late names what has taken longer than most: environments, or nothing where that
+// is what comes before and after them.
+func (p *progress) late(most time.Duration) (envs []string, late bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, since := range p.envs {
+		if time.Since(since) > most {
+			envs = append(envs, name)
+		}
+	}
+	slices.Sort(envs)
+	return envs, len(envs) > 0 || len(p.envs) == 0 && time.Since(p.quiet) > most
+}
