@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -29,8 +30,8 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 		p.note(it) // what stands in it must wait too
 		return
 	}
-	p.reportForeign(it, live)
-	desired := effective(it.obj, live)
+	p.reportForeign(it, live, nil)
+	desired := managed.Effective(it.obj, live)
 	if !p.opts.Full && (p.certain(desired, live) || p.hasReceipt(it, desired, live)) {
 		it.change = p.newChange(it, Unchanged)
 		return
@@ -40,7 +41,7 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 
 // certain reports whether an apply is proven to change nothing.
 func (p *planner) certain(desired, live *unstructured.Unstructured) bool {
-	return doubt(desired, live) == "" && !p.definitionOf(live).isNewerThan(live)
+	return managed.Doubt(desired, live) == "" && !p.definitionOf(live).isNewerThan(live)
 }
 
 func finalizersOf(live *unstructured.Unstructured) string {
@@ -64,7 +65,7 @@ func (p *planner) hasReceipt(it *item, desired, live *unstructured.Unstructured)
 // keepReceipt saves the next plan a dry-run that changed nothing. What is certain
 // anyway needs none.
 func (p *planner) keepReceipt(it *item) {
-	desired := effective(it.obj, it.live)
+	desired := managed.Effective(it.obj, it.live)
 	if p.certain(desired, it.live) {
 		return
 	}
@@ -77,10 +78,10 @@ func (p *planner) keepReceipt(it *item) {
 	p.plan.state.receipts[it.ref.String()] = kept
 }
 
-func (p *planner) reportForeign(it *item, live *unstructured.Unstructured, ours ...node) {
-	fields := foreignFields(it.obj.Unstructured, p.mask.object(live), p.env.Controllers, p.isAdoption(live), ours...)
+func (p *planner) reportForeign(it *item, live, result *unstructured.Unstructured) {
+	fields := managed.Foreign(it.obj.Unstructured, p.mask.object(live), result, p.env.Controllers, p.isAdoption(live))
 	if p.targets[it.ref.String()] {
-		fields = slices.DeleteFunc(fields, func(f Field) bool { return f.Path == "spec.replicas" })
+		fields = slices.DeleteFunc(fields, func(f managed.Field) bool { return f.Path == "spec.replicas" })
 	}
 	it.foreign = nil
 	if len(fields) == 0 {
@@ -112,7 +113,7 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 	}
 	var result *unstructured.Unstructured
 	for range attemptsMoving {
-		desired := effective(it.obj, it.live)
+		desired := managed.Effective(it.obj, it.live)
 		answer, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
 		if err != nil {
 			return p.refusal(ctx, it, err)
@@ -208,7 +209,7 @@ func (p *planner) compareLocally(ctx context.Context, it *item) error {
 	}
 	it.change = p.newChange(it, UnverifiedChanged)
 	it.change.Verified = false
-	it.change.Fields = fieldsOf(localDifferences(p.mask.object(effective(it.obj, it.live)), p.mask.object(it.live)))
+	it.change.Fields = managed.Fields(managed.LocalDifferences(p.mask.object(managed.Effective(it.obj, it.live)), p.mask.object(it.live)))
 	it.change.Message = "not verified by the server: compared by the fields that the environment sets"
 	return nil
 }
@@ -283,7 +284,7 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	ch := p.newChange(it, Recreated)
 	ch.immutable = immutable
-	ch.Fields = fieldsOf(localDifferences(p.mask.object(effective(it.obj, it.live)), p.mask.object(it.live)))
+	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.object(managed.Effective(it.obj, it.live)), p.mask.object(it.live)))
 	ch.Message = "must be recreated"
 	if fields := strings.Join(immutable, ", "); fields != "" {
 		ch.Message += ": " + fields + " cannot be changed"
@@ -318,25 +319,25 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	ch.dryRun = result
 	it.change = ch
 	live := p.mask.object(it.live)
-	diffs := differences(live, p.mask.object(result))
+	diffs := managed.Differences(live, p.mask.object(result))
 	if handsOver(it.obj.Unstructured, it.live, p.targets) {
 		ch.handover = []string{replicasPointer}
-		diffs = slices.DeleteFunc(diffs, func(d difference) bool { return d.path.fields() == "spec.replicas" })
+		diffs = slices.DeleteFunc(diffs, func(d managed.Difference) bool { return d.Path.Fields() == "spec.replicas" })
 		ch.Message = "spec.replicas goes over to the autoscaler with its live value"
 	}
-	ch.Fields = fieldsOf(diffs)
-	ch.Restarts = slices.ContainsFunc(diffs, func(d difference) bool { return isPodTemplate(it.ref, d.path) })
+	ch.Fields = managed.Fields(diffs)
+	ch.Restarts = slices.ContainsFunc(diffs, func(d managed.Difference) bool { return managed.IsPodTemplate(it.ref, d.Path) })
 	switch {
 	case p.isAdoption(it.live):
 		ch.Action = Adopted
-		a := adopting(live, result)
-		ch.migrate = a.managers
-		ch.Fields = append(ch.Fields, a.removed...)
-		ch.Message = adoptedFrom(a.present)
-		p.reportForeign(it, it.live, ourApply(managedFields(result)))
-		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.paths, func(at path) bool { return isPodTemplate(it.ref, at) })
+		a := managed.Adopt(live, result)
+		ch.migrate = a.Managers
+		ch.Fields = append(ch.Fields, a.Removed...)
+		ch.Message = adoptedFrom(a.Present)
+		p.reportForeign(it, it.live, result)
+		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.Paths, func(at managed.Path) bool { return managed.IsPodTemplate(it.ref, at) })
 	case len(diffs) > 0 || len(ch.handover) > 0:
-	case !reflect.DeepEqual(ownership(it.live), ownership(result)):
+	case !reflect.DeepEqual(managed.Ownership(it.live), managed.Ownership(result)):
 		ch.Action = Reowned
 	default:
 		ch.Action = Unchanged
@@ -358,7 +359,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 // belongs to another environment.
 func (p *planner) isAdoption(live *unstructured.Unstructured) bool {
 	set := live.GetLabels()[schema.LabelPartOf]
-	return !hasOurApply(live) || set != "" && set != p.sets[0]
+	return !managed.IsApplied(live) || set != "" && set != p.sets[0]
 }
 
 func adoptedFrom(managers []string) string {
@@ -374,7 +375,7 @@ func (p *planner) claim(ch *Change) {
 	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.wanted[ch.ID()] != p.siblings[id] {
 		sets = append(sets, id) // moved here from an environment that let go of it
 	}
-	owner := otherOwner(ch.live, sets)
+	owner := managed.OtherOwner(ch.live, sets)
 	if owner == "" || p.opts.TakeOwnership {
 		return
 	}
@@ -387,21 +388,21 @@ func (p *planner) claim(ch *Change) {
 }
 
 // refuseConflicts looks at who wrote the values that would be written over.
-func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []difference) error {
-	j := judge{controllers: p.env.Controllers}
+func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference) error {
+	j := managed.Judge{Controllers: p.env.Controllers}
 	var err error
-	if j.autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
+	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
 		return err
 	}
 	var against []string
 	for _, d := range diffs {
-		if d.gone {
+		if d.Gone {
 			continue
 		}
-		if e := j.blocks(d.owners); e != nil {
-			against = append(against, fmt.Sprintf("%s (%s)", d.path, e.manager))
-		} else if e := j.warns(d.owners); e != nil {
-			p.warn(fmt.Sprintf("%s: %s was applied by %s, which may apply it again", it.ref, d.path, e.manager))
+		if manager, conflict := j.Blocks(d); conflict {
+			against = append(against, fmt.Sprintf("%s (%s)", d.Path, manager))
+		} else if manager, warn := j.Warns(d); warn {
+			p.warn(fmt.Sprintf("%s: %s was applied by %s, which may apply it again", it.ref, d.Path, manager))
 		}
 	}
 	if len(against) == 0 {
@@ -426,44 +427,7 @@ func (p *planner) warn(text string) {
 // reportStaying names the fields that git dropped and that stay because somebody
 // else owns them too.
 func (p *planner) reportStaying(it *item, result *unstructured.Unstructured) {
-	before, after := ourApply(managedFields(it.live)), ourApply(managedFields(result))
-	if before == nil {
-		return
-	}
-	entries := managedFields(result)
-	var stay []string
-	for _, f := range ownedBeside(before, result.Object, after) {
-		for i := range entries {
-			if !entries[i].isOurs() && ownsPath(entries[i].fields, result.Object, f.path) {
-				stay = append(stay, fmt.Sprintf("%s (%s)", f.path, entries[i].manager))
-				break
-			}
-		}
-	}
-	if len(stay) > 0 {
+	if stay := managed.KeptByOthers(it.live, result); len(stay) > 0 {
 		it.change.Message = strings.TrimPrefix(it.change.Message+"; no longer set here but kept by others: "+strings.Join(stay, ", "), "; ")
 	}
-}
-
-func ownsPath(n node, live map[string]any, at path) bool {
-	return slices.ContainsFunc(ownedBeside(n, live), func(f ownedField) bool {
-		return strings.HasPrefix(f.path.String(), at.String())
-	})
-}
-
-// isPodTemplate holds for fields whose change replaces pods.
-func isPodTemplate(ref schema.Ref, at path) bool {
-	switch ref.Kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
-		return len(at) > 1 && at[0].name == "spec" && at[1].name == "template"
-	}
-	return false
-}
-
-func fieldsOf(diffs []difference) []Field {
-	fields := make([]Field, 0, len(diffs))
-	for i := range diffs {
-		fields = append(fields, diffs[i].field())
-	}
-	return fields
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -37,13 +38,11 @@ func scaleTarget(scaler *unstructured.Unstructured) schema.Ref {
 // isScaled reports whether an autoscaler targets an object whose replicas somebody
 // changed through the scale subresource: one of the environment, or one that
 // somebody else made. One that this plan prunes no longer counts.
-func (p *planner) isScaled(ctx context.Context, it *item, diffs []difference) (bool, error) {
+func (p *planner) isScaled(ctx context.Context, it *item, diffs []managed.Difference) (bool, error) {
 	if p.targets[it.ref.String()] {
 		return true, nil
 	}
-	if !slices.ContainsFunc(diffs, func(d difference) bool {
-		return slices.ContainsFunc(d.owners, func(e *entry) bool { return e.subresource == "scale" })
-	}) {
+	if !slices.ContainsFunc(diffs, managed.Difference.WasScaled) {
 		return false, nil
 	}
 	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"})
@@ -89,7 +88,5 @@ func handsOver(desired, live *unstructured.Unstructured, targets map[string]bool
 	if _, rendered, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas"); rendered {
 		return false
 	}
-	spec, _ := child(ourApply(managedFields(live)), "f:spec")
-	_, ours := child(spec, "f:replicas")
-	return ours
+	return managed.Sets(live, "spec", "replicas")
 }

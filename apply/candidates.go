@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -47,7 +48,7 @@ func (p *planner) findLost(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		if live.GetLabels()[schema.LabelPartOf] == "" && hasOurApply(live) {
+		if live.GetLabels()[schema.LabelPartOf] == "" && managed.IsApplied(live) {
 			p.strangers = append(p.strangers, stranger{live: live, mapping: m})
 		}
 	}
@@ -88,7 +89,7 @@ func (p *planner) decide(ctx context.Context, ch *Change) error {
 		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
 		return nil
 	}
-	if !hasOurApply(ch.live) && !recorded {
+	if !managed.IsApplied(ch.live) && !recorded {
 		ch.Action = CopiedLabel
 		ch.Message = "bears the label, but evenkeel never applied it"
 		return nil

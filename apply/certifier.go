@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -46,14 +47,14 @@ func NewCertifier(env *schema.Environment) *Certifier {
 func (c *Certifier) Judge(live *unstructured.Unstructured) (schema.Ref, Verdict) {
 	obj := c.desired[schema.IDOf(live)]
 	if obj == nil {
-		if metav1.GetControllerOf(live) == nil && hasOurApply(live) && live.GetDeletionTimestamp() == nil {
+		if metav1.GetControllerOf(live) == nil && managed.IsApplied(live) && live.GetDeletionTimestamp() == nil {
 			return schema.RefOf(live), Stranger
 		}
 		return schema.RefOf(live), Unrelated
 	}
 	ref := schema.RefOf(obj.Unstructured)
-	desired := effective(obj, live)
-	if doubt(desired, live) == "" {
+	desired := managed.Effective(obj, live)
+	if managed.Doubt(desired, live) == "" {
 		return ref, Level
 	}
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -71,24 +72,23 @@ func (c *comparison) compare(unit string, desired *schema.Object) {
 		return
 	}
 	from, to := c.mask.object(old), c.mask.object(obj)
-	d := differ{guess: true}
-	d.compareMaps(nil, from.Object, to.Object, nil)
-	if len(d.found) == 0 {
+	diffs := managed.RenderedDifferences(from, to)
+	if len(diffs) == 0 {
 		c.plan.Summary[Unchanged]++
 		return
 	}
 	ref := schema.RefOf(obj)
 	c.add(Change{
-		Action: Configured, Unit: unit, Ref: ref, Fields: fieldsOf(d.found),
-		Message:  recreation(old, desired, d.found),
-		Restarts: slices.ContainsFunc(d.found, func(d difference) bool { return isPodTemplate(ref, d.path) }),
+		Action: Configured, Unit: unit, Ref: ref, Fields: managed.Fields(diffs),
+		Message:  recreation(old, desired, diffs),
+		Restarts: slices.ContainsFunc(diffs, func(d managed.Difference) bool { return managed.IsPodTemplate(ref, d.Path) }),
 		Before:   from.Object, After: to.Object,
 	})
 }
 
 // recreation says that a change of the object is one that no server makes.
-func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []difference) string {
-	fields := immutableChanges(old, diffs)
+func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []managed.Difference) string {
+	fields := managed.ImmutableChanges(old, diffs)
 	if len(fields) == 0 {
 		return ""
 	}
@@ -100,36 +100,4 @@ func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []
 		message += fmt.Sprintf(", which takes recreate: [%q] in the unit, or --recreate", desired.Key)
 	}
 	return message
-}
-
-// guessShape finds the key of a list without managedFields that would tell it: by
-// the name of the list as in the built-in kinds (their listMapKeys), else the
-// name of the items. A list whose items have no such key is compared as a whole.
-func guessShape(at path, from, to []any) []string {
-	for _, names := range likelyKeys(at) {
-		if haveKeys(from, names) && haveKeys(to, names) {
-			return names
-		}
-	}
-	return nil
-}
-
-func likelyKeys(at path) [][]string {
-	if len(at) > 0 {
-		switch at[len(at)-1].name {
-		case "ports":
-			return [][]string{{"containerPort", "protocol"}, {"port", "protocol"}, {"containerPort"}, {"port"}}
-		case "volumeMounts":
-			return [][]string{{"mountPath"}}
-		case "volumeDevices":
-			return [][]string{{"devicePath"}}
-		case "hostAliases":
-			return [][]string{{"ip"}}
-		case "topologySpreadConstraints":
-			return [][]string{{"topologyKey", "whenUnsatisfiable"}}
-		case "rules":
-			return [][]string{{"host"}}
-		}
-	}
-	return [][]string{{"name"}}
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 func TestCompare(t *testing.T) {
@@ -101,7 +104,7 @@ func TestCompareNumbersSecretValues(t *testing.T) {
 	if strings.Contains(string(raw), "hunter") {
 		t.Errorf("%s holds a secret", raw)
 	}
-	want := []Field{{Path: "stringData.b", From: "secret:2", To: "secret:3"}}
+	want := []managed.Field{{Path: "stringData.b", From: "secret:2", To: "secret:3"}}
 	if diff := cmp.Diff(want, change.Fields); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
@@ -114,7 +117,7 @@ func environmentOf(t *testing.T, units map[string][]string) *schema.Environment 
 	for name, objects := range units {
 		unit := schema.Unit{Name: name}
 		for _, text := range objects {
-			unit.Objects = append(unit.Objects, schema.Object{Unstructured: fromYAML(t, text)})
+			unit.Objects = append(unit.Objects, schema.Object{Unstructured: applytest.Object(t, text)})
 		}
 		env.Units = append(env.Units, unit)
 	}

@@ -26,7 +26,7 @@ func (r *run) handOver(ctx context.Context, change *Change) (*unstructured.Unstr
 	body.SetNamespace(change.Namespace)
 	body.SetName(change.Name)
 	for _, pointer := range change.handover {
-		path := pointerTokens(pointer)
+		path := schema.PointerTokens(pointer)
 		value, found, err := unstructured.NestedFieldCopy(live.Object, path...)
 		if err != nil || !found {
 			return nil, fmt.Errorf("%s has no live value to hand over: %w", pointer, err)

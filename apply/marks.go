@@ -21,7 +21,7 @@ func marksOf(obj *schema.Object) []mark {
 	for _, pointer := range obj.Secret {
 		var m mark
 		var at any = obj.Object
-		for _, token := range pointerTokens(pointer) {
+		for _, token := range schema.PointerTokens(pointer) {
 			switch v := at.(type) {
 			case []any:
 				step, i := "*", -1

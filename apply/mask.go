@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -83,7 +84,7 @@ func (m masker) shown(v any) any {
 // body is an object as it may be shown: masked, and without what the server keeps
 // for itself.
 func (m masker) body(u *unstructured.Unstructured) map[string]any {
-	body, _ := m.shown(withoutBookkeeping(m.object(u).Object)).(map[string]any)
+	body, _ := m.shown(managed.WithoutBookkeeping(m.object(u).Object)).(map[string]any)
 	return m.clean(body)
 }
 

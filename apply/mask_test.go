@@ -8,6 +8,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 func TestMaskHidesEverySecretValue(t *testing.T) {
@@ -22,7 +25,7 @@ func TestMaskHidesEverySecretValue(t *testing.T) {
 	}
 	for name, text := range objects {
 		t.Run(name, func(t *testing.T) {
-			u := fromYAML(t, text)
+			u := applytest.Object(t, text)
 			before := u.DeepCopy()
 			raw, err := json.Marshal(masker{key: []byte("k")}.object(u).Object)
 			if err != nil {
@@ -33,7 +36,7 @@ func TestMaskHidesEverySecretValue(t *testing.T) {
 					t.Errorf("%s holds %s", raw, leak)
 				}
 			}
-			if !equal(before.Object, u.Object) {
+			if !managed.Equal(before.Object, u.Object) {
 				t.Error("masking changed the object itself")
 			}
 		})
@@ -52,7 +55,7 @@ func TestMaskTagsTellEqualityOnly(t *testing.T) {
 }
 
 func TestMaskErrorWithholdsTheText(t *testing.T) {
-	secret := fromYAML(t, "{apiVersion: v1, kind: Secret, metadata: {name: s}}")
+	secret := applytest.Object(t, "{apiVersion: v1, kind: Secret, metadata: {name: s}}")
 	err := maskError(secret, &apierrors.StatusError{ErrStatus: metav1.Status{
 		Message: `Secret "s" is invalid: data.password: Invalid value: "hunter2"`,
 		Reason:  metav1.StatusReasonInvalid,
@@ -67,7 +70,7 @@ func TestMaskErrorWithholdsTheText(t *testing.T) {
 		t.Errorf("says too little: %s", err)
 	}
 	plain := errors.New("hunter2")
-	if got := maskError(fromYAML(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: s}}"), plain); !errors.Is(got, plain) {
+	if got := maskError(applytest.Object(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: s}}"), plain); !errors.Is(got, plain) {
 		t.Errorf("changed the error of another kind: %s", got)
 	}
 }

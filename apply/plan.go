@@ -8,11 +8,11 @@ package apply
 
 import (
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -70,7 +70,7 @@ type Change struct {
 	Action Action `json:"action"`
 	Unit   string `json:"unit"`
 	schema.Ref
-	Fields []Field `json:"fields,omitempty"`
+	Fields []managed.Field `json:"fields,omitempty"`
 	// Message says why, where the action alone does not.
 	Message string `json:"message,omitempty"`
 	// Verified is false where the server could not check the object: its
@@ -149,7 +149,7 @@ func (c *Change) finish() {
 	case c.live != nil && c.dryRun != nil:
 		c.Before, c.After = c.mask.body(c.live), c.mask.body(c.dryRun)
 	case c.live != nil && c.desired != nil:
-		c.Before, c.After = c.mask.body(ownBody(c.live, c.desired.Unstructured)), c.mask.body(c.desired.Unstructured)
+		c.Before, c.After = c.mask.body(managed.OwnBody(c.live, c.desired.Unstructured)), c.mask.body(c.desired.Unstructured)
 	case c.live != nil:
 		c.Before = c.mask.body(c.live)
 	case c.desired != nil:
@@ -180,16 +180,6 @@ func (p *Plan) Refused() []Change {
 		}
 	}
 	return refused
-}
-
-// Field is one field that differs. Values of Secrets are masked before they get
-// here.
-type Field struct {
-	Path string     `json:"path"`
-	From any        `json:"from,omitempty"`
-	To   any        `json:"to,omitempty"`
-	By   string     `json:"by,omitempty"` // field manager of the live value
-	At   *time.Time `json:"at,omitempty"` // that manager's last write
 }
 
 // Requests counts API requests by what they were for.

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -123,7 +124,7 @@ func (r *run) replanDeletion(ctx context.Context, change *Change) (*Change, erro
 	if err != nil || gone || live.GetDeletionTimestamp() != nil {
 		return nil, err
 	}
-	if !equal(withoutVersions(change.live), withoutVersions(live)) {
+	if !managed.Equal(withoutVersions(change.live), withoutVersions(live)) {
 		return nil, errors.New("it was edited since the plan was made and is not deleted; plan again")
 	}
 	now := *change

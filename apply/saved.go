@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -99,7 +100,7 @@ func sameChange(a, b *Change) bool {
 	}
 	for i := range a.Fields {
 		x, y := a.Fields[i], b.Fields[i]
-		if x.Path != y.Path || !equal(x.From, y.From) || !equal(x.To, y.To) {
+		if x.Path != y.Path || !managed.Equal(x.From, y.From) || !managed.Equal(x.To, y.To) {
 			return false
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // definition is the state of a live CRD: an Apply entry that was written under an
@@ -17,12 +19,7 @@ type definition struct {
 // noteSchema remembers a CRD of the environment. Those of others are not looked
 // at; a full plan is certain of their custom resources too.
 func (p *planner) noteSchema(crd *unstructured.Unstructured) {
-	d := definition{generation: crd.GetGeneration()}
-	for _, e := range managedFields(crd) {
-		if _, spec := e.fields["f:spec"]; spec && timeOf(&e).After(d.changed) {
-			d.changed = timeOf(&e)
-		}
-	}
+	d := definition{generation: crd.GetGeneration(), changed: managed.LastWrite(crd, "spec")}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.definitions[crdKind(crd)] = d
@@ -41,10 +38,5 @@ func (d definition) isNewerThan(live *unstructured.Unstructured) bool {
 	if d.generation <= 1 || d.changed.IsZero() {
 		return false
 	}
-	for _, e := range managedFields(live) {
-		if e.isOurApply() {
-			return !timeOf(&e).After(d.changed)
-		}
-	}
-	return true
+	return !managed.LastApply(live).After(d.changed)
 }

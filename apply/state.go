@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -239,17 +240,5 @@ func receipt(desired, live *unstructured.Unstructured, schema int64) (string, er
 	delete(meta, "generation")
 	delete(meta, "managedFields")
 	object["metadata"] = meta
-	return hashOf(live.GetUID(), desired.Object, object, ownership(live), schema)
-}
-
-// ownership is managedFields without times, for comparing. Entries for status are
-// left out: an apply has nothing to do with them.
-func ownership(live *unstructured.Unstructured) []any {
-	var all []any
-	for _, e := range managedFields(live) {
-		if e.subresource != "status" {
-			all = append(all, []any{e.manager, e.apply, e.apiVersion, e.subresource, e.fields})
-		}
-	}
-	return all
+	return hashOf(live.GetUID(), desired.Object, object, managed.Ownership(live), schema)
 }

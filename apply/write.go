@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -70,8 +71,8 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 		if err != nil {
 			return nil, err
 		}
-		if !gone && equal(withoutVersions(change.live), withoutVersions(live)) &&
-			reflect.DeepEqual(ownership(change.live), ownership(live)) {
+		if !gone && managed.Equal(withoutVersions(change.live), withoutVersions(live)) &&
+			reflect.DeepEqual(managed.Ownership(change.live), managed.Ownership(live)) {
 			change.live = live
 			return nil, nil
 		}
@@ -124,7 +125,7 @@ func (r *run) send(ctx context.Context, change *Change) (*unstructured.Unstructu
 
 // applyOver applies the desired object over what it was planned against.
 func (r *run) applyOver(ctx context.Context, change *Change, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	return r.patch(ctx, change, effective(change.desired, live).DeepCopy(), live, schema.Manager)
+	return r.patch(ctx, change, managed.Effective(change.desired, live).DeepCopy(), live, schema.Manager)
 }
 
 // patch sends a server-side apply while the lock is held, over live and nothing

@@ -12,6 +12,8 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // secretAttribute marks a field whose value is not shown: password: string @secret().
@@ -124,7 +126,7 @@ func findMarked(v any, at, name string, values []markedValue, to *[]string) {
 			if key == "value" && beside != "" {
 				called = beside
 			}
-			findMarked(v[key], at+"/"+pointerToken(key), called, values, to)
+			findMarked(v[key], at+"/"+schema.PointerToken(key), called, values, to)
 		}
 	case []any:
 		for i, item := range v {
@@ -143,11 +145,6 @@ func (m markedValue) in(text, name string) bool {
 		return text == m.text && name == m.label
 	}
 	return strings.Contains(text, m.text) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(m.text)))
-}
-
-// pointerToken escapes a key for a JSON pointer (RFC 6901).
-func pointerToken(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 
 // hush takes values out of what is said about marked fields.

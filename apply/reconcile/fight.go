@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -57,9 +58,9 @@ func (f *fights) note(now time.Time, corrected []apply.Change) map[string]apply.
 
 // fieldsOf are the fields of a correction; an object that was made again has none
 // to name.
-func fieldsOf(change apply.Change) []apply.Field {
+func fieldsOf(change apply.Change) []managed.Field {
 	if change.Action == apply.Created || change.Action == apply.UnverifiedCreated {
-		return []apply.Field{{}}
+		return []managed.Field{{}}
 	}
 	return change.Fields
 }

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 func TestFights(t *testing.T) {
 	web := schema.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web"}
-	scaled := apply.Change{Action: apply.Configured, Ref: web, Fields: []apply.Field{{Path: "spec.replicas", By: "scaler"}}}
-	image := apply.Change{Action: apply.Configured, Ref: web, Fields: []apply.Field{{Path: "spec.image", By: "kubectl"}}}
+	scaled := apply.Change{Action: apply.Configured, Ref: web, Fields: []managed.Field{{Path: "spec.replicas", By: "scaler"}}}
+	image := apply.Change{Action: apply.Configured, Ref: web, Fields: []managed.Field{{Path: "spec.image", By: "kubectl"}}}
 	deleted := apply.Change{Action: apply.Created, Ref: web}
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	type step struct {

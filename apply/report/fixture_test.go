@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -57,11 +58,11 @@ func fixture(t *testing.T) *apply.Plan {
 			Action: apply.Configured, Unit: name, Ref: object("apps/v1", "Deployment", name), Verified: true, Restarts: true,
 			Before: parse(t, deployment(name, "harbor.od.com/app/service:1", "old")),
 			After:  parse(t, deployment(name, "harbor.od.com/app/service:1", "new")),
-			Fields: []apply.Field{{Path: "spec.template.metadata.labels.team", From: "old", To: "new", By: "evenkeel", At: &at}},
+			Fields: []managed.Field{{Path: "spec.template.metadata.labels.team", From: "old", To: "new", By: "evenkeel", At: &at}},
 		}
 		if i == 0 {
 			change.After = parse(t, deployment(name, "harbor.od.com/app/service:2", "new"))
-			change.Fields = append(change.Fields, apply.Field{
+			change.Fields = append(change.Fields, managed.Field{
 				Path: "spec.template.spec.containers[name=app].image",
 				From: "harbor.od.com/app/service:1", To: "harbor.od.com/app/service:2", By: "kubectl-edit", At: &edited,
 			})
@@ -76,7 +77,7 @@ func fixture(t *testing.T) *apply.Plan {
 		Action: apply.Configured, Unit: "dubbo-demo-consumer", Ref: object("v1", "ConfigMap", "dubbo-demo-consumer"), Verified: true,
 		Before: parse(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: dubbo-demo-consumer, namespace: app}, data: {nginx.conf: \"server {\\n  listen 80;\\n  root /a;\\n}\\n\"}}"),
 		After:  parse(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: dubbo-demo-consumer, namespace: app}, data: {nginx.conf: \"server {\\n  listen 80;\\n  root /b;\\n}\\n\"}}"),
-		Fields: []apply.Field{{
+		Fields: []managed.Field{{
 			Path: "data[nginx.conf]", From: "server {\n  listen 80;\n  root /a;\n}\n", To: "server {\n  listen 80;\n  root /b;\n}\n", By: "evenkeel",
 		}},
 	})
@@ -84,18 +85,18 @@ func fixture(t *testing.T) *apply.Plan {
 		Action: apply.Configured, Unit: "dubbo-demo-consumer", Ref: object("v1", "Secret", "registry"), Verified: true,
 		Before: parse(t, "{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: app}, data: {password: \"secret:1f0c2a3b\"}}"),
 		After:  parse(t, "{apiVersion: v1, kind: Secret, metadata: {name: registry, namespace: app}, data: {password: \"secret:9e8d7c6b\"}}"),
-		Fields: []apply.Field{{Path: "data.password", From: "secret:1f0c2a3b", To: "secret:9e8d7c6b"}},
+		Fields: []managed.Field{{Path: "data.password", From: "secret:1f0c2a3b", To: "secret:9e8d7c6b"}},
 	})
 	add(apply.Change{
 		Action: apply.Conflict, Unit: "dubbo-demo-consumer", Ref: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
-		Fields:  []apply.Field{{Path: "spec.replicas", From: int64(5), To: int64(2), By: "argocd-controller", At: &edited}},
+		Fields:  []managed.Field{{Path: "spec.replicas", From: int64(5), To: int64(2), By: "argocd-controller", At: &edited}},
 		Message: "other managers own spec.replicas (argocd-controller)",
 		Refused: "other managers own spec.replicas (argocd-controller)",
 		Hint:    "--force-conflicts takes the fields over; ignore on the object leaves them",
 	})
 	add(apply.Change{
 		Action: apply.Foreign, Unit: "dubbo-demo-consumer", Ref: object("apps/v1", "Deployment", "dubbo-demo-consumer"), Verified: true,
-		Fields: []apply.Field{
+		Fields: []managed.Field{
 			{Path: "spec.paused", From: true, By: "kubectl-edit", At: &edited},
 			{Path: "spec.template.spec.containers[name=app].env[name=DEBUG]", From: map[string]any{"name": "DEBUG", "value": "<b>*1*</b> | `x`"}, By: "k9s"},
 		},
@@ -104,7 +105,7 @@ func fixture(t *testing.T) *apply.Plan {
 		Action: apply.Recreated, Unit: "edge", Ref: object("batch/v1", "Job", "migrate"), Verified: true,
 		Before:  parse(t, "{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: app}, spec: {template: {spec: {restartPolicy: Never}}}}"),
 		After:   parse(t, "{apiVersion: batch/v1, kind: Job, metadata: {name: migrate, namespace: app}, spec: {template: {spec: {restartPolicy: OnFailure}}}}"),
-		Fields:  []apply.Field{{Path: "spec.template.spec.restartPolicy", From: "Never", To: "OnFailure", By: "evenkeel"}},
+		Fields:  []managed.Field{{Path: "spec.template.spec.restartPolicy", From: "Never", To: "OnFailure", By: "evenkeel"}},
 		Message: "must be recreated: spec.template cannot be changed",
 		Refused: "recreation is not allowed",
 		Hint:    "set recreate: true on the object, or pass --recreate Job/migrate",
@@ -112,7 +113,7 @@ func fixture(t *testing.T) *apply.Plan {
 	add(apply.Change{
 		Action: apply.Adopted, Unit: "edge", Ref: object("apps/v1", "Deployment", "web"), Verified: true, Restarts: true,
 		Message: "taken over from kubectl-client-side-apply",
-		Fields: []apply.Field{
+		Fields: []managed.Field{
 			{Path: "metadata.labels[app.kubernetes.io/managed-by]", To: "evenkeel"},
 			{Path: "spec.template.spec.containers[name=side]", From: map[string]any{
 				"name": "side", "image": "harbor.od.com/infra/side:1", "args": []any{"--listen", ":9090", "--verbose"},
@@ -132,7 +133,7 @@ func fixture(t *testing.T) *apply.Plan {
 	})
 	add(apply.Change{
 		Action: apply.UnverifiedChanged, Unit: "shop", Ref: object("v1", "ConfigMap", "shop"),
-		Fields: []apply.Field{{Path: "data.title", From: "\x1b[2Jgone", To: "a | b `c` <d> @all #1"}},
+		Fields: []managed.Field{{Path: "data.title", From: "\x1b[2Jgone", To: "a | b `c` <d> @all #1"}},
 	})
 	add(apply.Change{
 		Action: apply.Deleted, Unit: "retired", Ref: object("v1", "Service", "retired"), Verified: true,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // groupFrom is how many objects must share a change for it to be shown once for
@@ -18,7 +19,7 @@ const groupFrom = 4
 type group struct {
 	action  apply.Action
 	message string
-	fields  []apply.Field
+	fields  []managed.Field
 	objects []*apply.Change
 }
 
@@ -79,7 +80,7 @@ func newGroup(changes []apply.Change, with []int) group {
 }
 
 // seen keeps the latest time of a field's last write.
-func (g *group) seen(f apply.Field) {
+func (g *group) seen(f managed.Field) {
 	for i := range g.fields {
 		if g.fields[i].Path == f.Path && f.At != nil && (g.fields[i].At == nil || g.fields[i].At.Before(*f.At)) {
 			g.fields[i].At = f.At

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // TestSameChangeInManyObjects holds that a field that a thousand objects change
@@ -15,12 +16,12 @@ func TestSameChangeInManyObjects(t *testing.T) {
 	plan := &apply.Plan{Environment: "prod", Summary: map[apply.Action]int{apply.Configured: 1_000}}
 	for i := range 1_000 {
 		name := fmt.Sprintf("app-%d", i)
-		field := apply.Field{Path: "spec.revisionHistoryLimit", From: int64(10), To: int64(4)}
+		field := managed.Field{Path: "spec.revisionHistoryLimit", From: int64(10), To: int64(4)}
 		if i == 5 || i == 7 {
 			field.To = int64(i)
 		}
 		plan.Changes = append(plan.Changes, apply.Change{
-			Action: apply.Configured, Unit: name, Ref: object("apps/v1", "Deployment", name), Verified: true, Fields: []apply.Field{field},
+			Action: apply.Configured, Unit: name, Ref: object("apps/v1", "Deployment", name), Verified: true, Fields: []managed.Field{field},
 		})
 	}
 	plans := []*apply.Plan{plan}
@@ -53,7 +54,7 @@ func TestGroupsKeepDecisionsApart(t *testing.T) {
 	for i := range groupFrom + 1 {
 		changes = append(changes, apply.Change{
 			Action: apply.Conflict, Ref: object("v1", "Service", fmt.Sprint(i)), Refused: "no",
-			Fields: []apply.Field{{Path: "spec.type", From: "A", To: "B"}},
+			Fields: []managed.Field{{Path: "spec.type", From: "A", To: "B"}},
 		})
 	}
 	groups, left := grouped(changes)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 //go:embed page
@@ -192,7 +193,7 @@ func newPageChange(env string, c *change, opts Options, open bool) pageChange {
 	return pc
 }
 
-func newPageField(c *apply.Change, f apply.Field) pageField {
+func newPageField(c *apply.Change, f managed.Field) pageField {
 	pf := pageField{Path: clean(f.Path), By: attribution(c, f)}
 	switch {
 	case asBlock(f):

@@ -6,6 +6,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // hunk is a run of lines that differ, with unchanged ones around.
@@ -73,7 +74,7 @@ func signed(sign byte, text string) []line {
 }
 
 // fieldLines is the difference of one field as lines.
-func fieldLines(c *apply.Change, f apply.Field, context int) []hunk {
+func fieldLines(c *apply.Change, f managed.Field, context int) []hunk {
 	switch {
 	case isAddition(c):
 		return []hunk{{From: 1, To: 1, Lines: signed(' ', block(f.From))}}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 const (
@@ -279,7 +280,7 @@ func (c *comment) notes(ch *apply.Change) string {
 }
 
 // fieldDiff shows fields as lines of a diff.
-func fieldDiff(c *apply.Change, fields []apply.Field) []string {
+func fieldDiff(c *apply.Change, fields []managed.Field) []string {
 	var lines []string
 	for _, f := range fields {
 		head := "  " + f.Path

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 func TestMarkdown(t *testing.T) {
@@ -87,7 +88,7 @@ func large(env string, units, objects, size int) *apply.Plan {
 			name := fmt.Sprintf("%s-object-%d", unit, o)
 			p.Changes = append(p.Changes, apply.Change{
 				Action: apply.Configured, Unit: unit, Ref: object("apps/v1", "Deployment", name), Verified: true,
-				Fields: []apply.Field{{Path: "data", From: name, To: name + "!"}},
+				Fields: []managed.Field{{Path: "data", From: name, To: name + "!"}},
 				Before: map[string]any{"data": name + "\n" + strings.Repeat("some text\n", size/10)},
 				After:  map[string]any{"data": name + "!\n" + strings.Repeat("other text\n", size/10)},
 			})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // namesInText is how many objects of a group the text names.
@@ -119,7 +120,7 @@ func (p *printer) notes(c *apply.Change) string {
 	return " (" + strings.Join(parts, "; ") + ")"
 }
 
-func (p *printer) field(c *apply.Change, f apply.Field) {
+func (p *printer) field(c *apply.Change, f managed.Field) {
 	by := attribution(c, f)
 	if by != "" {
 		by = " (" + by + ")"

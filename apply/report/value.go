@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -51,7 +52,7 @@ func block(v any) string {
 
 // asBlock reports whether a field is shown as lines: where a value is too long
 // for one line, or is a text of several.
-func asBlock(f apply.Field) bool {
+func asBlock(f managed.Field) bool {
 	return isLong(f.From) || isLong(f.To)
 }
 
@@ -67,13 +68,13 @@ func isAddition(c *apply.Change) bool { return c.Action == apply.Foreign }
 
 // isRemoval holds for fields that go. Adoption says so in words, because the
 // server does not know yet.
-func isRemoval(c *apply.Change, f apply.Field) bool {
+func isRemoval(c *apply.Change, f managed.Field) bool {
 	return f.To == nil || c.Action == apply.Adopted && f.To == "removed"
 }
 
 // sentence says a field in one line: "spec.replicas: 5 -> 2". paint colours what
 // goes and what comes.
-func sentence(c *apply.Change, f apply.Field, paint func(color, string) string) string {
+func sentence(c *apply.Change, f managed.Field, paint func(color, string) string) string {
 	path := clean(f.Path) + ": "
 	switch {
 	case isAddition(c):
@@ -93,7 +94,7 @@ func sentence(c *apply.Change, f apply.Field, paint func(color, string) string) 
 // attribution is who wrote the live value of a field, and when: "by kubectl-edit,
 // last write 2026-11-21T10:32Z"; empty where nobody is named, or where it was the
 // last apply: then the change comes from git.
-func attribution(c *apply.Change, f apply.Field) string {
+func attribution(c *apply.Change, f managed.Field) string {
 	if f.By == "" || f.By == schema.Manager {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 // view is a plan as every format shows it: what many objects share first, then
@@ -25,7 +26,7 @@ type unit struct {
 // change is an object with the fields that no group shows.
 type change struct {
 	*apply.Change
-	fields []apply.Field
+	fields []managed.Field
 	shared int // number of its fields that groups show
 }
 

@@ -67,12 +67,12 @@ func ourImports(t *testing.T, pkg string) map[string][]string {
 // TestExportedNames holds the exported names of the packages against goldens, so
 // that each new one shows in review. -update rewrites them.
 func TestExportedNames(t *testing.T) {
-	for _, pkg := range []string{"schema", "render", "apply"} {
+	for _, pkg := range append([]string{"schema", "render"}, packagesBelow(t, "apply")...) {
 		out, err := exec.Command("go", "doc", "-all", module+pkg).CombinedOutput()
 		if err != nil {
 			t.Fatalf("go doc %s: %v\n%s", pkg, err, out)
 		}
-		golden := filepath.Join(repoRoot(t), "testdata", "golden", "api", pkg+".txt")
+		golden := filepath.Join(repoRoot(t), "testdata", "golden", "api", filepath.FromSlash(pkg)+".txt")
 		if *update {
 			if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
 				t.Fatal(err)
@@ -89,4 +89,21 @@ func TestExportedNames(t *testing.T) {
 			t.Errorf("exported names of %s changed (-golden +code); run with -update:\n%s", pkg, diff)
 		}
 	}
+}
+
+// packagesBelow are a package of ours and those below it, but for what only tests
+// import.
+func packagesBelow(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", module+pkg+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list %s/...: %v", pkg, err)
+	}
+	var pkgs []string
+	for line := range strings.Lines(string(out)) {
+		if name := strings.TrimPrefix(strings.TrimSpace(line), module); !strings.HasSuffix(name, "test") {
+			pkgs = append(pkgs, name)
+		}
+	}
+	return pkgs
 }

@@ -1,46 +1,42 @@
-package apply
+package managed
 
 import (
-	"cmp"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// difference is one field that an apply would change, with the entries of the
+// Difference is one field that an apply would change, with the entries of the
 // live object that own it there.
-type difference struct {
-	path   path
+type Difference struct {
+	Path   Path
 	from   any
 	to     any
-	gone   bool // the field disappears
+	Gone   bool // the field disappears
 	owners []*entry
 }
 
-// differences compares a live object with what the server made of it in a
+// Differences compares a live object with what the server made of it in a
 // dry-run, field by field. Bookkeeping of the server and status are left out.
-func differences(live, result *unstructured.Unstructured) []difference {
-	entries := managedFields(live)
+func Differences(live, result *unstructured.Unstructured) []Difference {
+	entries := entriesOf(live)
 	d := differ{}
 	owners := make([]owner, 0, len(entries))
 	for i := range entries {
 		owners = append(owners, owner{entry: &entries[i], node: entries[i].fields})
 	}
 	// The entries of the result know the lists of what is new.
-	for _, e := range managedFields(result) {
+	for _, e := range entriesOf(result) {
 		owners = append(owners, owner{node: e.fields})
 	}
-	d.compareMaps(nil, withoutBookkeeping(live.Object), withoutBookkeeping(result.Object), owners)
+	d.compareMaps(nil, WithoutBookkeeping(live.Object), WithoutBookkeeping(result.Object), owners)
 	return d.found
 }
 
-// withoutBookkeeping is a shallow copy without what the server keeps for itself.
-func withoutBookkeeping(object map[string]any) map[string]any {
+// WithoutBookkeeping is a shallow copy without what the server keeps for itself.
+func WithoutBookkeeping(object map[string]any) map[string]any {
 	object = maps.Clone(object)
 	delete(object, "status")
 	if meta, ok := object["metadata"].(map[string]any); ok {
@@ -81,7 +77,7 @@ func descend(owners []owner, name func(node) string) []owner {
 func byField(k string) func(node) string { return func(node) string { return "f:" + k } }
 
 type differ struct {
-	found []difference
+	found []Difference
 	// declared limits the comparison to what the second object says, and to what
 	// an entry of ours says that it no longer does.
 	declared bool
@@ -90,16 +86,24 @@ type differ struct {
 	guess bool
 }
 
-// localDifferences compares what is desired with what is live on the desired
+// LocalDifferences compares what is desired with what is live on the desired
 // fields alone. It cannot know what the server would make of it.
-func localDifferences(desired, live *unstructured.Unstructured) []difference {
-	entries := managedFields(live)
+func LocalDifferences(desired, live *unstructured.Unstructured) []Difference {
+	entries := entriesOf(live)
 	owners := make([]owner, 0, len(entries))
 	for i := range entries {
 		owners = append(owners, owner{entry: &entries[i], node: entries[i].fields})
 	}
 	d := differ{declared: true}
-	d.compareMaps(nil, withoutBookkeeping(live.Object), withoutBookkeeping(desired.Object), owners)
+	d.compareMaps(nil, WithoutBookkeeping(live.Object), WithoutBookkeeping(desired.Object), owners)
+	return d.found
+}
+
+// RenderedDifferences compares two renderings of an object, of which neither has
+// managedFields.
+func RenderedDifferences(from, to *unstructured.Unstructured) []Difference {
+	d := differ{guess: true}
+	d.compareMaps(nil, from.Object, to.Object, nil)
 	return d.found
 }
 
@@ -111,8 +115,8 @@ func (d *differ) dropped(owners []owner) bool {
 	})
 }
 
-func (d *differ) add(p path, from, to any, gone bool, owners []owner) {
-	diff := difference{path: p, from: from, to: to, gone: gone}
+func (d *differ) add(p Path, from, to any, gone bool, owners []owner) {
+	diff := Difference{Path: p, from: from, to: to, Gone: gone}
 	for _, o := range owners {
 		if o.entry != nil {
 			diff.owners = append(diff.owners, o.entry)
@@ -121,8 +125,8 @@ func (d *differ) add(p path, from, to any, gone bool, owners []owner) {
 	d.found = append(d.found, diff)
 }
 
-func (d *differ) compare(p path, from, to any, owners []owner) {
-	if equal(from, to) {
+func (d *differ) compare(p Path, from, to any, owners []owner) {
+	if Equal(from, to) {
 		return
 	}
 	if from, ok := from.(map[string]any); ok {
@@ -140,7 +144,7 @@ func (d *differ) compare(p path, from, to any, owners []owner) {
 	d.add(p, from, to, false, owners)
 }
 
-func (d *differ) compareMaps(p path, from, to map[string]any, owners []owner) {
+func (d *differ) compareMaps(p Path, from, to map[string]any, owners []owner) {
 	for _, k := range sortedKeys(from, to) {
 		at := p.field(k)
 		below := descend(owners, byField(k))
@@ -159,7 +163,7 @@ func (d *differ) compareMaps(p path, from, to map[string]any, owners []owner) {
 	}
 }
 
-func (d *differ) compareLists(p path, from, to []any, owners []owner) {
+func (d *differ) compareLists(p Path, from, to []any, owners []owner) {
 	names, isSet := listShape(owners)
 	if d.guess {
 		names = guessShape(p, from, to)
@@ -207,7 +211,7 @@ func haveKeys(list []any, names []string) bool {
 	return true
 }
 
-func (d *differ) compareKeyed(p path, from, to []any, names []string, owners []owner) {
+func (d *differ) compareKeyed(p Path, from, to []any, names []string, owners []owner) {
 	pending := map[string]map[string]any{}
 	var order []string
 	for _, item := range to {
@@ -259,7 +263,7 @@ func keyedChild(n node, item map[string]any) string {
 		same := true
 		for k, v := range key {
 			iv, there := item[k]
-			same = same && there && equal(v, iv)
+			same = same && there && Equal(v, iv)
 		}
 		if same {
 			return name
@@ -278,7 +282,7 @@ func itemOrder(list []any, names []string) []any {
 	return order
 }
 
-func (d *differ) compareSets(p path, from, to []any, owners []owner) {
+func (d *differ) compareSets(p Path, from, to []any, owners []owner) {
 	if d.compareSetMembers(p, from, to, owners) {
 		return
 	}
@@ -287,7 +291,7 @@ func (d *differ) compareSets(p path, from, to []any, owners []owner) {
 
 // compareSetMembers reports whether the members differ at all; if not, their
 // order does.
-func (d *differ) compareSetMembers(p path, from, to []any, owners []owner) bool {
+func (d *differ) compareSetMembers(p Path, from, to []any, owners []owner) bool {
 	differ := false
 	for _, v := range from {
 		below := descend(owners, func(n node) string { return setChild(n, v) })
@@ -306,7 +310,7 @@ func (d *differ) compareSetMembers(p path, from, to []any, owners []owner) bool 
 }
 
 func contains(list []any, v any) bool {
-	return slices.ContainsFunc(list, func(other any) bool { return equal(other, v) })
+	return slices.ContainsFunc(list, func(other any) bool { return Equal(other, v) })
 }
 
 func setChild(n node, v any) string {
@@ -314,7 +318,7 @@ func setChild(n node, v any) string {
 		if !strings.HasPrefix(name, "v:") {
 			continue
 		}
-		if member, ok := itemValue(name); ok && equal(member, v) {
+		if member, ok := itemValue(name); ok && Equal(member, v) {
 			return name
 		}
 	}
@@ -332,138 +336,7 @@ func sortedKeys(a, b map[string]any) []string {
 	return keys
 }
 
-// field turns a difference into what is printed: with the manager of the live
-// value that wrote last, and when.
-func (d *difference) field() Field {
-	f := Field{Path: d.path.String(), From: d.from, To: d.to}
-	if by := latest(d.owners); by != nil {
-		f.By, f.At = by.manager, by.at
-	}
-	return f
-}
-
-// latest prefers other managers over our own: where both own a value, theirs is
-// the news.
-func latest(owners []*entry) *entry {
-	if len(owners) == 0 {
-		return nil
-	}
-	return slices.MaxFunc(owners, func(a, b *entry) int {
-		if a.isOurs() != b.isOurs() {
-			if a.isOurs() {
-				return -1
-			}
-			return 1
-		}
-		return timeOf(a).Compare(timeOf(b))
-	})
-}
-
-func timeOf(e *entry) time.Time {
-	if e.at == nil {
-		return time.Time{}
-	}
-	return *e.at
-}
-
-// path is the way to a field, for printing and for matching.
-type path []step
-
-type step struct {
-	name  string   // of a field; empty for an item
-	item  string   // of a list, as printed between brackets
-	names []string // the fields of the item's key, in a keyed list
-}
-
-func (p path) field(name string) path { return append(slices.Clip(p), step{name: name}) }
-func (p path) order() path            { return append(slices.Clip(p), step{item: "order"}) }
-
-func (p path) item(item map[string]any, names []string) path {
-	return append(slices.Clip(p), step{item: keyText(item, names), names: names})
-}
-
-func (p path) member(v any) path {
-	return append(slices.Clip(p), step{item: "=" + scalarText(v)})
-}
-
-// String is spec.containers[name=web].ports[containerPort=80,protocol=TCP]. Names
-// that are no identifiers stand in brackets: metadata.labels[app/name].
-func (p path) String() string {
-	var b strings.Builder
-	for _, s := range p {
-		switch {
-		case s.item != "":
-			b.WriteString("[" + s.item + "]")
-		case strings.ContainsAny(s.name, "./[]") || s.name == "":
-			b.WriteString("[" + s.name + "]")
-		default:
-			if b.Len() > 0 {
-				b.WriteByte('.')
-			}
-			b.WriteString(s.name)
-		}
-	}
-	return b.String()
-}
-
-// fields are the names of the path alone, without the items of lists:
-// spec.containers.image.
-func (p path) fields() string {
-	names := make([]string, 0, len(p))
-	for _, s := range p {
-		if s.item == "" {
-			names = append(names, s.name)
-		}
-	}
-	return strings.Join(names, ".")
-}
-
-// in reports whether an object has a field, or an item, at the path.
-func (p path) in(v any) bool {
-	for _, s := range p {
-		switch {
-		case s.name != "":
-			m, ok := v.(map[string]any)
-			if !ok {
-				return false
-			}
-			if v, ok = m[s.name]; !ok {
-				return false
-			}
-		default:
-			list, _ := v.([]any)
-			i := slices.IndexFunc(list, func(item any) bool {
-				m, isMap := item.(map[string]any)
-				return isMap && s.names != nil && keyText(m, s.names) == s.item || "="+scalarText(item) == s.item
-			})
-			if i < 0 {
-				return false
-			}
-			v = list[i]
-		}
-	}
-	return true
-}
-
-func keyText(item map[string]any, names []string) string {
-	parts := make([]string, 0, len(names))
-	for _, name := range names {
-		parts = append(parts, name+"="+scalarText(item[name]))
-	}
-	return strings.Join(parts, ",")
-}
-
-func scalarText(v any) string {
-	if s, ok := v.(string); ok {
-		return s
-	}
-	if b, err := json.Marshal(v); err == nil {
-		return string(b)
-	}
-	return fmt.Sprint(v)
-}
-
-// sortFields orders fields for printing.
-func sortFields(fields []Field) {
-	slices.SortStableFunc(fields, func(a, b Field) int { return cmp.Compare(a.Path, b.Path) })
+// WasScaled reports whether somebody wrote the field through the scale subresource.
+func (d Difference) WasScaled() bool {
+	return slices.ContainsFunc(d.owners, func(e *entry) bool { return e.subresource == "scale" })
 }

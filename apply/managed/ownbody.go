@@ -1,17 +1,17 @@
-package apply
+package managed
 
 import "k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-// ownBody is a live object as far as a desired one speaks of it, or as evenkeel
+// OwnBody is a live object as far as a desired one speaks of it, or as evenkeel
 // applied it: what is left out are the server's defaults, which would read like
 // something that goes, and what others added. It stands beside a desired object
 // that the server has not completed.
-func ownBody(live, desired *unstructured.Unstructured) *unstructured.Unstructured {
-	body, _ := ownPart(nil, live.Object, desired.Object, ourApply(managedFields(live))).(map[string]any)
+func OwnBody(live, desired *unstructured.Unstructured) *unstructured.Unstructured {
+	body, _ := ownPart(nil, live.Object, desired.Object, ourApply(entriesOf(live))).(map[string]any)
 	return &unstructured.Unstructured{Object: body}
 }
 
-func ownPart(at path, live, desired any, ours node) any {
+func ownPart(at Path, live, desired any, ours node) any {
 	switch live := live.(type) {
 	case map[string]any:
 		if desired, ok := desired.(map[string]any); ok {
@@ -26,7 +26,7 @@ func ownPart(at path, live, desired any, ours node) any {
 	return live
 }
 
-func ownFields(at path, live, desired map[string]any, ours node) map[string]any {
+func ownFields(at Path, live, desired map[string]any, ours node) map[string]any {
 	part := map[string]any{}
 	for k, v := range live {
 		below, applied := child(ours, "f:"+k)
@@ -39,7 +39,7 @@ func ownFields(at path, live, desired map[string]any, ours node) map[string]any 
 	return part
 }
 
-func ownItems(at path, live, desired []any, names []string, ours node) []any {
+func ownItems(at Path, live, desired []any, names []string, ours node) []any {
 	wanted := map[string]any{}
 	for _, item := range desired {
 		m, _ := item.(map[string]any)

@@ -1,29 +1,28 @@
-package apply
+package managed
 
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// effective is the object that is applied over live: desired, with the fields
+// Effective is the object that is applied over live: desired, with the fields
 // that it leaves to others as they are. An ignored field that our entry still
 // owns, because nobody wrote it since we created it, is applied with its live
 // value: leaving it out would make the server remove it or reset it to its
 // default. One that others own is left out.
-func effective(desired *schema.Object, live *unstructured.Unstructured) *unstructured.Unstructured {
+func Effective(desired *schema.Object, live *unstructured.Unstructured) *unstructured.Unstructured {
 	if live == nil || len(desired.Ignore) == 0 {
 		return desired.Unstructured
 	}
 	left := desired.DeepCopy()
-	ours := place{node: ourApply(managedFields(live))}
+	ours := place{node: ourApply(entriesOf(live))}
 	ours.owned = ours.node != nil
 	for _, pointer := range desired.Ignore {
-		if v, ok := leave(left.Object, live.Object, true, ours, pointerTokens(pointer)); ok {
+		if v, ok := leave(left.Object, live.Object, true, ours, schema.PointerTokens(pointer)); ok {
 			left.Object, _ = v.(map[string]any)
 		}
 	}
@@ -103,7 +102,7 @@ func liveItem(item any, i int, live any, ours place) (value any, there bool, sub
 		}
 		if m["name"] != nil {
 			for _, v := range list {
-				if l, _ := v.(map[string]any); l != nil && equal(l["name"], m["name"]) {
+				if l, _ := v.(map[string]any); l != nil && Equal(l["name"], m["name"]) {
 					return l, true, place{}
 				}
 			}
@@ -114,17 +113,4 @@ func liveItem(item any, i int, live any, ours place) (value any, there bool, sub
 		return list[i], true, ours
 	}
 	return nil, false, ours
-}
-
-// pointerTokens splits an RFC 6901 pointer.
-func pointerTokens(pointer string) []string {
-	trimmed, ok := strings.CutPrefix(pointer, "/")
-	if !ok {
-		return []string{pointer}
-	}
-	tokens := strings.Split(trimmed, "/")
-	for i, t := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
-	}
-	return tokens
 }

@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"testing"
@@ -6,10 +6,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
 )
 
 func TestDifferences(t *testing.T) {
-	live := fromYAML(t, `
+	live := applytest.Object(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -80,22 +82,22 @@ status: {replicas: 5}
 		{Path: "spec.template.spec.containers[name=new]", To: map[string]any{"name": "new"}},
 		{Path: "spec.template.spec.nodeSelector.disk", From: "ssd", To: "hdd", By: "kubectl-edit", At: &edited},
 	}
-	if diff := cmp.Diff(want, fieldsOf(differences(live, result))); diff != "" {
+	if diff := cmp.Diff(want, Fields(Differences(live, result))); diff != "" {
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
-	if got := differences(live, live); len(got) != 0 {
+	if got := Differences(live, live); len(got) != 0 {
 		t.Errorf("an object differs from itself: %v", got)
 	}
 }
 
 func TestDifferencesOfOrder(t *testing.T) {
-	live, result := fromYAML(t, liveDeployment), fromYAML(t, liveDeployment)
+	live, result := applytest.Object(t, liveDeployment), applytest.Object(t, liveDeployment)
 	list, _, _ := unstructured.NestedSlice(result.Object, "spec", "template", "spec", "containers")
 	list[0], list[1] = list[1], list[0]
 	if err := unstructured.SetNestedSlice(result.Object, list, "spec", "template", "spec", "containers"); err != nil {
 		t.Fatal(err)
 	}
-	got := fieldsOf(differences(live, result))
+	got := Fields(Differences(live, result))
 	want := []string{"spec.template.spec.containers[order]"}
 	if len(got) != 1 || got[0].Path != want[0] {
 		t.Errorf("got %v, want %v", got, want)
@@ -103,7 +105,7 @@ func TestDifferencesOfOrder(t *testing.T) {
 }
 
 func TestLocalDifferences(t *testing.T) {
-	desired := fromYAML(t, `
+	desired := applytest.Object(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop, labels: {app: web}}
@@ -119,7 +121,7 @@ spec:
       volumes: [{name: tmp, emptyDir: {}}]
 `)
 	got := map[string]any{}
-	for _, f := range fieldsOf(localDifferences(desired, fromYAML(t, liveDeployment))) {
+	for _, f := range Fields(LocalDifferences(desired, applytest.Object(t, liveDeployment))) {
 		got[f.Path] = f.To
 	}
 	// Defaults of the server are no differences, what evenkeel owned and no longer
@@ -131,9 +133,9 @@ spec:
 }
 
 func TestForeignFields(t *testing.T) {
-	live := fromYAML(t, liveDeployment)
+	live := applytest.Object(t, liveDeployment)
 	entries, _, _ := unstructured.NestedSlice(live.Object, "metadata", "managedFields")
-	entries = append(entries, fromYAML(t, `
+	entries = append(entries, applytest.Object(t, `
 kind: x
 manager: kubectl-edit
 operation: Update
@@ -170,7 +172,7 @@ fieldsV1:
 
 	paths := func(controllers ...string) []string {
 		var paths []string
-		for _, f := range foreignFields(fromYAML(t, desiredDeployment), live, controllers, false) {
+		for _, f := range Foreign(applytest.Object(t, desiredDeployment), live, nil, controllers, false) {
 			paths = append(paths, f.Path+" by "+f.By)
 		}
 		return paths

@@ -1,25 +1,12 @@
-package apply
+package managed
 
 import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/yaml"
-)
 
-// fromYAML reads an object as the API machinery would.
-func fromYAML(t *testing.T, text string) *unstructured.Unstructured {
-	t.Helper()
-	raw, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(raw); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+)
 
 // liveDeployment is what an API server made of desiredDeployment.
 const liveDeployment = `
@@ -195,14 +182,14 @@ func TestDoubt(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			desired, live := fromYAML(t, desiredDeployment), fromYAML(t, liveDeployment)
+			desired, live := applytest.Object(t, desiredDeployment), applytest.Object(t, liveDeployment)
 			for u, edit := range map[*unstructured.Unstructured]func(object){desired: test.desired, live: test.live} {
 				if edit == nil {
 					edit = none
 				}
 				edit(u.Object)
 			}
-			if d := doubt(desired, live); (d == "") != test.certain {
+			if d := Doubt(desired, live); (d == "") != test.certain {
 				t.Errorf("doubt %q, want certain %v", d, test.certain)
 			}
 		})
@@ -244,8 +231,8 @@ metadata:
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			desired := fromYAML(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, finalizers: "+test.desired+"}\n")
-			if d := doubt(desired, fromYAML(t, live(test.live, test.owned))); (d == "") != test.certainlySame {
+			desired := applytest.Object(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, finalizers: "+test.desired+"}\n")
+			if d := Doubt(desired, applytest.Object(t, live(test.live, test.owned))); (d == "") != test.certainlySame {
 				t.Errorf("doubt %q, want certain %v", d, test.certainlySame)
 			}
 		})

@@ -1,13 +1,13 @@
-package apply
+package managed
 
 import (
 	"strconv"
 	"strings"
 )
 
-// equal compares two JSON values. Numbers are equal by value, whatever Go type
+// Equal compares two JSON values. Numbers are equal by value, whatever Go type
 // they came as; nil equals only nil.
-func equal(a, b any) bool {
+func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -16,7 +16,7 @@ func equal(a, b any) bool {
 		}
 		for k, av := range a {
 			bv, ok := b[k]
-			if !ok || !equal(av, bv) {
+			if !ok || !Equal(av, bv) {
 				return false
 			}
 		}
@@ -27,7 +27,7 @@ func equal(a, b any) bool {
 			return false
 		}
 		for i := range a {
-			if !equal(a[i], b[i]) {
+			if !Equal(a[i], b[i]) {
 				return false
 			}
 		}

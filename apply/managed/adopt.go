@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -11,10 +11,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// otherOwner names the tool or controller that a live object belongs to, or ""
+// OtherOwner names the tool or controller that a live object belongs to, or ""
 // if it may be adopted. sets are the ids of ApplySets that count as this
 // environment's.
-func otherOwner(live *unstructured.Unstructured, sets []string) string {
+func OtherOwner(live *unstructured.Unstructured, sets []string) string {
 	labels, annotations := live.GetLabels(), live.GetAnnotations()
 	if set := labels[schema.LabelPartOf]; set != "" && !slices.Contains(sets, set) {
 		return "ApplySet " + set
@@ -56,29 +56,29 @@ func migrates(e *entry) bool {
 	return false
 }
 
-// adoption is what taking over a live object means.
-type adoption struct {
-	managers []string // whose entries are migrated
-	present  []string // all managers besides ours, for the report
-	removed  []Field  // what goes because it is not desired
-	paths    []path   // of what goes
+// Adoption is what taking over a live object means.
+type Adoption struct {
+	Managers []string // whose entries are migrated
+	Present  []string // all managers besides ours, for the report
+	Removed  []Field  // what goes because it is not desired
+	Paths    []Path   // of what goes
 }
 
-// adopting computes what a dry-run of an apply does not show: the fields that the
+// Adopt computes what a dry-run of an apply does not show: the fields that the
 // migrated entries alone keep in the object. result is the dry-run's answer.
-func adopting(live, result *unstructured.Unstructured) adoption {
-	var a adoption
-	entries := managedFields(live)
-	stay := []node{ourApply(managedFields(result))}
+func Adopt(live, result *unstructured.Unstructured) Adoption {
+	var a Adoption
+	entries := entriesOf(live)
+	stay := []node{ourApply(entriesOf(result))}
 	for i := range entries {
 		e := &entries[i]
 		switch {
 		case migrates(e):
-			a.managers = append(a.managers, e.manager)
-			a.present = append(a.present, e.manager)
+			a.Managers = append(a.Managers, e.manager)
+			a.Present = append(a.Present, e.manager)
 		case !e.isOurApply():
 			stay = append(stay, e.fields)
-			a.present = append(a.present, e.manager)
+			a.Present = append(a.Present, e.manager)
 		}
 	}
 	for i := range entries {
@@ -90,19 +90,15 @@ func adopting(live, result *unstructured.Unstructured) adoption {
 			if f.path.isAnnotation(corev1.LastAppliedConfigAnnotation) || isBuiltin(live) && isDefault(f) {
 				continue
 			}
-			a.paths = append(a.paths, f.path)
-			a.removed = append(a.removed, Field{Path: f.path.String(), From: f.value, To: "removed", By: e.manager, At: e.at})
+			a.Paths = append(a.Paths, f.path)
+			a.Removed = append(a.Removed, Field{Path: f.path.String(), From: f.value, To: "removed", By: e.manager, At: e.at})
 		}
 	}
-	sortFields(a.removed)
-	a.removed = slices.CompactFunc(a.removed, func(x, y Field) bool { return x.Path == y.Path })
-	slices.Sort(a.managers)
-	a.managers = slices.Compact(a.managers)
-	slices.Sort(a.present)
-	a.present = slices.Compact(a.present)
+	sortFields(a.Removed)
+	a.Removed = slices.CompactFunc(a.Removed, func(x, y Field) bool { return x.Path == y.Path })
+	slices.Sort(a.Managers)
+	a.Managers = slices.Compact(a.Managers)
+	slices.Sort(a.Present)
+	a.Present = slices.Compact(a.Present)
 	return a
-}
-
-func (p path) isAnnotation(name string) bool {
-	return len(p) == 3 && p[0].name == "metadata" && p[1].name == "annotations" && p[2].name == name
 }

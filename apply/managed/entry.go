@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -28,8 +28,8 @@ type entry struct {
 // sigs.k8s.io/structured-merge-diff/v6/fieldpath (serialize.go).
 type node = map[string]any
 
-// managedFields reads the entries of a live object, in the server's order.
-func managedFields(live *unstructured.Unstructured) []entry {
+// entriesOf reads the entries of a live object, in the server's order.
+func entriesOf(live *unstructured.Unstructured) []entry {
 	raw, _, _ := unstructured.NestedFieldNoCopy(live.Object, "metadata", "managedFields")
 	list, _ := raw.([]any)
 	entries := make([]entry, 0, len(list))
@@ -73,8 +73,47 @@ func ourApply(entries []entry) node {
 	return entries[i].fields
 }
 
-func hasOurApply(live *unstructured.Unstructured) bool {
-	return ourApply(managedFields(live)) != nil
+func IsApplied(live *unstructured.Unstructured) bool {
+	return ourApply(entriesOf(live)) != nil
+}
+
+// LastWrite is when a top-level field of an object was written last.
+func LastWrite(live *unstructured.Unstructured, field string) time.Time {
+	var last time.Time
+	for _, e := range entriesOf(live) {
+		if _, owns := e.fields["f:"+field]; owns && timeOf(&e).After(last) {
+			last = timeOf(&e)
+		}
+	}
+	return last
+}
+
+// LastApply is when our entry was written, or the zero time if there is none.
+func LastApply(live *unstructured.Unstructured) time.Time {
+	for _, e := range entriesOf(live) {
+		if e.isOurApply() {
+			return timeOf(&e)
+		}
+	}
+	return time.Time{}
+}
+
+// Sets reports whether our entry owns the field that the names lead to.
+func Sets(live *unstructured.Unstructured, names ...string) bool {
+	n, ok := ourApply(entriesOf(live)), true
+	for _, name := range names {
+		if n, ok = child(n, "f:"+name); !ok {
+			return false
+		}
+	}
+	return ok
+}
+
+func timeOf(e *entry) time.Time {
+	if e.at == nil {
+		return time.Time{}
+	}
+	return *e.at
 }
 
 func text(v any) string {
@@ -157,4 +196,16 @@ func keyNames(key map[string]any) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Ownership is managedFields without times, for comparing. Entries for status are
+// left out: an apply has nothing to do with them.
+func Ownership(live *unstructured.Unstructured) []any {
+	var all []any
+	for _, e := range entriesOf(live) {
+		if e.subresource != "status" {
+			all = append(all, []any{e.manager, e.apply, e.apiVersion, e.subresource, e.fields})
+		}
+	}
+	return all
 }

@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -24,12 +24,12 @@ func isDefault(f ownedField) bool {
 	case nil:
 		return true
 	}
-	path := f.path.fields()
+	path := f.path.Fields()
 	for _, d := range serverDefaults() {
 		if path != d.path && !strings.HasSuffix(path, "."+d.path) {
 			continue
 		}
-		if d.any || slices.ContainsFunc(d.values, func(v any) bool { return equal(v, f.value) }) {
+		if d.any || slices.ContainsFunc(d.values, func(v any) bool { return Equal(v, f.value) }) {
 			return true
 		}
 	}

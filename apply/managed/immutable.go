@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -56,16 +56,16 @@ func cannotChange(obj *unstructured.Unstructured) (fields, except []string) {
 	return nil, nil
 }
 
-// immutableChanges are the fields among the differences that cannot be changed on
+// ImmutableChanges are the fields among the differences that cannot be changed on
 // the object as it was.
-func immutableChanges(old *unstructured.Unstructured, diffs []difference) []string {
+func ImmutableChanges(old *unstructured.Unstructured, diffs []Difference) []string {
 	fields, except := cannotChange(old)
 	within := func(name string, all []string) bool {
 		return slices.ContainsFunc(all, func(f string) bool { return name == f || strings.HasPrefix(name, f+".") })
 	}
 	var found []string
 	for _, d := range diffs {
-		name := d.path.fields()
+		name := d.Path.Fields()
 		if !within(name, fields) || within(name, except) {
 			continue
 		}

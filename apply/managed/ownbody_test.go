@@ -1,13 +1,15 @@
-package apply
+package managed
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
 )
 
 func TestOwnBodyLeavesOutWhatTheServerFilledIn(t *testing.T) {
-	live := fromYAML(t, `
+	live := applytest.Object(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -36,14 +38,14 @@ spec:
       - {name: old}
       - {name: injected}
 `)
-	desired := fromYAML(t, `
+	desired := applytest.Object(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
   template: {spec: {containers: [{name: app, image: "img:2", args: [b]}, {name: new}]}}
 `)
-	want := fromYAML(t, `
+	want := applytest.Object(t, `
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -51,7 +53,7 @@ spec:
   replicas: 2
   template: {spec: {containers: [{name: app, image: "img:1", tty: true, args: [a]}, {name: old}]}}
 `)
-	if diff := cmp.Diff(want.Object, ownBody(live, desired).Object); diff != "" {
+	if diff := cmp.Diff(want.Object, OwnBody(live, desired).Object); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 }

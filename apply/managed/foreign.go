@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -8,13 +8,18 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// foreignFields lists what others added to a live object beside the fields that
+// Foreign lists what others added to a live object beside the fields that
 // desired sets: those are drift if they differ. Left out is what is no news:
 // status, what the system's own components and the environment's controllers
 // write, values that the server would fill in anyway, and what adoption removes.
-// ours is what an adoption will make our own.
-func foreignFields(desired, live *unstructured.Unstructured, controllers []string, adoption bool, ours ...node) []Field {
-	entries := managedFields(live)
+// result, where not nil, is the answer to a dry-run: what that makes our own is not
+// foreign either.
+func Foreign(desired, live, result *unstructured.Unstructured, controllers []string, adoption bool) []Field {
+	var ours []node
+	if result != nil {
+		ours = append(ours, ourApply(entriesOf(result)))
+	}
+	entries := entriesOf(live)
 	for i := range entries {
 		if entries[i].isOurs() {
 			ours = append(ours, entries[i].fields)
@@ -50,7 +55,7 @@ func isSystem(manager string) bool {
 }
 
 // isNoise holds for paths that change without anybody deciding so.
-func isNoise(p path) bool {
+func isNoise(p Path) bool {
 	if len(p) == 0 {
 		return true
 	}

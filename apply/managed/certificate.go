@@ -1,4 +1,4 @@
-package apply
+package managed
 
 import (
 	"slices"
@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// doubt says why a forced server-side apply of desired might change live, or ""
+// Doubt says why a forced server-side apply of desired might change live, or ""
 // when it is certain to change nothing: then the object is proven unchanged and
 // the server need not be asked.
 //
@@ -21,11 +21,11 @@ import (
 // The rules that it relies on are those of
 // sigs.k8s.io/structured-merge-diff/v6: typed/tofieldset.go for what an apply
 // owns, typed/merge.go for what it changes.
-func doubt(desired, live *unstructured.Unstructured) string {
+func Doubt(desired, live *unstructured.Unstructured) string {
 	if live.GetDeletionTimestamp() != nil {
 		return "being deleted"
 	}
-	entries := managedFields(live)
+	entries := entriesOf(live)
 	var ours node
 	for _, e := range entries {
 		if !e.isOurApply() {
@@ -115,7 +115,7 @@ func doubtField(ours node, k string, dv any, live map[string]any) string {
 
 func doubtValue(ours node, desired, live any) string {
 	if isLeaf(ours) {
-		if !equal(desired, live) {
+		if !Equal(desired, live) {
 			return ": differs"
 		}
 		return ""

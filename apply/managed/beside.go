@@ -1,14 +1,17 @@
-package apply
+package managed
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // ownedField is a field of a live object that an entry owns: a leaf, or a whole
 // item of a list.
 type ownedField struct {
-	path  path
+	path  Path
 	value any
 }
 
@@ -25,7 +28,7 @@ func ownedBeside(theirs node, live map[string]any, others ...node) []ownedField 
 
 type ownedWalk struct{ found []ownedField }
 
-func (w *ownedWalk) fields(p path, theirs node, live any, others []node) {
+func (w *ownedWalk) fields(p Path, theirs node, live any, others []node) {
 	for name, sub := range theirs {
 		n, ok := sub.(node)
 		if name == "." || !ok {
@@ -68,7 +71,7 @@ func othersBelow(others []node, name string) (below []node, covered bool) {
 
 // locate finds the value of a child in a live object. item is true for items of
 // lists.
-func locate(p path, name string, live any) (at path, value any, item, ok bool) {
+func locate(p Path, name string, live any) (at Path, value any, item, ok bool) {
 	switch {
 	case strings.HasPrefix(name, "f:"):
 		m, _ := live.(map[string]any)
@@ -94,4 +97,31 @@ func locate(p path, name string, live any) (at path, value any, item, ok bool) {
 		}
 	}
 	return nil, nil, true, false
+}
+
+// KeptByOthers lists the fields that our entry lets go of from one state of an
+// object to the next and that stay because another manager owns them too, each with
+// that manager.
+func KeptByOthers(before, after *unstructured.Unstructured) []string {
+	had := ourApply(entriesOf(before))
+	if had == nil {
+		return nil
+	}
+	entries := entriesOf(after)
+	var stay []string
+	for _, f := range ownedBeside(had, after.Object, ourApply(entries)) {
+		for i := range entries {
+			if !entries[i].isOurs() && ownsPath(entries[i].fields, after.Object, f.path) {
+				stay = append(stay, fmt.Sprintf("%s (%s)", f.path, entries[i].manager))
+				break
+			}
+		}
+	}
+	return stay
+}
+
+func ownsPath(n node, live map[string]any, at Path) bool {
+	return slices.ContainsFunc(ownedBeside(n, live), func(f ownedField) bool {
+		return strings.HasPrefix(f.path.String(), at.String())
+	})
 }

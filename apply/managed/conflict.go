@@ -1,0 +1,47 @@
+package managed
+
+import (
+	"slices"
+	"strings"
+)
+
+// Judge says what the entries that own a field mean for writing over it.
+type Judge struct {
+	Controllers []string // of the environment
+	Autoscaled  bool     // an autoscaler targets the object
+}
+
+// Blocks returns the manager because of whom writing over a field is a conflict,
+// if there is one. Another apply, an autoscaler and a declared controller mean the
+// value that they wrote; an edit by hand, whatever the tool, is drift.
+func (j Judge) Blocks(d Difference) (manager string, conflict bool) {
+	return firstManager(d.owners, func(e *entry) bool {
+		switch {
+		case e.isOurs():
+			return false
+		case slices.Contains(j.Controllers, e.manager):
+			return true
+		case e.subresource == "scale":
+			return j.Autoscaled
+		}
+		return e.apply && !isKubectl(e.manager)
+	})
+}
+
+// Warns returns the manager of a kubectl apply --server-side that is written over:
+// that is drift, but its owner will probably apply again.
+func (j Judge) Warns(d Difference) (manager string, warn bool) {
+	return firstManager(d.owners, func(e *entry) bool { return e.apply && isKubectl(e.manager) })
+}
+
+func firstManager(owners []*entry, which func(*entry) bool) (string, bool) {
+	i := slices.IndexFunc(owners, which)
+	if i < 0 {
+		return "", false
+	}
+	return owners[i].manager, true
+}
+
+func isKubectl(manager string) bool {
+	return manager == "kubectl" || strings.HasPrefix(manager, "kubectl-")
+}
