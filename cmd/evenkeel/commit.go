@@ -5,16 +5,73 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/go-git/go-git/v5"
 )
 
 // gitFiles are files of a repository that git is to commit. The user's git does
-// it: with its hooks, its signature and its credentials.
+// it: with the user's configuration, signature, credentials and hooks, but with
+// nothing that lies in the tree, where a branch of anybody may have put it.
 type gitFiles struct {
 	root  string
 	names []string // below the root, with slashes
 	err   io.Writer
+
+	noHooks bool
+}
+
+// open refuses a directory that git takes for another repository than the nearest
+// one above it that has .git, and leaves out hooks that lie in the tree.
+func (f *gitFiles) open(ctx context.Context) error {
+	repo, err := git.PlainOpenWithOptions(f.root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	if err != nil {
+		return &usageError{err: fmt.Errorf("%s: %w", f.root, err), hint: "leave out --commit, or begin with git init"}
+	}
+	tree, err := repo.Worktree()
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.root, err)
+	}
+	top := tree.Filesystem.Root()
+	found, err := f.git(ctx, "rev-parse", "--show-toplevel")
+	if err != nil {
+		return err
+	}
+	if !sameFile(top, found) {
+		return &usageError{
+			err:  fmt.Errorf("%s: git takes this for a part of %s, and it is one of %s", f.root, found, top),
+			hint: "look at core.worktree in the configuration of the repository",
+		}
+	}
+	hooks, err := f.git(ctx, "rev-parse", "--path-format=absolute", "--git-path", "hooks")
+	if err != nil {
+		return err
+	}
+	below, err := filepath.Rel(found, resolved(hooks))
+	below = filepath.ToSlash(below)
+	if err == nil && filepath.IsLocal(below) && below != ".git" && !strings.HasPrefix(below, ".git/") {
+		f.noHooks = true
+		fmt.Fprintf(f.err, "warning: the hooks in %s are not run: they lie in the tree, where any branch can put them\n", below)
+	}
+	return nil
+}
+
+// resolved is a path without links, where it exists.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 // clean refuses files with changes that would go along.
@@ -70,7 +127,8 @@ func (f gitFiles) push(ctx context.Context) error {
 }
 
 func (f gitFiles) git(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", f.root}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), elsewhere)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
@@ -79,4 +137,33 @@ func (f gitFiles) git(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// safely are options of git for a tree that anybody may have written to: a bare
+// repository in it, with a configuration that starts programs, is none; names are
+// no patterns; submodules are left alone.
+func (f gitFiles) safely() []string {
+	options := []string{
+		"-C", f.root, "--literal-pathspecs",
+		"-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never",
+		"-c", "submodule.recurse=false", "-c", "push.recurseSubmodules=no",
+	}
+	if f.noHooks {
+		options = append(options, "-c", "core.hooksPath="+os.DevNull)
+	}
+	return options
+}
+
+// elsewhere reports whether a variable leads git to another repository than that of
+// the directory, or reads names otherwise; they are set where a hook of git runs
+// evenkeel.
+func elsewhere(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	switch name {
+	case "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
+		"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE",
+		"GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS":
+		return true
+	}
+	return false
 }

@@ -422,6 +422,11 @@ func (g *global) write(ctx context.Context, repo *render.Repo, env string, files
 	for _, f := range files {
 		commit.names = append(commit.names, f.Name)
 	}
+	if opts.commit || opts.push {
+		if err := commit.open(ctx); err != nil {
+			return err
+		}
+	}
 	if opts.push {
 		if err := commit.onBranch(ctx); err != nil {
 			return err
