@@ -74,7 +74,12 @@ func New(opts Options) (*Sender, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Sender{opts: opts, client: &http.Client{Timeout: 15 * time.Second}, signal: make(chan struct{}, 1)}, nil
+	client := &http.Client{
+		Timeout: 15 * time.Second,
+		// What is told is for the webhook alone, and its answer does not say for whom else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &Sender{opts: opts, client: client, signal: make(chan struct{}, 1)}, nil
 }
 
 // Add leaves a notice to be sent. Where too many wait, it is only counted.
@@ -209,7 +214,10 @@ func (s *Sender) post(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode >= http.StatusMultipleChoices {
+	if resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusBadRequest {
+		return fmt.Errorf("the webhook answers %s: redirects are not followed, give the URL that it leads to", resp.Status)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("the webhook answers %s", resp.Status)
 	}
 	if s.opts.Format == Generic || s.opts.Format == Slack {

@@ -248,3 +248,26 @@ func TestEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestRedirect expects that a message goes to the webhook that was named and to
+// nobody else, and that the error does not say where that is.
+func TestRedirect(t *testing.T) {
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			t.Errorf("%d: %s elsewhere", code, r.Method)
+		}))
+		hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL+"/?key=s3cret", code)
+		}))
+		s, err := New(Options{URL: hook.URL + "/t0ken"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.post(t.Context(), message{notices: []reconcile.Notice{{Kind: reconcile.NoticeFailed, Text: "x"}}})
+		if err == nil || !strings.Contains(err.Error(), "redirects are not followed") || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "t0ken") {
+			t.Errorf("%d: %v", code, err)
+		}
+		hook.Close()
+		elsewhere.Close()
+	}
+}
