@@ -100,9 +100,9 @@ type daemon struct {
 	wrong   map[string]string // environments whose newest state does not evaluate, and why
 	looking time.Time         // since when a look is under way
 
-	work    sync.Mutex                  // held while leading
-	elected sync.Mutex                  // of what follows
-	lease   func(context.Context) error // reads the lease while this replica waits for it, else nil
+	work    sync.Mutex // held while leading
+	elected sync.Mutex // of what follows
+	lease   *seenLock  // the lease while this replica waits for it, else nil
 }
 
 // Run keeps environments level until ctx ends, and then stops at the next write,
@@ -259,10 +259,11 @@ func (d *daemon) notify(n Notice) {
 }
 
 // ready says why the daemon is not doing its work, or nil. A replica that waits
-// for its turn is ready as long as it can see the lease.
-func (d *daemon) ready(ctx context.Context) error {
+// for its turn is ready as long as it can see the lease. Nobody is asked for it:
+// whoever asks for this may ask often.
+func (d *daemon) ready() error {
 	if lease := d.waiting(); lease != nil {
-		return lease(ctx)
+		return lease.ready()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

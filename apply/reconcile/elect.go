@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/leaderelection"
@@ -21,17 +25,14 @@ func (d *daemon) elect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lock := &resourcelock.LeaseLock{
+	duration := cmp.Or(l.Duration, 15*time.Second)
+	lock := &seenLock{most: duration, Interface: &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 		Client:     client,
 		LockConfig: resourcelock.ResourceLockConfig{Identity: cmp.Or(d.opts.Replica, "evenkeel") + "/" + rand.Text()[:8]},
-	}
-	duration := cmp.Or(l.Duration, 15*time.Second)
+	}}
 	for ctx.Err() == nil {
-		d.wait(func(ctx context.Context) error {
-			_, _, err := lock.Get(ctx)
-			return err
-		})
+		d.wait(lock)
 		// The election goes on until the work has ended, so that the lease is not
 		// given away before that.
 		electing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -83,16 +84,53 @@ func (d *daemon) turn(ctx, lost context.Context) {
 	d.lead(ctx)
 }
 
-// wait notes that this replica waits for the lease, and how to read it; nil means
-// that it leads.
-func (d *daemon) wait(lease func(context.Context) error) {
+// wait notes that this replica waits for the lease; nil means that it leads.
+func (d *daemon) wait(lease *seenLock) {
 	d.elected.Lock()
 	defer d.elected.Unlock()
 	d.lease = lease
 }
 
-func (d *daemon) waiting() func(context.Context) error {
+func (d *daemon) waiting() *seenLock {
 	d.elected.Lock()
 	defer d.elected.Unlock()
 	return d.lease
+}
+
+// seenLock is a lock that remembers when it was read: the election does so every few
+// seconds.
+type seenLock struct {
+	resourcelock.Interface
+	most time.Duration // between two reads
+
+	mu  sync.Mutex
+	at  time.Time
+	err error
+}
+
+// Get implements resourcelock.Interface.
+func (l *seenLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.err = time.Now(), err
+	if apierrors.IsNotFound(err) {
+		l.err = nil // it is about to be made
+	}
+	return record, raw, err
+}
+
+// ready says why the lease cannot be seen, or nil.
+func (l *seenLock) ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch since := time.Since(l.at); {
+	case l.at.IsZero():
+		return errors.New("the lease has not been read yet")
+	case l.err != nil:
+		return l.err
+	case since > l.most:
+		return fmt.Errorf("the lease was last read %s ago", since.Round(time.Second))
+	}
+	return nil
 }
