@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,8 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// Recreate and AllowPrune name objects, as Kind/name.
 	Recreate   []string
 	AllowPrune []string
+	// LookIn is PlanOptions.LookIn, for Delete, which makes its own plan.
+	LookIn []string
 	// NoSecrets leaves Secrets out of the recorded revision, LeaveSecrets keeps
 	// those that are not rendered: a revision without them is rolled back to.
 	NoSecrets, LeaveSecrets bool
@@ -180,7 +183,15 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	annotations := scopeOf(r.env).with(r.parent).with(r.former()).annotations(r.env.Namespace)
+	if err := r.plan.signer.ensure(ctx); err != nil {
+		return err
+	}
+	s := scopeOf(r.env)
+	maps.Copy(s, r.plan.places)
+	annotations, err := r.scopeAnnotations(ctx, s)
+	if err != nil {
+		return err
+	}
 	annotations[annotationRun] = r.me.Run
 	if r.opts.Release || r.opts.Hold != "" {
 		annotations[annotationHold] = r.opts.Hold
@@ -198,10 +209,11 @@ func (r *run) widen(ctx context.Context) error {
 // they are new. With the key, which the first apply makes, the values of Secrets
 // enter the digest.
 func (r *run) keepState(ctx context.Context) error {
-	if !r.plan.state.changed() {
+	unsigned := r.plan.state.signature == "" && r.plan.signer.hasKey()
+	if !r.plan.state.changed() && !unsigned {
 		return nil
 	}
-	if err := r.c.saveState(ctx, r.plan.state, r.env); err != nil {
+	if err := r.c.saveState(ctx, r.plan.state, r.env, r.plan.signer); err != nil {
 		return err
 	}
 	rendered, err := Digest(r.env, r.plan.state.key)
@@ -229,7 +241,7 @@ func (r *run) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if revision, err = r.c.record(ctx, revision); err != nil {
+	if revision, err = r.c.record(ctx, revision, r.plan.signer); err != nil {
 		return err
 	}
 	r.revision = revision.Number
@@ -295,7 +307,8 @@ func (r *run) isPending() bool {
 	return len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
 		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
 		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
-		!scopeOf(r.env).within(r.parent)
+		!scopeOf(r.env).within(r.parent) ||
+		r.parent.annotation(annotationUnconfirmed) != "" && r.parent.annotation(annotationUnconfirmed) != r.plan.unconfirmed.places()
 }
 
 // interrupted says what was done before the context ended.

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -83,13 +84,12 @@ func (p *planner) findCandidates(ctx context.Context) error {
 
 // decide says whether a candidate is deleted, kept, or none at all.
 func (p *planner) decide(ctx context.Context, ch *Change) error {
-	recorded := slices.ContainsFunc(p.opts.Recorded, func(r schema.Ref) bool { return r.ID() == ch.ID() })
 	if c := metav1.GetControllerOf(ch.live); c != nil {
 		ch.Action = CopiedLabel
 		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
 		return nil
 	}
-	if !managed.IsApplied(ch.live) && !recorded {
+	if !p.ours(ch.live) {
 		ch.Action = CopiedLabel
 		ch.Message = "bears the label, but evenkeel never applied it"
 		return nil
@@ -105,6 +105,14 @@ func (p *planner) decide(ctx context.Context, ch *Change) error {
 		ch.Message = reason
 	}
 	return err
+}
+
+// ours reports whether a live object is a member: it bears the label, and evenkeel
+// applied it. Either alone can be a copy, whatever is recorded. What lost its
+// label is asked about the apply alone; see findLost.
+func (p *planner) ours(live *unstructured.Unstructured) bool {
+	set := live.GetLabels()[schema.LabelPartOf]
+	return managed.IsApplied(live) && (set == "" || slices.Contains(p.sets, set))
 }
 
 // keeps returns why a candidate is not deleted, or "".
@@ -139,10 +147,13 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 	}
 	for _, list := range lists {
 		for _, r := range list.APIResources {
-			if !r.Namespaced || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || transient(r.Kind) {
+			if !r.Namespaced || strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") {
 				continue
 			}
 			gvk := schema.Ref{APIVersion: list.GroupVersion, Kind: r.Kind}.GVK()
+			if transient(gvk.GroupKind()) {
+				continue
+			}
 			m, err := p.cluster.mapping(ctx, gvk)
 			if meta.IsNoMatchError(err) {
 				continue
@@ -171,9 +182,10 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 
 // transient kinds are made by the system in every namespace, or by the pods in
 // it.
-func transient(kind string) bool {
-	switch kind {
-	case "Event", "Lease", "PodMetrics", "EndpointSlice", "Endpoints", "ControllerRevision":
+func transient(gk kschema.GroupKind) bool {
+	switch gk.String() {
+	case "Event", "Event.events.k8s.io", "Lease.coordination.k8s.io", "PodMetrics.metrics.k8s.io",
+		"EndpointSlice.discovery.k8s.io", "Endpoints", "ControllerRevision.apps":
 		return true
 	}
 	return false
@@ -190,7 +202,7 @@ func (f *firstOther) visit(live *unstructured.Unstructured) {
 	if f.found != "" || metav1.GetControllerOf(live) != nil || isNamespaceFurniture(live) {
 		return
 	}
-	if !slices.Contains(f.planner.sets, live.GetLabels()[schema.LabelPartOf]) {
+	if live.GetLabels()[schema.LabelPartOf] == "" || !f.planner.ours(live) {
 		f.found = schema.RefOf(live).String()
 	}
 }

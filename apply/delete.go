@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +24,9 @@ func (c *Cluster) Delete(ctx context.Context, env *schema.Environment, opts Appl
 	empty := *env
 	empty.Units, empty.External = nil, nil
 	r := newRun(c, &empty, nil, opts)
-	plan, err := c.Plan(ctx, &empty, PlanOptions{Prune: opts.AllowPrune, Concurrency: opts.Concurrency, ToApply: true})
+	plan, err := c.Plan(ctx, &empty, PlanOptions{
+		Prune: opts.AllowPrune, LookIn: opts.LookIn, Concurrency: opts.Concurrency, ToApply: true, rendered: env,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +88,16 @@ func (r *run) guardDelete(ctx context.Context) error {
 	if err := r.protected(); err != nil {
 		return err
 	}
+	if names := r.plan.unconfirmedNames(); len(names) > 0 {
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s may have objects where neither git nor a signed record says so: %s", r.env.Name, strings.Join(names, ", ")),
+			Hints: []string{
+				"if it had, give --look-in NAME for each",
+				fmt.Sprintf("if not: kubectl annotate configmap -n %s %s %s- %s- %s- %s-", r.env.Namespace, schema.ParentName(r.env.Name),
+					annotationUnconfirmed, annotationPlaces, annotationKinds, annotationNamespaces),
+			},
+		}
+	}
 	if len(r.plan.Incomplete) > 0 {
 		return &Refused{Reason: fmt.Sprintf("the server does not answer for %v: what is in there cannot be seen", r.plan.Incomplete)}
 	}
@@ -125,10 +138,10 @@ func (r *run) deleteRecords(ctx context.Context, name string) error {
 		return err
 	}
 	err = r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
 	}
-	return err
+	return r.c.signer(name, r.env.Namespace).deleteKey(ctx)
 }
 
 // deleteHome deletes the environment's Namespace if nothing else is in it.

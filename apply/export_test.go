@@ -21,3 +21,20 @@ func (c *Cluster) MissingRights(ctx context.Context, env *schema.Environment, pl
 	}
 	return texts, err
 }
+
+// What somebody needs who forges records.
+
+// PackRevision packs manifests as a revision does, with what its meta says of them.
+func PackRevision(env *schema.Environment) (packed []byte, sum string, err error) {
+	packed, err = pack(env, true)
+	return packed, sumOf(packed), err
+}
+
+// PackMembers packs members as the state does.
+func PackMembers(members []schema.Ref) (string, error) { return packMembers(members) }
+
+// KeyName is the Secret with the key of an environment.
+func KeyName(env, namespace string) string { return keyName(env, namespace) }
+
+// Unconfirmed are the places that a plan has not looked at.
+func (p *Plan) Unconfirmed() []string { return p.unconfirmedNames() }

@@ -77,7 +77,7 @@ func (r *run) noteFinished(unit *schema.Unit, updates []health.Update) {
 func (c *Cluster) finishedIn(ctx context.Context, env *schema.Environment) (*state, error) {
 	for _, o := range env.Objects() {
 		if expires(o.Unstructured) {
-			return c.loadState(ctx, env)
+			return c.loadState(ctx, env, c.reader(env))
 		}
 	}
 	return newState(), nil

@@ -9,12 +9,6 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// former is the parent under the environment's former name, whose members this
-// run takes over. It need not exist.
-func (r *run) former() *parent {
-	return &parent{env: r.env, live: r.plan.former}
-}
-
 // forgetFormer deletes what was kept under the environment's former name, once
 // its members are this one's: the revisions cannot be rolled back to under
 // another name, and a parent without members misleads. A run that looked at some

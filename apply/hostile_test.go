@@ -49,7 +49,7 @@ func TestBombs(t *testing.T) {
 	for name, packed := range map[string][]byte{
 		"a stream": stream, "a whole": whole, "two frames": append(bomb(t, revisionLimit), bomb(t, revisionLimit)...),
 	} {
-		if _, err := unpack(packed); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+		if _, err := unpack(packed, revisionLimit); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
 			t.Errorf("%s of %d bytes as a revision: %v", name, len(packed), err)
 		}
 		if members, err := unpackMembers(base64.StdEncoding.EncodeToString(packed)); err == nil || members != nil {
@@ -153,7 +153,7 @@ func TestUnpackRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if env, err := unpack(packed); err == nil && (env.Name != "" || len(env.Units) > 0) {
+		if env, err := unpack(packed, revisionLimit); err == nil && (env.Name != "" || len(env.Units) > 0) {
 			t.Errorf("%s: %s is read as %+v", name, raw, env)
 		}
 	}
@@ -161,7 +161,7 @@ func TestUnpackRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := unpack(packed); err != nil {
+	if _, err := unpack(packed, revisionLimit); err != nil {
 		t.Error(err)
 	}
 }
@@ -264,12 +264,12 @@ func FuzzRevision(f *testing.F) {
 	f.Add([]byte(`{"units":[{"name":"a"},{"name":"a"}]}`))
 	f.Add([]byte(`{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":{"name":"a","labels":{"a":1},"annotations":[]}}}]}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _ = unpack(raw)
+		_, _ = unpack(raw, revisionLimit)
 		packed, err := compress(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		env, err := unpack(packed)
+		env, err := unpack(packed, revisionLimit)
 		if err != nil {
 			return
 		}

@@ -146,13 +146,9 @@ func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, r
 }
 
 // remembered is what the parent says, and the one under the environment's former
-// name, in order.
+// name, as far as they are believed, in order.
 func (p *planner) remembered() []kindIn {
-	s := scope{}
-	for _, live := range []*unstructured.Unstructured{p.plan.parent, p.plan.former} {
-		s = s.with(&parent{env: p.env, live: live})
-	}
-	return slices.SortedFunc(maps.Keys(s), func(a, b kindIn) int {
+	return slices.SortedFunc(maps.Keys(p.plan.places), func(a, b kindIn) int {
 		return cmp.Or(cmp.Compare(a.gk.String(), b.gk.String()), cmp.Compare(a.namespace, b.namespace))
 	})
 }

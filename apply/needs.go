@@ -45,11 +45,13 @@ func (n *needs) locking(env *schema.Environment) {
 }
 
 // recording is what widening and narrowing the parent and recording a revision
-// need. The Secrets of revisions are numbered, so none of them can be named.
+// need, and the key that they are signed with. The Secrets of revisions are
+// numbered, so none of them can be named.
 func (n *needs) recording(env *schema.Environment) {
 	n.add("", "configmaps", env.Namespace, "", "create")
 	n.add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "update")
 	n.add("", "secrets", env.Namespace, "", "get", "list", "create", "patch", "delete")
+	n.add("", "secrets", keyNamespace, keyName(env.Name, env.Namespace), "get", "create", "patch")
 	if env.Was != "" {
 		n.add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "delete")
 		n.add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Was), "delete")

@@ -15,8 +15,10 @@ import (
 const (
 	// membersLimit is far beyond the members of any environment: some 100,000.
 	membersLimit = 16 << 20
-	// revisionLimit bounds the manifests of a revision.
-	revisionLimit = 64 << 20
+	// revisionLimit bounds the manifests of a revision, ownRevisionLimit those of
+	// one that an apply has signed.
+	revisionLimit    = 64 << 20
+	ownRevisionLimit = 1 << 30
 	// windowLimit bounds what the decoder keeps for looking back; compress needs
 	// 8 MiB.
 	windowLimit = 32 << 20

@@ -111,15 +111,7 @@ func (p *parent) scope() scope {
 	if p.live == nil {
 		return s
 	}
-	for entry := range strings.SplitSeq(p.annotation(annotationPlaces), ";") {
-		kind, namespaces, named := strings.Cut(entry, ":")
-		if !named {
-			continue
-		}
-		for ns := range strings.SplitSeq(namespaces, ",") {
-			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
-		}
-	}
+	s = parsePlaces(p.annotation(annotationPlaces))
 	if kinds, namespaces := s.kep(p.env.Namespace); kinds == p.annotation(annotationKinds) && namespaces == p.annotation(annotationNamespaces) {
 		return s
 	}
@@ -159,6 +151,17 @@ func (s scope) kep(home string) (kinds, namespaces string) {
 
 // annotations are the scope as a parent carries it.
 func (s scope) annotations(home string) map[string]string {
+	kinds, namespaces := s.kep(home)
+	return map[string]string{
+		annotationTooling:    schema.Manager + "/v1",
+		annotationKinds:      kinds,
+		annotationNamespaces: namespaces,
+		annotationPlaces:     s.places(),
+	}
+}
+
+// places are the scope as text; see parsePlaces.
+func (s scope) places() string {
 	byKind := map[string][]string{}
 	for at := range s {
 		byKind[at.gk.String()] = append(byKind[at.gk.String()], at.namespace)
@@ -167,13 +170,7 @@ func (s scope) annotations(home string) map[string]string {
 	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
 		places = append(places, kind+":"+strings.Join(sortedSet(byKind[kind]), ","))
 	}
-	kinds, namespaces := s.kep(home)
-	return map[string]string{
-		annotationTooling:    schema.Manager + "/v1",
-		annotationKinds:      kinds,
-		annotationNamespaces: namespaces,
-		annotationPlaces:     strings.Join(places, ";"),
-	}
+	return strings.Join(places, ";")
 }
 
 // narrow makes the parent say what is there now: what the environment renders,
@@ -182,14 +179,17 @@ func (s scope) annotations(home string) map[string]string {
 func (r *run) narrow(ctx context.Context, revision Revision) error {
 	s := scopeOf(r.env)
 	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
-		s = s.with(r.parent)
+		maps.Copy(s, r.plan.places)
 	}
 	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
 		if !r.journal.has(change.Ref) {
 			s[kindIn{change.GVK().GroupKind(), change.Namespace}] = true
 		}
 	}
-	annotations := s.annotations(r.env.Namespace)
+	annotations, err := r.scopeAnnotations(ctx, s)
+	if err != nil {
+		return err
+	}
 	annotations[annotationRevision] = strconv.Itoa(revision.Number)
 	annotations[annotationHold] = r.opts.Hold
 	if len(r.opts.Units) == 0 {
@@ -219,7 +219,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationPaused, annotationScaled, annotationFights} {
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights} {
 		if all[own] == "" {
 			delete(all, own)
 		}

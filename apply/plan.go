@@ -59,7 +59,11 @@ type Plan struct {
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
 	former  *unstructured.Unstructured // the parent under the environment's former name
 	state   *state                     // receipts and key
-	reads   []*reading                 // what was listed
+	signer  *signer                    // of the records
+	// places are where there may be members, as far as the records are believed;
+	// unconfirmed is what they name beyond that.
+	places, unconfirmed scope
+	reads               []*reading // what was listed
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
 	generations map[schema.Ref]int64
@@ -128,11 +132,17 @@ type PlanOptions struct {
 	// Recorded are the objects of the last revision: what of them lost its
 	// label is still found for pruning. Nil means what the cluster remembers.
 	Recorded []schema.Ref
+	// LookIn names namespaces, and kinds without namespaces, that are looked at
+	// although only records that are not signed name them.
+	LookIn []string
 	// Siblings are the other environments of the cluster. What they desire is
 	// not pruned here, and what they no longer desire may move here.
 	Siblings []*schema.Environment
 	// Concurrency bounds the requests in flight; zero means 32.
 	Concurrency int
+
+	// rendered is the environment as git has it, where another one is planned.
+	rendered *schema.Environment
 }
 
 // finish makes what a reader sees of the change, without secret values.

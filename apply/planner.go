@@ -86,6 +86,8 @@ type planner struct {
 	plan    *Plan
 	mask    masker
 
+	former *signer // of the records under the environment's former name
+
 	sets     []string          // ids of ApplySets that are this environment's
 	siblings map[string]string // environment by set id
 	wanted   map[schema.ID]string
@@ -125,6 +127,9 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		definitions: map[kschema.GroupKind]definition{},
 	}
 	c.known.learn(env)
+	p.plan.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
+	p.plan.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
+	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
 	if env.Was != "" {
 		p.sets = append(p.sets, schema.ApplySetID(env.Was, env.Namespace))
 	}
@@ -140,13 +145,14 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 // readContext reads what is known of cluster and environment, all at once.
 func (p *planner) readContext(ctx context.Context) error {
 	p.cluster.Mapper.ResetWithContext(ctx)
+	whole := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		p.plan.Cluster, err = p.cluster.identityOf(ctx, p.env)
 		return err
 	})
 	group.Go(func() (err error) {
-		p.plan.state, err = p.cluster.loadState(ctx, p.env)
+		p.plan.state, err = p.cluster.loadState(ctx, p.env, p.plan.signer)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -154,7 +160,7 @@ func (p *planner) readContext(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		p.plan.parent, err = p.readParent(ctx, p.env.Name)
+		p.plan.parent, err = p.readParent(ctx, p.env)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -163,11 +169,16 @@ func (p *planner) readContext(ctx context.Context) error {
 	})
 	if p.env.Was != "" {
 		group.Go(func() (err error) {
-			p.plan.former, err = p.readParent(ctx, p.env.Was)
+			was := *p.env
+			was.Name = p.env.Was
+			p.plan.former, err = p.readParent(ctx, &was)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := p.judgeRecords(whole); err != nil {
 		return err
 	}
 	if p.opts.Recorded == nil {
@@ -186,13 +197,12 @@ func (p *planner) readContext(ctx context.Context) error {
 }
 
 // readParent reads the ApplySet parent of an environment; nil is none.
-func (p *planner) readParent(ctx context.Context, name string) (*unstructured.Unstructured, error) {
-	parent, err := p.cluster.Dynamic.Resource(configMapResource()).Namespace(p.env.Namespace).
-		Get(ctx, schema.ParentName(name), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
+func (p *planner) readParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
+	parent, err := readParent(ctx, p.cluster.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	if err != nil {
+		return nil, err
 	}
-	return parent, err
+	return parent.live, nil
 }
 
 // askServer dry-runs what is not proven unchanged: first Namespaces and CRDs,

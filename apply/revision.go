@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,11 @@ type Revision struct {
 	// Secrets is false where the Secrets were left out of the revision.
 	Secrets bool `json:"secrets"`
 	Parts   int  `json:"parts"`
+	// Sum is the SHA-256 of its packed manifests, before they are cut into parts.
+	Sum string `json:"sum,omitempty"`
+	// Authenticated says that an apply recorded it: its signature is right. It is
+	// found by reading and never read.
+	Authenticated bool `json:"authenticated"`
 
 	// Environment is what was applied. History leaves it nil.
 	Environment *schema.Environment `json:"-"`
@@ -100,6 +106,8 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 		Changes:     map[Action]int{},
 		Secrets:     !r.opts.NoSecrets,
 		Environment: r.env,
+
+		Authenticated: true,
 	}
 	for _, change := range r.plan.Changes {
 		if r.journal.has(change.Ref) {
@@ -112,11 +120,12 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
 	switch {
 	case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
-		last = &Revision{Environment: &schema.Environment{}}
+		last = &Revision{Environment: &schema.Environment{}, Authenticated: true}
 	case err != nil:
 		return revision, err
 	}
 	revision.Secrets = revision.Secrets && last.Secrets
+	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
 	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
 	revision.Rendered, err = Digest(revision.Environment, r.plan.state.key)
 	return revision, err
@@ -156,6 +165,7 @@ func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revisi
 	if err != nil {
 		return nil, err
 	}
+	signer := c.signer(name, namespace)
 	var revisions []Revision
 	for _, part := range parts {
 		meta := part.Annotations[annotationMeta]
@@ -166,6 +176,9 @@ func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revisi
 		if err != nil {
 			c.warnings.add(fmt.Sprintf("Secret/%s/%s is not read as a revision: %v", namespace, part.Name, err))
 			continue
+		}
+		if r.Authenticated, err = signer.signed(ctx, part.Annotations[annotationSignature], signedRevision, meta); err != nil {
+			return nil, err
 		}
 		revisions = append(revisions, *r)
 	}
@@ -184,12 +197,20 @@ func readMeta(meta string, number int) (*Revision, error) {
 		return nil, fmt.Errorf("its name says %d, its content %d", number, r.Number)
 	case r.Parts < 1 || r.Parts > partsLimit:
 		return nil, fmt.Errorf("it claims to have %d parts", r.Parts)
+	case r.Sum != "" && !isDigest(r.Sum):
+		return nil, fmt.Errorf("%.40q is no digest", r.Sum)
 	case !isDigest(r.Rendered):
 		return nil, fmt.Errorf("%.40q is no digest", r.Rendered)
 	case r.Git.Commit != "" && !isHex(r.Git.Commit):
 		return nil, fmt.Errorf("%.40q is no commit", r.Git.Commit) // it is printed as part of a command
 	}
 	return r, nil
+}
+
+// sumOf identifies packed manifests.
+func sumOf(packed []byte) string {
+	sum := sha256.Sum256(packed)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // isDigest reports whether s is as Digest makes them.
@@ -231,7 +252,16 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 		}
 		packed = append(packed, data...)
 	}
-	r.Environment, err = unpack(packed)
+	limit := revisionLimit
+	if sum := sumOf(packed); sum != r.Sum {
+		r.Authenticated = false
+		if r.Sum != "" {
+			return nil, fmt.Errorf("revision %d of environment %s: %w: it is not what was recorded", r.Number, name, errUnreadable)
+		}
+	} else if r.Authenticated {
+		limit = ownRevisionLimit
+	}
+	r.Environment, err = unpack(packed, limit)
 	if err == nil && (r.Environment.Name != name || r.Environment.Namespace != namespace) {
 		err = fmt.Errorf("it holds environment %.80q of namespace %.80q", r.Environment.Name, r.Environment.Namespace)
 	}
@@ -304,7 +334,7 @@ var errUnreadable = errors.New("it cannot be read")
 
 // record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not.
-func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
+func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revision, error) {
 	env := r.Environment
 	parts, err := c.revisionParts(ctx, env.Name, env.Namespace)
 	if err != nil {
@@ -325,10 +355,24 @@ func (c *Cluster) record(ctx context.Context, r Revision) (Revision, error) {
 	if r.Parts = len(chunks); r.Parts > partsLimit {
 		return r, fmt.Errorf("revision %d: its manifests are too large to be kept", r.Number)
 	}
-	for part, chunk := range slices.Backward(chunks) {
-		secret, err := r.secret(part, chunk)
-		if err != nil {
+	r.Sum = sumOf(packed)
+	signs := r.Authenticated
+	r.Authenticated = false // that is for its readers to find
+	meta, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	annotations := map[string]string{annotationMeta: string(meta)}
+	if signs {
+		if annotations[annotationSignature], err = signer.sign(ctx, signedRevision, string(meta)); err != nil {
 			return r, err
+		}
+		r.Authenticated = annotations[annotationSignature] != ""
+	}
+	for part, chunk := range slices.Backward(chunks) {
+		secret := r.secret(part, chunk)
+		if part == 0 {
+			secret.SetAnnotations(annotations)
 		}
 		if _, err := c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
 			return r, fmt.Errorf("revision %d: %w", r.Number, err)
@@ -357,7 +401,7 @@ func revisionName(env string, number, part int) string {
 }
 
 // secret is one part of the revision.
-func (r Revision) secret(part int, chunk []byte) (*unstructured.Unstructured, error) {
+func (r Revision) secret(part int, chunk []byte) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
@@ -372,15 +416,7 @@ func (r Revision) secret(part int, chunk []byte) (*unstructured.Unstructured, er
 		labelRevision:         strconv.Itoa(r.Number),
 		labelPart:             strconv.Itoa(part),
 	})
-	if part > 0 {
-		return u, nil
-	}
-	meta, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	u.SetAnnotations(map[string]string{annotationMeta: string(meta)})
-	return u, nil
+	return u
 }
 
 // The form of an environment inside a revision: what is applied, and neither the
@@ -423,8 +459,8 @@ func pack(env *schema.Environment, secrets bool) ([]byte, error) {
 }
 
 // unpack is the reverse of pack.
-func unpack(packed []byte) (*schema.Environment, error) {
-	data, err := decompress(packed, revisionLimit)
+func unpack(packed []byte, limit int) (*schema.Environment, error) {
+	data, err := decompress(packed, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,12 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -71,7 +76,7 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 // that of env where an apply of it began and did not end. An apply that failed is
 // not recorded, but the cluster is no longer what the newest revision says.
 func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newest Revision) (string, error) {
-	state, err := c.loadState(ctx, env)
+	state, err := c.loadState(ctx, env, c.reader(env))
 	if err != nil {
 		return "", err
 	}
@@ -91,6 +96,54 @@ func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newe
 		return rendered, nil
 	}
 	return newest.Rendered, nil
+}
+
+// Beyond names what the plan of a rollback writes that git does not say, and that
+// a signature of the revision alone does not excuse: rights, objects of the whole
+// cluster, and kinds and namespaces that neither git nor the signed set has. Of a
+// revision that is not signed it is all that whoever may edit the environment's
+// namespace could not write himself. Somebody must have seen these.
+func (b *Rollback) Beyond(ctx context.Context, env *schema.Environment, plan *Plan) ([]string, error) {
+	known := scopeOf(env)
+	p := &parent{env: env, live: plan.parent}
+	signed, err := plan.signer.signed(ctx, p.annotation(annotationSignature), signedParent, p.says()...)
+	if err != nil {
+		return nil, err
+	}
+	if signed {
+		maps.Copy(known, p.scope())
+	}
+	git := map[schema.ID]map[string]any{}
+	for _, o := range env.Objects() {
+		git[schema.IDOf(o.Unstructured)] = o.Object
+	}
+	var beyond []string
+	for _, change := range plan.Changes {
+		if change.desired == nil || !slices.Contains(writeActions(), change.Action) || managed.Equal(git[change.ID()], change.desired.Object) {
+			continue
+		}
+		why := ""
+		switch gk := change.GVK().GroupKind(); {
+		case gk.Group == rbacv1.GroupName:
+			why = "it grants rights"
+		case change.Namespace == "":
+			why = "it is of the whole cluster"
+		case !known[kindIn{gk, change.Namespace}]:
+			why = "neither git nor a signed record has its kind in this namespace"
+		case !b.To.Authenticated && (change.Namespace != env.Namespace || !builtIn(gk.Group)):
+			why = "the revision is not signed"
+		default:
+			continue
+		}
+		beyond = append(beyond, fmt.Sprintf("%s would be %s: %s", change.Ref, change.Action, why))
+	}
+	return beyond, nil
+}
+
+// Code is what confirms a rollback of exactly this plan.
+func (b *Rollback) Code(plan *Plan) (string, error) {
+	code, err := hashOf(plan.Environment, b.To.Number, b.To.Sum, plan.Rendered, plan.Summary)
+	return code[:min(len(code), 8)], err
 }
 
 // Options are apply options changed for the rollback: what is recorded with it is

@@ -36,6 +36,10 @@ type state struct {
 	members []schema.Ref
 	// marked are the fields of the last recorded apply whose values are not shown.
 	marked []markedObject
+	// raw is what is signed of the state that was read, with its signature.
+	raw       []string
+	signature string
+	verified  bool
 	// warnings are about what of the state could not be used.
 	warnings []string
 	// stored is what is in the cluster, to know whether there is news.
@@ -84,7 +88,9 @@ func stateName(env string) string { return schema.ParentName(env) + "-state" }
 
 // loadState reads the state. Where it is not there, or may not be read, the plan
 // goes without.
-func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*state, error) {
+//
+// Receipts spare a dry-run, so those of a state that is not signed are dropped.
+func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer *signer) (*state, error) {
 	s := newState()
 	secrets := kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	u, err := c.Dynamic.Resource(secrets).Namespace(env.Namespace).Get(ctx, stateName(env.Name), metav1.GetOptions{})
@@ -106,8 +112,34 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment) (*stat
 	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
 		s.marked = unpackMarked(marked)
 	}
+	s.raw, s.signature = signedValues(data), u.GetAnnotations()[annotationSignature]
 	s.keep()
+	if len(s.receipts) > 0 {
+		return s, s.verify(ctx, signer)
+	}
 	return s, nil
+}
+
+// signedValues are the values of the state's Secret that its signature is about.
+func signedValues(data map[string]string) []string {
+	return []string{data["key"], data["receipts"], data["finished"], data["members"], data["marked"]}
+}
+
+// verify drops the receipts and members of a state that is not signed. What has
+// finished stays: to run a Job twice would be worse. So do the marks, which only
+// hide.
+func (s *state) verify(ctx context.Context, signer *signer) error {
+	if s.verified || s.raw == nil {
+		return nil
+	}
+	ok, err := signer.signed(ctx, s.signature, signedState, s.raw...)
+	if err != nil {
+		return err
+	}
+	if s.verified = true; !ok {
+		s.receipts, s.members = map[string]string{}, nil
+	}
+	return nil
 }
 
 // packMap and unpackMap are the form of maps by object in the state. What cannot be
@@ -140,8 +172,11 @@ func (s *state) changed() bool {
 
 // saveState stores the state. It is written by no two runs at once: the lock is
 // held.
-func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environment) error {
+func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environment, signer *signer) error {
 	secret, err := s.secret(env)
+	if err == nil {
+		err = s.sign(ctx, secret, signer)
+	}
 	if err != nil {
 		return fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
@@ -150,6 +185,21 @@ func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environme
 		return fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
 	s.keep()
+	return nil
+}
+
+// sign puts the signature on the state that is to be stored.
+func (s *state) sign(ctx context.Context, secret *unstructured.Unstructured, signer *signer) error {
+	data, _, err := unstructured.NestedStringMap(secret.Object, "data")
+	if err != nil {
+		return err
+	}
+	signature, err := signer.sign(ctx, signedState, signedValues(data)...)
+	if err != nil || signature == "" {
+		return err
+	}
+	s.raw, s.signature, s.verified = signedValues(data), signature, true
+	secret.SetAnnotations(map[string]string{annotationSignature: signature})
 	return nil
 }
 

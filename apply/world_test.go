@@ -72,7 +72,7 @@ func (w *world) parse(text string) *unstructured.Unstructured {
 		w.Fatal(err)
 	}
 	switch u.GetKind() {
-	case "Namespace", "CustomResourceDefinition", "ClusterRole":
+	case "Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding":
 	default:
 		if u.GetNamespace() == "" {
 			u.SetNamespace(w.env.Namespace)

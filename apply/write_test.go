@@ -125,7 +125,7 @@ func TestPackKeepsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := unpack(packed)
+	got, err := unpack(packed, revisionLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestPackKeepsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err = unpack(packed); err != nil {
+	if got, err = unpack(packed, revisionLimit); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(got.Units[0].Objects); n != 1 {

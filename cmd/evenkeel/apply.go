@@ -70,6 +70,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.BoolVar(&opts.run.TakeOwnership, "take-ownership", false, "take objects that belong to another tool or environment")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
 	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
+	f.StringSliceVar(&opts.run.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
 	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
 	f.BoolVar(&opts.run.Release, "release", false, "lift the hold that a rollback set")
@@ -124,7 +125,7 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	}
 	plan, err := g.plan(ctx, cluster, env, apply.PlanOptions{
 		Units: opts.units, ForceConflicts: opts.run.ForceConflicts, TakeOwnership: opts.run.TakeOwnership,
-		Recreate: opts.run.Recreate, Prune: opts.run.AllowPrune, Concurrency: opts.run.Concurrency,
+		Recreate: opts.run.Recreate, Prune: opts.run.AllowPrune, LookIn: opts.run.LookIn, Concurrency: opts.run.Concurrency,
 		ToApply: !opts.dryRun,
 	})
 	if err != nil {

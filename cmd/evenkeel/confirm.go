@@ -36,6 +36,39 @@ func (g *global) confirm(ctx context.Context, env *schema.Environment, plan *app
 	return nil
 }
 
+// confirmDoubts shows the plan of a rollback that reaches further than what git says
+// vouches for, and wants to hear that it was seen: the environment's name on a
+// terminal, elsewhere the code of exactly this plan.
+func (g *global) confirmDoubts(ctx context.Context, env *schema.Environment, plan *apply.Plan, back *apply.Rollback, doubts []string, opts *rollbackOptions) error {
+	if len(doubts) == 0 || !plan.Differs(false) {
+		return nil
+	}
+	code, err := back.Code(plan)
+	if err != nil || opts.confirm == code {
+		return err
+	}
+	if err := report.Text(g.err, plan, report.Options{Color: g.colored(g.err)}); err != nil {
+		return err
+	}
+	refused := &apply.Refused{
+		Reason: "this rollback must be looked at:\n  " + strings.Join(doubts, "\n  "),
+		Hints:  []string{"the plan is above; if it is right, give --confirm " + code + " (--yes does not answer this)"},
+	}
+	if !isTerminal(g.in) || !isTerminal(g.err) {
+		return refused
+	}
+	fmt.Fprintf(g.err, "\n%s\nType %s to go on: ", refused.Reason, env.Name)
+	answer, err := g.readLine(ctx)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(answer) != env.Name {
+		return &apply.Refused{Reason: "not applied: the answer was no"}
+	}
+	opts.yes.given, opts.run.Yes = true, true
+	return nil
+}
+
 // readLine reads a line of input, or ends with ctx: a read of a terminal does
 // not end by itself when Ctrl-C is caught.
 func (g *global) readLine(ctx context.Context) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -69,7 +70,24 @@ func runHistory(ctx context.Context, g *global, opts *historyOptions, name strin
 		fmt.Fprintf(g.err, "env %s: nothing is recorded yet\n", env.Name)
 		return nil
 	}
-	return printHistory(g.out, history)
+	if err := printHistory(g.out, history); err != nil {
+		return err
+	}
+	g.sayUnsigned(history)
+	return nil
+}
+
+// sayUnsigned names the revisions of which nobody knows who wrote them.
+func (g *global) sayUnsigned(history []apply.Revision) {
+	var numbers []string
+	for _, r := range history {
+		if !r.Authenticated {
+			numbers = append(numbers, strconv.Itoa(r.Number))
+		}
+	}
+	if len(numbers) > 0 {
+		fmt.Fprintf(g.err, "warning: not signed, or the key may not be read: revision %s\n", strings.Join(numbers, ", "))
+	}
 }
 
 // summary finds an environment without checking it: its history can be read while

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,8 @@ import (
 
 type rollbackOptions struct {
 	applyOptions
-	to int
+	to      int
+	confirm string // the code of what was seen
 }
 
 func newRollbackCmd(g *global) *cobra.Command {
@@ -32,6 +34,13 @@ What was rolled back from is put on hold: apply and reconcile refuse it until th
 environment renders to something else, or until apply --release. The edit of the
 source that makes the rollback permanent is printed.
 
+A revision lies in the environment's namespace, and is signed. Where it is not, or
+where the rollback would write what git does not say and what reaches beyond the
+namespace (rights, objects of the whole cluster, kinds and namespaces that neither
+git nor the recorded set has), the plan is shown and the name of the environment
+asked for; elsewhere than on a terminal --confirm takes the code that is printed
+with it. --yes does not answer that.
+
 Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 4 refused by a guard, 130 interrupted.`,
 		Example: `  evenkeel rollback prod
@@ -44,6 +53,7 @@ Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 	opts.addUnits(cmd.Flags())
 	f := cmd.Flags()
 	f.IntVar(&opts.to, "to", 0, "the number of the revision; evenkeel history lists them")
+	f.StringVar(&opts.confirm, "confirm", "", "the code that confirms rights, objects of the whole cluster and revisions that are not signed, after a look at the plan")
 	f.Var(&opts.yes, "yes", "answer what a guard asks; --yes=N allows N deletions")
 	f.Lookup("yes").NoOptDefVal = "true"
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
@@ -88,6 +98,16 @@ func goBack(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.
 	if err != nil {
 		return err
 	}
+	doubts, err := back.Beyond(ctx, env, plan)
+	if err != nil {
+		return err
+	}
+	if !back.To.Authenticated {
+		doubts = append([]string{fmt.Sprintf("%s is not signed: anybody who may write Secrets in namespace %s may have made it", back.To, env.Namespace)}, doubts...)
+	}
+	if err := g.confirmDoubts(ctx, env, plan, back, doubts, opts); err != nil {
+		return err
+	}
 	if err := g.confirm(ctx, env, plan, &opts.applyOptions); err != nil {
 		return err
 	}
@@ -111,6 +131,14 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 	restored, plan, err := g.planBack(ctx, cluster, env, back, opts.run)
 	if err != nil {
 		return fmt.Errorf("rollback: %w", err)
+	}
+	beyond, err := back.Beyond(ctx, env, plan)
+	if err != nil {
+		return fmt.Errorf("rollback: %w", err)
+	}
+	if len(beyond) > 0 {
+		fmt.Fprintf(g.err, "env %s: not rolled back: that needs somebody who looks at it:\n  %s\nhint: evenkeel rollback %s\n", env.Name, strings.Join(beyond, "\n  "), env.Name)
+		return nil
 	}
 	run := back.Options(opts.run)
 	if n, all := deletions(plan, failed); all {

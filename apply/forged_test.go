@@ -1,0 +1,345 @@
+package apply_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+const (
+	annotationMeta       = "evenkeel.dev/meta"
+	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
+	annotationSignature  = "evenkeel.dev/signature"
+	bindingToForge       = `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: NS-mallory},
+		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: mallory}]}`
+)
+
+// tenant is somebody with the ClusterRole edit in the environment's namespace, and
+// nothing else.
+func (w *world) tenant() *kubernetes.Clientset {
+	w.Helper()
+	admin, err := kubernetes.NewForConfig(w.cluster.Config)
+	w.must(err)
+	_, err = admin.RbacV1().RoleBindings(w.env.Namespace).Create(w.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "mallory"},
+		Subjects:   []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: "mallory-" + w.env.Namespace}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "edit"},
+	}, metav1.CreateOptions{})
+	w.must(err)
+	cfg := rest.CopyConfig(w.cluster.Config)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: "mallory-" + w.env.Namespace}
+	client, err := kubernetes.NewForConfig(cfg)
+	w.must(err)
+	w.Cleanup(func() {
+		_ = admin.CoreV1().Secrets("kube-system").Delete(context.WithoutCancel(w.Context()), apply.KeyName(w.env.Name, w.env.Namespace), metav1.DeleteOptions{})
+	})
+	return client
+}
+
+// apply plans and applies as an administrator.
+func (w *world) apply(opts apply.ApplyOptions) *apply.Report {
+	w.Helper()
+	opts.NoWait, opts.Yes = true, true
+	report, err := applyWith(w.Context(), w.cluster, w.env, opts)
+	w.must(err)
+	return report
+}
+
+// TestForgedRevision reads what a tenant makes of the Secret of a revision: as
+// nothing, or as what nobody has signed.
+func TestForgedRevision(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenant()
+	secrets := tenant.CoreV1().Secrets(w.env.Namespace)
+	w.desires("web", webConfig)
+	w.apply(apply.ApplyOptions{})
+	w.env.Unit("web").Objects[0].Object["data"] = map[string]any{"a": "two"}
+	w.apply(apply.ApplyOptions{})
+	other := *w.env
+	other.Name += "-o"
+	otherWorld := &world{T: t, cluster: w.cluster, editor: w.editor, env: &schema.Environment{Name: other.Name, Namespace: w.env.Namespace}}
+	otherWorld.desires("web", strings.Replace(webConfig, "name: web", "name: other", 1))
+	otherWorld.apply(apply.ApplyOptions{})
+
+	if _, err := tenant.CoreV1().Secrets("kube-system").Get(t.Context(), apply.KeyName(w.env.Name, w.env.Namespace), metav1.GetOptions{}); err == nil {
+		t.Fatal("the tenant can read the key")
+	}
+	get := func(name string) *corev1.Secret {
+		s, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
+		w.must(err)
+		return s
+	}
+	name := schema.ParentName(w.env.Name) + ".r1.0"
+	honest, second := get(name), get(schema.ParentName(w.env.Name)+".r2.0")
+	foreign := get(schema.ParentName(other.Name) + ".r1.0")
+	one, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 1)
+	if err != nil || !one.Authenticated {
+		t.Fatalf("what an apply recorded is not authenticated: %v", err)
+	}
+
+	evil := one.Restored(w.env)
+	evilWorld := &world{T: t, cluster: w.cluster, editor: w.editor, env: evil}
+	evilWorld.desires("evil", bindingToForge)
+	packed, sum, err := apply.PackRevision(evil)
+	w.must(err)
+	meta := func(s *corev1.Secret, change func(m map[string]any)) {
+		var m map[string]any
+		w.must(json.Unmarshal([]byte(s.Annotations[annotationMeta]), &m))
+		change(m)
+		raw, err := json.Marshal(m)
+		w.must(err)
+		s.Annotations[annotationMeta] = string(raw)
+	}
+	for _, forged := range []struct {
+		name   string
+		change func(s *corev1.Secret)
+		absent bool // not even read
+	}{
+		{"other manifests", func(s *corev1.Secret) { s.Data["part"] = packed }, true},
+		{"other manifests and their sum", func(s *corev1.Secret) {
+			s.Data["part"] = packed
+			meta(s, func(m map[string]any) { m["sum"] = sum })
+		}, false},
+		{"as before there were sums", func(s *corev1.Secret) {
+			s.Data["part"] = packed
+			meta(s, func(m map[string]any) { delete(m, "sum"); m["authenticated"] = true })
+		}, false},
+		{"no signature", func(s *corev1.Secret) { delete(s.Annotations, annotationSignature) }, false},
+		{"an empty signature", func(s *corev1.Secret) { s.Annotations[annotationSignature] = "" }, false},
+		{"the signature of the parent", func(s *corev1.Secret) {
+			p, err := tenant.CoreV1().ConfigMaps(w.env.Namespace).Get(t.Context(), schema.ParentName(w.env.Name), metav1.GetOptions{})
+			w.must(err)
+			s.Annotations[annotationSignature] = p.Annotations[annotationSignature]
+		}, false},
+		{"it says that it is authenticated", func(s *corev1.Secret) {
+			meta(s, func(m map[string]any) { m["authenticated"] = true })
+		}, false},
+		{"another author", func(s *corev1.Secret) { meta(s, func(m map[string]any) { m["who"] = "admin" }) }, false},
+		{"the next revision as this one", func(s *corev1.Secret) { s.Data, s.Annotations = second.Data, second.Annotations }, true},
+		{"the next revision with this number", func(s *corev1.Secret) {
+			s.Data, s.Annotations = second.Data, maps.Clone(second.Annotations)
+			meta(s, func(m map[string]any) { m["number"] = 1 })
+		}, false},
+		{"the manifests of the next revision", func(s *corev1.Secret) { s.Data = second.Data }, true},
+		{"another environment's revision", func(s *corev1.Secret) { s.Data, s.Annotations = foreign.Data, foreign.Annotations }, true},
+		{"a part cut off", func(s *corev1.Secret) { s.Data["part"] = s.Data["part"][:len(s.Data["part"])/2] }, true},
+		{"no part", func(s *corev1.Secret) { s.Data = nil }, true},
+		{"more parts than there are", func(s *corev1.Secret) { meta(s, func(m map[string]any) { m["parts"] = 3 }) }, true},
+		{"another number in the label", func(s *corev1.Secret) { s.Labels["evenkeel.dev/revision"] = "9223372036854775807" }, true},
+		{"zeros before the number", func(s *corev1.Secret) { s.Labels["evenkeel.dev/revision"] = "01" }, true},
+		{"no meta", func(s *corev1.Secret) { delete(s.Annotations, annotationMeta) }, true},
+		{"meta that is null", func(s *corev1.Secret) { s.Annotations[annotationMeta] = "null" }, true},
+		{"a very long author", func(s *corev1.Secret) {
+			meta(s, func(m map[string]any) { m["who"] = strings.Repeat("x", 200<<10) })
+		}, false},
+	} {
+		s := honest.DeepCopy()
+		s.ResourceVersion = ""
+		forged.change(s)
+		_, err := secrets.Update(t.Context(), s, metav1.UpdateOptions{})
+		w.must(err)
+		got, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 1)
+		switch {
+		case forged.absent && err == nil:
+			t.Errorf("%s: it is read", forged.name)
+		case !forged.absent && err != nil:
+			t.Errorf("%s: %v", forged.name, err)
+		case err == nil && got.Authenticated:
+			t.Errorf("%s: it counts as authenticated", forged.name)
+		}
+		if _, err := w.cluster.History(t.Context(), w.env.Name, w.env.Namespace); err != nil {
+			t.Errorf("%s: no history: %v", forged.name, err)
+		}
+	}
+
+	// What the administrator goes back to.
+	s := honest.DeepCopy()
+	s.ResourceVersion, s.Data["part"] = "", packed
+	meta(s, func(m map[string]any) { m["sum"] = sum })
+	_, err = secrets.Update(t.Context(), s, metav1.UpdateOptions{})
+	w.must(err)
+	if beyond := w.beyond(1); !slices.ContainsFunc(beyond, func(line string) bool { return strings.Contains(line, "-mallory") }) {
+		t.Errorf("the binding is not beyond anything: %q", beyond)
+	}
+	restored := honest.DeepCopy()
+	restored.ResourceVersion = ""
+	_, err = secrets.Update(t.Context(), restored, metav1.UpdateOptions{})
+	w.must(err)
+	if beyond := w.beyond(1); len(beyond) > 0 {
+		t.Errorf("an honest rollback: %q", beyond)
+	}
+
+	// An apply of one unit does not vouch for what others forged.
+	w.desires("second", strings.Replace(webConfig, "name: web", "name: second", 1))
+	s = get(schema.ParentName(w.env.Name) + ".r2.0")
+	delete(s.Annotations, annotationSignature)
+	_, err = secrets.Update(t.Context(), s, metav1.UpdateOptions{})
+	w.must(err)
+	opts := apply.ApplyOptions{Units: []string{"second"}}
+	w.apply(opts)
+	three, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 3)
+	if err != nil || three.Authenticated {
+		t.Errorf("revision 3 is made of one that is not signed, and counts as signed: %v", err)
+	}
+}
+
+// beyond is what a rollback would do beyond what git vouches for.
+func (w *world) beyond(number int) []string {
+	w.Helper()
+	back, err := w.cluster.Rollback(w.Context(), w.env, number)
+	w.must(err)
+	plan, err := w.cluster.Plan(w.Context(), back.To.Restored(w.env), apply.PlanOptions{ToApply: true})
+	w.must(err)
+	beyond, err := back.Beyond(w.Context(), w.env, plan)
+	w.must(err)
+	return beyond
+}
+
+// TestForgedParent deletes nothing in the namespaces of others, whatever a tenant
+// writes into the parent and the state.
+func TestForgedParent(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenant()
+	victim := applytest.Namespace(t, w.cluster.Config, "victim")
+	w.desires("web", webConfig)
+	w.apply(apply.ApplyOptions{})
+
+	// What somebody can do who may patch there and not delete.
+	var members []schema.Ref
+	for _, name := range []string{"plain", "labelled", "nolabel", "kube-root-ca.crt"} {
+		u := w.parse("{apiVersion: v1, kind: ConfigMap, metadata: {name: " + name + ", namespace: " + victim + "}}")
+		members = append(members, schema.RefOf(u))
+		if name == "plain" || name == "labelled" {
+			u.SetLabels(map[string]string{schema.LabelPartOf: schema.ApplySetID(w.env.Name, w.env.Namespace), schema.LabelUnit: "web"})
+		}
+		switch name {
+		case "plain":
+			_, err := w.editor.resource(u).Create(t.Context(), u, metav1.CreateOptions{FieldManager: "kubectl-create"})
+			w.must(err)
+		case "labelled", "nolabel":
+			w.must(w.editor.apply(t.Context(), u, schema.Manager))
+		}
+	}
+	forge := func(annotations map[string]string) {
+		parent, err := tenant.CoreV1().ConfigMaps(w.env.Namespace).Get(t.Context(), schema.ParentName(w.env.Name), metav1.GetOptions{})
+		w.must(err)
+		maps.Copy(parent.Annotations, annotations)
+		_, err = tenant.CoreV1().ConfigMaps(w.env.Namespace).Update(t.Context(), parent, metav1.UpdateOptions{})
+		w.must(err)
+		state, err := tenant.CoreV1().Secrets(w.env.Namespace).Get(t.Context(), schema.ParentName(w.env.Name)+"-state", metav1.GetOptions{})
+		w.must(err)
+		text, err := apply.PackMembers(members)
+		w.must(err)
+		state.Data["members"], err = base64.StdEncoding.DecodeString(text)
+		w.must(err)
+		_, err = tenant.CoreV1().Secrets(w.env.Namespace).Update(t.Context(), state, metav1.UpdateOptions{})
+		w.must(err)
+	}
+	for name, annotations := range map[string]map[string]string{
+		"as the specification has it": {annotationKinds: "ConfigMap,Secret", annotationNamespaces: victim, "evenkeel.dev/places": ""},
+		"places, and what follows": {
+			annotationKinds: "ConfigMap", annotationNamespaces: victim, "evenkeel.dev/places": "ConfigMap:" + victim + "," + w.env.Namespace,
+		},
+		"places that wait":           {"evenkeel.dev/unconfirmed": "ConfigMap:" + victim},
+		"kinds of the whole cluster": {annotationKinds: "ConfigMap,Namespace,Node", "evenkeel.dev/places": "Namespace:" + w.env.Namespace},
+	} {
+		forge(annotations)
+		plan := w.plan(apply.PlanOptions{ToApply: true})
+		if len(plan.Changes) > 0 {
+			t.Errorf("%s: %q", name, changes(plan))
+		}
+		if len(plan.Unconfirmed()) == 0 || !slices.ContainsFunc(plan.Warnings, func(text string) bool { return strings.Contains(text, "--look-in") }) {
+			t.Errorf("%s: nothing is said of it: %q", name, plan.Warnings)
+		}
+		// An apply signs no more than it believes.
+		w.env.Unit("web").Objects[0].Object["data"] = map[string]any{"a": name}
+		w.apply(apply.ApplyOptions{})
+		if plan := w.plan(apply.PlanOptions{ToApply: true}); len(plan.Changes) > 0 {
+			t.Errorf("%s, after an apply: %q", name, changes(plan))
+		}
+	}
+	forge(map[string]string{annotationKinds: "ConfigMap", annotationNamespaces: victim, "evenkeel.dev/places": ""})
+	plan := w.plan(apply.PlanOptions{LookIn: []string{victim}, ToApply: true})
+	w.expect(plan, "deleted ConfigMap/labelled", "copied-label ConfigMap/plain")
+}
+
+// TestLeftNamespace prunes in a namespace that git no longer names, as the signed
+// records do.
+func TestLeftNamespace(t *testing.T) {
+	w := newWorld(t)
+	w.tenant()
+	left := applytest.Namespace(t, w.cluster.Config, "left")
+	w.desires("web", webConfig, strings.Replace(webConfig, "name: web", "name: far, namespace: "+left, 1),
+		`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: NS-far}, rules: []}`)
+	w.apply(apply.ApplyOptions{})
+	w.env.Units = nil
+	w.desires("web", webConfig)
+	w.expect(w.plan(apply.PlanOptions{ToApply: true}), "deleted ClusterRole/"+w.env.Namespace+"-far", "deleted ConfigMap/far")
+	w.apply(apply.ApplyOptions{YesCount: 2})
+	w.expect(w.plan(apply.PlanOptions{ToApply: true}))
+}
+
+// TestNamespaceOfOthers keeps a namespace with a copy of a member in it: when it is
+// pruned by name, when the environment is deleted, and the copy itself.
+func TestNamespaceOfOthers(t *testing.T) {
+	w := newWorld(t)
+	w.tenant()
+	extra := w.env.Namespace + "-x"
+	namespace := "{apiVersion: v1, kind: Namespace, metadata: {name: NS}}"
+	secret := "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: " + extra + "}}"
+	w.desires("web", namespace, strings.Replace(namespace, "NS", extra, 1), secret, webConfig)
+	w.apply(apply.ApplyOptions{})
+	for _, ns := range []string{extra, w.env.Namespace} {
+		replica := w.parse("{apiVersion: v1, kind: Secret, metadata: {name: replica, namespace: " + ns + "}}")
+		replica.SetLabels(w.env.Units[0].Objects[2].GetLabels())
+		_, err := w.editor.resource(replica).Create(t.Context(), replica, metav1.CreateOptions{FieldManager: "replicator"})
+		w.must(err)
+	}
+	whole := w.env.Units
+	w.env.Units = nil
+	w.desires("web", namespace, webConfig)
+	prune := apply.ApplyOptions{AllowPrune: []string{"Namespace/" + extra}, YesCount: 1}
+	w.expect(w.plan(apply.PlanOptions{Prune: prune.AllowPrune, ToApply: true}),
+		"kept Namespace/"+extra, "copied-label Secret/replica", "deleted Secret/s")
+	w.apply(prune)
+	w.remains(extra)
+
+	w.env.Units = whole
+	w.apply(apply.ApplyOptions{})
+	report, err := w.cluster.Delete(t.Context(), w.env, apply.ApplyOptions{Yes: true, AllowPrune: []string{"Namespace/" + extra, "Namespace/" + w.env.Namespace}})
+	w.must(err)
+	if report.Summary[apply.Kept] == 0 {
+		t.Errorf("the report keeps nothing: %q", changes(&report.Plan))
+	}
+	w.remains(extra)
+	w.remains(w.env.Namespace)
+}
+
+// remains says that the copy in a namespace is still there.
+func (w *world) remains(namespace string) {
+	w.Helper()
+	u := &unstructured.Unstructured{}
+	u.SetAPIVersion("v1")
+	u.SetKind("Secret")
+	u.SetNamespace(namespace)
+	live, err := w.editor.resource(u).Get(w.Context(), "replica", metav1.GetOptions{})
+	w.must(err)
+	if live.GetDeletionTimestamp() != nil {
+		w.Errorf("%s: the copy is being deleted", namespace)
+	}
+}

@@ -1,0 +1,165 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// annotationUnconfirmed lists on the parent the places that it named without being
+// signed, so that they are not forgotten before somebody has decided about them.
+const annotationUnconfirmed = "evenkeel.dev/unconfirmed"
+
+// judgeRecords decides how far the records are believed: where the plan looks
+// beside the places of git, and which objects and receipts it knows of. The
+// namespaces of git are looked at in any case; others, and kinds without
+// namespaces, only where a signed parent names them, or the caller does.
+func (p *planner) judgeRecords(ctx context.Context) error {
+	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
+	git := p.git()
+	namespaces := map[string]bool{p.env.Namespace: true}
+	for at := range git {
+		namespaces[at.namespace] = true
+	}
+	near := func(at kindIn) bool { return git[at] || at.namespace != "" && namespaces[at.namespace] }
+	for _, record := range []struct {
+		live *unstructured.Unstructured
+		by   *signer
+	}{{p.plan.parent, p.plan.signer}, {p.plan.former, p.former}} {
+		named := &parent{env: p.env, live: record.live}
+		told, doubtful := named.scope(), scope{}
+		maps.Copy(told, parsePlaces(named.annotation(annotationUnconfirmed)))
+		for at := range told {
+			if !git[at] {
+				at = p.normal(ctx, at)
+			}
+			if near(at) {
+				p.plan.places[at] = true
+			} else {
+				doubtful[at] = true
+			}
+		}
+		if len(doubtful) == 0 {
+			continue
+		}
+		signed, err := record.by.signed(ctx, named.annotation(annotationSignature), signedParent, named.says()...)
+		if err != nil {
+			return err
+		}
+		for at := range doubtful {
+			if signed && named.scope()[at] || slices.Contains(p.opts.LookIn, at.name()) {
+				p.plan.places[at] = true
+			} else {
+				p.plan.unconfirmed[at] = true
+			}
+		}
+	}
+	p.warnUnconfirmed()
+	return p.judgeState(ctx)
+}
+
+// judgeState drops the members of a state that is not signed, where they name
+// anything that git does not.
+func (p *planner) judgeState(ctx context.Context) error {
+	rendered := map[schema.ID]bool{}
+	for _, o := range p.env.Objects() {
+		rendered[schema.IDOf(o.Unstructured)] = true
+	}
+	if !slices.ContainsFunc(p.plan.state.members, func(ref schema.Ref) bool { return !rendered[ref.ID()] }) {
+		return nil
+	}
+	return p.plan.state.verify(ctx, p.plan.signer)
+}
+
+// git is where git has objects of the environment.
+func (p *planner) git() scope {
+	if p.opts.rendered != nil {
+		return scopeOf(p.opts.rendered)
+	}
+	return scopeOf(p.env)
+}
+
+// normal is a place as it is looked at: a kind without namespaces is looked at in
+// the whole cluster, whatever namespace stands beside it.
+func (p *planner) normal(ctx context.Context, at kindIn) kindIn {
+	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: at.gk.Group, Kind: at.gk.Kind})
+	if err != nil {
+		return at // it is not served, and not looked at
+	}
+	switch namespaced := m.Scope.Name() == meta.RESTScopeNameNamespace; {
+	case !namespaced:
+		at.namespace = ""
+	case at.namespace == "":
+		at.namespace = p.env.Namespace
+	}
+	return at
+}
+
+// name is how a place is named to PlanOptions.LookIn: by its namespace, or by its
+// kind where that has none.
+func (at kindIn) name() string {
+	if at.namespace == "" {
+		return at.gk.String()
+	}
+	return at.namespace
+}
+
+// unconfirmedNames are what LookIn could name.
+func (p *Plan) unconfirmedNames() []string {
+	var names []string
+	for at := range p.unconfirmed {
+		names = append(names, at.name())
+	}
+	return sortedSet(names)
+}
+
+func (p *planner) warnUnconfirmed() {
+	names := p.plan.unconfirmedNames()
+	if len(names) == 0 {
+		return
+	}
+	const shown = 10
+	text := strings.Join(names[:min(len(names), shown)], ", ")
+	if more := len(names) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	p.warn(fmt.Sprintf("not looked at, as neither git nor a signed record names it: %s; if the environment had objects there: --look-in NAME", text))
+}
+
+// parsePlaces reads KIND:NAMESPACE,...;...
+func parsePlaces(text string) scope {
+	s := scope{}
+	for entry := range strings.SplitSeq(text, ";") {
+		kind, namespaces, named := strings.Cut(entry, ":")
+		if !named {
+			continue
+		}
+		for ns := range strings.SplitSeq(namespaces, ",") {
+			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
+		}
+	}
+	return s
+}
+
+// says is what of a parent is signed.
+func (p *parent) says() []string {
+	return []string{p.annotation(annotationKinds), p.annotation(annotationNamespaces), p.annotation(annotationPlaces)}
+}
+
+// scopeAnnotations are those of the parent for a scope, signed.
+func (r *run) scopeAnnotations(ctx context.Context, s scope) (map[string]string, error) {
+	annotations := s.annotations(r.env.Namespace)
+	annotations[annotationUnconfirmed] = r.plan.unconfirmed.places()
+	var err error
+	annotations[annotationSignature], err = r.plan.signer.sign(ctx, signedParent,
+		annotations[annotationKinds], annotations[annotationNamespaces], annotations[annotationPlaces])
+	return annotations, err
+}

@@ -1,0 +1,183 @@
+package apply
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// The records of an environment lie in its namespace, where others may write: a
+// ClusterRole "edit" there is no reason to become what evenkeel is. So parent,
+// state and revisions are signed (HMAC-SHA256) with a key of the environment's own
+// that lies in kube-system, and what they say decides something beyond what git
+// says only where the signature is right.
+//
+// A signature binds a record to its environment, namespace and sort, and that of
+// a revision to its number. It does not tell an old record of the same environment
+// from the newest one.
+
+// The sorts of records.
+const (
+	signedParent   = "parent"
+	signedState    = "state"
+	signedRevision = "revision"
+)
+
+// annotationSignature carries the signature of a parent or a revision.
+const annotationSignature = "evenkeel.dev/signature"
+
+// keyNamespace is where the keys are: it is in every cluster, and who may write
+// there is its administrator.
+const keyNamespace = metav1.NamespaceSystem
+
+// keyName is the Secret with the key of an environment. Neither name can hold a
+// dot, so no two environments have the same.
+func keyName(env, namespace string) string { return schema.Manager + "." + namespace + "." + env }
+
+// signer signs and checks the records of one environment. It reads the key when
+// that is first needed, and once.
+type signer struct {
+	c              *Cluster
+	env, namespace string
+	// lenient takes records as they are where the key may not be read: for plans
+	// of those who write nothing.
+	lenient bool
+
+	mu        sync.Mutex
+	asked     bool
+	key       []byte // nil: there is none
+	forbidden bool
+}
+
+func (c *Cluster) signer(env, namespace string) *signer {
+	return &signer{c: c, env: env, namespace: namespace}
+}
+
+// reader checks records for who writes nothing.
+func (c *Cluster) reader(env *schema.Environment) *signer {
+	s := c.signer(env.Name, env.Namespace)
+	s.lenient = true
+	return s
+}
+
+// load reads the key. That there is none, or that it may not be read, is no error.
+func (s *signer) load(ctx context.Context) error {
+	if s.asked {
+		return nil
+	}
+	u, err := s.c.secrets(keyNamespace).Get(ctx, keyName(s.env, s.namespace), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case apierrors.IsForbidden(err):
+		s.forbidden = true
+	case err != nil:
+		return fmt.Errorf("key of environment %s: %w", s.env, err)
+	default:
+		text, _, _ := unstructured.NestedString(u.Object, "data", "key")
+		key, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || len(key) < sha256.Size {
+			return &Refused{
+				Reason: fmt.Sprintf("Secret/%s/%s holds no key", keyNamespace, u.GetName()),
+				Hints:  []string{fmt.Sprintf("kubectl delete secret -n %s %s: the next apply makes a new one, and what was recorded before counts as not signed", keyNamespace, u.GetName())},
+			}
+		}
+		s.key = key
+	}
+	s.asked = true
+	return nil
+}
+
+// signed reports whether a record was signed by who has the key.
+func (s *signer) signed(ctx context.Context, signature, sort string, content ...string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(ctx); err != nil {
+		return false, err
+	}
+	if s.forbidden {
+		return s.lenient, nil
+	}
+	return s.key != nil && hmac.Equal([]byte(signature), []byte(s.sum(sort, content))), nil
+}
+
+// sign makes the signature of a record, "" where there is no key.
+func (s *signer) sign(ctx context.Context, sort string, content ...string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(ctx); err != nil || s.key == nil {
+		return "", err
+	}
+	return s.sum(sort, content), nil
+}
+
+// hasKey reports whether the key was read, or made.
+func (s *signer) hasKey() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key != nil
+}
+
+// sum is the HMAC of what a record is and says, each with its length, so that
+// nothing can be moved from one to the next.
+func (s *signer) sum(sort string, content []string) string {
+	mac := hmac.New(sha256.New, s.key)
+	for _, text := range append([]string{schema.Manager + "/v1", s.env, s.namespace, sort}, content...) {
+		fmt.Fprintf(mac, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// ensure makes a key where there is none. The caller holds the lock of the
+// environment. Where admission forbids it, records are not signed.
+func (s *signer) ensure(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.load(ctx); err != nil || s.key != nil || s.forbidden {
+		return err
+	}
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1",
+		"kind":       "Secret",
+		"metadata": map[string]any{
+			"name":      keyName(s.env, s.namespace),
+			"namespace": keyNamespace,
+			"labels":    map[string]any{schema.LabelManagedBy: schema.Manager},
+		},
+		"type": "evenkeel.dev/key",
+		"data": map[string]any{"key": base64.StdEncoding.EncodeToString(key)},
+	}}
+	_, err := s.c.secrets(keyNamespace).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+	if apierrors.IsForbidden(err) {
+		s.forbidden = true
+		s.c.warnings.add(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("key of environment %s: %w", s.env, err)
+	}
+	s.key = key
+	return nil
+}
+
+// deleteKey deletes the key, with the environment. Who may not do so leaves it: it
+// opens nothing that is left.
+func (s *signer) deleteKey(ctx context.Context) error {
+	err := s.c.secrets(keyNamespace).Delete(ctx, keyName(s.env, s.namespace), metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	return err
+}
