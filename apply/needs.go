@@ -54,6 +54,7 @@ func (n *needs) recording(env *schema.Environment) {
 	n.add("", "secrets", keyNamespace, keyName(env.Name, env.Namespace), "get", "create", "patch")
 	if env.Was != "" {
 		n.add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "delete")
+		n.add("", "secrets", keyNamespace, keyName(env.Was, env.Namespace), "get")
 		n.add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Was), "delete")
 	}
 }
