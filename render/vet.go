@@ -15,7 +15,11 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	}
 	defer lazyGC()()
 	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
-		return r.renderSet(ctx, names)
+		all, err := r.renderSet(ctx, names)
+		if err == nil {
+			all.ways()
+		}
+		return all, err
 	})
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ type Finding struct {
 
 // Rules are the names of all rules, in lexical order.
 func Rules() []string {
-	names := []string{ruleSilence}
+	names := []string{ruleSilence, RuleWay}
 	for _, r := range rules() {
 		names = append(names, r.names...)
 	}
@@ -138,6 +138,9 @@ const RuleReference = "reference"
 
 // RuleCustomResource holds custom resources to their definition.
 const RuleCustomResource = "custom-resource"
+
+// RuleWay is about URLs that would not be answered: render/way finds them.
+const RuleWay = "way"
 
 // Check applies the rules that look at one environment.
 func Check(env Environment) []Finding {

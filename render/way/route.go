@@ -1,0 +1,336 @@
+package way
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+)
+
+// route finds the route of the request and follows it.
+func (t *tracer) route(c *controller, e *entryPoint, r request, secure bool) *request {
+	found := t.choose(c, e, r, secure)
+	if secure {
+		t.way.TLS = "controller"
+	}
+	chosen := found.router
+	if chosen == nil {
+		if len(found.leftOut) == 0 {
+			t.noRoute(c, e, r, secure)
+			return nil
+		}
+		chosen = found.leftOut[0] // its hops say what is missing
+	}
+	t.way.route = chosen
+	h := Hop{Kind: Route, Name: chosen.object.ref(), Says: "matches " + chosen.text, By: chosen.object.at(chosen.path...), Break: chosen.leftOut}
+	if chosen.at != nil {
+		h.By = *chosen.at
+	}
+	for _, other := range found.leftOut {
+		if other != chosen {
+			h.Notes = append(h.Notes, fmt.Sprintf("%s would come first, but the controller leaves it out: %s", other.object.ref(), t.why(c, other)))
+		}
+	}
+	for _, other := range found.conditional {
+		if other.object != chosen.object {
+			h.Notes = append(h.Notes, fmt.Sprintf("%s comes first for requests that fulfil %s", other.object.ref(), other.text))
+		}
+	}
+	if len(found.tied) > 0 {
+		var names []string
+		for _, other := range found.tied {
+			names = append(names, other.object.ref())
+		}
+		h.Break = &Break{
+			Reason: fmt.Sprintf("%s takes it just as well: which of them answers is left to chance", strings.Join(slices.Compact(names), ", ")),
+			Fix:    "give each its own host or path, or a priority", Named: chosen.object.Kind == "Ingress" && found.tied[0].object.Kind == "Ingress",
+		}
+	}
+	if len(chosen.points) > 0 && c.kind == traefik {
+		h.Says += ", on " + strings.Join(slices.Compact(chosen.points), ", ")
+	}
+	if broken := t.certificate(c, chosen, r, secure); broken != nil && h.Break == nil {
+		h.Break = broken.Break
+		h.By = broken.By
+	}
+	t.hop(h)
+	if chosen.leftOut != nil {
+		return nil
+	}
+	if chosen.redirect && !secure && r.forwarded != "https" {
+		to := r.secured()
+		t.hop(Hop{Kind: Redirect, Name: chosen.object.ref(), Says: "sends the client to " + to.text() + " (308)", By: chosen.object.at("spec", "tls")})
+		return &to
+	}
+	r, to, ok := t.rewrites(chosen, r)
+	if to != nil || !ok {
+		return to
+	}
+	t.backends(c, chosen, r)
+	return nil
+}
+
+// why a controller leaves a route out.
+func (t *tracer) why(c *controller, r *router) string {
+	if r.leftOut != nil {
+		return r.leftOut.Reason
+	}
+	if broken := t.missing(c, r); broken != nil {
+		return broken.Reason
+	}
+	return "it does not fit"
+}
+
+// rewrites are the hops of what changes the request on its way to the Service.
+func (t *tracer) rewrites(chosen *router, r request) (changed request, redirect *request, ok bool) {
+	path := r.path()
+	apply := func(name string, by Place, e effect) {
+		t.hop(Hop{Kind: Middleware, Name: name, Says: e.says, By: by})
+		if e.path != "" {
+			r = r.withPath(e.path)
+		}
+		redirect = e.redirect
+	}
+	for _, ref := range chosen.middlewares {
+		object, other, broken := t.middleware(chosen.object, ref)
+		by := chosen.object.at(ref.path...)
+		switch {
+		case broken != nil:
+			t.hop(Hop{Kind: Middleware, Name: ref.name + ref.full, Says: "is not there", By: by, Break: broken})
+			return r, nil, false
+		case object == nil:
+			t.hop(Hop{Kind: Middleware, Name: other, Says: "passes it on", By: by})
+			continue
+		}
+		effects, broken := t.effects(object, r, 0)
+		if broken != nil {
+			t.hop(Hop{Kind: Middleware, Name: object.ref(), Says: "names others", By: object.at("spec"), Break: broken})
+			return r, nil, false
+		}
+		for _, e := range effects {
+			apply(object.ref(), object.at("spec"), e)
+			if redirect != nil {
+				return r, redirect, true
+			}
+		}
+	}
+	for _, w := range chosen.rewrites {
+		apply(chosen.object.ref(), w.at, w.do(r))
+		if redirect != nil {
+			return r, redirect, true
+		}
+	}
+	if r.path() != path {
+		t.way.Rewritten = r.path()
+	}
+	return r, nil, true
+}
+
+// certificate says why a client that speaks TLS with the controller would not trust
+// its certificate; nil where there is nothing to say.
+func (t *tracer) certificate(c *controller, chosen *router, r request, secure bool) *Hop {
+	if !secure || c.kind == unknownKind && len(tree.List(chosen.object.spec()["tls"])) == 0 {
+		return nil
+	}
+	o := chosen.object
+	fault := func(fix, reason string, named bool, at ...any) *Hop {
+		return &Hop{By: o.at(at...), Break: &Break{Reason: reason, Fix: fix, Named: named}}
+	}
+	secret := func(name string, at ...any) *Hop {
+		if t.declared("Secret", o.Namespace, name) {
+			return nil
+		}
+		return fault("make the Secret, or declare it: external: secrets: "+fmt.Sprintf("%q: {}", name),
+			fmt.Sprintf("no Secret %q in namespace %s%s: the controller shows a certificate of its own", name, o.Namespace, didYouMean(name, t.names("Secret", o.Namespace))), true, at...)
+	}
+	switch o.Kind {
+	case "Ingress":
+		for key := range o.annotations() {
+			if strings.HasPrefix(key, "cert-manager.io/") {
+				return nil
+			}
+		}
+		for i, item := range tree.List(o.spec()["tls"]) {
+			entry := tree.Map(item)
+			hosts := tree.Texts(entry["hosts"])
+			if len(hosts) > 0 && !slices.ContainsFunc(hosts, func(name string) bool { return hostMatches(name, r.host) }) {
+				continue
+			}
+			if name := tree.Text(entry["secretName"]); name != "" {
+				return secret(name, "spec", "tls", i, "secretName")
+			}
+			return nil
+		}
+		return t.anyCertificate(o, r, fault)
+	case "IngressRoute":
+		spec := tree.Map(o.spec()["tls"])
+		if name := tree.Text(spec["secretName"]); name != "" {
+			return secret(name, "spec", "tls", "secretName")
+		}
+		if tree.Text(spec["certResolver"]) == "" {
+			return t.anyCertificate(o, r, fault)
+		}
+	}
+	return nil
+}
+
+// anyCertificate looks for the certificate of another object: a controller shows it
+// for every route of its host.
+func (t *tracer) anyCertificate(o *object, r request, fault func(fix, reason string, named bool, at ...any) *Hop) *Hop {
+	for _, other := range t.byKind["Ingress"] {
+		for _, item := range tree.List(other.spec()["tls"]) {
+			if slices.ContainsFunc(tree.Texts(tree.Map(item)["hosts"]), func(name string) bool { return name != "" && hostMatches(name, r.host) }) {
+				return nil
+			}
+		}
+	}
+	if len(t.byKind["TLSStore"]) > 0 {
+		return nil
+	}
+	return fault("name a Secret with the certificate: tls on the app, spec.tls of the "+o.Kind,
+		fmt.Sprintf("no certificate for %s: the controller shows one of its own, which browsers refuse", r.host), false, "spec")
+}
+
+// noRoute says why no route takes a request.
+func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
+	h := Hop{Kind: Route, Name: c.name(), Says: "has no route for it, and answers 404"}
+	fix := "correct the URL, or add an Ingress for it"
+	named := false
+	var sameHost, otherPoint []*router
+	var hosts []string
+	for _, one := range c.routers {
+		hosts = append(hosts, one.hosts...)
+		if one.match(r, true) {
+			otherPoint = append(otherPoint, one)
+		}
+		if slices.ContainsFunc(one.hosts, func(name string) bool { return name != "" && hostMatches(name, r.host) }) {
+			sameHost = append(sameHost, one)
+		}
+	}
+	reason := fmt.Sprintf("no route has the host %s%s", r.host, didYouMean(r.host, hosts))
+	switch unserved := t.unserved(r); {
+	case len(otherPoint) > 0:
+		one := otherPoint[0]
+		h.By = one.object.at(one.path...)
+		reason, fix = t.wrongPoint(c, e, one, secure)
+	case len(unserved) > 0:
+		o := unserved[0]
+		h.Name = o.object.ref()
+		h.By, reason, fix, named = o.by, o.reason, o.fix, o.named
+	case len(sameHost) > 0 && sameHost[0].leftOut != nil:
+		one := sameHost[0]
+		h.Name, h.Says, h.By = one.object.ref(), "is not taken by "+c.name(), one.object.at(one.path...)
+		reason, fix = one.leftOut.Reason, one.leftOut.Fix
+	case len(sameHost) > 0:
+		var paths []string
+		for _, one := range sameHost {
+			paths = append(paths, one.prefix...)
+		}
+		slices.Sort(paths)
+		one := sameHost[0]
+		h.By = one.object.at(one.path...)
+		reason = fmt.Sprintf("no route of %s has the path %s: there are %s", r.host, r.path(), strings.Join(slices.Compact(paths), ", "))
+	}
+	h.Break = &Break{Reason: reason, Fix: fix, Named: named}
+	t.hop(h)
+}
+
+// wrongPoint is about a route that would take the request, but not here.
+func (t *tracer) wrongPoint(c *controller, e *entryPoint, one *router, secure bool) (reason, fix string) {
+	switch {
+	case e != nil && len(one.points) > 0 && !slices.Contains(one.points, e.name):
+		return fmt.Sprintf("%s takes requests on the entry point %s, this one arrives on %s", one.object.ref(), strings.Join(one.points, ", "), e.name),
+			"let the route name that entry point, or none"
+	case secure:
+		return fmt.Sprintf("%s takes no requests by TLS", one.object.ref()), "give the route tls, or ask by http"
+	}
+	return fmt.Sprintf("%s takes requests by TLS only, and this one arrives without", one.object.ref()), "ask by https, or take tls from the route: TLS has ended before it arrives"
+}
+
+// servedClasses are the classes of which a controller of the cluster takes Ingresses.
+func (m *Model) servedClasses() []string {
+	var known []string
+	for _, class := range m.byKind["IngressClass"] {
+		of := tree.Text(class.spec()["controller"])
+		if slices.ContainsFunc(m.controllers, func(c *controller) bool {
+			return c.kind == traefik && (of == classOfTraefik && c.reads("kubernetesingress") || of == classOfNginx && c.reads("kubernetesingressnginx")) ||
+				c.kind == ingressNginx && of == cmp.Or(c.options["controller-class"], classOfNginx)
+		}) {
+			known = append(known, class.Name)
+		}
+	}
+	slices.Sort(known)
+	return known
+}
+
+// unservedRoute is an object with a route for the request that no controller reads.
+type unservedRoute struct {
+	object      *object
+	by          Place
+	reason, fix string
+	named       bool // a rule of the checks reports it
+}
+
+func (m *Model) unserved(r request) []unservedRoute {
+	var all []unservedRoute
+	serves := func(o *object) bool {
+		return slices.ContainsFunc(m.controllers, func(c *controller) bool {
+			_, _, ok := m.serves(c, o)
+			return ok
+		})
+	}
+	known := m.servedClasses()
+	for _, o := range m.byKind["Ingress"] {
+		if serves(o) {
+			continue
+		}
+		one := &router{}
+		for _, candidate := range m.nginxIngress(o) {
+			if candidate.match(r, true) {
+				one = candidate
+			}
+		}
+		if one.object == nil {
+			continue
+		}
+		class, _ := m.class(o)
+		u := unservedRoute{object: o, by: o.at("spec", "ingressClassName"), fix: "name the class of a controller"}
+		switch {
+		case class == "":
+			u.reason, u.named = fmt.Sprintf("%s names no class, and no class is the default", o.ref()), true
+		case m.byID[id{"IngressClass", "", class}] == nil:
+			u.reason = fmt.Sprintf("%s has the class %s, which no environment of the cluster makes%s", o.ref(), class, didYouMean(class, known))
+			u.named = len(m.byKind["IngressClass"]) > 0
+		default:
+			u.reason = fmt.Sprintf("%s has the class %s, whose controller is not there, or does not read it", o.ref(), class)
+		}
+		if len(known) > 0 {
+			u.fix = "name a class that is served: " + strings.Join(known, ", ")
+		}
+		all = append(all, u)
+	}
+	for kind, provider := range map[string]string{"IngressRoute": "kubernetescrd", "HTTPRoute": "kubernetesgateway"} {
+		if slices.ContainsFunc(m.controllers, func(c *controller) bool { return c.kind == traefik && c.reads(provider) }) {
+			continue
+		}
+		for _, o := range m.byKind[kind] {
+			var routes []*router
+			if kind == "IngressRoute" {
+				routes = m.ingressRoute(o)
+			} else {
+				routes = m.httpRoute(&controller{points: []entryPoint{{port: 80}}}, o)
+			}
+			if !slices.ContainsFunc(routes, func(one *router) bool { return one.match(r, true) }) {
+				continue
+			}
+			field := map[string]string{"IngressRoute": "crd", "HTTPRoute": "gateway"}[kind]
+			all = append(all, unservedRoute{
+				object: o, by: o.at(), reason: "no ingress controller of the cluster reads " + o.ref(),
+				fix: "set providers: " + field + ": true on the stack traefik",
+			})
+		}
+	}
+	return all
+}
