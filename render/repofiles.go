@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +9,6 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-
-	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 )
 
 // repoFiles is what kustomize sees: the repository below /repo, read only, and
@@ -72,18 +69,8 @@ func (f repoFiles) ReadDir(name string) ([]string, error) {
 // here, before kustomize acts on it; kustomize gets what the check understood.
 func (f repoFiles) ReadFile(name string) ([]byte, error) {
 	data, shown, err := f.read(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := alias.Check(data); err != nil {
-		err = fmt.Errorf("%s: %w", cmp.Or(shown, "kustomize"), err)
-		if *f.refused == nil {
-			*f.refused = err
-		}
-		return nil, err
-	}
-	if !isKustomization(name) {
-		return data, nil
+	if err != nil || !isKustomization(name) {
+		return data, err
 	}
 	data, err = f.local(path.Dir(path.Clean("/"+filepath.ToSlash(name))), shown, data)
 	if err != nil && *f.refused == nil {

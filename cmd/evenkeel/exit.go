@@ -26,6 +26,7 @@ const (
 var (
 	errDifferences = errors.New("differences found")
 	errUnhealthy   = errors.New("not healthy")
+	errBreaks      = errors.New("not all is answered")
 	// errEnded is the end by Ctrl-C of what goes on until then.
 	errEnded = fmt.Errorf("ended: %w", context.Canceled)
 )
@@ -56,7 +57,7 @@ func exitCode(err error) int {
 		return exitCode(e.Unwrap())
 	}
 	switch {
-	case errors.Is(err, errDifferences):
+	case errors.Is(err, errDifferences), errors.Is(err, errBreaks):
 		return exitDifferences
 	case errors.Is(err, errUnhealthy):
 		return exitNotHealthy
@@ -68,7 +69,7 @@ func exitCode(err error) int {
 
 // printError writes an error as "error:" lines and what to do as "hint:" lines.
 func printError(w io.Writer, err error) {
-	if errors.Is(err, errDifferences) || errors.Is(err, errUnhealthy) || errors.Is(err, errEnded) {
+	if errors.Is(err, errDifferences) || errors.Is(err, errUnhealthy) || errors.Is(err, errBreaks) || errors.Is(err, errEnded) {
 		return // they are the output; the exit code says the rest
 	}
 	for _, e := range flatten(err) {

@@ -85,6 +85,8 @@ Exit codes, the same for every command:
 		newEdgeCmd(g),
 		newImagesCmd(g),
 		newExplainCmd(g),
+		newTraceCmd(g),
+		newGraphCmd(g),
 		newRenderCmd(g),
 		newRenderChildCmd(g),
 		newDiffCmd(g),

@@ -1,0 +1,222 @@
+package draw
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/seed-428f4edd/evenkeel/render/way"
+)
+
+// Colours of a terminal.
+const (
+	bold   = "\x1b[1m"
+	dim    = "\x1b[2m"
+	red    = "\x1b[31m"
+	green  = "\x1b[32m"
+	yellow = "\x1b[33m"
+	reset  = "\x1b[0m"
+)
+
+type painter bool
+
+func (p painter) paint(color, text string) string {
+	if !p || text == "" {
+		return text
+	}
+	return color + text + reset
+}
+
+// clean takes out what a terminal would obey: what is drawn comes from files of
+// others.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
+
+// WayText is a way, a hop on each line, with what decides it below.
+func WayText(w *way.Way, color bool) string {
+	var b strings.Builder
+	p := painter(color)
+	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint(bold, clean(w.URL)), headline(w, p))
+	for _, h := range w.Hops {
+		writeHop(&b, h, p)
+	}
+	return b.String()
+}
+
+// headline says how it ends.
+func headline(w *way.Way, p painter) string {
+	breaks := w.Breaks()
+	to := ""
+	if w.App != nil {
+		to = fmt.Sprintf("%s of %s (%s), %s", w.App.Unit, w.App.Environment, w.App.Type, podCount(w.App))
+		if w.Rewritten != "" {
+			to += ", as " + w.Rewritten
+		}
+	}
+	switch {
+	case len(breaks) == 0 && to != "":
+		return p.paint(green, "is answered by ") + clean(to)
+	case len(breaks) == 0:
+		return p.paint(green, "is answered by ") + clean(w.Hops[len(w.Hops)-1].Name)
+	case len(breaks) == 1:
+		return p.paint(red, "breaks at the hop "+string(breaks[0].Kind))
+	}
+	return p.paint(red, fmt.Sprintf("breaks at %d hops, first at %s", len(breaks), breaks[0].Kind))
+}
+
+func podCount(a *way.AppRef) string {
+	switch {
+	case a.PodsMax > a.Pods:
+		return fmt.Sprintf("%d to %d pods", a.Pods, a.PodsMax)
+	case a.Pods == 1:
+		return "1 pod"
+	}
+	return fmt.Sprintf("%d pods", a.Pods)
+}
+
+// HopText is one hop.
+func HopText(h way.Hop) string {
+	var b strings.Builder
+	writeHop(&b, h, false)
+	return b.String()
+}
+
+// kindWidth is the width of the longest common kind.
+const kindWidth = 14
+
+func writeHop(b *strings.Builder, h way.Hop, p painter) {
+	indent := strings.Repeat("  ", h.Calls)
+	mark := p.paint(green, "✓")
+	if h.Break != nil {
+		mark = p.paint(red, "✗")
+	}
+	share := ""
+	if h.Share != "" {
+		share = " (" + h.Share + ")"
+	}
+	fmt.Fprintf(b, "%s%s %s %s%s %s\n", indent, mark, p.paint(bold, pad(string(h.Kind), kindWidth)), clean(h.Name), share, clean(h.Says))
+	below := indent + strings.Repeat(" ", kindWidth+3)
+	if by := By(h.By); by != "" {
+		fmt.Fprintf(b, "%s%s\n", below, p.paint(dim, clean(by)))
+	}
+	if h.Break != nil {
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(red, "breaks:"), clean(h.Break.Reason))
+		if h.Break.Fix != "" {
+			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, "change:"), clean(h.Break.Fix))
+		}
+	}
+	for _, note := range h.Notes {
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, "note:"), clean(note))
+	}
+}
+
+// By is a place in a line: file and line, then the object or unit and the field.
+func By(p way.Place) string {
+	var parts []string
+	if p.File != "" {
+		at := p.File
+		if p.Line > 0 {
+			at += fmt.Sprintf(":%d", p.Line)
+		}
+		parts = append(parts, at)
+	}
+	switch {
+	case p.Object != "":
+		parts = append(parts, strings.TrimSpace(p.Object+" "+p.Field))
+	case p.Unit != "":
+		parts = append(parts, strings.TrimSpace("unit "+p.Unit+" "+p.Field))
+	case p.Environment != "":
+		parts = append(parts, strings.TrimSpace("environment "+p.Environment+" "+p.Field))
+	}
+	return strings.Join(parts, "  ")
+}
+
+// pad fills a text up to a width in characters.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+// TableText is the table of URLs, and below it what breaks.
+func TableText(rows []way.Row, color bool) string {
+	p := painter(color)
+	if len(rows) == 0 {
+		return "no URL leads to this environment\n"
+	}
+	lines := [][]string{{"URL", "APP", "PODS", "TLS ENDS AT", "CALLS"}}
+	for _, row := range rows {
+		lines = append(lines, cells(row))
+	}
+	widths := make([]int, len(lines[0]))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for n, line := range lines {
+		var text strings.Builder
+		for i, cell := range line {
+			text.WriteString(pad(cell, widths[i]))
+			if i < len(line)-1 {
+				text.WriteString("  ")
+			}
+		}
+		mark := " "
+		switch {
+		case n > 0 && rows[n-1].Broken:
+			mark = p.paint(red, "✗")
+		case n > 0:
+			mark = p.paint(green, "✓")
+		}
+		fmt.Fprintf(&b, "%s %s\n", mark, strings.TrimRight(text.String(), " "))
+	}
+	for _, row := range rows {
+		for _, h := range row.Breaks() {
+			fmt.Fprintf(&b, "\n%s %s breaks at %s %s: %s\n", p.paint(red, "✗"), clean(row.URL), h.Kind, clean(h.Name), clean(h.Break.Reason))
+			if by := By(h.By); by != "" {
+				fmt.Fprintf(&b, "  %s\n", p.paint(dim, clean(by)))
+			}
+			if h.Break.Fix != "" {
+				fmt.Fprintf(&b, "  %s %s\n", p.paint(bold, "change:"), clean(h.Break.Fix))
+			}
+		}
+	}
+	return b.String()
+}
+
+func cells(row way.Row) []string {
+	line := []string{clean(row.URL), "-", "-", "-", "-"}
+	if row.App != nil {
+		line[1] = clean(row.App.Unit)
+		if row.App.Environment != row.Environment {
+			line[1] = clean(row.App.Environment + "/" + row.App.Unit)
+		}
+		line[2] = strings.TrimSuffix(strings.TrimSuffix(podCount(row.App), " pods"), " pod")
+	}
+	if row.TLS != "" {
+		line[3] = row.TLS
+	}
+	if calls := row.Providers(); len(calls) > 0 {
+		line[4] = clean(strings.Join(unique(calls), ", "))
+	}
+	return line
+}
+
+func unique(names []string) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, name := range names {
+		if !seen[name] {
+			seen[name] = true
+			all = append(all, name)
+		}
+	}
+	return all
+}

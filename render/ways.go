@@ -1,0 +1,95 @@
+package render
+
+import (
+	"context"
+
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/render/way"
+)
+
+// Ways are the models of the ways of requests, by the name of each environment
+// that was asked for; environments of one cluster share theirs. What the checks
+// find does not stand in the way of a model, as it shows what comes of it; an
+// environment that does not evaluate does, where it was asked for.
+func (r *Repo) Ways(ctx context.Context, names []string) (map[string]*way.Model, Findings, error) {
+	defer lazyGC()()
+	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
+		return r.renderSet(ctx, names)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var wrong Findings
+	for _, name := range names {
+		if one := all.named(name); one.result == nil {
+			wrong = append(wrong, one.findings...)
+		}
+	}
+	if errs, _ := wrong.split(); len(errs) > 0 {
+		return nil, nil, errs
+	}
+	models := map[string]*way.Model{}
+	clusters := map[string]*way.Model{}
+	for _, name := range names {
+		cluster := all.named(name).header.cluster()
+		if clusters[cluster] == nil {
+			clusters[cluster] = all.way(cluster, true)
+		}
+		models[name] = clusters[cluster]
+	}
+	return models, all.others(names), nil
+}
+
+// way is the model of a cluster, of those environments that evaluate.
+func (set renderedSet) way(cluster string, locate bool) *way.Model {
+	var envs []way.Environment
+	for _, one := range set {
+		if one.result == nil || one.header.cluster() != cluster {
+			continue
+		}
+		env := way.Environment{Environment: one.lintable(), Edge: one.result.Edge}
+		if env.Edge != nil {
+			env.Edge.IngressHosts = set.ingressHosts(cluster)
+		}
+		if locate {
+			env.Locate = func(unit, key string, path typed.Path) (string, int) {
+				f := one.place(lint.Finding{Unit: unit, Key: key, Path: path})
+				return f.File, f.Line
+			}
+		}
+		envs = append(envs, env)
+	}
+	return way.New(envs)
+}
+
+// ways warns of URLs that would not be answered, for a reason that no other rule
+// has named.
+func (set renderedSet) ways() {
+	seen := map[string]bool{}
+	for _, one := range set {
+		cluster := one.header.cluster()
+		if one.result == nil || seen[cluster] {
+			continue
+		}
+		seen[cluster] = true
+		for _, f := range set.way(cluster, false).Unnamed() {
+			if other := set.named(f.By.Environment); other != nil {
+				other.findings = append(other.findings, other.explain(other.spoken(lint.Finding{
+					Rule: lint.RuleWay, Warning: true, Unit: f.By.Unit, Key: f.By.Key, Path: f.By.Path(),
+					Message: f.URL + " is not answered: " + f.Reason, Hint: f.Fix,
+				}))...)
+			}
+		}
+	}
+}
+
+// spoken is a finding as a list, empty where its unit silences the rule.
+func (r *rendered) spoken(f lint.Finding) []lint.Finding {
+	for _, u := range r.units {
+		if _, silent := u.data.Silence[f.Rule]; u.data.Name == f.Unit && silent {
+			return nil
+		}
+	}
+	return []lint.Finding{f}
+}
