@@ -103,9 +103,10 @@ type data struct {
 	Installed []File // the files below /etc
 	Ports     []int  // that nginx listens on
 
-	PlainNames []string // served by HTTP
-	Preempt    bool
-	Records    []record
+	PlainNames  []string // served by HTTP
+	NamesBucket int      // of the hash of the server names
+	Preempt     bool
+	Records     []record
 
 	Marker      string
 	IncludeLine string
@@ -140,7 +141,22 @@ func newData(c Config) data {
 			d.PlainNames = append(d.PlainNames, name)
 		}
 	}
+	d.NamesBucket = namesBucket(append(c.tlsHosts(), append(d.PlainNames, healthHost)...))
 	return d
+}
+
+// namesBucket is what nginx needs as server_names_hash_bucket_size: a power of two
+// that holds the longest name with its pointer and length (ngx_hash.c), and not less
+// than its own default.
+func namesBucket(names []string) int {
+	const entry, usual = 18, 64
+	bucket := usual
+	for _, name := range names {
+		for bucket < len(name)+entry {
+			bucket *= 2
+		}
+	}
+	return bucket
 }
 
 func (r *renderer) file(d data, template, path string, mode fs.FileMode) (File, error) {

@@ -15,7 +15,11 @@ import (
 // The checkers of nginx and keepalived say nothing but that all is well.
 func TestCheckers(t *testing.T) {
 	t.Parallel()
-	for name, c := range configs() {
+	configs := configs()
+	long := od()
+	long.L7.Names = []string{strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + "." + strings.Repeat("c", 63) + ".example.org"}
+	configs["a long server name"] = long
+	for name, c := range configs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			host := c.Hosts["hdss7-11"]

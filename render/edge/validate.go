@@ -231,7 +231,7 @@ func (v *validator) l4() {
 	for i, backend := range v.L4.Backends {
 		field := typed.Path{"l4", "backends", i}
 		addr, err := netip.ParseAddrPort(backend)
-		if err != nil || addr.Port() == 0 {
+		if err != nil || addr.Port() == 0 || addr.Addr().Zone() != "" {
 			v.add(field, "%q is not an address and port such as 10.4.7.21:6443 (nginx does not start where a name cannot be resolved)", backend)
 			continue
 		}
@@ -311,7 +311,8 @@ func (v *validator) tls() {
 
 func (v *validator) names() {
 	for i, server := range v.DNSServers {
-		if _, err := netip.ParseAddr(server); err != nil {
+		// netip takes any text for the zone of an address, a newline too.
+		if addr, err := netip.ParseAddr(server); err != nil || addr.Zone() != "" {
 			v.add(typed.Path{"dnsServers", i}, "%q is not an address", server)
 		}
 	}

@@ -30,6 +30,7 @@ func TestValidate(t *testing.T) {
 			c.IngressHosts = []string{"a.b.example.org"}
 		}, ""},
 
+		{"name server with a zone", func(c *edge.Config) { c.DNSServers = []string{"fe80::1%\nevil 60 IN A 6.6.6.6"} }, `dnsServers[0]: "fe80::1%\nevil 60 IN A 6.6.6.6" is not an address`},
 		{"site", func(c *edge.Config) { c.Site = "Od Com" }, `site: "Od Com" is not a name: lower case letters, digits and dashes`},
 		{"VIP is no address", func(c *edge.Config) { c.VIP = "10.4.7.256" }, `vip: "10.4.7.256" is not an IPv4 address`},
 		{"VIP is IPv6", func(c *edge.Config) { c.VIP = "fd00::10" }, `vip: "fd00::10" is not an IPv4 address`},
