@@ -29,9 +29,9 @@ func Drift(w io.Writer, o *reconcile.Outcome, opts Options) error {
 	for _, skip := range o.Skipped {
 		where := ""
 		if skip.Unit != "" {
-			where = clean(skip.Unit) + ", "
+			where = Clean(skip.Unit) + ", "
 		}
-		out.line("%s %s%s: %s", out.paint(yellow, "left alone"), where, firstRefs(skip.Objects), clean(skip.Message))
+		out.line("%s %s%s: %s", out.paint(yellow, "left alone"), where, firstRefs(skip.Objects), Clean(skip.Message))
 	}
 	return out.err
 }
@@ -44,7 +44,7 @@ func firstRefs(refs []schema.Ref) string {
 			names = append(names, fmt.Sprintf("and %d more", len(refs)-i))
 			break
 		}
-		names = append(names, clean(ref.String()))
+		names = append(names, Clean(ref.String()))
 	}
 	return strings.Join(names, ", ")
 }

@@ -132,7 +132,7 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 	v := viewOf(p)
 	e := pageEnv{Name: p.Environment, Cluster: p.Cluster.Context, Summary: Summary(p)}
 	for _, warning := range p.Warnings {
-		e.Warnings = append(e.Warnings, clean(warning))
+		e.Warnings = append(e.Warnings, Clean(warning))
 	}
 	if len(p.Incomplete) > 0 {
 		e.Warnings = append(e.Warnings, "no answer for "+strings.Join(p.Incomplete, ", ")+": nothing is deleted until there is one")
@@ -144,7 +144,7 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 	}
 	for i := range v.groups {
 		g := &v.groups[i]
-		group := pageGroup{ID: fmt.Sprintf("%s/same/%d", p.Environment, i+1), Headline: g.headline(), Message: clean(g.message), Action: g.action, Objects: g.refs()}
+		group := pageGroup{ID: fmt.Sprintf("%s/same/%d", p.Environment, i+1), Headline: g.headline(), Message: Clean(g.message), Action: g.action, Objects: g.refs()}
 		for _, f := range g.fields {
 			group.Fields = append(group.Fields, newPageField(g.objects[0], f))
 		}
@@ -157,7 +157,7 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 			continue
 		}
 		unit := pageUnit{
-			ID: p.Environment + "/" + u.name, Name: clean(u.name), Summary: counts(u.counts),
+			ID: p.Environment + "/" + u.name, Name: Clean(u.name), Summary: counts(u.counts),
 			Hidden: len(u.changes) - len(own), Refused: u.refused > 0,
 		}
 		for j := range own {
@@ -171,8 +171,8 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 func newPageChange(env string, c *change, opts Options, open bool) pageChange {
 	pc := pageChange{
 		ID:     fmt.Sprintf("%s/%s/%s", env, c.Ref, c.Action),
-		Action: c.Action, Meaning: meaning(c.Action), Kind: clean(c.Kind), Namespace: clean(c.Namespace), Name: clean(c.Name),
-		Message: clean(c.Message), Refused: clean(c.Refused), Hint: clean(c.Hint),
+		Action: c.Action, Meaning: meaning(c.Action), Kind: Clean(c.Kind), Namespace: Clean(c.Namespace), Name: Clean(c.Name),
+		Message: Clean(c.Message), Refused: Clean(c.Refused), Hint: Clean(c.Hint),
 		Unverified: opts.Against == "" && unverified(c.Change), Restarts: c.Restarts, Open: open, Shared: c.shared,
 	}
 	if pc.Message == pc.Refused {
@@ -184,9 +184,9 @@ func newPageChange(env string, c *change, opts Options, open bool) pageChange {
 	before, after := body(c.Before), body(c.After)
 	switch {
 	case before == "" && after != "":
-		pc.Whole, pc.Sign = clean(after), "add"
+		pc.Whole, pc.Sign = Clean(after), "add"
 	case before != "" && after == "":
-		pc.Whole, pc.Sign = clean(before), "del"
+		pc.Whole, pc.Sign = Clean(before), "del"
 	default:
 		pc.Hunks = newPageHunks(diffLines(before, after, opts.context()))
 	}
@@ -194,18 +194,18 @@ func newPageChange(env string, c *change, opts Options, open bool) pageChange {
 }
 
 func newPageField(c *apply.Change, f managed.Field) pageField {
-	pf := pageField{Path: clean(f.Path), By: attribution(c, f)}
+	pf := pageField{Path: Clean(f.Path), By: attribution(c, f)}
 	switch {
 	case asBlock(f):
 		pf.Hunks = newPageHunks(fieldLines(c, f, 1))
 	case isAddition(c):
-		pf.To = clean(inline(f.From))
+		pf.To = Clean(inline(f.From))
 	default:
 		if f.From != nil {
-			pf.From = clean(inline(f.From))
+			pf.From = Clean(inline(f.From))
 		}
 		if f.To != nil && !isRemoval(c, f) {
-			pf.To = clean(inline(f.To))
+			pf.To = Clean(inline(f.To))
 		}
 	}
 	switch {
@@ -225,7 +225,7 @@ func newPageHunks(hunks []hunk) []pageHunk {
 		p := pageHunk{Head: fmt.Sprintf("@@ -%d +%d @@", h.From, h.To), Lines: make([]pageLine, len(h.Lines))}
 		from, to := h.From, h.To
 		for i, l := range h.Lines {
-			line := pageLine{Left: clean(l.Text)}
+			line := pageLine{Left: Clean(l.Text)}
 			if l.Sign != '+' {
 				line.Old = fmt.Sprint(from)
 				from++

@@ -230,7 +230,7 @@ func (c *comment) group(g *group) string {
 
 func (c *comment) unit(u *unit, own []change, withBodies bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n<details><summary><code>%s</code>: %s</summary>\n", html.EscapeString(clean(u.name)), counts(u.counts))
+	fmt.Fprintf(&b, "\n<details><summary><code>%s</code>: %s</summary>\n", html.EscapeString(Clean(u.name)), counts(u.counts))
 	for i := range own {
 		c.change(&b, &own[i], withBodies)
 	}
@@ -327,7 +327,7 @@ func fenced(lines []string) string {
 	}
 	var b strings.Builder
 	for _, l := range lines {
-		b.WriteString(clip(clean(l)) + "\n")
+		b.WriteString(clip(Clean(l)) + "\n")
 	}
 	text := b.String()
 	fence := strings.Repeat("`", max(3, longestRun(text, '`')+1))
@@ -337,7 +337,7 @@ func fenced(lines []string) string {
 // code is text as inline code (CommonMark 6.1): on one line, between more
 // backticks than it holds.
 func code(s string) string {
-	s = clip(strings.Join(strings.Fields(clean(s)), " "))
+	s = clip(strings.Join(strings.Fields(Clean(s)), " "))
 	if s == "" {
 		return ""
 	}

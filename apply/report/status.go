@@ -26,10 +26,10 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 	for _, u := range s.Units {
 		text := plural(len(u.Objects), "object")
 		if u.Scaled != nil {
-			text += fmt.Sprintf("  %s %s: evenkeel scale %s %s --end", out.paint(yellow, "scaled past git"), clean(u.Scaled.String()), s.Environment, u.Name)
+			text += fmt.Sprintf("  %s %s: evenkeel scale %s %s --end", out.paint(yellow, "scaled past git"), Clean(u.Scaled.String()), s.Environment, u.Name)
 		}
 		if u.Paused != nil {
-			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), clean(u.Paused.String()), s.Environment, u.Name)
+			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), Clean(u.Paused.String()), s.Environment, u.Name)
 		}
 		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
 		for _, o := range u.Objects {
@@ -42,9 +42,9 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 }
 
 func (p *printer) health(o apply.ObjectHealth) {
-	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.Ref, clean(cmp.Or(o.Message, o.Rule)))
+	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.Ref, Clean(cmp.Or(o.Message, o.Rule)))
 	for l := range strings.Lines(o.Log) {
-		p.line("          | %s", clean(strings.TrimRight(l, "\r\n")))
+		p.line("          | %s", Clean(strings.TrimRight(l, "\r\n")))
 	}
 }
 

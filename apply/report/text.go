@@ -19,7 +19,7 @@ func Text(w io.Writer, p *apply.Plan, opts Options) error {
 	out := &printer{w: w, paint: painter(opts.Color), opts: opts}
 	out.line("%s: %s", out.paint(bold, p.Environment), Summary(p))
 	for _, warning := range p.Warnings {
-		out.line("  %s %s", out.paint(yellow, "warning:"), clean(warning))
+		out.line("  %s %s", out.paint(yellow, "warning:"), Clean(warning))
 	}
 	if len(p.Incomplete) > 0 {
 		out.line("  %s no answer for %s: nothing is deleted until there is one",
@@ -54,13 +54,13 @@ func (p *printer) group(g *group) {
 	p.line("%s", p.paint(bold, g.headline()))
 	note := ""
 	if g.message != "" {
-		note = " (" + clean(g.message) + ")"
+		note = " (" + Clean(g.message) + ")"
 	}
 	names := g.refs()
 	if more := len(names) - namesInText; more > 0 {
 		names = append(names[:namesInText], fmt.Sprintf("and %d more", more))
 	}
-	p.line("  %s %s%s", p.paint(colorOf(g.action), string(g.action)), clean(strings.Join(names, ", ")), note)
+	p.line("  %s %s%s", p.paint(colorOf(g.action), string(g.action)), Clean(strings.Join(names, ", ")), note)
 	for _, f := range g.fields {
 		p.field(g.objects[0], f)
 	}
@@ -72,7 +72,7 @@ func (p *printer) unit(u *unit) {
 		return
 	}
 	p.line("")
-	p.line("%s", p.paint(bold, clean(u.name)))
+	p.line("%s", p.paint(bold, Clean(u.name)))
 	for i := range own {
 		p.change(&own[i])
 	}
@@ -95,10 +95,10 @@ func (p *printer) change(c *change) {
 		}
 	}
 	if c.Refused != "" {
-		p.line("      %s %s", p.paint(red, "refused:"), clean(c.Refused))
+		p.line("      %s %s", p.paint(red, "refused:"), Clean(c.Refused))
 	}
 	if c.Hint != "" {
-		p.line("      hint: %s", clean(c.Hint))
+		p.line("      hint: %s", Clean(c.Hint))
 	}
 }
 
@@ -106,7 +106,7 @@ func (p *printer) change(c *change) {
 func (p *printer) notes(c *apply.Change) string {
 	var parts []string
 	if c.Message != "" && c.Message != c.Refused {
-		parts = append(parts, clean(c.Message))
+		parts = append(parts, Clean(c.Message))
 	}
 	if p.opts.Against == "" && unverified(c) && !strings.Contains(c.Message, "not verified") {
 		parts = append(parts, "not verified by the server")
@@ -138,7 +138,7 @@ func (p *printer) field(c *apply.Change, f managed.Field) {
 	case f.From == nil:
 		word = "set"
 	}
-	p.line("      %s: %s%s", clean(f.Path), word, by)
+	p.line("      %s: %s%s", Clean(f.Path), word, by)
 	p.hunks(fieldLines(c, f, 1), "        ", false)
 }
 
@@ -146,7 +146,7 @@ func (p *printer) field(c *apply.Change, f managed.Field) {
 func (p *printer) attributions(c *change) {
 	for _, f := range c.Fields {
 		if by := attribution(c.Change, f); by != "" {
-			p.line("      %s %s", clean(f.Path), by)
+			p.line("      %s %s", Clean(f.Path), by)
 		}
 	}
 }
@@ -159,7 +159,7 @@ func (p *printer) hunks(hunks []hunk, indent string, numbered bool) {
 			p.line("%s%s", indent, p.paint(cyan, "..."))
 		}
 		for _, l := range h.Lines {
-			text := string(l.Sign) + " " + clean(l.Text)
+			text := string(l.Sign) + " " + Clean(l.Text)
 			switch l.Sign {
 			case '-':
 				text = p.paint(red, text)

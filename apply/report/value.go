@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -75,20 +76,20 @@ func isRemoval(c *apply.Change, f managed.Field) bool {
 // sentence says a field in one line: "spec.replicas: 5 -> 2". paint colours what
 // goes and what comes.
 func sentence(c *apply.Change, f managed.Field, paint func(color, string) string) string {
-	path := clean(f.Path) + ": "
+	path := Clean(f.Path) + ": "
 	switch {
 	case isAddition(c):
-		return path + paint(cyan, clean(inline(f.From)))
+		return path + paint(cyan, Clean(inline(f.From)))
 	case f.From == nil && f.To == nil:
 		return strings.TrimSuffix(path, ": ")
 	case inline(f.From) == inline(f.To):
 		return path + "changed, and not shown"
 	case isRemoval(c, f):
-		return path + paint(red, clean(inline(f.From))) + " -> removed"
+		return path + paint(red, Clean(inline(f.From))) + " -> removed"
 	case f.From == nil:
-		return path + "unset -> " + paint(green, clean(inline(f.To)))
+		return path + "unset -> " + paint(green, Clean(inline(f.To)))
 	}
-	return path + paint(red, clean(inline(f.From))) + " -> " + paint(green, clean(inline(f.To)))
+	return path + paint(red, Clean(inline(f.From))) + " -> " + paint(green, Clean(inline(f.To)))
 }
 
 // attribution is who wrote the live value of a field, and when: "by kubectl-edit,
@@ -98,7 +99,7 @@ func attribution(c *apply.Change, f managed.Field) string {
 	if f.By == "" || f.By == schema.Manager {
 		return ""
 	}
-	text := "by " + clean(f.By)
+	text := "by " + Clean(f.By)
 	if isAddition(c) {
 		text = "added " + text
 	}
@@ -108,25 +109,39 @@ func attribution(c *apply.Change, f managed.Field) string {
 	return text
 }
 
-// clean makes control characters visible: a value from a cluster must not move a
-// terminal's cursor or hide what stands beside it. Newlines and tabs stay.
-func clean(s string) string {
-	if strings.IndexFunc(s, isControl) < 0 {
+// Clean makes visible what a terminal would act on, or what hides or reorders the text
+// beside it: control characters, and the format characters and separators of Unicode
+// (Trojan Source, CVE-2021-42574). Newlines and tabs stay. The joiners, which emoji have
+// and which show nothing themselves, go; bytes that are no UTF-8 are replaced.
+func Clean(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, isControl) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if isControl(r) {
+		switch {
+		case r == zeroWidthJoiner || r == zeroWidthNonJoiner:
+		case !isControl(r):
+			b.WriteRune(r) // U+FFFD for what is no UTF-8
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			b.WriteRune(r)
 		}
 	}
 	return b.String()
 }
 
-// isControl holds for control characters and for the marks that reorder text
-// (Unicode's Trojan Source, CVE-2021-42574).
+// Line is Clean, on one line: so that no text of others begins one.
+func Line(s string) string {
+	return Clean(strings.Join(strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("\n\r\t\v\f\u0085\u2028\u2029", r) }), " "))
+}
+
+const (
+	zeroWidthNonJoiner = '\u200c'
+	zeroWidthJoiner    = '\u200d'
+)
+
 func isControl(r rune) bool {
-	return unicode.IsControl(r) && r != '\n' && r != '\t' || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }

@@ -169,7 +169,7 @@ func (g *global) printReport(rep *apply.Report) error {
 	if g.output == "json" {
 		return writeJSON(g.out, rep)
 	}
-	return report.Applied(g.out, rep, report.Options{Color: g.colored(g.out)})
+	return report.Applied(painted(g.out), rep, report.Options{Color: g.colored(g.out)})
 }
 
 // yesFlag is --yes, or --yes=N with the number of deletions that are allowed.

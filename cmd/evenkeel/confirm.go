@@ -17,7 +17,7 @@ func (g *global) confirm(ctx context.Context, env *schema.Environment, plan *app
 	if opts.yes.given || !isTerminal(g.in) || !isTerminal(g.err) || !plan.Differs(false) {
 		return nil
 	}
-	if err := report.Text(g.err, plan, report.Options{Color: g.colored(g.err)}); err != nil {
+	if err := report.Text(painted(g.err), plan, report.Options{Color: g.colored(g.err)}); err != nil {
 		return err
 	}
 	question, want := fmt.Sprintf("Apply to %s? [y/N] ", plan.Cluster.Server), "y"

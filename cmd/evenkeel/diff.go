@@ -171,13 +171,13 @@ func (g *global) printPlans(ctx context.Context, plans []*apply.Plan, opts repor
 	case "markdown":
 		return report.Markdown(g.out, plans, opts)
 	case "html":
-		return report.HTML(g.out, plans, opts)
+		return report.HTML(uncleaned(g.out), plans, opts)
 	}
 	opts.Color = g.colored(g.out)
 	external := os.Getenv("KUBECTL_EXTERNAL_DIFF")
 	for i, p := range plans {
 		if external != "" {
-			if err := report.External(ctx, external, g.out, g.err, p); err != nil {
+			if err := report.External(ctx, external, uncleaned(g.out), uncleaned(g.err), p); err != nil {
 				return err
 			}
 			continue
@@ -185,7 +185,7 @@ func (g *global) printPlans(ctx context.Context, plans []*apply.Plan, opts repor
 		if i > 0 {
 			fmt.Fprintln(g.out)
 		}
-		if err := report.Text(g.out, p, opts); err != nil {
+		if err := report.Text(painted(g.out), p, opts); err != nil {
 			return err
 		}
 	}

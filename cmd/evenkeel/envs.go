@@ -95,6 +95,7 @@ func orDash(s string) string {
 
 // writeJSON writes one indented JSON document.
 func writeJSON(w io.Writer, v any) error {
+	w = uncleaned(w)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")

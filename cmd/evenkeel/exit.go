@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -77,11 +79,24 @@ func printError(w io.Writer, err error) {
 			fmt.Fprintln(w, findings) // each says its file and line
 			continue
 		}
-		fmt.Fprintf(w, "error: %s\n", e)
+		fmt.Fprintf(w, "error: %s\n", indented(e.Error()))
 		for _, h := range hints(e) {
-			fmt.Fprintf(w, "hint: %s\n", h)
+			fmt.Fprintf(w, "hint: %s\n", report.Line(h))
 		}
 	}
+}
+
+// indented is a message whose further lines do not begin where ours do: one of others
+// could look like another error, or be a command to a CI service. What is a list of
+// ours is indented already.
+func indented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if lines[i] = report.Line(line); i > 0 && !strings.HasPrefix(line, "  ") && line != "" {
+			lines[i] = "  " + lines[i]
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // flatten opens joined errors, so that each stands on a line of its own.

@@ -118,6 +118,9 @@ func (g *global) colored(w io.Writer) bool {
 
 // isTerminal says whether a stream is a terminal that understands cursor moves.
 func isTerminal(stream any) bool {
+	if w, ok := stream.(io.Writer); ok {
+		stream = uncleaned(w)
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }

@@ -119,8 +119,8 @@ func printHistory(w io.Writer, history []apply.Revision) error {
 		if len(r.Units) > 0 {
 			units = strings.Join(r.Units, ",")
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), orDash(r.Who), orDash(r.Git.String()),
-			report.Summary(&apply.Plan{Summary: r.Changes}), units)
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())),
+			report.Summary(&apply.Plan{Summary: r.Changes}), report.Line(units))
 	}
 	return tw.Flush()
 }
@@ -162,7 +162,7 @@ func showRevision(ctx context.Context, g *global, cluster *apply.Cluster, env re
 		since = fmt.Sprintf("since revision %d", view.Before)
 	}
 	fmt.Fprintf(g.out, "\n%s:\n", since)
-	return report.Text(g.out, plan, report.Options{Color: g.colored(g.out), Against: since})
+	return report.Text(painted(g.out), plan, report.Options{Color: g.colored(g.out), Against: since})
 }
 
 // sinceRevision compares what is rendered now with a recorded revision. One

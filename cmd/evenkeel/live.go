@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -157,7 +157,7 @@ func (v *liveView) size() (width, height int) {
 func (v *liveView) lines(now time.Time, width int) []string {
 	head := fmt.Sprintf("%s  %s", v.env, age(now.Sub(v.start)))
 	if v.note != "" {
-		head += "  " + printable(v.note)
+		head += "  " + report.Line(v.note)
 	}
 	lines := []string{head}
 	for _, u := range v.units {
@@ -211,7 +211,7 @@ func (v *liveView) objectLines(o *liveObject, now time.Time, width int) []string
 	case o.Action != "":
 		parts = append(parts, string(o.Action))
 	}
-	line, cause := strings.Join(parts, "  "), printable(o.Message)
+	line, cause := strings.Join(parts, "  "), report.Line(o.Message)
 	if columns(line)+2+columns(cause) <= width {
 		return []string{strings.TrimRight(line+"  "+cause, " ")}
 	}
@@ -251,12 +251,6 @@ func wrap(s string, width int, last bool) (row, rest string) {
 }
 
 func age(d time.Duration) string { return max(0, d).Round(time.Second).String() }
-
-// printable is a text of the cluster without control characters, which could
-// move the cursor.
-func printable(s string) string {
-	return strings.Join(strings.FieldsFunc(s, unicode.IsControl), " ")
-}
 
 // Colours of the live view (ECMA-48).
 const (

@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 )
 
 type logsOptions struct {
 	apply.LogOptions
 	prefix bool
+	raw    bool
 }
 
 func newLogsCmd(g *global) *cobra.Command {
@@ -23,6 +25,11 @@ func newLogsCmd(g *global) *cobra.Command {
 		Long: `Print the logs of all pods of an app's workloads, pod after pod by name; lines
 begin with the name of the pod where there are several. With -f lines come as
 they are written, from pods that start later too, until Ctrl-C.
+
+A log holds what others make the app write. On a terminal its control characters
+are made visible, and in CI (CI, TF_BUILD, GITHUB_ACTIONS or GITLAB_CI is set) its
+lines give the CI service no commands either. To a pipe or a file outside of CI, and
+with --raw, lines are passed on byte for byte.
 
 Exit codes: 0 done, 2 error (no pods, no log), 130 interrupted.`,
 		Example: `  evenkeel logs prod dubbo-demo-service --tail 100
@@ -38,6 +45,7 @@ Exit codes: 0 done, 2 error (no pods, no log), 130 interrupted.`,
 	f.DurationVar(&opts.Since, "since", 0, "only what is newer, such as 5m")
 	f.StringVarP(&opts.Container, "container", "c", "", "the container (default: the pod's own default, else its first)")
 	f.BoolVar(&opts.prefix, "prefix", false, "the pod's name before each line, of a single pod too")
+	f.BoolVar(&opts.raw, "raw", false, "byte for byte, also to a terminal or in CI")
 	cmd.MarkFlagsMutuallyExclusive("follow", "previous")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runLogs(cmd.Context(), g, opts, args[0], args[1])
@@ -51,15 +59,19 @@ func runLogs(ctx context.Context, g *global, opts *logsOptions, name, app string
 		return err
 	}
 	var paint podPainter
-	colored := g.colored(g.out)
+	out, colored := painted(g.out), g.colored(g.out)
+	text := report.Clean
+	if opts.raw || !isTerminal(g.out) && !inCI() {
+		out, text = uncleaned(g.out), func(s string) string { return s }
+	}
 	err = cluster.Logs(ctx, env, app, opts.LogOptions, func(l apply.LogLine) {
 		switch {
 		case l.Pods < 2 && !opts.prefix:
-			fmt.Fprintln(g.out, l.Text)
+			fmt.Fprintln(out, text(l.Text))
 		case colored:
-			fmt.Fprintf(g.out, "%s%s\x1b[0m %s\n", paint.color(l.Pod), l.Pod, l.Text)
+			fmt.Fprintf(out, "%s%s\x1b[0m %s\n", paint.color(l.Pod), l.Pod, text(l.Text))
 		default:
-			fmt.Fprintf(g.out, "%s %s\n", l.Pod, l.Text)
+			fmt.Fprintf(out, "%s %s\n", l.Pod, text(l.Text))
 		}
 	}, func(err error) {
 		fmt.Fprintf(g.err, "warning: %s\n", err)

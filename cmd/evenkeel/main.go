@@ -33,6 +33,8 @@ type streams struct {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
+	ci := inCI()
+	s.out, s.err = newCleaner(s.out, ci), newCleaner(s.err, ci)
 	root := newRootCmd(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -72,7 +74,7 @@ Exit codes, the same for every command:
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(s.in)
-	root.SetOut(s.out)
+	root.SetOut(uncleaned(s.out)) // completion scripts
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}

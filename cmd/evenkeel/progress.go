@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -22,7 +23,7 @@ func (g *global) progress(env *schema.Environment) progress { return g.progressO
 
 func (g *global) progressOn(w io.Writer, env *schema.Environment) progress {
 	if isTerminal(w) {
-		return newLiveView(w, env, g.colored(w))
+		return newLiveView(uncleaned(w), env, g.colored(w))
 	}
 	return newLineView(w, env)
 }
@@ -84,7 +85,7 @@ func (v *lineView) line(e apply.Event, text string) {
 	if e.Unit != "" {
 		where += "/" + e.Unit
 	}
-	fmt.Fprintf(v.w, "%6.1fs  %s  %s\n", e.Time.Sub(v.start).Seconds(), where, text)
+	fmt.Fprintf(v.w, "%6.1fs  %s  %s\n", e.Time.Sub(v.start).Seconds(), where, report.Line(text))
 }
 
 func (*lineView) close() {}

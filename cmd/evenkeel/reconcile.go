@@ -169,7 +169,7 @@ func (g *global) printOutcomes(outcomes []*reconcile.Outcome, list bool) error {
 		if i > 0 {
 			fmt.Fprintln(g.out)
 		}
-		if err := report.Drift(g.out, o, report.Options{Color: g.colored(g.out)}); err != nil {
+		if err := report.Drift(painted(g.out), o, report.Options{Color: g.colored(g.out)}); err != nil {
 			return err
 		}
 	}

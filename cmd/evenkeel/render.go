@@ -91,9 +91,9 @@ func writeManifests(g *global, dir string, env *schema.Environment, opts render.
 	case dir != "":
 		return render.WriteDir(dir, env, opts)
 	case g.output == "json":
-		return render.WriteJSON(g.out, env, opts)
+		return render.WriteJSON(uncleaned(g.out), env, opts)
 	default:
-		return render.WriteYAML(g.out, env, opts)
+		return render.WriteYAML(uncleaned(g.out), env, opts)
 	}
 }
 

@@ -55,7 +55,7 @@ func (g *global) checkSaved(name string, now *apply.Plan) error {
 		part.Summary[c.Action]++
 	}
 	fmt.Fprintf(g.err, "what %s does not say:\n", name)
-	if err := report.Text(g.err, part, report.Options{Color: g.colored(g.err)}); err != nil {
+	if err := report.Text(painted(g.err), part, report.Options{Color: g.colored(g.err)}); err != nil {
 		return err
 	}
 	return &apply.Refused{Reason: fmt.Sprintf("the cluster moved since %s was saved: apply would do more", name), Hints: again}

@@ -408,7 +408,7 @@ func runRenderChild(ctx context.Context, g *global) error {
 		}
 		request.Dir, response.Git.Commit = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path)), commit
 	}
-	out := &messages{enc: json.NewEncoder(g.out)}
+	out := &messages{enc: json.NewEncoder(uncleaned(g.out))}
 	if err := response.fill(ctx, request, out.progress); err != nil {
 		if ctx.Err() != nil {
 			return err

@@ -180,7 +180,7 @@ func (g *global) printStatus(all []envStatus) error {
 		return writeJSON(g.out, all)
 	}
 	for _, s := range all {
-		if err := report.Status(g.out, s.Status, report.Options{Color: g.colored(g.out)}); err != nil {
+		if err := report.Status(painted(g.out), s.Status, report.Options{Color: g.colored(g.out)}); err != nil {
 			return err
 		}
 		for _, a := range s.Edge {
