@@ -34,6 +34,9 @@ type evaluated struct {
 	mu   sync.Mutex // for value: units are finished side by side
 	root cue.Value  // the package
 	env  cue.Value  // its field "environment"
+
+	marking sync.Once
+	marks   *marks // see marked
 }
 
 // evaluate evaluates the package of an environment, without asking whether it is

@@ -77,7 +77,7 @@ func (f Finding) String() string {
 	if f.Rule != "" {
 		b.WriteString(" [" + f.Rule + "]")
 	}
-	return b.String()
+	return strings.Join(strings.FieldsFunc(b.String(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // Findings are all that is wrong with one input, in the order of the files.

@@ -248,7 +248,7 @@ func kustomizeMessage(err error) string {
 			}
 		}
 	}
-	msg = kustomizeCause(msg)
+	msg = withoutContent(kustomizeCause(msg))
 	msg = strings.NewReplacer("../repo/", "", repoDir+"/", "", unitDir, "the unit").Replace(msg)
 	const most = 300 // the cause stands at the end
 	if len(msg) > most {

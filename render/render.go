@@ -137,7 +137,8 @@ func (set renderedSet) between() {
 		envs = append(envs, one.lintable())
 	}
 	for i, found := range lint.Between(envs, broken) {
-		whole[i].findings = append(whole[i].findings, whole[i].explain(found)...)
+		found := whole[i].ev.hush(whole[i].explain(found), whole[i].units)
+		whole[i].findings = append(whole[i].findings, found...)
 	}
 }
 
@@ -201,10 +202,12 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			evs[i].shared = shared
 			one, err := evs[i].render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {
-				all[i] = &rendered{name: dir.name, findings: found}
+				all[i] = &rendered{name: dir.name, findings: evs[i].hush(found, nil)}
 				return nil
 			}
-			all[i] = one
+			if all[i] = one; one != nil {
+				one.findings = evs[i].hush(one.findings, one.units)
+			}
 			return err
 		})
 	}
@@ -229,7 +232,7 @@ type rendered struct {
 }
 
 func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
-	if found := ev.forbidden(); len(found) > 0 {
+	if found := append(ev.forbidden(), ev.misplacedMarks()...); len(found) > 0 {
 		return nil, ev.repo.explain(ctx, ev.dir, ev, found)
 	}
 	h, units, ok := ev.inParts(ctx)
@@ -255,7 +258,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
-	ev.mark(units)
+	one.findings = append(one.findings, ev.mark(ctx, h, units)...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
 	one.result.markSealed()
 	for _, u := range units {

@@ -19,7 +19,7 @@ import (
 // stay. It returns nil where the environment is small, or where anything in the
 // user's files could see a unit from outside of it.
 func (ev *evaluated) split() []part {
-	if ev.inst.Err != nil {
+	if ev.inst.Err != nil || ev.marked().any() { // marks are followed in the whole
 		return nil
 	}
 	s := splitter{

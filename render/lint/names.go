@@ -24,7 +24,16 @@ func checkNames(w *world) {
 			w.named(o, "an annotation", strings.ToLower(key), validation.IsQualifiedName, "metadata", "annotations", key)
 		}
 		switch o.Kind {
-		case "ConfigMap", "Secret":
+		case "Secret":
+			for _, key := range sortedKeys(tree.Map(o.Content["data"])) {
+				// A line that was to be NAME=value may have become a key: it is not repeated.
+				for _, msg := range validation.IsConfigMapKey(key) {
+					f := o.at("name", "data")
+					f.Message = plain("not a key: " + msg)
+					w.report(f)
+				}
+			}
+		case "ConfigMap":
 			for _, field := range []string{"data", "binaryData"} {
 				for _, key := range sortedKeys(tree.Map(o.Content[field])) {
 					w.named(o, "a key", key, validation.IsConfigMapKey, field, key)

@@ -1,0 +1,276 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// compareTwin renders the environment with other values in its marked fields, and
+// notes in the objects what differs. It says where the values went that cannot be
+// hidden there, and where they could not be followed.
+func (ev *evaluated) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) Findings {
+	literals := ev.markedLiterals(values)
+	if len(literals) == 0 {
+		return nil
+	}
+	var twin []*unit
+	for _, change := range []func(string) string{otherText, otherEnd} {
+		if twin = ev.twin(ctx, h, literals, change); twin != nil {
+			break
+		}
+	}
+	place := Finding{Environment: ev.dir.name}
+	ev.repo.place(&place, literals[0].Pos())
+	if twin == nil {
+		place.Warning = true
+		place.Message = "marked values cannot be followed here: what they become depends on their form"
+		place.Hint = "they are hidden where they stand as they are, or encoded; what is computed from them is not"
+		return Findings{place}
+	}
+	c := twinComparison{place: place}
+	for i, u := range units {
+		if i >= len(twin) || u.data.Name != twin[i].data.Name || len(u.objs) != len(twin[i].objs) {
+			c.cannotHide("which objects there are")
+			return c.findings
+		}
+		for j, o := range u.objs {
+			c.object(o, twin[i].objs[j])
+		}
+	}
+	return c.findings
+}
+
+// markedLiterals are the literals in the user's files that marked values consist
+// of: those that are marked, and those that a marked field refers to.
+func (ev *evaluated) markedLiterals(values []markedValue) []*ast.BasicLit {
+	var found []*ast.BasicLit
+	for _, n := range ev.marked().values {
+		found = append(found, literalsIn(n)...)
+	}
+	places := map[string]map[int]bool{}
+	for _, m := range values {
+		for _, pos := range ev.repo.sources(m.value, 0) {
+			if places[pos.Filename()] == nil {
+				places[pos.Filename()] = map[int]bool{}
+			}
+			places[pos.Filename()][pos.Offset()] = true
+		}
+	}
+	for _, file := range ev.userFiles() {
+		at := places[file.Filename]
+		ast.Walk(file, func(n ast.Node) bool {
+			if n.Pos().IsValid() && at[n.Pos().Offset()] {
+				switch n.(type) {
+				case *ast.BasicLit, *ast.Interpolation, *ast.UnaryExpr:
+					found = append(found, literalsIn(n)...)
+				}
+			}
+			return true
+		}, nil)
+	}
+	found = slices.DeleteFunc(found, func(lit *ast.BasicLit) bool { return !ev.repo.isUserPos(lit.Pos()) })
+	slices.SortStableFunc(found, func(a, b *ast.BasicLit) int { return a.Pos().Compare(b.Pos()) })
+	return slices.CompactFunc(found, func(a, b *ast.BasicLit) bool { return a.Pos() == b.Pos() })
+}
+
+// sources are the places of the user's files that a value is made from.
+func (r *Repo) sources(v cue.Value, depth int) []token.Pos {
+	if depth > maxReferences {
+		return nil
+	}
+	var all []token.Pos
+	if pos := v.Pos(); r.isUserPos(pos) {
+		all = append(all, pos)
+	}
+	if root, path := v.ReferencePath(); len(path.Selectors()) > 0 {
+		if target := root.LookupPath(path); target.Exists() {
+			all = append(all, r.sources(target, depth+1)...)
+		}
+	}
+	switch op, args := v.Expr(); op {
+	case cue.AndOp, cue.OrOp, cue.AddOp, cue.MultiplyOp, cue.InterpolationOp, cue.CallOp:
+		for _, arg := range args {
+			all = append(all, r.sources(arg, depth+1)...)
+		}
+	}
+	return all
+}
+
+// twin renders the environment with each literal changed; nil where that fails.
+func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) []*unit {
+	overlay := map[string]load.Source{}
+	for _, file := range ev.userFiles() {
+		rel, err := filepath.Rel(ev.repo.root, file.Filename)
+		if err != nil {
+			return nil
+		}
+		data, err := fs.ReadFile(ev.repo.fsys, filepath.ToSlash(rel))
+		if err != nil {
+			return nil
+		}
+		changed := false
+		for _, lit := range literals {
+			from, to := lit.Pos().Offset(), lit.Pos().Offset()+len(lit.Value)
+			if lit.Pos().Filename() != file.Filename || to > len(data) || string(data[from:to]) != lit.Value {
+				continue
+			}
+			changed = true
+			copy(data[from:to], changeLiteral(lit, change))
+		}
+		if changed {
+			overlay[file.Filename] = load.FromBytes(data)
+		}
+	}
+	insts, err := ev.repo.load([]envDir{ev.dir}, overlay)
+	if err != nil {
+		return nil
+	}
+	other := &evaluated{repo: ev.repo, dir: ev.dir, inst: insts[0]}
+	_, units, err := other.inOne(ctx)
+	if err != nil {
+		return nil
+	}
+	units, findings := other.sortUnits(units)
+	_, sealed := other.seal(h, units)
+	findings = slices.Concat(findings, sealed, other.finish(ctx, h, units))
+	if errs, _ := findings.split(); len(errs) > 0 {
+		return nil
+	}
+	return units
+}
+
+// changeLiteral is another literal of the same length and form.
+func changeLiteral(lit *ast.BasicLit, change func(string) string) string {
+	switch lit.Kind {
+	case token.TRUE, token.FALSE:
+		return lit.Value // of another length than each other, and a yes or no tells little
+	case token.STRING:
+		// What stands behind a backslash keeps its meaning.
+		var b strings.Builder
+		last := 0
+		for _, at := range escape.FindAllStringIndex(lit.Value, -1) {
+			b.WriteString(change(lit.Value[last:at[0]]) + lit.Value[at[0]:at[1]])
+			last = at[1]
+		}
+		return b.String() + change(lit.Value[last:])
+	}
+	at := strings.LastIndexAny(lit.Value, "0123456789")
+	return otherEnd(lit.Value[:at+1]) + lit.Value[at+1:]
+}
+
+var escape = regexp.MustCompile(`\\#*(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)`)
+
+// otherText takes another letter for each letter, and another digit for each digit.
+func otherText(s string) string { return strings.Map(otherRune, s) }
+
+// otherEnd changes the last letter or digit alone, for values that must begin in a
+// certain way.
+func otherEnd(s string) string {
+	for i := len(s) - 1; i >= 0; i-- {
+		if r := otherRune(rune(s[i])); r != rune(s[i]) {
+			return s[:i] + string(r) + s[i+1:]
+		}
+	}
+	return s
+}
+
+// otherRune stays among the hexadecimal digits, and takes no zero for another digit.
+func otherRune(r rune) rune {
+	switch {
+	case r >= '1' && r <= '9':
+		return '1' + (r-'0')%9
+	case r == '0':
+		return '1'
+	case r >= 'a' && r <= 'f':
+		return 'a' + (r-'a'+1)%6
+	case r >= 'g' && r <= 'z':
+		return 'g' + (r-'g'+1)%20
+	case r >= 'A' && r <= 'F':
+		return 'A' + (r-'A'+1)%6
+	case r >= 'G' && r <= 'Z':
+		return 'G' + (r-'G'+1)%20
+	}
+	return r
+}
+
+// twinComparison finds what differs between an object and its twin.
+type twinComparison struct {
+	place    Finding
+	findings Findings
+}
+
+func (c *twinComparison) cannotHide(what string) {
+	f := c.place
+	f.Message = "the value of a marked field decides " + what + ", and that cannot be hidden"
+	f.Hint = "take away the mark, or keep the value out of there"
+	if !slices.ContainsFunc(c.findings, func(g Finding) bool { return g.Message == f.Message }) {
+		c.findings = append(c.findings, f)
+	}
+}
+
+func (c *twinComparison) object(o, twin *object) {
+	if o.GetKind() != twin.GetKind() || o.GetNamespace() != twin.GetNamespace() || o.key != twin.key && !hashSuffix.MatchString(o.key) {
+		c.cannotHide("which objects there are")
+		return
+	}
+	if o.GetName() != twin.GetName() && (o.from != nil || !hashSuffix.MatchString(o.GetName())) {
+		c.cannotHide("the name of an object")
+		return
+	}
+	o.secret = nil
+	if o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
+		if !reflect.DeepEqual(slices.Sorted(maps.Keys(tree.Map(o.Object["data"]))), slices.Sorted(maps.Keys(tree.Map(twin.Object["data"])))) {
+			c.cannotHide("the name of a field")
+		}
+		return
+	}
+	c.differ(o.Object, twin.Object, "", &o.secret)
+	rolls := "/annotations/" + schema.PointerToken(schema.AnnotationConfigHash) // made of much, and shortened
+	o.secret = slices.DeleteFunc(o.secret, func(at string) bool { return at == "/metadata/name" || strings.HasSuffix(at, rolls) })
+}
+
+// hashSuffix ends the names that kustomize generates from the content.
+var hashSuffix = regexp.MustCompile(`-[a-z0-9]{10}$`)
+
+func (c *twinComparison) differ(v, other any, at string, to *[]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		o, ok := other.(map[string]any)
+		if !ok || !reflect.DeepEqual(slices.Sorted(maps.Keys(v)), slices.Sorted(maps.Keys(o))) {
+			c.cannotHide("the name of a field")
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			c.differ(v[key], o[key], at+"/"+schema.PointerToken(key), to)
+		}
+	case []any:
+		o, ok := other.([]any)
+		if !ok || len(o) != len(v) {
+			c.cannotHide("the length of a list")
+			return
+		}
+		for i, item := range v {
+			c.differ(item, o[i], at+"/"+strconv.Itoa(i), to)
+		}
+	default:
+		if fmt.Sprint(v) != fmt.Sprint(other) {
+			*to = append(*to, at)
+		}
+	}
+}
