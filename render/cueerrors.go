@@ -67,6 +67,10 @@ func (t translator) read(e errors.Error) cueError {
 		ce.path = nil // it names the package, not a field
 		ce.text = tidyMessage(importCause(cause))
 	}
+	if cause, ok := errors.Unwrap(e).(errors.Error); ok && ce.text == "@embed" { // all that it says is that
+		format, args = cause.Msg()
+		ce.text = cmp.Or(t.repo.notEmbedded(e.Position(), format, args), "@embed: "+tidyMessage(fmt.Sprintf(format, args...)))
+	}
 	ce.text = strings.ReplaceAll(ce.text, t.repo.root+"/", "")
 	for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {
 		if !ce.any.IsValid() {

@@ -101,12 +101,13 @@ func (ev *evaluated) recovered(err *error) {
 
 // load reads the packages of environments and all that they import. In one call,
 // because the definitions are then parsed once for all of them. The overlay
-// replaces files by their absolute path.
+// replaces files by their path below the root. CUE reads nothing by itself.
 func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Instance, error) {
-	all := maps.Clone(r.overlay)
-	if all == nil {
-		all = map[string]load.Source{}
+	all, err := r.cueFiles(dirs)
+	if err != nil {
+		return nil, err
 	}
+	maps.Copy(all, r.overlay)
 	maps.Copy(all, overlay)
 	args := make([]string, len(dirs))
 	for i, dir := range dirs {
@@ -125,6 +126,7 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 		}
 		return nil, cmp.Or(errs, fmt.Errorf("%d packages in %d directories", len(insts), len(dirs)))
 	}
+	r.embedFrom(insts)
 	return insts, nil
 }
 
@@ -198,7 +200,7 @@ func (r *Repo) fileName(name string) string {
 	if r.ref != "" {
 		return r.ref + ":" + rel
 	}
-	if here, err := filepath.Rel(r.cwd, name); err == nil && filepath.IsLocal(here) {
+	if here, err := filepath.Rel(r.cwd, filepath.Join(r.dir, rel)); err == nil && filepath.IsLocal(here) {
 		return here
 	}
 	return rel

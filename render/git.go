@@ -9,16 +9,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
-	"cuelang.org/go/cue/load"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -36,113 +35,101 @@ func OpenGit(dir, ref string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, commit, err := treeAt(root, ref)
+	tree, err := treeAt(root, ref)
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{
-		// The loader wants a directory; that of a commit is one that is nowhere.
-		root:  filepath.Join(root, ".evenkeel", commit),
-		fsys:  gitFS{tree},
-		ref:   ref,
-		kinds: typed.New(),
-	}
-	if _, err := os.Stat(r.root); err == nil {
-		return nil, fmt.Errorf("%s is in the way: evenkeel puts the files of %s there, in memory", r.root, ref)
-	}
+	r := &Repo{dir: root, root: virtualRoot(root), fsys: contentsOf(&gitStore{tree: tree}), ref: ref, kinds: typed.New()}
 	if err := r.readModule(); err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	r.overlay, err = treeOverlay(r.root, tree)
-	if err != nil || r.own {
-		return r, err
+	if r.own {
+		return r, nil
 	}
 	if err := r.checkVendored(); err != nil {
 		return nil, err
 	}
-	definitions, err := embedded(r.root)
-	maps.Copy(r.overlay, definitions)
+	r.overlay, err = embedded(r.root)
 	return r, err
 }
 
 // treeAt finds the tree of the directory root at a reference.
-func treeAt(root, ref string) (*gitobject.Tree, string, error) {
+func treeAt(root, ref string) (*gitobject.Tree, error) {
 	repo, err := git.PlainOpenWithOptions(root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", root, err)
+		return nil, fmt.Errorf("%s: %w", root, err)
 	}
 	hash, err := repo.ResolveRevision(plumbing.Revision(ref))
 	if err != nil {
-		return nil, "", fmt.Errorf("git reference %q: %w", ref, err)
+		return nil, fmt.Errorf("git reference %q: %w", ref, err)
 	}
 	commit, err := repo.CommitObject(*hash)
 	if err != nil {
-		return nil, "", fmt.Errorf("git reference %q: %w", ref, err)
+		return nil, fmt.Errorf("git reference %q: %w", ref, err)
 	}
 	tree, err := commit.Tree()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	worktree, err := repo.Worktree()
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	rel, err := belowTop(worktree, root)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if rel != "." {
 		if tree, err = tree.Tree(rel); err != nil {
-			return nil, "", fmt.Errorf("%s at %s: %w", rel, ref, err)
+			return nil, fmt.Errorf("%s at %s: %w", rel, ref, err)
 		}
 	}
-	return tree, hash.String(), nil
+	return tree, nil
 }
 
-// treeOverlay lays the CUE files of a tree under root, and with them what stands
-// in or below the directories of those that embed files.
-func treeOverlay(root string, tree *gitobject.Tree) (map[string]load.Source, error) {
-	overlay := map[string]load.Source{}
-	var embedding []string
-	add := func(f *gitobject.File) (string, error) {
-		content, err := f.Contents()
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", f.Name, err)
-		}
-		overlay[filepath.Join(root, filepath.FromSlash(f.Name))] = load.FromString(content)
-		return content, nil
-	}
-	err := tree.Files().ForEach(func(f *gitobject.File) error {
-		if path.Ext(f.Name) != ".cue" {
-			return nil
-		}
-		content, err := add(f)
-		if strings.Contains(content, "@extern(embed)") {
-			embedding = append(embedding, path.Dir(f.Name))
-		}
-		return err
-	})
-	if err != nil || len(embedding) == 0 {
-		return overlay, err
-	}
-	return overlay, tree.Files().ForEach(func(f *gitobject.File) error {
-		below := func(dir string) bool { return dir == "." || strings.HasPrefix(f.Name, dir+"/") }
-		if path.Ext(f.Name) == ".cue" || !slices.ContainsFunc(embedding, below) {
-			return nil
-		}
-		_, err := add(f)
-		return err
-	})
+// gitStore reads files from git's objects. Trees keep what they have looked up, so
+// that only one may look at a time.
+type gitStore struct {
+	mu   sync.Mutex
+	tree *gitobject.Tree
 }
 
-// gitFS reads files from git's objects.
-type gitFS struct{ tree *gitobject.Tree }
-
-// Open implements fs.FS.
-func (g gitFS) Open(name string) (fs.File, error) {
-	if !fs.ValidPath(name) {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+func (g *gitStore) lstat(name string) (fs.FileInfo, error) {
+	if name == "." {
+		return gitInfo{name: ".", mode: fs.ModeDir}, nil
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	entry, err := g.tree.FindEntry(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: notExist(err)}
+	}
+	return gitInfo{name: path.Base(name), mode: gitMode(entry.Mode)}, nil
+}
+
+func gitMode(mode filemode.FileMode) fs.FileMode {
+	switch {
+	case mode == filemode.Symlink:
+		return fs.ModeSymlink
+	case mode.IsFile():
+		return 0
+	}
+	return fs.ModeDir
+}
+
+func (g *gitStore) readlink(name string) (string, error) {
+	f, err := g.open(name)
+	if err != nil {
+		return "", err
+	}
+	const longest = 4096 // of a path, on Linux
+	target, err := io.ReadAll(io.LimitReader(f, longest))
+	return string(target), errors.Join(err, f.Close())
+}
+
+func (g *gitStore) open(name string) (fs.File, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if name == "." {
 		return &gitDir{info: gitInfo{name: ".", mode: fs.ModeDir}, tree: g.tree}, nil
 	}
@@ -212,11 +199,7 @@ func (d *gitDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	d.read += len(entries)
 	out := make([]fs.DirEntry, len(entries))
 	for i, e := range entries {
-		info := gitInfo{name: e.Name}
-		if !e.Mode.IsFile() {
-			info.mode = fs.ModeDir
-		}
-		out[i] = fs.FileInfoToDirEntry(info)
+		out[i] = fs.FileInfoToDirEntry(gitInfo{name: e.Name, mode: gitMode(e.Mode)})
 	}
 	slices.SortFunc(out, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return out, nil
@@ -227,7 +210,7 @@ func (d *gitDir) ReadDir(n int) ([]fs.DirEntry, error) {
 // are not there to name. Changes that have not been committed are seen. It renders
 // both trees: no import, embedded file or base can be missed.
 func (r *Repo) Affected(ctx context.Context, ref string) ([]string, error) {
-	old, err := OpenGit(r.root, ref)
+	old, err := OpenGit(r.dir, ref)
 	if err != nil {
 		return nil, err
 	}

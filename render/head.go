@@ -18,19 +18,19 @@ import (
 // lies in the same git repository does not count. Outside of git the commit is
 // empty and nothing is dirty; before the first commit everything is.
 func (r *Repo) Head() (commit string, dirty bool, err error) {
-	repo, err := git.PlainOpenWithOptions(r.root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	repo, err := git.PlainOpenWithOptions(r.dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("%s: %w", r.root, err)
+		return "", false, fmt.Errorf("%s: %w", r.dir, err)
 	}
 	head, err := repo.Head()
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		return "", true, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("%s: git HEAD: %w", r.root, err)
+		return "", false, fmt.Errorf("%s: git HEAD: %w", r.dir, err)
 	}
 	dirty, err = r.dirty(repo)
 	return head.Hash().String(), dirty, err
@@ -47,9 +47,9 @@ func (r *Repo) dirty(repo *git.Repository) (bool, error) {
 	}
 	status, err := tree.Status()
 	if err != nil {
-		return false, fmt.Errorf("%s: git status: %w", r.root, err)
+		return false, fmt.Errorf("%s: git status: %w", r.dir, err)
 	}
-	below, err := belowTop(tree, r.root)
+	below, err := belowTop(tree, r.dir)
 	if err != nil {
 		return false, err
 	}

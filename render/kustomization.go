@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 )
 
 // fetched is what kustomize would fetch: what its loader asks a server for (http),
@@ -125,7 +127,13 @@ func (c kustomization) one(name *string) error {
 	if *name == "" {
 		return nil
 	}
-	if fetched.MatchString(*name) || path.IsAbs(*name) || !c.files.Exists(path.Join(c.dir, *name)) {
+	if fetched.MatchString(*name) || path.IsAbs(*name) {
+		return outside{file: c.shown, name: *name}
+	}
+	switch _, err := c.files.stat(path.Join(c.dir, *name)); {
+	case isRefused(err):
+		return err
+	case err != nil:
 		return outside{file: c.shown, name: *name}
 	}
 	if !strings.HasPrefix(*name, "./") && !strings.HasPrefix(*name, "../") {
@@ -224,6 +232,9 @@ func (c kustomization) plugins(entries []string) error {
 
 // inline parses what stands in a kustomization in full as kustomize does.
 func inline(text string) ([]*resource.Resource, error) {
+	if err := alias.Check([]byte(text)); err != nil {
+		return nil, err
+	}
 	return provider.NewDefaultDepProvider().GetResourceFactory().SliceFromBytes([]byte(text))
 }
 

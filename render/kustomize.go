@@ -46,8 +46,8 @@ func (ev *evaluated) kustomize(ctx context.Context, u *unit) Findings {
 	if err != nil {
 		f := ev.at(u, typed.Path{"kustomize"})
 		f.Message = kustomizeMessage(err)
-		if refusal, ok := errors.AsType[outside](err); ok {
-			f.Message = refusal.Error()
+		if refused, ok := errors.AsType[outside](err); ok {
+			f.Message = refused.Error()
 		}
 		return Findings{f}
 	}

@@ -29,9 +29,9 @@ func (r *Repo) Origin() (Origin, error) {
 		return Origin{}, err
 	}
 	if commit == "" {
-		return Origin{}, fmt.Errorf("%s: %w", r.root, ErrNoCommit)
+		return Origin{}, fmt.Errorf("%s: %w", r.dir, ErrNoCommit)
 	}
-	repo, err := git.PlainOpenWithOptions(r.root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	repo, err := git.PlainOpenWithOptions(r.dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
 		return Origin{}, err
 	}

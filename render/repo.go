@@ -37,18 +37,18 @@ type Repo struct {
 
 	progress progress
 
-	root  string // absolute; does not exist on disk for a git commit
-	fsys  fs.FS  // the tree below root
-	ref   string // the git reference, where the tree is not the one on disk
-	cwd   string // what the file names in findings are relative to
-	own   bool   // the repository is evenkeel's own
-	kinds *typed.Kinds
+	dir    string // absolute: the directory that holds cue.mod
+	root   string // where CUE sees it: not on disk
+	fsys   fs.FS  // what is below
+	ref    string // the git reference, where the tree is not the one on disk
+	cwd    string // what the file names in findings are relative to
+	own    bool   // the repository is evenkeel's own
+	module string // the path of its module
+	kinds  *typed.Kinds
 
 	partSize int // for tests; zero means the constant
 
-	// overlay holds what the loader does not find on disk: the embedded
-	// definitions, or the whole tree of a git commit.
-	overlay map[string]load.Source
+	overlay map[string]load.Source // the embedded definitions
 
 	mu   sync.Mutex
 	envs []envDir // found by scan, once
@@ -85,7 +85,11 @@ func Open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{root: root, fsys: os.DirFS(root), cwd: cwd, kinds: typed.New()}
+	files, err := openDisk(root)
+	if err != nil {
+		return nil, err
+	}
+	r := &Repo{dir: root, root: virtualRoot(root), fsys: files, cwd: cwd, kinds: typed.New()}
 	if err := r.readModule(); err != nil {
 		return nil, err
 	}
@@ -95,12 +99,12 @@ func Open(dir string) (*Repo, error) {
 	if err := r.checkVendored(); err != nil {
 		return nil, err
 	}
-	r.overlay, err = embedded(root)
+	r.overlay, err = embedded(r.root)
 	return r, err
 }
 
 // Root is the directory that holds cue.mod.
-func (r *Repo) Root() string { return r.root }
+func (r *Repo) Root() string { return r.dir }
 
 func findRoot(dir string) (string, error) {
 	for at := dir; ; {
@@ -123,13 +127,14 @@ func (r *Repo) readModule() error {
 	const name = "cue.mod/module.cue"
 	data, err := fs.ReadFile(r.fsys, name)
 	if err != nil {
-		return err
+		return r.unread(name, err)
 	}
 	mod, err := modfile.ParseNonStrict(data, filepath.Join(r.root, name))
 	if err != nil {
 		return r.cueFindings(err, nil)
 	}
-	r.own = mod.ModuleRootPath() == Module
+	r.module = mod.ModuleRootPath()
+	r.own = r.module == Module
 	if lang := mod.Language; lang != nil && olderThan(lang.Version, leastLanguage) {
 		f := Finding{
 			File: r.fileName(filepath.Join(r.root, name)), Path: "language.version",

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 )
 
 // repoFiles is what kustomize sees: the repository below /repo, read only, and
@@ -33,12 +36,18 @@ func (f repoFiles) below(name string) (string, bool) {
 
 // Exists implements filesys.FileSystem.
 func (f repoFiles) Exists(name string) bool {
-	rel, ok := f.below(name)
-	if !ok {
-		return f.FileSystem.Exists(name)
-	}
-	_, err := fs.Stat(f.repo, rel)
+	_, err := f.stat(name)
 	return err == nil
+}
+
+func (f repoFiles) stat(name string) (fs.FileInfo, error) {
+	if rel, ok := f.below(name); ok {
+		return fs.Stat(f.repo, rel)
+	}
+	if !f.FileSystem.Exists(name) {
+		return nil, fs.ErrNotExist
+	}
+	return nil, nil //nolint:nilnil // what is in memory is asked no more than that
 }
 
 // IsDir implements filesys.FileSystem.
@@ -69,14 +78,22 @@ func (f repoFiles) ReadDir(name string) ([]string, error) {
 // here, before kustomize acts on it; kustomize gets what the check understood.
 func (f repoFiles) ReadFile(name string) ([]byte, error) {
 	data, shown, err := f.read(name)
-	if err != nil || !isKustomization(name) {
-		return data, err
+	known := err == nil
+	if known {
+		if err = alias.Check(data); err != nil {
+			err = fmt.Errorf("%s: %w", cmp.Or(shown, "kustomize"), err)
+		}
 	}
-	data, err = f.local(path.Dir(path.Clean("/"+filepath.ToSlash(name))), shown, data)
-	if err != nil && *f.refused == nil {
+	if err == nil && isKustomization(name) {
+		data, err = f.local(path.Dir(path.Clean("/"+filepath.ToSlash(name))), shown, data)
+	}
+	if err != nil && *f.refused == nil && (known || isRefused(err)) {
 		*f.refused = err
 	}
-	return data, err
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }
 
 func (f repoFiles) read(name string) (data []byte, shown string, err error) {

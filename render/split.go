@@ -298,6 +298,7 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 		if err != nil || out.AddSyntax(parsed) != nil {
 			return nil
 		}
+		s.ev.repo.embedsFrom(parsed)
 	}
 	if out.Complete() != nil {
 		return nil

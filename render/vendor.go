@@ -33,7 +33,11 @@ func Vendor(dir, version string) (Vendored, error) {
 	if err != nil {
 		return Vendored{}, err
 	}
-	r := &Repo{root: root, fsys: os.DirFS(root), cwd: abs}
+	files, err := openDisk(root)
+	if err != nil {
+		return Vendored{}, err
+	}
+	r := &Repo{dir: root, root: virtualRoot(root), fsys: files, cwd: abs}
 	if err := r.readModule(); err != nil {
 		return Vendored{}, err
 	}

@@ -1,0 +1,271 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"unicode"
+)
+
+// Limits of what is read from a repository. No file that means something to a
+// rendering is near them.
+const (
+	mostBytes = 64 << 20 // of a file
+	mostLinks = 40       // that lead from one to the next, as on Linux
+)
+
+// contents are what a repository holds, on disk or in a commit: all that a rendering
+// reads of it comes through here. Only regular files and directories are there. Links
+// are followed as long as they stay below the root; .git is not content.
+type contents struct {
+	store store
+
+	mu    sync.Mutex
+	plain map[string]bool // directories that no link leads to
+}
+
+// store is where content lies. Names have no links on their way.
+type store interface {
+	lstat(name string) (fs.FileInfo, error)
+	readlink(name string) (string, error)
+	open(name string) (fs.File, error)
+}
+
+func contentsOf(s store) *contents { return &contents{store: s, plain: map[string]bool{".": true}} }
+
+// refusal says that something in the repository is not read.
+type refusal struct {
+	Name   string // from the root, with slashes
+	Reason string
+}
+
+func (e refusal) Error() string { return e.Name + ": " + e.Reason }
+
+// Is makes errors.Is(err, fs.ErrPermission) true: it is there.
+func (e refusal) Is(target error) bool { return target == fs.ErrPermission }
+
+func isRefused(err error) bool {
+	_, ok := errors.AsType[refusal](err)
+	return ok
+}
+
+// resolve follows the links on the way to a file and returns the name without them.
+func (c *contents) resolve(name string) (string, fs.FileInfo, error) {
+	if !fs.ValidPath(name) {
+		return "", nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	at, rest := ".", strings.Split(name, "/")
+	links := 0
+	for len(rest) > 0 {
+		elem := rest[0]
+		rest = rest[1:]
+		if isGitDir(elem) {
+			return "", nil, refusal{Name: name, Reason: "git's own files are no content of the repository"}
+		}
+		next := path.Join(at, elem)
+		if len(rest) > 0 && c.isPlain(next) {
+			at = next
+			continue
+		}
+		info, err := c.store.lstat(next)
+		if err != nil {
+			return "", nil, err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			if info.IsDir() {
+				c.setPlain(next)
+			}
+			at = next
+			if len(rest) == 0 {
+				return at, info, nil
+			}
+			continue
+		}
+		if links++; links > mostLinks {
+			return "", nil, refusal{Name: name, Reason: "too many links lead from one to the next"}
+		}
+		target, err := c.store.readlink(next)
+		if err != nil {
+			return "", nil, err
+		}
+		target = filepath.ToSlash(target)
+		to := path.Join(at, target)
+		if path.IsAbs(target) || filepath.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") {
+			return "", nil, refusal{Name: name, Reason: fmt.Sprintf("the link %s leads out of the repository, to %q", next, target)}
+		}
+		at, rest = ".", append(strings.Split(to, "/"), rest...)
+	}
+	info, err := c.store.lstat(at)
+	return at, info, err
+}
+
+func (c *contents) isPlain(dir string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plain[dir]
+}
+
+func (c *contents) setPlain(dir string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plain[dir] = true
+}
+
+// isGitDir knows the spellings that some file system takes for .git: in other case,
+// with characters that cannot be seen, and as Windows shortens names.
+func isGitDir(elem string) bool {
+	if elem == "" || elem[0] != '.' && elem[0] != 'g' && elem[0] != 'G' && elem[0] < 0x80 {
+		return false
+	}
+	elem = strings.ToLower(strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, elem))
+	elem, _, _ = strings.Cut(elem, ":")
+	elem = strings.TrimRight(elem, ". ")
+	return elem == ".git" || elem == "git~1"
+}
+
+// Open implements fs.FS.
+func (c *contents) Open(name string) (fs.File, error) {
+	at, info, err := c.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		f, err := c.store.open(at)
+		if err != nil {
+			return nil, err
+		}
+		return dirFile{File: f, content: c, name: name}, nil
+	}
+	data, err := c.readFile(name, at, info)
+	if err != nil {
+		return nil, err
+	}
+	return memFile{Reader: bytes.NewReader(data), info: info}, nil
+}
+
+// Stat implements fs.StatFS.
+func (c *contents) Stat(name string) (fs.FileInfo, error) {
+	_, info, err := c.resolve(name)
+	return info, err
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (c *contents) ReadFile(name string) ([]byte, error) {
+	at, info, err := c.resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is a directory")}
+	}
+	return c.readFile(name, at, info)
+}
+
+func (c *contents) readFile(name, at string, info fs.FileInfo) (data []byte, err error) {
+	if !info.Mode().IsRegular() { // do not even open a device or a pipe
+		return nil, refusal{Name: name, Reason: "not a regular file"}
+	}
+	f, err := c.store.open(at)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // it was put there in between
+		return nil, refusal{Name: name, Reason: "not a regular file"}
+	}
+	var b bytes.Buffer
+	b.Grow(int(min(info.Size(), mostBytes)) + bytes.MinRead)
+	n, err := b.ReadFrom(io.LimitReader(f, mostBytes+1))
+	if err == nil && n > mostBytes {
+		err = refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
+	}
+	return b.Bytes(), err
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (c *contents) ReadDir(name string) ([]fs.DirEntry, error) {
+	f, err := c.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // read only
+	dir, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("not a directory")}
+	}
+	entries, err := dir.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
+}
+
+// dirFile is an open directory that does not show .git.
+type dirFile struct {
+	fs.File
+
+	content *contents
+	name    string
+}
+
+// ReadDir implements fs.ReadDirFile.
+func (d dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
+	dir, ok := d.File.(fs.ReadDirFile)
+	if !ok {
+		return nil, &fs.PathError{Op: "readdir", Path: d.name, Err: errors.New("not a directory")}
+	}
+	entries, err := dir.ReadDir(n)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return isGitDir(e.Name()) }), err
+}
+
+type memFile struct {
+	*bytes.Reader
+
+	info fs.FileInfo
+}
+
+// Stat implements fs.File.
+func (f memFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// Close implements fs.File.
+func (f memFile) Close() error { return nil }
+
+// diskStore is a directory. What is swapped between a look and the open cannot lead
+// out of it.
+type diskStore struct{ root *os.Root }
+
+func openDisk(dir string) (*contents, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return contentsOf(diskStore{root}), nil
+}
+
+func (d diskStore) lstat(name string) (fs.FileInfo, error) {
+	return d.root.Lstat(filepath.FromSlash(name))
+}
+
+func (d diskStore) readlink(name string) (string, error) {
+	return d.root.Readlink(filepath.FromSlash(name))
+}
+
+// open does not wait for somebody to write into a pipe.
+func (d diskStore) open(name string) (fs.File, error) {
+	return d.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}

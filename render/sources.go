@@ -1,0 +1,169 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+)
+
+// virtualRoot is where CUE sees a repository: nowhere on disk. What it is not given
+// it does not find, whatever links, replacements of modules and names say.
+func virtualRoot(dir string) string {
+	return filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), ".evenkeel", "repository")
+}
+
+// sources lays the CUE files that packages are built from where CUE looks for them.
+type sources struct {
+	repo   *Repo
+	laid   map[string]load.Source
+	seen   map[string]bool // directories
+	queue  []string
+	module string // the path of the repository's own module
+}
+
+// cueFiles reads the packages of environments and all that they import.
+func (r *Repo) cueFiles(dirs []envDir) (map[string]load.Source, error) {
+	s := sources{repo: r, laid: map[string]load.Source{}, seen: map[string]bool{}, module: r.module, queue: []string{"cue.mod"}}
+	for _, dir := range dirs {
+		s.queue = append(s.queue, dir.dir)
+	}
+	for len(s.queue) > 0 {
+		dir := s.queue[0]
+		s.queue = s.queue[1:]
+		// A package has the files of the directories above, too, that are of its name.
+		for ; !s.seen[dir]; dir = path.Dir(dir) {
+			s.seen[dir] = true
+			if err := s.add(dir); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s.laid, nil
+}
+
+func (s *sources) add(dir string) error {
+	entries, err := fs.ReadDir(s.repo.fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+		return nil // CUE says that it is not there
+	}
+	if err != nil {
+		return s.repo.unread(dir, err)
+	}
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		switch {
+		case e.Name() == "cue.mod" && dir != ".": // a module in the module
+			name = path.Join(name, "module.cue")
+			if _, err := fs.Stat(s.repo.fsys, name); err != nil {
+				continue
+			}
+		case path.Ext(name) != ".cue" || e.IsDir():
+			continue
+		}
+		data, err := fs.ReadFile(s.repo.fsys, name)
+		if err != nil {
+			return s.repo.unread(name, err)
+		}
+		abs := filepath.Join(s.repo.root, filepath.FromSlash(name))
+		s.laid[abs] = load.FromBytes(data)
+		s.follow(abs, data)
+	}
+	return nil
+}
+
+// follow queues the directories that a file may import from.
+func (s *sources) follow(name string, data []byte) {
+	file, _ := parser.ParseFile(name, data, parser.ImportsOnly) // CUE says what is wrong with it
+	if file == nil {
+		return
+	}
+	for spec := range file.ImportSpecs() {
+		value, err := literal.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		imported := ast.ParseImportPath(value).Path
+		if imported == s.module {
+			s.queue = append(s.queue, ".")
+		}
+		if below, ok := strings.CutPrefix(imported, s.module+"/"); ok {
+			s.queue = append(s.queue, below)
+		}
+		if first, _ := splitFirst(imported); strings.Contains(first, ".") { // else it is CUE's own
+			for _, dir := range []string{"gen", "usr", "pkg"} {
+				s.queue = append(s.queue, path.Join("cue.mod", dir, imported))
+			}
+		}
+	}
+}
+
+// unread is the finding of what cannot be read.
+func (r *Repo) unread(name string, err error) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		return Findings{{File: r.fileName(filepath.Join(r.root, filepath.FromSlash(name))), Message: refused.Reason}}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// embedFrom lets the files of packages embed what the repository holds.
+func (r *Repo) embedFrom(insts []*build.Instance) {
+	seen := map[*build.Instance]bool{}
+	var visit func(*build.Instance)
+	visit = func(inst *build.Instance) {
+		if inst == nil || seen[inst] {
+			return
+		}
+		seen[inst] = true
+		for _, file := range inst.Files {
+			r.embedsFrom(file)
+		}
+		for _, imported := range inst.Imports {
+			visit(imported)
+		}
+	}
+	for _, inst := range insts {
+		visit(inst)
+	}
+}
+
+func (r *Repo) embedsFrom(file *ast.File) {
+	rel, err := filepath.Rel(r.root, file.Filename)
+	if f := file.Pos().File(); f != nil && err == nil && filepath.IsLocal(rel) {
+		f.SetFSLoc(token.FSLoc{
+			FS: r.fsys, Path: filepath.ToSlash(rel),
+			FromFSPath: func(name string) string { return filepath.Join(r.root, filepath.FromSlash(name)) },
+		})
+	}
+}
+
+// notEmbedded says why a file is not embedded: CUE says of all errors that the file
+// is not there.
+func (r *Repo) notEmbedded(pos token.Pos, format string, args []any) string {
+	const file, glob = "open %v: no such file or directory", "no matches for glob pattern %q"
+	if format != file && format != glob || len(args) != 1 {
+		return ""
+	}
+	name, _ := args[0].(string)
+	if format == glob {
+		name = path.Dir(name)
+	}
+	rel, err := filepath.Rel(r.root, pos.Filename())
+	if err != nil || !filepath.IsLocal(rel) {
+		return ""
+	}
+	_, err = fs.ReadFile(r.fsys, path.Join(path.Dir(filepath.ToSlash(rel)), name))
+	if refused, ok := errors.AsType[refusal](err); ok {
+		return refused.Error()
+	}
+	return ""
+}
