@@ -14,6 +14,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -62,6 +63,9 @@ func readDefinitions(data []byte) ([]map[string]any, error) {
 			return all, nil
 		}
 		var obj map[string]any
+		if err == nil {
+			err = alias.Check(doc)
+		}
 		if err == nil {
 			if doc, err = yaml.YAMLToJSONStrict(doc); err == nil {
 				err = unmarshalJSON(doc, &obj)

@@ -16,6 +16,8 @@ import (
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 )
 
 // Object is one Kubernetes object as it was read.
@@ -58,6 +60,9 @@ func Read(r io.Reader) ([]Object, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if err := alias.Check(data); err != nil {
+			return nil, fmt.Errorf("document %d: %w", n, err)
 		}
 		var obj Object
 		if err := yaml.UnmarshalStrict(data, &obj); err != nil {
