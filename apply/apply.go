@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -89,7 +91,7 @@ type run struct {
 	pending bool // there is something to write and record
 
 	started time.Time
-	before  Requests
+	before  kube.Requests
 
 	mu       sync.Mutex
 	gating   time.Duration
@@ -216,7 +218,7 @@ func (r *run) keepState(ctx context.Context) error {
 	if err := r.c.saveState(ctx, r.plan.state, r.env, r.plan.signer); err != nil {
 		return err
 	}
-	rendered, err := Digest(r.env, r.plan.state.key)
+	rendered, err := mask.Digest(r.env, r.plan.state.key)
 	r.plan.Rendered = rendered
 	return err
 }
@@ -285,10 +287,10 @@ func (r *run) members() []schema.Ref {
 
 // marked are the fields of members whose values are not shown.
 func (r *run) marked() []markedObject {
-	marks := marksOfAll(r.env)
+	marks := mask.Marks(r.env)
 	for _, m := range r.plan.state.marked {
 		if len(r.opts.Units) > 0 || r.opts.NoPrune {
-			marks[m.ref.ID()] = merge(marks[m.ref.ID()], m.marks)
+			marks[m.ref.ID()] = mask.Merge(marks[m.ref.ID()], m.marks)
 		}
 	}
 	var all []markedObject
@@ -325,7 +327,7 @@ func (r *run) interrupted(ctx context.Context, err error) error {
 func (r *run) finish() *Report {
 	report := &Report{Plan: r.journal.settled(*r.plan), Health: r.health, Revision: r.revision}
 	report.Done, report.NotDone = r.journal.parted(r.plan.Changes)
-	report.Requests = r.plan.Requests.plus(r.c.Requests().since(r.before))
+	report.Requests = r.plan.Requests.Plus(r.c.Requests().Since(r.before))
 	report.Durations.Apply = time.Since(r.started).Seconds()
 	report.Durations.Gate = r.gating.Seconds()
 	return report

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -18,7 +19,7 @@ import (
 // leaves it.change nil where only the server knows.
 func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
-	p.learnLive(live)
+	p.mask.Learn(live)
 	if live.GetDeletionTimestamp() != nil {
 		if p.plan.state.hasFinished(it.obj.Unstructured) {
 			it.change = p.newChange(it, Unchanged) // as good as gone, and need not be there
@@ -79,7 +80,7 @@ func (p *planner) keepReceipt(it *item) {
 }
 
 func (p *planner) reportForeign(it *item, live, result *unstructured.Unstructured) {
-	fields := managed.Foreign(it.obj.Unstructured, p.mask.object(live), result, p.env.Controllers, p.isAdoption(live))
+	fields := managed.Foreign(it.obj.Unstructured, p.mask.Object(live), result, p.env.Controllers, p.isAdoption(live))
 	if p.targets[it.ref.String()] {
 		fields = slices.DeleteFunc(fields, func(f managed.Field) bool { return f.Path == "spec.replicas" })
 	}
@@ -114,7 +115,7 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 	var result *unstructured.Unstructured
 	for range attemptsMoving {
 		desired := managed.Effective(it.obj, it.live)
-		answer, created, err := p.cluster.dryRun(ctx, it.mapping, desired)
+		answer, created, err := p.cluster.DryRun(ctx, it.mapping, desired)
 		if err != nil {
 			return p.refusal(ctx, it, err)
 		}
@@ -153,7 +154,7 @@ func moved(live, result *unstructured.Unstructured) bool {
 // meet reads an object that the LIST did not show, because it bears no label of
 // ours, or that changed since. done says that there is nothing more to ask.
 func (p *planner) meet(ctx context.Context, it *item) (done bool, err error) {
-	live, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
 	if apierrors.IsNotFound(err) {
 		// Deleted in this very moment.
 		it.live = nil
@@ -209,7 +210,7 @@ func (p *planner) compareLocally(ctx context.Context, it *item) error {
 	}
 	it.change = p.newChange(it, UnverifiedChanged)
 	it.change.Verified = false
-	it.change.Fields = managed.Fields(managed.LocalDifferences(p.mask.object(managed.Effective(it.obj, it.live)), p.mask.object(it.live)))
+	it.change.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
 	it.change.Message = "not verified by the server: compared by the fields that the environment sets"
 	return nil
 }
@@ -235,7 +236,7 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	crd := p.changedCRD[it.obj.GroupVersionKind().GroupKind()]
 	p.mu.Unlock()
 	role := p.plannedRole(it)
-	switch immutable := immutableFields(err); {
+	switch immutable := kube.ImmutableFields(err); {
 	case len(immutable) > 0:
 		return p.mustRecreate(ctx, it, immutable)
 	case crd != "":
@@ -284,7 +285,7 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	ch := p.newChange(it, Recreated)
 	ch.immutable = immutable
-	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.object(managed.Effective(it.obj, it.live)), p.mask.object(it.live)))
+	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
 	ch.Message = "must be recreated"
 	if fields := strings.Join(immutable, ", "); fields != "" {
 		ch.Message += ": " + fields + " cannot be changed"
@@ -318,8 +319,8 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	ch := p.newChange(it, Configured)
 	ch.dryRun = result
 	it.change = ch
-	live := p.mask.object(it.live)
-	diffs := managed.Differences(live, p.mask.object(result))
+	live := p.mask.Object(it.live)
+	diffs := managed.Differences(live, p.mask.Object(result))
 	if handsOver(it.obj.Unstructured, it.live, p.targets) {
 		ch.handover = []string{replicasPointer}
 		diffs = slices.DeleteFunc(diffs, func(d managed.Difference) bool { return d.Path.Fields() == "spec.replicas" })

@@ -45,12 +45,12 @@ func (p *planner) isScaled(ctx context.Context, it *item, diffs []managed.Differ
 	if !slices.ContainsFunc(diffs, managed.Difference.WasScaled) {
 		return false, nil
 	}
-	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"})
+	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"})
 	if err != nil {
 		return false, err
 	}
 	found := &scalerOf{planner: p, target: it.ref.String()}
-	err = p.cluster.list(ctx, m, it.ref.Namespace, "", found)
+	err = p.cluster.List(ctx, m, it.ref.Namespace, "", found)
 	if apierrors.IsForbidden(err) {
 		return true, nil // better a conflict too many
 	}
@@ -64,9 +64,9 @@ type scalerOf struct {
 	found   bool
 }
 
-func (s *scalerOf) restart() { s.found = false }
+func (s *scalerOf) Restart() { s.found = false }
 
-func (s *scalerOf) visit(scaler *unstructured.Unstructured) {
+func (s *scalerOf) Visit(scaler *unstructured.Unstructured) {
 	mine := slices.Contains(s.planner.sets, scaler.GetLabels()[schema.LabelPartOf])
 	if mine && s.planner.desired[schema.IDOf(scaler)] == nil {
 		return

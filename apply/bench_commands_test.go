@@ -24,6 +24,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -66,7 +67,7 @@ func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *comm
 
 // measured is what one process took.
 type measured struct {
-	Sent    apply.Requests
+	Sent    kube.Requests
 	Summary map[apply.Action]int
 	Seconds float64
 	CPU     float64

@@ -33,7 +33,7 @@ func (p *planner) findLost(ctx context.Context) error {
 			continue
 		}
 		gvk := ref.GVK()
-		m, err := p.cluster.mapping(ctx, gvk)
+		m, err := p.cluster.Mapping(ctx, gvk)
 		if meta.IsNoMatchError(err) {
 			continue
 		}
@@ -41,7 +41,7 @@ func (p *planner) findLost(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		live, err := p.cluster.get(ctx, m, ref.Namespace, ref.Name)
+		live, err := p.cluster.Get(ctx, m, ref.Namespace, ref.Name)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -71,7 +71,7 @@ func (p *planner) findCandidates(ctx context.Context) error {
 		if !p.selected(unit) {
 			continue
 		}
-		p.learnLive(s.live)
+		p.mask.Learn(s.live)
 		ch := Change{Action: Deleted, Unit: unit, Ref: schema.RefOf(s.live), Verified: true, live: s.live, mask: p.mask}
 		if err := p.decide(ctx, &ch); err != nil {
 			errs = append(errs, err)
@@ -154,7 +154,7 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 			if transient(gvk.GroupKind()) {
 				continue
 			}
-			m, err := p.cluster.mapping(ctx, gvk)
+			m, err := p.cluster.Mapping(ctx, gvk)
 			if meta.IsNoMatchError(err) {
 				continue
 			}
@@ -162,7 +162,7 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 				return "", err
 			}
 			other := &firstOther{planner: p}
-			err = p.cluster.list(ctx, m, namespace, "", other)
+			err = p.cluster.List(ctx, m, namespace, "", other)
 			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
 				continue // its definition is gone since discovery, and it with that
 			}
@@ -196,9 +196,9 @@ type firstOther struct {
 	found   string
 }
 
-func (f *firstOther) restart() { f.found = "" }
+func (f *firstOther) Restart() { f.found = "" }
 
-func (f *firstOther) visit(live *unstructured.Unstructured) {
+func (f *firstOther) Visit(live *unstructured.Unstructured) {
 	if f.found != "" || metav1.GetControllerOf(live) != nil || isNamespaceFurniture(live) {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -19,16 +20,18 @@ import (
 // Without a cluster there is no key that hides secret values, so that these are
 // numbered: equal values have the same number.
 func Compare(before, after *schema.Environment) *Plan {
+	known := &mask.Redactor{}
+	marks := mask.Marks(before)
+	for id, more := range mask.Marks(after) {
+		marks[id] = mask.Merge(marks[id], more)
+	}
 	c := comparison{
 		plan: &Plan{Changes: []Change{}, Summary: map[Action]int{}},
-		mask: masker{numbers: map[string]int{}, marks: marksOfAll(before), known: &redactor{}},
+		mask: mask.Numbered(marks, known),
 		old:  map[schema.ID]*unstructured.Unstructured{},
 	}
-	for id, marks := range marksOfAll(after) {
-		c.mask.marks[id] = merge(c.mask.marks[id], marks)
-	}
 	for _, env := range []*schema.Environment{before, after} {
-		c.mask.known.learn(env)
+		known.Learn(env)
 		if env != nil {
 			c.plan.Environment, c.plan.Cluster = env.Name, env.Cluster
 		}
@@ -41,7 +44,7 @@ func Compare(before, after *schema.Environment) *Plan {
 	}
 	for unit, obj := range before.Objects() {
 		if c.old[schema.IDOf(obj.Unstructured)] != nil {
-			c.add(Change{Action: Deleted, Unit: unit, Ref: schema.RefOf(obj.Unstructured), Before: c.mask.object(obj.Unstructured).Object})
+			c.add(Change{Action: Deleted, Unit: unit, Ref: schema.RefOf(obj.Unstructured), Before: c.mask.Object(obj.Unstructured).Object})
 		}
 	}
 	return c.plan
@@ -49,15 +52,13 @@ func Compare(before, after *schema.Environment) *Plan {
 
 type comparison struct {
 	plan *Plan
-	mask masker
+	mask mask.Masker
 	old  map[schema.ID]*unstructured.Unstructured // not met yet
 }
 
 func (c *comparison) add(change Change) {
-	change.Before, change.After = c.mask.clean(change.Before), c.mask.clean(change.After)
-	for i, f := range change.Fields {
-		change.Fields[i].From, change.Fields[i].To = c.mask.known.value(f.From), c.mask.known.value(f.To)
-	}
+	change.Before, change.After = c.mask.Clean(change.Before), c.mask.Clean(change.After)
+	change.Fields = c.mask.Fields(change.Fields)
 	c.plan.Changes = append(c.plan.Changes, change)
 	c.plan.Summary[change.Action]++
 }
@@ -68,10 +69,10 @@ func (c *comparison) compare(unit string, desired *schema.Object) {
 	old := c.old[id]
 	delete(c.old, id)
 	if old == nil {
-		c.add(Change{Action: Created, Unit: unit, Ref: schema.RefOf(obj), After: c.mask.object(obj).Object})
+		c.add(Change{Action: Created, Unit: unit, Ref: schema.RefOf(obj), After: c.mask.Object(obj).Object})
 		return
 	}
-	from, to := c.mask.object(old), c.mask.object(obj)
+	from, to := c.mask.Object(old), c.mask.Object(obj)
 	diffs := managed.RenderedDifferences(from, to)
 	if len(diffs) == 0 {
 		c.plan.Summary[Unchanged]++

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -42,7 +43,7 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 	if err := r.guardDelete(ctx); err != nil {
 		return err
 	}
-	_, err = r.c.Dynamic.Resource(namespaceResource()).Get(ctx, r.env.Namespace, metav1.GetOptions{})
+	_, err = r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, r.env.Namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // parent, lock and revisions went with it
 	}

@@ -106,8 +106,11 @@ func (c *Cluster) lookFor(ctx context.Context, ext schema.External) (*missing, e
 	case err != nil:
 		return nil, fmt.Errorf("%s/%s/%s: %w", ext.Kind, ext.Namespace, ext.Name, err)
 	}
-	has := slices.Sorted(maps.Keys(asMap(u.Object["data"])))
-	has = append(has, slices.Sorted(maps.Keys(asMap(u.Object["binaryData"])))...)
+	var has []string
+	for _, field := range []string{"data", "binaryData"} {
+		values, _ := u.Object[field].(map[string]any)
+		has = append(has, slices.Sorted(maps.Keys(values))...)
+	}
 	m := &missing{External: ext, has: has}
 	for _, key := range ext.Keys {
 		if !slices.Contains(has, key) {

@@ -2,6 +2,9 @@ package apply
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -52,7 +55,7 @@ func (p *planner) isGone(ctx context.Context, it *item) (bool, error) {
 	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) {
 		return false, nil
 	}
-	_, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	_, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
 	if !apierrors.IsNotFound(err) {
 		return false, err
 	}
@@ -81,4 +84,14 @@ func (c *Cluster) finishedIn(ctx context.Context, env *schema.Environment) (*sta
 		}
 	}
 	return newState(), nil
+}
+
+// hashOf is a short digest of a JSON value.
+func hashOf(v ...any) (string, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:16]), nil
 }

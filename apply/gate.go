@@ -37,9 +37,9 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 
 // watcher watches the members of an environment's ApplySet.
 func (c *Cluster) watcher(ctx context.Context, env *schema.Environment) *health.Watcher {
-	c.known.learn(env)
+	c.known.Learn(env)
 	selector := schema.LabelPartOf + "=" + schema.ApplySetID(env.Name, env.Namespace)
-	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.text})
+	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text})
 }
 
 // targets are the objects of a unit as they stand after its writes.

@@ -220,7 +220,7 @@ func (r *run) needed(ctx context.Context) ([]right, error) {
 // not serve yet it is read from the environment's definition.
 func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref schema.Ref) (kschema.GroupResource, error) {
 	gvk := ref.GVK()
-	mapping, err := c.mapping(ctx, gvk)
+	mapping, err := c.Mapping(ctx, gvk)
 	if err == nil {
 		return mapping.Resource.GroupResource(), nil
 	}

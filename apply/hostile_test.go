@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -251,9 +252,8 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, receipts string, marked []byte) {
 		unpackMap(receipts)["a"] = "written to"
 		for _, m := range unpackMarked(marked) {
-			for _, mark := range m.marks {
-				mark.at(map[string]any{"a": []any{map[string]any{"b": "c"}}}, func(any) any { return "" })
-			}
+			u := &unstructured.Unstructured{Object: map[string]any{"a": []any{map[string]any{"b": "c"}}}}
+			mask.New(nil, map[schema.ID][]mask.Mark{schema.IDOf(u): m.marks}, &mask.Redactor{}).Object(u)
 		}
 	})
 }
@@ -277,7 +277,7 @@ func FuzzRevision(f *testing.F) {
 			t.Error(err)
 		}
 		back := (&Revision{Environment: env}).Restored(&schema.Environment{Name: "dev", Namespace: "dev"})
-		if _, err := Digest(back, nil); err != nil {
+		if _, err := mask.Digest(back, nil); err != nil {
 			t.Error(err)
 		}
 		Compare(&schema.Environment{}, back)

@@ -91,7 +91,7 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 	gvk := it.obj.GroupVersionKind()
 	known, ok := kinds[gvk]
 	if !ok {
-		known.mapping, known.err = p.cluster.mapping(ctx, gvk)
+		known.mapping, known.err = p.cluster.Mapping(ctx, gvk)
 		kinds[gvk] = known
 	}
 	m, err := known.mapping, known.err
@@ -110,7 +110,7 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 		return fmt.Errorf("the server has no %s of %s yet: its CRD comes with unit %s, which is not among those asked for", gvk.Kind, gvk.GroupVersion(), crd.unit)
 	}
 	it.waits = crd.name
-	if other, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: gvk.Group, Kind: gvk.Kind}); err == nil {
+	if other, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: gvk.Group, Kind: gvk.Kind}); err == nil {
 		it.otherVersion = other
 	}
 	return checkScope(it.ref, crd.namespaced)

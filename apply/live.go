@@ -138,7 +138,7 @@ func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, r
 			return r.mapping
 		}
 	}
-	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: gk.Group, Kind: gk.Kind})
+	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: gk.Group, Kind: gk.Kind})
 	if err != nil {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (p *planner) read(ctx context.Context, r *reading, selector string) error {
 
 func (p *planner) readOne(ctx context.Context, m *meta.RESTMapping, namespace, selector string) error {
 	sink := &sink{planner: p, mapping: m}
-	if err := p.cluster.list(ctx, m, namespace, selector, sink); err != nil {
+	if err := p.cluster.List(ctx, m, namespace, selector, sink); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -219,7 +219,7 @@ type sink struct {
 	strangers []stranger
 }
 
-func (s *sink) visit(live *unstructured.Unstructured) {
+func (s *sink) Visit(live *unstructured.Unstructured) {
 	it := s.planner.desired[schema.IDOf(live)]
 	switch {
 	case it == nil:
@@ -238,7 +238,7 @@ func (s *sink) visit(live *unstructured.Unstructured) {
 	}
 }
 
-func (s *sink) restart() {
+func (s *sink) Restart() {
 	for _, it := range s.seen {
 		it.live, it.change, it.foreign, it.generation = nil, nil, nil, 0
 	}

@@ -204,7 +204,7 @@ func runOf(pod *corev1.Pod, name string) (run logRun, started bool) {
 // read reads one log, line by line.
 func (l *logs) read(ctx context.Context, pod *corev1.Pod, container string, tail int64, since time.Duration) error {
 	where := fmt.Sprintf("pod %s", pod.Name)
-	req := l.c.raw.Get().AbsPath("api", "v1", "namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container)
+	req := l.c.REST.Get().AbsPath("api", "v1", "namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container)
 	if l.opts.Previous {
 		req = req.Param("previous", "true")
 	} else if l.opts.Follow {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -45,7 +46,7 @@ func (r *run) migrate(ctx context.Context, change *Change) (*unstructured.Unstru
 	ctx, cancel := r.request(ctx)
 	defer cancel()
 	live, err := client.Patch(ctx, change.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: schema.Manager})
-	return live, maskError(change.live, err)
+	return live, mask.Error(change.live, err)
 }
 
 // takeEntries is the patch of managedFields that merges the entries of some

@@ -27,7 +27,7 @@ func (p *planner) readNamed(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			live, err := p.cluster.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+			live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
 			switch {
 			case err == nil:
 				p.assess(it, live)

@@ -90,7 +90,7 @@ func (p *planner) git() scope {
 // normal is a place as it is looked at: a kind without namespaces is looked at in
 // the whole cluster, whatever namespace stands beside it.
 func (p *planner) normal(ctx context.Context, at kindIn) kindIn {
-	m, err := p.cluster.mapping(ctx, kschema.GroupVersionKind{Group: at.gk.Group, Kind: at.gk.Kind})
+	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: at.gk.Group, Kind: at.gk.Kind})
 	if err != nil {
 		return at // it is not served, and not looked at
 	}

@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -45,7 +47,7 @@ type Plan struct {
 	Rendered    string         `json:"rendered"` // digest of the rendered environment
 	Changes     []Change       `json:"changes"`
 	Summary     map[Action]int `json:"summary"`
-	Requests    Requests       `json:"requests"`
+	Requests    kube.Requests  `json:"requests"`
 	Durations   Durations      `json:"durations"`
 	// Warnings are worth reading and change nothing.
 	Warnings []string `json:"warnings,omitempty"`
@@ -102,7 +104,7 @@ type Change struct {
 	// handover are the fields (JSON pointers) whose live value goes to
 	// evenkeel-handover before the apply, because an autoscaler takes over.
 	handover []string
-	mask     masker // with which Fields were masked
+	mask     mask.Masker // with which Fields were masked
 }
 
 // PlanOptions bend a plan. The zero value plans the whole environment and
@@ -147,23 +149,18 @@ type PlanOptions struct {
 
 // finish makes what a reader sees of the change, without secret values.
 func (c *Change) finish() {
-	for i := range c.Fields {
-		c.Fields[i].From, c.Fields[i].To = c.mask.shown(c.Fields[i].From), c.mask.shown(c.Fields[i].To)
-		if c.mask.known != nil {
-			c.Fields[i].From, c.Fields[i].To = c.mask.known.value(c.Fields[i].From), c.mask.known.value(c.Fields[i].To)
-		}
-	}
+	c.Fields = c.mask.Fields(c.Fields)
 	switch {
 	case c.Action == Foreign || c.Action == CopiedLabel || c.Action == Kept || c.Action == Terminating:
 		return
 	case c.live != nil && c.dryRun != nil:
-		c.Before, c.After = c.mask.body(c.live), c.mask.body(c.dryRun)
+		c.Before, c.After = c.mask.Body(c.live), c.mask.Body(c.dryRun)
 	case c.live != nil && c.desired != nil:
-		c.Before, c.After = c.mask.body(managed.OwnBody(c.live, c.desired.Unstructured)), c.mask.body(c.desired.Unstructured)
+		c.Before, c.After = c.mask.Body(managed.OwnBody(c.live, c.desired.Unstructured)), c.mask.Body(c.desired.Unstructured)
 	case c.live != nil:
-		c.Before = c.mask.body(c.live)
+		c.Before = c.mask.Body(c.live)
 	case c.desired != nil:
-		c.After = c.mask.body(c.desired.Unstructured)
+		c.After = c.mask.Body(c.desired.Unstructured)
 	}
 }
 
@@ -190,17 +187,6 @@ func (p *Plan) Refused() []Change {
 		}
 	}
 	return refused
-}
-
-// Requests counts API requests by what they were for.
-type Requests struct {
-	Discovery int `json:"discovery"`
-	Review    int `json:"review"`
-	List      int `json:"list"`
-	Get       int `json:"get"`
-	DryRun    int `json:"dryRun"`
-	Write     int `json:"write"`
-	Watch     int `json:"watch"`
 }
 
 // Durations are seconds.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -27,7 +28,7 @@ func TestPlanOfALevelEnvironment(t *testing.T) {
 		t.Errorf("summary %v", p.Summary)
 	}
 	// Three kinds in one namespace: each listed once, nothing asked.
-	want := apply.Requests{Discovery: 2, List: 3, Get: 3}
+	want := kube.Requests{Discovery: 2, List: 3, Get: 3}
 	if diff := cmp.Diff(want, p.Requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

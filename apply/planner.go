@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -41,7 +43,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 		}
 	}
 	p.collect()
-	p.plan.Requests = c.Requests().since(before)
+	p.plan.Requests = c.Requests().Since(before)
 	p.plan.Durations.Plan = time.Since(started).Seconds()
 	return p.plan, nil
 }
@@ -61,7 +63,7 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 		return nil, fmt.Errorf("unit %s: %s: no longer planned", earlier.Unit, earlier.Ref)
 	}
 	it.obj = earlier.desired // what the plan leaves alone stays so
-	live, err := c.get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	live, err := c.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, it.wrap(err)
 	}
@@ -84,7 +86,7 @@ type planner struct {
 	env     *schema.Environment
 	opts    PlanOptions
 	plan    *Plan
-	mask    masker
+	mask    mask.Masker
 
 	former *signer // of the records under the environment's former name
 
@@ -126,7 +128,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 
 		definitions: map[kschema.GroupKind]definition{},
 	}
-	c.known.learn(env)
+	c.known.Learn(env)
 	p.plan.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
 	p.plan.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
 	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
@@ -156,7 +158,7 @@ func (p *planner) readContext(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		p.plan.Incomplete, err = p.cluster.unanswered(ctx)
+		p.plan.Incomplete, err = p.cluster.Unanswered(ctx)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -187,12 +189,11 @@ func (p *planner) readContext(ctx context.Context) error {
 	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
 	p.plan.Warnings = append(p.plan.Warnings, p.plan.state.warnings...)
-	p.mask = p.plan.state.masker()
-	p.mask.known, p.mask.marks = p.cluster.known, p.allMarks()
+	p.mask = mask.New(p.plan.state.key, p.allMarks(), p.cluster.known)
 	p.plan.Incomplete = p.ofMembers(p.plan.Incomplete)
 	p.scaled = scaledIn(p.plan.parent, time.Now())
 	var err error
-	p.plan.Rendered, err = Digest(p.env, p.plan.state.key)
+	p.plan.Rendered, err = mask.Digest(p.env, p.plan.state.key)
 	return err
 }
 
@@ -241,11 +242,11 @@ func (p *planner) lookHome(ctx context.Context) error {
 	if p.homeless || p.plan.parent != nil || home == nil || p.selected(home.unit) {
 		return nil
 	}
-	_, err := p.cluster.Dynamic.Resource(namespaceResource()).Get(ctx, p.env.Namespace, metav1.GetOptions{})
+	_, err := p.cluster.Dynamic.Resource(kube.Namespaces()).Get(ctx, p.env.Namespace, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	home.mapping, err = p.cluster.mapping(ctx, home.ref.GVK())
+	home.mapping, err = p.cluster.Mapping(ctx, home.ref.GVK())
 	p.homeless = err == nil
 	return err
 }
@@ -264,7 +265,7 @@ func (p *planner) needsHome(ctx context.Context, it *item, err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if home.mapping == nil {
-		home.mapping, err = p.cluster.mapping(ctx, home.ref.GVK())
+		home.mapping, err = p.cluster.Mapping(ctx, home.ref.GVK())
 		p.homeless = err == nil
 	}
 	return p.homeless
@@ -323,7 +324,7 @@ func (p *planner) collect() {
 		p.plan.Warnings = append(p.plan.Warnings, m.warning())
 	}
 	for _, w := range p.cluster.Warnings() {
-		p.plan.Warnings = append(p.plan.Warnings, p.cluster.known.text(w))
+		p.plan.Warnings = append(p.plan.Warnings, p.cluster.known.Text(w))
 	}
 }
 
@@ -341,20 +342,12 @@ func (p *planner) forget() {
 // allMarks are the fields whose values are not shown: those that the environment
 // marks, and those that it marked when it was applied last, as what is no longer
 // desired is shown too.
-func (p *planner) allMarks() map[schema.ID][]mark {
-	all := marksOfAll(p.env)
+func (p *planner) allMarks() map[schema.ID][]mask.Mark {
+	all := mask.Marks(p.env)
 	for _, m := range p.plan.state.marked {
-		all[m.ref.ID()] = merge(all[m.ref.ID()], m.marks)
+		all[m.ref.ID()] = mask.Merge(all[m.ref.ID()], m.marks)
 	}
 	return all
-}
-
-// learnLive makes the secret values of a live object known: somebody may have
-// edited them, and a webhook may quote the old one.
-func (p *planner) learnLive(live *unstructured.Unstructured) {
-	if marks := p.mask.marks[schema.IDOf(live)]; len(marks) > 0 || isSecret(live) {
-		p.cluster.known.add(secretValues(live, marks)...)
-	}
 }
 
 // unsealed refuses what must not be sent to a cluster: its values are encrypted.

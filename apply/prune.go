@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -23,7 +24,7 @@ func (r *run) pruning() []*Change {
 		return nil
 	}
 	return slices.DeleteFunc(r.changes(Deleted), func(change *Change) bool {
-		return r.opts.LeaveSecrets && isSecret(change.live)
+		return r.opts.LeaveSecrets && mask.IsSecret(change.live)
 	})
 }
 

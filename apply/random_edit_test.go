@@ -75,22 +75,22 @@ func edits() []edit {
 			}
 			return e.scale(ctx, live, int(was))
 		}},
-		{"add a label", merge(func(e *editor, _ *unstructured.Unstructured) string {
+		{"add a label", Merge(func(e *editor, _ *unstructured.Unstructured) string {
 			return `{"metadata":{"labels":{"foreign` + strconv.Itoa(e.IntN(3)) + `":"x"}}}`
 		})},
-		{"change a label of ours", merge(func(*editor, *unstructured.Unstructured) string {
+		{"change a label of ours", Merge(func(*editor, *unstructured.Unstructured) string {
 			return `{"metadata":{"labels":{"tier":"changed"}}}`
 		})},
-		{"remove the set's label", merge(func(*editor, *unstructured.Unstructured) string {
+		{"remove the set's label", Merge(func(*editor, *unstructured.Unstructured) string {
 			return `{"metadata":{"labels":{"` + schema.LabelPartOf + `":null}}}`
 		})},
-		{"put another set's label", merge(func(*editor, *unstructured.Unstructured) string {
+		{"put another set's label", Merge(func(*editor, *unstructured.Unstructured) string {
 			return `{"metadata":{"labels":{"` + schema.LabelPartOf + `":"` + schema.ApplySetID("other", "other") + `"}}}`
 		})},
-		{"add an annotation", merge(func(*editor, *unstructured.Unstructured) string {
+		{"add an annotation", Merge(func(*editor, *unstructured.Unstructured) string {
 			return `{"metadata":{"annotations":{"foreign":"x"}}}`
 		})},
-		{"remove all annotations", merge(func(*editor, *unstructured.Unstructured) string {
+		{"remove all annotations", Merge(func(*editor, *unstructured.Unstructured) string {
 			return `{"metadata":{"annotations":null}}`
 		})},
 		{"put an item first", func(ctx context.Context, e *editor, live *unstructured.Unstructured, desired *schema.Object) error {
@@ -226,7 +226,7 @@ func edits() []edit {
 	}
 }
 
-func merge(patch func(*editor, *unstructured.Unstructured) string) func(context.Context, *editor, *unstructured.Unstructured, *schema.Object) error {
+func Merge(patch func(*editor, *unstructured.Unstructured) string) func(context.Context, *editor, *unstructured.Unstructured, *schema.Object) error {
 	return func(ctx context.Context, e *editor, live *unstructured.Unstructured, _ *schema.Object) error {
 		_, err := e.resource(live).Patch(ctx, live.GetName(), types.MergePatchType, []byte(patch(e, live)),
 			metav1.PatchOptions{FieldManager: "kubectl-label"})

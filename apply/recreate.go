@@ -57,7 +57,7 @@ func (r *run) probe(ctx context.Context, change *Change) error {
 		}
 		withoutNodePorts(body)
 	}
-	_, _, err = r.c.dryRun(ctx, mapping, body)
+	_, _, err = r.c.DryRun(ctx, mapping, body)
 	return err
 }
 

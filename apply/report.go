@@ -114,11 +114,6 @@ func (j *journal) parted(changes []Change) (done, notDone []schema.Ref) {
 	return done, notDone
 }
 
-// plus is the sum of two counts.
-func (r Requests) plus(o Requests) Requests {
-	return r.since(Requests{}.since(o))
-}
-
 // settled is a plan after the run: what the server has taken is no longer
 // unverified, and what was to be deleted may have been kept.
 func (j *journal) settled(plan Plan) Plan {

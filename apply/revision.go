@@ -20,6 +20,7 @@ import (
 	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -127,7 +128,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	revision.Secrets = revision.Secrets && last.Secrets
 	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
 	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
-	revision.Rendered, err = Digest(revision.Environment, r.plan.state.key)
+	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
 	return revision, err
 }
 
@@ -174,7 +175,7 @@ func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revisi
 		}
 		r, err := readMeta(meta, part.number)
 		if err != nil {
-			c.warnings.add(fmt.Sprintf("Secret/%s/%s is not read as a revision: %v", namespace, part.Name, err))
+			c.Warn(fmt.Sprintf("Secret/%s/%s is not read as a revision: %v", namespace, part.Name, err))
 			continue
 		}
 		if r.Authenticated, err = signer.signed(ctx, part.Annotations[annotationSignature], signedRevision, meta); err != nil {
@@ -280,7 +281,7 @@ type recordedPart struct {
 // revisionParts lists the Secrets of an environment's revisions.
 func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]recordedPart, error) {
 	var list metav1.PartialObjectMetadataList
-	err := c.raw.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
+	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
 		Param("labelSelector", labelEnvironment+"="+name+","+labelRevision).
 		Param("fieldSelector", "type="+revisionType).
 		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").

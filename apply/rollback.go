@@ -9,6 +9,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -80,7 +81,7 @@ func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newe
 	if err != nil {
 		return "", err
 	}
-	rendered, err := Digest(env, state.key)
+	rendered, err := mask.Digest(env, state.key)
 	if err != nil || rendered == newest.Rendered {
 		return newest.Rendered, err
 	}

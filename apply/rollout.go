@@ -185,11 +185,11 @@ func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([
 	var all []workload
 	for _, o := range env.Objects() {
 		ref := schema.RefOf(o.Unstructured)
-		mapping, err := c.mapping(ctx, o.GroupVersionKind())
+		mapping, err := c.Mapping(ctx, o.GroupVersionKind())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ref, err)
 		}
-		live, err := c.get(ctx, mapping, ref.Namespace, ref.Name)
+		live, err := c.Get(ctx, mapping, ref.Namespace, ref.Name)
 		switch {
 		case apierrors.IsNotFound(err):
 			return nil, notApplied(env)
@@ -241,7 +241,7 @@ func (r *rollout) patchAll(ctx context.Context, workloads []workload, manager st
 		if err != nil {
 			return done, err
 		}
-		mapping, err := r.c.mapping(ctx, w.live.GroupVersionKind())
+		mapping, err := r.c.Mapping(ctx, w.live.GroupVersionKind())
 		if err != nil {
 			return done, fmt.Errorf("%s: %w", w.ref, err)
 		}

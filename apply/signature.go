@@ -162,7 +162,7 @@ func (s *signer) ensure(ctx context.Context) error {
 	_, err := s.c.secrets(keyNamespace).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
 	if apierrors.IsForbidden(err) {
 		s.forbidden = true
-		s.c.warnings.add(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
+		s.c.Warn(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
 		return nil
 	}
 	if err != nil {

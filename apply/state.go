@@ -17,6 +17,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -49,12 +50,12 @@ type state struct {
 // markedObject is an object with fields whose values are not shown.
 type markedObject struct {
 	ref   schema.Ref
-	marks []mark
+	marks []mask.Mark
 }
 
 // packMarked and unpackMarked are the form of marked objects in the state.
 func packMarked(all []markedObject) ([]byte, error) {
-	packed := map[string][]mark{}
+	packed := map[string][]mask.Mark{}
 	for _, m := range all {
 		key, err := json.Marshal(m.ref)
 		if err != nil {
@@ -66,7 +67,7 @@ func packMarked(all []markedObject) ([]byte, error) {
 }
 
 func unpackMarked(raw []byte) []markedObject {
-	var packed map[string][]mark
+	var packed map[string][]mask.Mark
 	if json.Unmarshal(raw, &packed) != nil {
 		return nil
 	}
@@ -264,17 +265,6 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},
 	}}, nil
-}
-
-// masker hides secret values with the environment's key. Before the first apply
-// there is none.
-func (s *state) masker() masker {
-	if len(s.key) > 0 {
-		return masker{key: s.key}
-	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails (crypto/rand)
-	return masker{key: key, blind: true}
 }
 
 // receipt identifies a pair of desired and live object whose dry-run changed

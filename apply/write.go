@@ -148,7 +148,7 @@ func (r *run) patch(ctx context.Context, change *Change, body, live *unstructure
 	}
 	ctx, cancel := r.request(ctx)
 	defer cancel()
-	result, _, err := r.c.patchApply(ctx, mapping, body, manager, false)
+	result, _, err := r.c.ApplyObject(ctx, mapping, body, manager, false)
 	return result, err
 }
 
@@ -181,7 +181,7 @@ func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc)
 
 // mapping is the resource of a change's object.
 func (r *run) mapping(ctx context.Context, change *Change) (*meta.RESTMapping, error) {
-	return r.c.mapping(ctx, change.GVK())
+	return r.c.Mapping(ctx, change.GVK())
 }
 
 // client is the dynamic client for the object of a change.

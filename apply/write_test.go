@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -193,4 +195,16 @@ func testConfigMap(namespace, name string, pairs ...string) *unstructured.Unstru
 		"metadata": map[string]any{"namespace": namespace, "name": name},
 		"data":     data,
 	}}
+}
+
+// TestMarkedState: marks come back from the state as they were.
+func TestMarkedState(t *testing.T) {
+	all := []markedObject{{ref: schema.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "x", Name: "web"}, marks: []mask.Mark{{".spec", "=web", "*"}}}}
+	raw, err := packMarked(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := unpackMarked(raw); fmt.Sprint(got) != fmt.Sprint(all) {
+		t.Errorf("got %v, want %v", got, all)
+	}
 }

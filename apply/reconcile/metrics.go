@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -61,11 +62,11 @@ func newMetrics() *metrics {
 		Name: "evenkeel_source_last_success_timestamp_seconds", Help: "Time when the source last answered.",
 	})
 	m.sourceErrors = prometheus.NewCounter(prometheus.CounterOpts{Name: "evenkeel_source_errors_total", Help: "Looks at the source that failed."})
-	for purpose, count := range map[string]func(apply.Requests) int{
-		"discovery": func(r apply.Requests) int { return r.Discovery }, "review": func(r apply.Requests) int { return r.Review },
-		"list": func(r apply.Requests) int { return r.List }, "get": func(r apply.Requests) int { return r.Get },
-		"dryRun": func(r apply.Requests) int { return r.DryRun }, "write": func(r apply.Requests) int { return r.Write },
-		"watch": func(r apply.Requests) int { return r.Watch },
+	for purpose, count := range map[string]func(kube.Requests) int{
+		"discovery": func(r kube.Requests) int { return r.Discovery }, "review": func(r kube.Requests) int { return r.Review },
+		"list": func(r kube.Requests) int { return r.List }, "get": func(r kube.Requests) int { return r.Get },
+		"dryRun": func(r kube.Requests) int { return r.DryRun }, "write": func(r kube.Requests) int { return r.Write },
+		"watch": func(r kube.Requests) int { return r.Watch },
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "evenkeel_api_requests_total", Help: "Requests to API servers, by purpose.", ConstLabels: prometheus.Labels{"purpose": purpose},
@@ -83,7 +84,7 @@ func (m *metrics) uses(c *apply.Cluster) {
 	m.clusters[c] = true
 }
 
-func (m *metrics) requests(count func(apply.Requests) int) float64 {
+func (m *metrics) requests(count func(kube.Requests) int) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 )
 
@@ -193,7 +194,7 @@ func (g *global) printPlans(ctx context.Context, plans []*apply.Plan, opts repor
 }
 
 // verboseRequests says with -v what a command asked of the API server.
-func (g *global) verboseRequests(env string, r apply.Requests) {
+func (g *global) verboseRequests(env string, r kube.Requests) {
 	if g.verbose {
 		fmt.Fprintf(g.err, "%s: %d requests: %d discovery, %d review, %d list, %d get, %d dry-run, %d write, %d watch\n",
 			env, r.Total(), r.Discovery, r.Review, r.List, r.Get, r.DryRun, r.Write, r.Watch)

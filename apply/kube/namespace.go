@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 // and the Namespace itself; what the cluster makes by the thousand (Events,
 // Leases, endpoints) is passed over. Kinds that may not be listed come back as
 // skipped, by resource.
-func (c *Cluster) Everything(ctx context.Context, namespace string) (objs []*unstructured.Unstructured, skipped []string, err error) {
-	ns, err := c.Dynamic.Resource(namespaceResource()).Get(ctx, namespace, metav1.GetOptions{})
+func (c *Client) Everything(ctx context.Context, namespace string) (objs []*unstructured.Unstructured, skipped []string, err error) {
+	ns, err := c.Dynamic.Resource(Namespaces()).Get(ctx, namespace, metav1.GetOptions{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("namespace %s: %w", namespace, err)
 	}
@@ -62,7 +62,7 @@ func made(group, resource string) bool {
 	return group == "metrics.k8s.io"
 }
 
-func (c *Cluster) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string) ([]*unstructured.Unstructured, error) {
+func (c *Client) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string) ([]*unstructured.Unstructured, error) {
 	var objs []*unstructured.Unstructured
 	opts := metav1.ListOptions{Limit: pageSize}
 	for {

@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ type transport struct {
 	next    http.RoundTripper
 	counter *counter
 	silence time.Duration
-	known   *redactor // nil where there are no secret values
+	hide    Hider
 }
 
 // Attempts per request. An internal error (500) or a time-out is often a webhook
@@ -76,8 +76,8 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	cancel(nil)
-	if t.known != nil && resp.StatusCode >= http.StatusBadRequest && strings.Contains(resp.Header.Get("Content-Type"), "json") {
-		body = t.known.body(body)
+	if resp.StatusCode >= http.StatusBadRequest && strings.Contains(resp.Header.Get("Content-Type"), "json") {
+		body = t.hide.Body(body)
 		resp.ContentLength = int64(len(body))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))

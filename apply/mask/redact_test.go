@@ -1,4 +1,4 @@
-package apply
+package mask
 
 import (
 	"encoding/base64"
@@ -16,7 +16,7 @@ import (
 // TestRedactor: however a server quotes a value, it is not in the text.
 func TestRedactor(t *testing.T) {
 	values := []string{"correct-horse", `pa"ss\word`, "mit Umlaut ü <&>", "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END KEY-----\n", "1234"}
-	r := &redactor{}
+	r := &Redactor{}
 	r.add(values...)
 	for _, v := range values {
 		v = strings.TrimSpace(v)
@@ -30,18 +30,18 @@ func TestRedactor(t *testing.T) {
 			texts = append(texts, "it is "+v+".", "it is "+base64.StdEncoding.EncodeToString([]byte(v))+".")
 		}
 		for _, text := range texts {
-			got := r.text(text)
+			got := r.Text(text)
 			if !strings.Contains(got, hidden) || strings.Contains(got, "horse") || strings.Contains(got, "word") ||
 				strings.Contains(got, "mlaut") || strings.Contains(got, "MII") || strings.Contains(got, "1234") {
 				t.Errorf("%s: %s", text, got)
 			}
 		}
 		var back map[string]string
-		if err := json.Unmarshal(r.body(message), &back); err != nil {
-			t.Errorf("%s is no longer JSON: %v", r.body(message), err)
+		if err := json.Unmarshal(r.Body(message), &back); err != nil {
+			t.Errorf("%s is no longer JSON: %v", r.Body(message), err)
 		}
 	}
-	if got := r.text("port 1234 of 5"); got != "port 1234 of 5" {
+	if got := r.Text("port 1234 of 5"); got != "port 1234 of 5" {
 		t.Errorf("a short value without quotes: %s", got)
 	}
 }
@@ -52,10 +52,10 @@ func TestRedactorPlain(t *testing.T) {
 	secret := object("v1", "Secret", "db", map[string]any{"data": map[string]any{"user": base64.StdEncoding.EncodeToString([]byte("the-name-of-an-app"))}})
 	app := object("apps/v1", "Deployment", "the-name-of-an-app", nil)
 	env := &schema.Environment{Units: []schema.Unit{{Objects: []schema.Object{{Unstructured: secret}, {Unstructured: app}}}}}
-	r := &redactor{}
-	r.learn(env)
+	r := &Redactor{}
+	r.Learn(env)
 	const text = `Deployment "the-name-of-an-app" is invalid`
-	if got := r.text(text); got != text {
+	if got := r.Text(text); got != text {
 		t.Error(got)
 	}
 }
@@ -72,14 +72,14 @@ func TestMarks(t *testing.T) {
 		Secret:       []string{"/spec/containers/0/env/1/value"},
 	}
 	live := object("v1", "Pod", "web", container(variable("TOKEN", "edited"), variable("B", "b")))
-	m := masker{key: []byte("k"), marks: map[schema.ID][]mark{schema.IDOf(live): marksOf(desired)}}
+	m := New([]byte("k"), map[schema.ID][]Mark{schema.IDOf(live): marksOf(desired)}, &Redactor{})
 	for _, u := range []*unstructured.Unstructured{live, desired.Unstructured} {
-		text := fmt.Sprint(m.object(u).Object)
+		text := fmt.Sprint(m.Object(u).Object)
 		if strings.Contains(text, "edited") || strings.Contains(text, "wanted") || !strings.Contains(text, "secret:") {
 			t.Error(text)
 		}
 	}
-	if !strings.Contains(fmt.Sprint(m.object(live).Object), "value:b") {
+	if !strings.Contains(fmt.Sprint(m.Object(live).Object), "value:b") {
 		t.Error("the other variable is hidden too")
 	}
 
@@ -94,18 +94,6 @@ func TestMarks(t *testing.T) {
 	}
 	if digest("x", "") != digest("y", "") || digest("x", "k") == digest("y", "k") {
 		t.Error("the digest")
-	}
-}
-
-// TestMarkedState: marks come back from the state as they were.
-func TestMarkedState(t *testing.T) {
-	all := []markedObject{{ref: schema.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "x", Name: "web"}, marks: []mark{{".spec", "=web", "*"}}}}
-	raw, err := packMarked(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := unpackMarked(raw); fmt.Sprint(got) != fmt.Sprint(all) {
-		t.Errorf("got %v, want %v", got, all)
 	}
 }
 

@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"context"
@@ -18,22 +18,22 @@ import (
 // thousand objects cost 20 requests instead of 4 and save no memory worth it.
 const pageSize = 2500
 
-// visitor receives the objects of a LIST one at a time, so that nobody need keep
-// them all. restart says that everything visited so far is void.
-type visitor interface {
-	visit(live *unstructured.Unstructured)
-	restart()
+// Visitor receives the objects of a LIST one at a time, so that nobody need keep
+// them all. Restart says that everything visited so far is void.
+type Visitor interface {
+	Visit(live *unstructured.Unstructured)
+	Restart()
 }
 
-// list reads all objects of a kind in a namespace ("" means in all, or cluster
+// List reads all objects of a kind in a namespace ("" means in all, or cluster
 // scope) that bear a label, consistently: without a resourceVersion, every page
 // from the same state. Where that state is compacted away in the meantime (410),
 // the LIST starts over.
-func (c *Cluster) list(ctx context.Context, m *meta.RESTMapping, namespace, selector string, v visitor) error {
+func (c *Client) List(ctx context.Context, m *meta.RESTMapping, namespace, selector string, v Visitor) error {
 	for next := ""; ; {
 		page, err := c.listPage(ctx, m, namespace, selector, next)
 		if apierrors.IsResourceExpired(err) && next != "" {
-			v.restart()
+			v.Restart()
 			next = ""
 			continue
 		}
@@ -50,7 +50,7 @@ func (c *Cluster) list(ctx context.Context, m *meta.RESTMapping, namespace, sele
 				return fmt.Errorf("list %s: %w", m.Resource.GroupResource(), err)
 			}
 			page.Items[i] = nil
-			v.visit(live)
+			v.Visit(live)
 		}
 		if next = page.Metadata.Continue; next == "" {
 			return nil
@@ -65,8 +65,8 @@ type listPage struct {
 	Items []json.RawMessage `json:"items"`
 }
 
-func (c *Cluster) listPage(ctx context.Context, m *meta.RESTMapping, namespace, selector, next string) (*listPage, error) {
-	req := c.raw.Get().AbsPath(resourcePath(m, namespace)...).
+func (c *Client) listPage(ctx context.Context, m *meta.RESTMapping, namespace, selector, next string) (*listPage, error) {
+	req := c.REST.Get().AbsPath(resourcePath(m, namespace)...).
 		Param("labelSelector", selector).Param("limit", strconv.Itoa(pageSize))
 	if next != "" {
 		req = req.Param("continue", next)
@@ -102,9 +102,9 @@ func decode(raw []byte, gvk kschema.GroupVersionKind) (*unstructured.Unstructure
 	return u, nil
 }
 
-// get reads one object; see apierrors.IsNotFound.
-func (c *Cluster) get(ctx context.Context, m *meta.RESTMapping, namespace, name string) (*unstructured.Unstructured, error) {
-	res := c.raw.Get().AbsPath(append(resourcePath(m, namespace), name)...).Do(ctx)
+// Get reads one object; see apierrors.IsNotFound.
+func (c *Client) Get(ctx context.Context, m *meta.RESTMapping, namespace, name string) (*unstructured.Unstructured, error) {
+	res := c.REST.Get().AbsPath(append(resourcePath(m, namespace), name)...).Do(ctx)
 	if err := res.Error(); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"context"
@@ -16,16 +16,16 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// patchApply is a forced server-side apply. Forced, because conflicts are found
+// ApplyObject is a forced server-side apply. Forced, because conflicts are found
 // beforehand from managedFields, with the names of those concerned. created says
 // that the object was not there. manager is schema.Manager but for the verbs of
 // evenkeel that have an entry of their own.
-func (c *Cluster) patchApply(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured, manager string, dryRun bool) (result *unstructured.Unstructured, created bool, err error) {
+func (c *Client) ApplyObject(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured, manager string, dryRun bool) (result *unstructured.Unstructured, created bool, err error) {
 	body, err := obj.MarshalJSON()
 	if err != nil {
 		return nil, false, err
 	}
-	req := c.raw.Patch(types.ApplyYAMLPatchType).
+	req := c.REST.Patch(types.ApplyYAMLPatchType).
 		AbsPath(append(resourcePath(m, obj.GetNamespace()), obj.GetName())...).
 		Param("fieldManager", manager).Param("force", "true").
 		Param("fieldValidation", metav1.FieldValidationStrict).
@@ -36,7 +36,7 @@ func (c *Cluster) patchApply(ctx context.Context, m *meta.RESTMapping, obj *unst
 	var code int
 	res := req.Do(ctx).StatusCode(&code)
 	if err := res.Error(); err != nil {
-		return nil, false, maskError(obj, err)
+		return nil, false, c.hide.Error(obj, err)
 	}
 	raw, err := res.Raw()
 	if err != nil {
@@ -46,9 +46,9 @@ func (c *Cluster) patchApply(ctx context.Context, m *meta.RESTMapping, obj *unst
 	return result, code == http.StatusCreated, err
 }
 
-// dryRun asks the server what an apply of obj would make of it.
-func (c *Cluster) dryRun(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured) (result *unstructured.Unstructured, created bool, err error) {
-	return c.patchApply(ctx, m, obj, schema.Manager, true)
+// DryRun asks the server what an apply of obj would make of it.
+func (c *Client) DryRun(ctx context.Context, m *meta.RESTMapping, obj *unstructured.Unstructured) (result *unstructured.Unstructured, created bool, err error) {
+	return c.ApplyObject(ctx, m, obj, schema.Manager, true)
 }
 
 // immutableText matches what API validation, CEL rules and webhooks say of a
@@ -59,10 +59,10 @@ func (c *Cluster) dryRun(ctx context.Context, m *meta.RESTMapping, obj *unstruct
 // roleRef"), claims ("spec is immutable after creation").
 var immutableText = regexp.MustCompile(`immutable|may not change once set|updates to \S+ spec for fields other than|cannot change roleRef`)
 
-// immutableFields reads the fields from an error that says that they cannot be
+// ImmutableFields reads the fields from an error that says that they cannot be
 // changed, and nothing else: an object that is invalid besides is not helped by
 // recreating it.
-func immutableFields(err error) []string {
+func ImmutableFields(err error) []string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return nil

@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // request sends one request through a transport to a handler that gets the number
@@ -24,7 +26,7 @@ func request(ctx context.Context, t *testing.T, method, url, body string, handle
 	}))
 	t.Cleanup(server.Close)
 	counted := &counter{}
-	client := &http.Client{Transport: &transport{next: http.DefaultTransport, counter: counted, silence: 200 * time.Millisecond}}
+	client := &http.Client{Transport: &transport{next: http.DefaultTransport, counter: counted, silence: 200 * time.Millisecond, hide: nothing{}}}
 	req, err := http.NewRequestWithContext(ctx, method, server.URL+url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -152,3 +154,9 @@ func TestTransportStopsWithItsContext(t *testing.T) {
 		t.Errorf("waited %s: %v", took, err)
 	}
 }
+
+// nothing is hidden.
+type nothing struct{}
+
+func (nothing) Body(raw []byte) []byte                              { return raw }
+func (nothing) Error(_ *unstructured.Unstructured, err error) error { return err }

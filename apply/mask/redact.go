@@ -1,4 +1,4 @@
-package apply
+package mask
 
 import (
 	"cmp"
@@ -10,14 +10,16 @@ import (
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// redactor knows secret values and takes them out of texts that others wrote:
+// Redactor knows secret values and takes them out of texts that others wrote:
 // error messages of the API server and of webhooks, events, the log lines of a
 // crash. Where a value has its field, masker hides it; this is for where it has
 // none. It is safe for concurrent use.
-type redactor struct {
+type Redactor struct {
 	mu       sync.RWMutex
 	values   map[string]bool
 	replacer *strings.Replacer // nil until it is needed, and after new values
@@ -38,7 +40,7 @@ const (
 // add makes values known. A value that the environment says elsewhere for everybody
 // to read, as the name of an object for instance, is none: hiding it would take the
 // sense out of every message.
-func (r *redactor) add(values ...string) {
+func (r *Redactor) add(values ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, v := range values {
@@ -54,8 +56,8 @@ func (r *redactor) add(values ...string) {
 	}
 }
 
-// text is s without the values that are known.
-func (r *redactor) text(s string) string {
+// Text is s without the values that are known.
+func (r *Redactor) Text(s string) string {
 	r.mu.RLock()
 	replacer, known := r.replacer, len(r.values)
 	r.mu.RUnlock()
@@ -70,7 +72,7 @@ func (r *redactor) text(s string) string {
 
 // build makes the replacer: for each value how it may stand in a text, the
 // longest first, because at one place the first that fits is taken.
-func (r *redactor) build() *strings.Replacer {
+func (r *Redactor) build() *strings.Replacer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	forms := map[string]string{}
@@ -127,10 +129,10 @@ func inner(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 // value is a JSON value without the values that are known: the same where there
 // are none.
-func (r *redactor) value(v any) any {
+func (r *Redactor) value(v any) any {
 	switch v := v.(type) {
 	case string:
-		return r.text(v)
+		return r.Text(v)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, item := range v {
@@ -147,17 +149,23 @@ func (r *redactor) value(v any) any {
 	return v
 }
 
-// body is the body of an API error without the values that are known.
-func (r *redactor) body(raw []byte) []byte {
-	text := r.text(string(raw))
+// Body is the body of an API error without the values that are known.
+func (r *Redactor) Body(raw []byte) []byte {
+	text := r.Text(string(raw))
 	if text == string(raw) {
 		return raw
 	}
 	return []byte(text)
 }
 
-// learn makes the secret values of an environment known.
-func (r *redactor) learn(env *schema.Environment) {
+// Error is what the server said to a write of obj, without what it may quote of a
+// Secret. The values that are known are not in it any more; see Body.
+func (r *Redactor) Error(obj *unstructured.Unstructured, err error) error {
+	return Error(obj, err)
+}
+
+// Learn makes the secret values of an environment known.
+func (r *Redactor) Learn(env *schema.Environment) {
 	r.mu.RLock()
 	learned := r.learned == env
 	r.mu.RUnlock()
@@ -172,7 +180,7 @@ func (r *redactor) learn(env *schema.Environment) {
 	}
 	plain := map[string]bool{}
 	if len(secrets) > 0 {
-		m := masker{numbers: map[string]int{}}
+		m := Masker{numbers: map[string]int{}}
 		for _, obj := range env.Objects() {
 			eachText(m.hide(obj.Unstructured, marksOf(obj)).Object, func(s string) { plain[s] = true })
 		}

@@ -1,4 +1,4 @@
-package apply
+package mask
 
 import (
 	"encoding/json"
@@ -27,7 +27,7 @@ func TestMaskHidesEverySecretValue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := applytest.Object(t, text)
 			before := u.DeepCopy()
-			raw, err := json.Marshal(masker{key: []byte("k")}.object(u).Object)
+			raw, err := json.Marshal(Masker{key: []byte("k")}.Object(u).Object)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +44,7 @@ func TestMaskHidesEverySecretValue(t *testing.T) {
 }
 
 func TestMaskTagsTellEqualityOnly(t *testing.T) {
-	m, other := masker{key: []byte("one")}, masker{key: []byte("two")}
+	m, other := Masker{key: []byte("one")}, Masker{key: []byte("two")}
 	first, again, second := m.tag([]byte("a")), m.tag([]byte("a")), m.tag([]byte("b"))
 	if first != again || first == second {
 		t.Error("tags do not follow values")
@@ -56,7 +56,7 @@ func TestMaskTagsTellEqualityOnly(t *testing.T) {
 
 func TestMaskErrorWithholdsTheText(t *testing.T) {
 	secret := applytest.Object(t, "{apiVersion: v1, kind: Secret, metadata: {name: s}}")
-	err := maskError(secret, &apierrors.StatusError{ErrStatus: metav1.Status{
+	err := Error(secret, &apierrors.StatusError{ErrStatus: metav1.Status{
 		Message: `Secret "s" is invalid: data.password: Invalid value: "hunter2"`,
 		Reason:  metav1.StatusReasonInvalid,
 		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{
@@ -70,7 +70,7 @@ func TestMaskErrorWithholdsTheText(t *testing.T) {
 		t.Errorf("says too little: %s", err)
 	}
 	plain := errors.New("hunter2")
-	if got := maskError(applytest.Object(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: s}}"), plain); !errors.Is(got, plain) {
+	if got := Error(applytest.Object(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: s}}"), plain); !errors.Is(got, plain) {
 		t.Errorf("changed the error of another kind: %s", got)
 	}
 }

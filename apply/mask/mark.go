@@ -1,4 +1,4 @@
-package apply
+package mask
 
 import (
 	"fmt"
@@ -10,16 +10,16 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// mark is the way to a field whose value is not shown, so that it is found in
+// Mark is the way to a field whose value is not shown, so that it is found in
 // other versions of the object too. Its steps are ".name" for a field, "=name"
 // for the item of a list with that name, and "*" for every item.
-type mark []string
+type Mark []string
 
 // marksOf are the marked fields of a desired object.
-func marksOf(obj *schema.Object) []mark {
-	marks := make([]mark, 0, len(obj.Secret))
+func marksOf(obj *schema.Object) []Mark {
+	marks := make([]Mark, 0, len(obj.Secret))
 	for _, pointer := range obj.Secret {
-		var m mark
+		var m Mark
 		var at any = obj.Object
 		for _, token := range schema.PointerTokens(pointer) {
 			switch v := at.(type) {
@@ -50,7 +50,7 @@ func marksOf(obj *schema.Object) []mark {
 }
 
 // at replaces what a mark leads to, in place, and returns the new value.
-func (m mark) at(v any, replace func(any) any) any {
+func (m Mark) at(v any, replace func(any) any) any {
 	if len(m) == 0 {
 		return eachLeaf(v, replace)
 	}
@@ -99,9 +99,9 @@ func eachLeaf(v any, replace func(any) any) any {
 
 // secretValues are the values of an object that are not shown: the content of a
 // Secret, decoded, and what the marks lead to.
-func secretValues(u *unstructured.Unstructured, marks []mark) []string {
+func secretValues(u *unstructured.Unstructured, marks []Mark) []string {
 	var values []string
-	if isSecret(u) {
+	if IsSecret(u) {
 		for field, decode := range secretFields() {
 			for _, v := range asMap(u.Object[field]) {
 				if s, ok := v.(string); ok {
@@ -124,23 +124,23 @@ func asMap(v any) map[string]any {
 	return m
 }
 
-// merge adds marks that are not there yet.
-func merge(marks, more []mark) []mark {
+// Merge adds marks that are not there yet.
+func Merge(marks, more []Mark) []Mark {
 	for _, m := range more {
-		if !slices.ContainsFunc(marks, func(have mark) bool { return slices.Equal(have, m) }) {
+		if !slices.ContainsFunc(marks, func(have Mark) bool { return slices.Equal(have, m) }) {
 			marks = append(marks, m)
 		}
 	}
 	return marks
 }
 
-// marksOfAll are the marked fields of all objects of an environment, by object.
-func marksOfAll(env *schema.Environment) map[schema.ID][]mark {
-	all := map[schema.ID][]mark{}
+// Marks are the marked fields of all objects of an environment, by object.
+func Marks(env *schema.Environment) map[schema.ID][]Mark {
+	all := map[schema.ID][]Mark{}
 	for _, obj := range env.Objects() {
 		if len(obj.Secret) > 0 {
 			id := schema.IDOf(obj.Unstructured)
-			all[id] = merge(all[id], marksOf(obj))
+			all[id] = Merge(all[id], marksOf(obj))
 		}
 	}
 	return all

@@ -1,7 +1,8 @@
-package apply
+package mask
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,10 +21,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// masker replaces secret values by a short keyed hash, so that one sees whether
+// Masker replaces secret values by a short keyed hash, so that one sees whether
 // two values are equal and nothing else. Without the key, guessing a weak password
 // and hashing it tells nothing.
-type masker struct {
+type Masker struct {
 	key []byte
 	// numbers, where not nil, stand for values instead of hashes, in the order of
 	// their appearance: for where there is no key to keep.
@@ -33,13 +34,48 @@ type masker struct {
 	// differ.
 	blind bool
 	// marks are the fields of other objects than Secrets whose values are hidden.
-	marks map[schema.ID][]mark
-	// known, where not nil, takes copies of secret values out of what is shown.
-	known *redactor
+	marks map[schema.ID][]Mark
+	// known takes copies of secret values out of what is shown.
+	known *Redactor
+}
+
+// New makes a masker with the key of an environment. Without one, before the
+// first apply, it is blind. What has its place is hidden by the marks, copies of it
+// by what is known.
+func New(key []byte, marks map[schema.ID][]Mark, known *Redactor) Masker {
+	m := Masker{key: key, marks: marks, known: known}
+	if len(key) == 0 {
+		m.blind, m.key = true, make([]byte, 32)
+		_, _ = rand.Read(m.key) // never fails (crypto/rand)
+	}
+	return m
+}
+
+// Numbered makes a masker for where there is no key to keep: equal values have the
+// same number.
+func Numbered(marks map[schema.ID][]Mark, known *Redactor) Masker {
+	return Masker{numbers: map[string]int{}, marks: marks, known: known}
+}
+
+// Learn makes the secret values of a live object known: somebody may have edited
+// them, and a webhook may quote the old one.
+func (m Masker) Learn(live *unstructured.Unstructured) {
+	if marks := m.marks[schema.IDOf(live)]; len(marks) > 0 || IsSecret(live) {
+		m.known.add(secretValues(live, marks)...)
+	}
+}
+
+// Fields are differing fields of masked objects, as they may be shown.
+func (m Masker) Fields(fields []managed.Field) []managed.Field {
+	shown := slices.Clone(fields)
+	for i, f := range shown {
+		shown[i].From, shown[i].To = m.known.value(m.shown(f.From)), m.known.value(m.shown(f.To))
+	}
+	return shown
 }
 
 // tag is what stands for a value.
-func (m masker) tag(value []byte) string {
+func (m Masker) tag(value []byte) string {
 	if m.numbers != nil {
 		n, ok := m.numbers[string(value)]
 		if !ok {
@@ -56,7 +92,7 @@ func (m masker) tag(value []byte) string {
 const tagPrefix = "secret:"
 
 // shown is a masked value, as it may be shown.
-func (m masker) shown(v any) any {
+func (m Masker) shown(v any) any {
 	if !m.blind {
 		return v
 	}
@@ -81,30 +117,30 @@ func (m masker) shown(v any) any {
 	return v
 }
 
-// body is an object as it may be shown: masked, and without what the server keeps
+// Body is an object as it may be shown: masked, and without what the server keeps
 // for itself.
-func (m masker) body(u *unstructured.Unstructured) map[string]any {
-	body, _ := m.shown(managed.WithoutBookkeeping(m.object(u).Object)).(map[string]any)
-	return m.clean(body)
+func (m Masker) Body(u *unstructured.Unstructured) map[string]any {
+	body, _ := m.shown(managed.WithoutBookkeeping(m.Object(u).Object)).(map[string]any)
+	return m.Clean(body)
 }
 
-// clean is a body without copies of secret values in places that hold none.
-func (m masker) clean(body map[string]any) map[string]any {
-	if m.known == nil || body == nil {
+// Clean is a body without copies of secret values in places that hold none.
+func (m Masker) Clean(body map[string]any) map[string]any {
+	if body == nil {
 		return body
 	}
 	cleaned, _ := m.known.value(body).(map[string]any)
 	return cleaned
 }
 
-// object returns u with its secret values masked, as a copy, or u itself if it
+// Object returns u with its secret values masked, as a copy, or u itself if it
 // holds none: data and stringData of a Secret, the fields that are marked, and on
 // any object the annotation in which kubectl keeps the whole manifest.
-func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured {
+func (m Masker) Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	if u == nil {
 		return nil
 	}
-	var marks []mark
+	var marks []Mark
 	if len(m.marks) > 0 {
 		marks = m.marks[schema.IDOf(u)]
 	}
@@ -112,9 +148,9 @@ func (m masker) object(u *unstructured.Unstructured) *unstructured.Unstructured 
 }
 
 // hide is object, with the marks at hand.
-func (m masker) hide(u *unstructured.Unstructured, marks []mark) *unstructured.Unstructured {
+func (m Masker) hide(u *unstructured.Unstructured, marks []Mark) *unstructured.Unstructured {
 	lastApplied, leaks := u.GetAnnotations()[corev1.LastAppliedConfigAnnotation]
-	if !isSecret(u) && !leaks && len(marks) == 0 {
+	if !IsSecret(u) && !leaks && len(marks) == 0 {
 		return u
 	}
 	u = u.DeepCopy()
@@ -131,7 +167,7 @@ func (m masker) hide(u *unstructured.Unstructured, marks []mark) *unstructured.U
 			return m.tag(fmt.Append(nil, v))
 		})
 	}
-	if isSecret(u) {
+	if IsSecret(u) {
 		for field, decode := range secretFields() {
 			m.values(u.Object, field, decode)
 		}
@@ -147,7 +183,7 @@ func secretFields() map[string]func(string) []byte {
 	}
 }
 
-func (m masker) values(object map[string]any, field string, decode func(string) []byte) {
+func (m Masker) values(object map[string]any, field string, decode func(string) []byte) {
 	values, ok := object[field].(map[string]any)
 	if !ok {
 		if object[field] != nil {
@@ -165,7 +201,8 @@ func (m masker) values(object map[string]any, field string, decode func(string) 
 	}
 }
 
-func isSecret(u *unstructured.Unstructured) bool {
+// IsSecret holds for the kind whose content is not shown.
+func IsSecret(u *unstructured.Unstructured) bool {
 	gvk := u.GroupVersionKind()
 	return gvk.Group == "" && gvk.Kind == "Secret"
 }
@@ -178,10 +215,10 @@ func decodeBase64(s string) []byte {
 	return []byte(s)
 }
 
-// maskError keeps API errors about Secrets to reason and field: their text quotes
+// Error keeps API errors about Secrets to reason and field: their text quotes
 // the value that the server did not like.
-func maskError(u *unstructured.Unstructured, err error) error {
-	if err == nil || !isSecret(u) {
+func Error(u *unstructured.Unstructured, err error) error {
+	if err == nil || !IsSecret(u) {
 		return err
 	}
 	var status apierrors.APIStatus

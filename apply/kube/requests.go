@@ -1,4 +1,4 @@
-package apply
+package kube
 
 import (
 	"net/http"
@@ -6,13 +6,29 @@ import (
 	"sync"
 )
 
+// Requests counts API requests by what they were for.
+type Requests struct {
+	Discovery int `json:"discovery"`
+	Review    int `json:"review"`
+	List      int `json:"list"`
+	Get       int `json:"get"`
+	DryRun    int `json:"dryRun"`
+	Write     int `json:"write"`
+	Watch     int `json:"watch"`
+}
+
+// Plus is the sum of two counts.
+func (r Requests) Plus(o Requests) Requests {
+	return r.Since(Requests{}.Since(o))
+}
+
 // Total is the sum over all purposes.
 func (r Requests) Total() int {
 	return r.Discovery + r.Review + r.List + r.Get + r.DryRun + r.Write + r.Watch
 }
 
-// since is what was sent after an earlier snapshot.
-func (r Requests) since(earlier Requests) Requests {
+// Since is what was sent after an earlier snapshot.
+func (r Requests) Since(earlier Requests) Requests {
 	return Requests{
 		Discovery: r.Discovery - earlier.Discovery,
 		Review:    r.Review - earlier.Review,

@@ -1,4 +1,4 @@
-package apply
+package mask
 
 import (
 	"crypto/hmac"
@@ -35,8 +35,8 @@ func Digest(env *schema.Environment, key []byte) (string, error) {
 
 // hiddenSecret replaces the values of a Secret, and those of marked fields, by a
 // full-length HMAC.
-func hiddenSecret(u *unstructured.Unstructured, marks []mark, key []byte) *unstructured.Unstructured {
-	if !isSecret(u) && len(marks) == 0 {
+func hiddenSecret(u *unstructured.Unstructured, marks []Mark, key []byte) *unstructured.Unstructured {
+	if !IsSecret(u) && len(marks) == 0 {
 		return u
 	}
 	u = u.DeepCopy()
@@ -51,20 +51,10 @@ func hiddenSecret(u *unstructured.Unstructured, marks []mark, key []byte) *unstr
 	for _, m := range marks {
 		m.at(u.Object, hide)
 	}
-	if isSecret(u) {
+	if IsSecret(u) {
 		for field := range secretFields() {
 			eachLeaf(u.Object[field], hide)
 		}
 	}
 	return u
-}
-
-// hashOf is a short digest of a JSON value.
-func hashOf(v ...any) (string, error) {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:16]), nil
 }
