@@ -51,6 +51,9 @@ type Plan struct {
 	Durations   Durations      `json:"durations"`
 	// Warnings are worth reading and change nothing.
 	Warnings []string `json:"warnings,omitempty"`
+	// Reach is how the answers to URLs differ. Plans do not know; who knows the
+	// routes of both sides may fill it in.
+	Reach []Reach `json:"reach,omitempty"`
 	// Incomplete lists API groups that discovery did not answer for and in which
 	// the environment has or may have objects: while there are any, nothing may
 	// be pruned and the set not be narrowed.
@@ -69,6 +72,15 @@ type Plan struct {
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
 	generations map[schema.Ref]int64
+}
+
+// Reach is how the answer to one URL differs, or what an app calls.
+type Reach struct {
+	// What is new, gone, moved, breaks, mended, app, tls, path or provider.
+	What string `json:"what"`
+	// Subject is the URL, or the app that loses a provider.
+	Subject string `json:"subject"`
+	Says    string `json:"says"`
 }
 
 // Change is what happens to one object.

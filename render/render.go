@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -32,7 +34,12 @@ type Result struct {
 
 	mirrors map[string]any // registry to prefix, of the site
 	sealed  []*sealed      // Secrets that Unseal decrypts
+
+	way func() *way.Model
 }
+
+// Way is the model of the ways of requests in the cluster of the environment.
+func (r *Result) Way() *way.Model { return r.way() }
 
 // Render renders one environment. All that is wrong with the input comes back at
 // once, as Findings; a name that no environment has, as UnknownEnv.
@@ -85,6 +92,7 @@ func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Resul
 		if front := one.result.Edge; front != nil {
 			front.IngressHosts = all.ingressHosts(one.header.cluster())
 		}
+		one.result.way = sync.OnceValue(func() *way.Model { return all.way(one.header.cluster(), false) })
 		results = append(results, one.result)
 	}
 	if len(results) > 0 {

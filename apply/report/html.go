@@ -73,9 +73,16 @@ type page struct {
 type pageEnv struct {
 	Name, Cluster, Summary string
 	Warnings               []string
+	Reach                  []pageReach
 	Chips                  []pageChip
 	Groups                 []pageGroup
 	Units                  []pageUnit
+}
+
+// pageReach is how the answer to a URL differs.
+type pageReach struct {
+	Word, Subject, Says string
+	Alarming            bool
 }
 
 type pageChip struct {
@@ -136,6 +143,9 @@ func newPageEnv(p *apply.Plan, opts Options, open bool) pageEnv {
 	}
 	if len(p.Incomplete) > 0 {
 		e.Warnings = append(e.Warnings, "no answer for "+strings.Join(p.Incomplete, ", ")+": nothing is deleted until there is one")
+	}
+	for _, r := range reachOf(p) {
+		e.Reach = append(e.Reach, pageReach{reachWord(r), Clean(r.Subject), Clean(r.Says), alarming(r)})
 	}
 	for _, a := range actions() {
 		if p.Summary[a] > 0 {

@@ -92,7 +92,7 @@ func (c *comment) headline(plans []*apply.Plan) {
 
 // shows reports whether there is anything to show of a plan.
 func shows(p *apply.Plan) bool {
-	return p.Summary[apply.Unchanged] != total(p) || len(p.Warnings) > 0 || len(p.Incomplete) > 0
+	return p.Summary[apply.Unchanged] != total(p) || len(p.Warnings) > 0 || len(p.Incomplete) > 0 || len(p.Reach) > 0
 }
 
 func total(p *apply.Plan) int {
@@ -110,6 +110,7 @@ func (c *comment) plan(p *apply.Plan) {
 	c.must(fmt.Sprintf("\n**%s**: %s\n", code(p.Environment), Summary(p)))
 	v := viewOf(p)
 	c.alerts(p)
+	c.reach(p)
 	c.pieces = append(c.pieces, piece{rank: 2, short: table(v), name: "the table of " + p.Environment})
 	for i := range v.groups {
 		g := &v.groups[i]
@@ -153,6 +154,31 @@ func (c *comment) alerts(p *apply.Plan) {
 		text.WriteString("- " + line + "\n")
 	}
 	c.pieces = append(c.pieces, piece{rank: 1, short: text.String(), name: "refusals and warnings of " + p.Environment})
+}
+
+// reach says how the answers to URLs differ.
+func (c *comment) reach(p *apply.Plan) {
+	if len(p.Reach) == 0 {
+		return
+	}
+	changes := reachOf(p)
+	more := len(changes) - alerts
+	if more > 0 {
+		changes = changes[:alerts]
+	}
+	var text strings.Builder
+	text.WriteString("\nURLs and calls:\n\n")
+	for _, r := range changes {
+		word := reachWord(r)
+		if alarming(r) {
+			word = "**" + word + "**"
+		}
+		fmt.Fprintf(&text, "- %s %s: %s\n", word, code(r.Subject), code(r.Says))
+	}
+	if more > 0 {
+		fmt.Fprintf(&text, "- and %d more\n", more)
+	}
+	c.pieces = append(c.pieces, piece{rank: 1, short: text.String(), name: "the URLs of " + p.Environment})
 }
 
 // table counts by unit. Units of which groups say everything share one row.

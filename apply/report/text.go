@@ -25,6 +25,13 @@ func Text(w io.Writer, p *apply.Plan, opts Options) error {
 		out.line("  %s no answer for %s: nothing is deleted until there is one",
 			out.paint(yellow, "warning:"), strings.Join(p.Incomplete, ", "))
 	}
+	for _, r := range reachOf(p) {
+		color := yellow
+		if alarming(r) {
+			color = red
+		}
+		out.line("  %s %s: %s", out.paint(color, reachWord(r)), Clean(r.Subject), Clean(r.Says))
+	}
 	v := viewOf(p)
 	for i := range v.groups {
 		out.group(&v.groups[i])

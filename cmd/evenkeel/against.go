@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -37,14 +38,18 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 	}
 	plans := []*apply.Plan{}
 	for _, name := range names {
-		if err := checkUnits(opts.units, after[name], before[name]); err != nil {
+		was, is := environmentOf(before[name]), environmentOf(after[name])
+		if err := checkUnits(opts.units, is, was); err != nil {
 			return err
 		}
-		plan := apply.Compare(onlyUnits(before[name], opts.units), onlyUnits(after[name], opts.units))
+		plan := apply.Compare(onlyUnits(was, opts.units), onlyUnits(is, opts.units))
+		if len(opts.units) == 0 {
+			plan.Reach = reach(before[name], after[name], name)
+		}
 		if slices.Contains(broken, name) {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("it does not render at %s, so all of it is shown as created", opts.against))
 		}
-		if !opts.all || plan.Differs(false) {
+		if !opts.all || plan.Differs(false) || len(plan.Reach) > 0 {
 			plans = append(plans, plan)
 		}
 	}
@@ -52,6 +57,28 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 		fmt.Fprintf(g.err, "no environment renders differently than at %s\n", opts.against)
 	}
 	return g.printDiff(ctx, plans, opts, opts.against)
+}
+
+func environmentOf(r *render.Result) *schema.Environment {
+	if r == nil {
+		return nil
+	}
+	return r.Env
+}
+
+// reach says how the answers to the URLs of an environment differ.
+func reach(before, after *render.Result, name string) []apply.Reach {
+	model := func(r *render.Result) *way.Model {
+		if r == nil {
+			return nil
+		}
+		return r.Way()
+	}
+	var all []apply.Reach
+	for _, c := range way.Compare(model(before), model(after), name) {
+		all = append(all, apply.Reach{What: c.What, Subject: c.URL, Says: c.Says})
+	}
+	return all
 }
 
 // namesInEither returns the environments that the arguments name, or all that one
@@ -87,7 +114,7 @@ func (s *selection) namesInEither(ctx context.Context, now, then *render.Repo, a
 }
 
 // renderPresent renders those of the named environments that a tree has.
-func renderPresent(ctx context.Context, repo *render.Repo, names []string) (map[string]*schema.Environment, error) {
+func renderPresent(ctx context.Context, repo *render.Repo, names []string) (map[string]*render.Result, error) {
 	all, err := repo.Envs(ctx)
 	if err != nil {
 		return nil, err
@@ -99,9 +126,9 @@ func renderPresent(ctx context.Context, repo *render.Repo, names []string) (map[
 	if err != nil {
 		return nil, err
 	}
-	envs := map[string]*schema.Environment{}
+	envs := map[string]*render.Result{}
 	for _, r := range results {
-		envs[r.Env.Name] = r.Env
+		envs[r.Env.Name] = r
 	}
 	return envs, nil
 }
@@ -109,12 +136,12 @@ func renderPresent(ctx context.Context, repo *render.Repo, names []string) (map[
 // renderSound is renderPresent for a tree whose mistakes are history: what is
 // compared with it may be what mends them. It names the environments that are
 // wrong.
-func renderSound(ctx context.Context, repo *render.Repo, names []string) (map[string]*schema.Environment, []string, error) {
+func renderSound(ctx context.Context, repo *render.Repo, names []string) (map[string]*render.Result, []string, error) {
 	envs, err := renderPresent(ctx, repo, names)
 	if wrong := (render.Findings{}); !errors.As(err, &wrong) {
 		return envs, nil, err
 	}
-	envs = map[string]*schema.Environment{}
+	envs = map[string]*render.Result{}
 	var broken []string
 	for _, name := range names {
 		one, err := renderPresent(ctx, repo, []string{name})

@@ -47,7 +47,8 @@ the bodies instead of writing text: one file per object in two directories.
 With --against the manifests are compared with those at a git reference, with
 --revision with those of a recorded apply: --against asks no cluster and needs no
 access to one, and with --all shows only the environments that differ. Changes
-that are not committed are seen.
+that are not committed are seen. It says as well which URLs are new, gone, lead
+elsewhere or would break, and which apps lose a provider; that counts as a difference.
 
 A dry-run needs the right to write. --list-only sends none: get and list are
 enough (see evenkeel rbac), and what is not proven unchanged is compared by the
@@ -143,7 +144,7 @@ func (g *global) printDiff(ctx context.Context, plans []*apply.Plan, opts *diffO
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(plans, func(p *apply.Plan) bool { return p.Differs(opts.strict) }) {
+	if slices.ContainsFunc(plans, func(p *apply.Plan) bool { return p.Differs(opts.strict) || len(p.Reach) > 0 }) {
 		return errDifferences
 	}
 	return nil

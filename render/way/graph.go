@@ -176,14 +176,8 @@ func (m *Model) wire(env *Environment, b *Band, cards map[string]*Card, card fun
 		if !in.unit.App && cards[in.name()] == nil || len(in.pods) == 0 {
 			continue
 		}
-		t := &tracer{Model: m, way: &Way{}}
-		c := &caller{tracer: t, seen: map[string]bool{}}
-		for name := range m.registered { // one step is enough
-			c.seen[name] = true
-		}
-		c.from(in, 1, nil)
 		from := card(in)
-		for _, h := range t.way.Hops {
+		for _, h := range m.direct(in) {
 			if h.Break != nil {
 				from.breaks(h.Name + ": " + h.Break.Reason)
 			}
