@@ -3,9 +3,7 @@ package render
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
@@ -13,9 +11,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
-	"cuelang.org/go/cue/parser"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -35,12 +31,15 @@ type Summary struct {
 	// Err says why the environment does not evaluate; the fields above then
 	// hold what is known all the same.
 	Err error `json:"-"`
+	// Lost says that the directory declares no environment, and should: Err says why.
+	Lost bool `json:"-"`
 }
 
-// envDir is a directory that declares an environment.
+// envDir is a directory that declares an environment, or should.
 type envDir struct {
-	name string // the last element of dir
-	dir  string // below the root, with slashes
+	name  string   // the last element of dir
+	dir   string   // below the root, with slashes
+	wrong Findings // why it declares none: there is nothing to evaluate then
 }
 
 // UnknownEnv says that no environment has that name.
@@ -128,6 +127,10 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 		return s
 	}
 	defer r.begin(dir.name)()
+	if inst == nil {
+		s.Lost, s.Err = true, dir.wrong
+		return s
+	}
 	ev, err := r.evaluate(dir, inst)
 	if err != nil {
 		s.Err = err
@@ -165,71 +168,46 @@ func (r *Repo) find(name string) (envDir, error) {
 	return envDir{}, UnknownEnv{Name: name, Known: known}
 }
 
-// scan finds the environments by their syntax alone.
+// scan finds the environments by their syntax alone, and what should be one.
 func (r *Repo) scan() ([]envDir, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.envs != nil {
 		return r.envs, nil
 	}
-	found := map[string]string{} // name -> dir
-	err := fs.WalkDir(r.fsys, "envs", func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && p == "envs":
-			return nil
-		case err != nil:
-			return err
-		case d.IsDir() && p != "envs" && strings.HasPrefix(d.Name(), "."):
-			return fs.SkipDir
-		case d.IsDir() || path.Ext(p) != ".cue" || path.Dir(p) == "envs":
-			return nil
-		}
-		dir := path.Dir(p)
-		if found[path.Base(dir)] == dir {
-			return nil
-		}
-		declares, err := r.declaresEnvironment(p)
-		if err != nil || !declares {
-			return err
-		}
-		if other, ok := found[path.Base(dir)]; ok {
-			return Findings{{File: r.fileName(filepath.Join(r.root, dir)), Message: fmt.Sprintf("environment %q is declared in %s too", path.Base(dir), other)}}
-		}
-		found[path.Base(dir)] = dir
-		return nil
-	})
+	dirs, err := r.cueDirs()
 	if err != nil {
 		return nil, err
 	}
-	envs := make([]envDir, 0, len(found))
-	for name, dir := range found {
-		envs = append(envs, envDir{name: name, dir: dir})
+	strays, err := r.strays(dirs)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{} // name -> dir
+	var envs []envDir
+	for _, d := range dirs {
+		if !d.declares || d.dir == "envs" {
+			continue
+		}
+		name := path.Base(d.dir)
+		if other, ok := found[name]; ok {
+			return nil, Findings{{File: r.fileName(filepath.Join(r.root, d.dir)), Message: fmt.Sprintf("environment %q is declared in %s too", name, other)}}
+		}
+		found[name] = d.dir
+		envs = append(envs, envDir{name: name, dir: d.dir})
+	}
+	for _, d := range strays {
+		name := path.Base(d.dir)
+		if _, taken := found[name]; taken {
+			name = d.dir
+		}
+		found[name] = d.dir
+		d.wrong.Environment, d.wrong.quiet = name, !d.likely
+		envs = append(envs, envDir{name: name, dir: d.dir, wrong: Findings{d.wrong}})
 	}
 	slices.SortFunc(envs, func(a, b envDir) int { return strings.Compare(a.name, b.name) })
 	r.envs = envs
 	return envs, nil
-}
-
-// declaresEnvironment looks for the field at the top of a file. A file that does
-// not parse counts when the word stands in it: its error shows when the
-// environment is rendered.
-func (r *Repo) declaresEnvironment(name string) (bool, error) {
-	data, err := fs.ReadFile(r.fsys, name)
-	if err != nil {
-		return false, err
-	}
-	file, err := parser.ParseFile(name, data)
-	if err != nil {
-		return strings.Contains("\n"+string(data), "\nenvironment:"), nil
-	}
-	return slices.ContainsFunc(file.Decls, func(d ast.Decl) bool {
-		f, ok := d.(*ast.Field)
-		if !ok {
-			return false
-		}
-		label, _, err := ast.LabelName(f.Label)
-		return err == nil && label == "environment"
-	}), nil
 }
 
 // header is what stands in an environment beside its units.

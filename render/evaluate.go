@@ -54,13 +54,27 @@ func (ev *evaluated) evaluate() error {
 		return err
 	}
 	ev.env = ev.root.LookupPath(cue.MakePath(cue.Str("environment")))
-	if !ev.env.Exists() {
-		if err := ev.root.Err(); err != nil {
-			return ev.repo.cueFindings(err, ev)
-		}
-		return Findings{{File: ev.repo.fileName(filepath.Join(ev.repo.root, ev.dir.dir)), Environment: ev.dir.name, Message: "the field \"environment\" is not there"}}
+	if ev.env.Exists() {
+		return ev.schemaless()
 	}
-	return nil
+	if err := ev.root.Err(); err != nil {
+		return ev.repo.cueFindings(err, ev)
+	}
+	return Findings{{File: ev.repo.fileName(filepath.Join(ev.repo.root, ev.dir.dir)), Environment: ev.dir.name, Message: "the field \"environment\" is not there"}}
+}
+
+// schemaless refuses an environment that no definition checks: it would pass with
+// whatever fields it has, and render nothing.
+func (ev *evaluated) schemaless() error {
+	if ev.env.LookupPath(cue.MakePath(cue.Def("#facts"))).Exists() || ev.env.Err() != nil {
+		return nil
+	}
+	f := Finding{
+		Environment: ev.dir.name, Message: "this is no schema.#Environment, and nothing checks it",
+		Hint: "begin with environment: schema.#Environment & {",
+	}
+	ev.repo.place(&f, ev.repo.userPos(ev.env))
+	return Findings{f}
 }
 
 // value is the environment. What was released is evaluated again: only findings
@@ -101,7 +115,8 @@ func (ev *evaluated) recovered(err *error) {
 
 // load reads the packages of environments and all that they import. In one call,
 // because the definitions are then parsed once for all of them. The overlay
-// replaces files by their path below the root. CUE reads nothing by itself.
+// replaces files by their path below the root. CUE reads nothing by itself. What is
+// no environment has no package.
 func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Instance, error) {
 	all, err := r.cueFiles(dirs)
 	if err != nil {
@@ -109,9 +124,15 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 	}
 	maps.Copy(all, r.overlay)
 	maps.Copy(all, overlay)
-	args := make([]string, len(dirs))
-	for i, dir := range dirs {
-		args[i] = "./" + dir.dir
+	var args []string
+	for _, dir := range dirs {
+		if dir.wrong == nil {
+			args = append(args, "./"+dir.dir)
+		}
+	}
+	packages := make([]*build.Instance, len(dirs))
+	if len(args) == 0 {
+		return packages, nil
 	}
 	insts := load.Instances(args, &load.Config{
 		Dir:        r.root,
@@ -119,15 +140,20 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 		Overlay:    all,
 		Registry:   offline{},
 	})
-	if len(insts) != len(dirs) {
+	if len(insts) != len(args) {
 		var errs error
 		for _, inst := range insts {
 			errs = errors.Join(errs, inst.Err)
 		}
-		return nil, cmp.Or(errs, fmt.Errorf("%d packages in %d directories", len(insts), len(dirs)))
+		return nil, cmp.Or(errs, fmt.Errorf("%d packages in %d directories", len(insts), len(args)))
 	}
 	r.embedFrom(insts)
-	return insts, nil
+	for i, dir := range dirs {
+		if dir.wrong == nil {
+			packages[i], insts = insts[0], insts[1:]
+		}
+	}
+	return packages, nil
 }
 
 // validate asks for all errors of the environment at once; nil means that it is

@@ -42,6 +42,7 @@ type Finding struct {
 	closed  bool        // a closed list does not have the app: what else is said of it follows from that
 
 	documented bool // Expected is the field's doc comment
+	quiet      bool // said only where nothing else is wrong: it may follow from that
 }
 
 // String is the finding on one line: file:line:col: path: message (details).
@@ -106,7 +107,7 @@ func (fs Findings) tidy() Findings {
 	return slices.CompactFunc(fs, func(a, b Finding) bool { return a.String() == b.String() })
 }
 
-// split separates errors from warnings.
+// split separates errors from warnings, and leaves out what may follow from others.
 func (fs Findings) split() (errs, warnings Findings) {
 	for _, f := range fs {
 		if f.Warning {
@@ -114,6 +115,9 @@ func (fs Findings) split() (errs, warnings Findings) {
 		} else {
 			errs = append(errs, f)
 		}
+	}
+	if slices.ContainsFunc(errs, func(f Finding) bool { return !f.quiet }) {
+		errs = slices.DeleteFunc(errs, func(f Finding) bool { return f.quiet })
 	}
 	return errs.tidy(), warnings.tidy()
 }

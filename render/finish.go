@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,9 @@ func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findin
 }
 
 func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings {
+	if !u.data.made {
+		return Findings{ev.unmade(u)}
+	}
 	findings := ev.checkUnit(u)
 	if len(u.data.Kustomize) > 0 {
 		findings = append(findings, ev.kustomize(ctx, u)...)
@@ -52,6 +56,22 @@ func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings
 	slices.SortStableFunc(u.objs, compareObjects)
 	return findings
 }
+
+// unmade says that no type made the unit: nobody looks at its fields then.
+func (ev *evaluated) unmade(u *unit) Finding {
+	f := ev.at(u, nil)
+	f.Message = "no type made this unit: its fields are not checked, and it renders nothing"
+	f.Hint = "begin with a type, such as schema.#WebApp & {"
+	if u.group == "stacks" {
+		f.Hint = "begin with the definition of the stack, such as mine.#Stack & {"
+	} else if typeName.MatchString(u.data.Type) {
+		f.Hint = "begin with schema.#" + u.data.Type + " & {"
+	}
+	return f
+}
+
+// typeName matches what may be the name of a type of schema.
+var typeName = regexp.MustCompile(`^[A-Z]\w+$`)
 
 // checkUnit looks at what stands beside the objects: keys must name objects.
 func (ev *evaluated) checkUnit(u *unit) Findings {

@@ -4,7 +4,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // forbidden finds "objects" written in an environment. CUE would take it and
@@ -34,6 +37,46 @@ func (ev *evaluated) forbidden() Findings {
 			findings = append(findings, finding)
 			return false
 		})
+	}
+	return findings
+}
+
+// beside finds fields that stand next to the environment where they were meant to
+// stand in it, behind a brace that closes too early for instance: they would have
+// no effect. What the package refers to by that name is no such field.
+func (ev *evaluated) beside() Findings {
+	var findings Findings
+	used := map[string]bool{}
+	for _, file := range ev.inst.Files {
+		ast.Walk(file, func(n ast.Node) bool {
+			if ident, ok := n.(*ast.Ident); ok && ident.Node != nil {
+				used[ident.Name] = true
+			}
+			return true
+		}, nil)
+	}
+	for _, file := range ev.inst.Files {
+		for _, decl := range file.Decls {
+			field, ok := decl.(*ast.Field)
+			if !ok {
+				continue
+			}
+			label, _, err := ast.LabelName(field.Label)
+			if err != nil || label == fieldEnvironment || used[label] || strings.HasPrefix(label, "_") || strings.HasPrefix(label, "#") {
+				continue
+			}
+			f := Finding{Environment: ev.dir.name, Path: label, Message: "this stands beside the environment, and has no effect"}
+			switch {
+			case typed.Closest(label, []string{fieldEnvironment}) != "":
+				f.DidYouMean = fieldEnvironment
+			case ev.value().LookupPath(cue.MakePath(cue.Str(label))).Exists():
+				f.Hint = "move it into " + fieldEnvironment + ": {...}"
+			default:
+				continue
+			}
+			ev.repo.place(&f, field.Pos())
+			findings = append(findings, f)
+		}
 	}
 	return findings
 }

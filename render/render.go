@@ -186,6 +186,10 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 	}
 	evs := make([]*evaluated, len(dirs))
 	for i, dir := range dirs {
+		if dir.wrong != nil {
+			all[i] = &rendered{name: dir.name, findings: dir.wrong}
+			continue
+		}
 		evs[i] = &evaluated{repo: r, dir: dir, inst: insts[i]}
 		evs[i].parts = evs[i].split() // before any is evaluated: it writes to the packages that they share
 	}
@@ -196,6 +200,9 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(cap(contexts))
 	for i, dir := range dirs {
+		if all[i] != nil {
+			continue
+		}
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -249,6 +256,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 		if h, units, err = ev.inOne(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if found := ev.beside(); len(found) > 0 {
+		return nil, found
 	}
 	units, findings := ev.sortUnits(units)
 	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units}

@@ -45,6 +45,7 @@ type unitData struct {
 	Consumes     []string
 
 	fields map[string]any // for the rules that know a type
+	made   bool           // by a type: without one, CUE takes whatever fields there are
 }
 
 // appFields are the fields of an app of the schema that are exported: what unitData has, and
@@ -75,6 +76,10 @@ func (d *unitData) set(fields map[string]any) {
 		Notice:       tree.Text(fields["notice"]),
 		Consumes:     tree.Texts(fields["consumes"]),
 		fields:       fields,
+	}
+	d.made = true
+	for _, name := range []string{"objects", "recreate", "reloads"} { // of core.#Unit, which every type embeds
+		d.made = d.made && fields[name] != nil
 	}
 	for key, pointers := range tree.Map(fields["ignore"]) {
 		d.Ignore[key] = tree.Texts(pointers)

@@ -43,6 +43,9 @@ func (r *Repo) lookUp(ctx context.Context, name string, paths [][]string) (field
 	if err != nil {
 		return nil, nil, err
 	}
+	if wrong := dirs[0].wrong; wrong != nil {
+		return nil, nil, wrong
+	}
 	insts, err := r.load(dirs, nil)
 	if err != nil {
 		return nil, nil, err

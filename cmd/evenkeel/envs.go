@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -59,6 +60,18 @@ func runEnvs(ctx context.Context, g *global, opts *envsOptions) error {
 		}
 		envs = slices.DeleteFunc(envs, func(e render.Summary) bool { return !slices.Contains(affected, e.Name) })
 	}
+	// A directory that lost its environment is listed, and is an error: who applies
+	// what is listed must not pass it by.
+	var lost []error
+	for _, e := range envs {
+		if e.Lost {
+			lost = append(lost, e.Err)
+		}
+	}
+	return errors.Join(append(lost, g.listEnvs(envs))...)
+}
+
+func (g *global) listEnvs(envs []render.Summary) error {
 	switch g.output {
 	case "json":
 		return writeJSON(g.out, envs)

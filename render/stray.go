@@ -1,0 +1,312 @@
+package render
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// fieldEnvironment is the field that makes a package an environment.
+const fieldEnvironment = "environment"
+
+// cueDir is a directory below envs with what its files say by their syntax alone.
+type cueDir struct {
+	dir      string // below the root, with slashes
+	packages []string
+	imports  []string // import paths
+	declares bool     // a field "environment" at the top of a file, or a file that does not parse
+	likely   bool     // something in it was meant to be one
+	broken   bool     // a file does not parse
+	wrong    Finding  // what to say of it where it is no environment and nobody imports it
+}
+
+// cueDirs reads the directories below envs that are packages, or hold files that
+// look as if they should be one, in lexical order.
+func (r *Repo) cueDirs() ([]*cueDir, error) {
+	var dirs []*cueDir
+	at := func(dir string) *cueDir {
+		if len(dirs) == 0 || dirs[len(dirs)-1].dir != dir {
+			for _, d := range dirs {
+				if d.dir == dir {
+					return d
+				}
+			}
+			dirs = append(dirs, &cueDir{dir: dir, wrong: Finding{
+				File:    r.fileName(filepath.Join(r.root, filepath.FromSlash(dir))),
+				Message: "the directory declares no environment, and no environment imports it",
+				Hint:    "give it a field " + fieldEnvironment + ", import it from an environment, or move it out of envs",
+			}})
+		}
+		return dirs[len(dirs)-1]
+	}
+	err := fs.WalkDir(r.fsys, "envs", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && p == "envs":
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() && p != "envs" && strings.HasPrefix(d.Name(), "."):
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case path.Ext(p) == ".cue":
+			return r.readCUE(at(path.Dir(p)), p)
+		case d.Type().IsRegular() && path.Dir(p) != "envs":
+			return r.readLookalike(at, p, d)
+		case d.Type()&fs.ModeSymlink != 0:
+			if info, err := fs.Stat(r.fsys, p); err == nil && info.IsDir() {
+				dir := at(p)
+				dir.likely = true
+				dir.wrong.Message, dir.wrong.Hint = "a link to a directory is no environment", "make it a directory"
+			}
+		}
+		return nil
+	})
+	for _, d := range dirs {
+		d.inherit(dirs)
+	}
+	return dirs, err
+}
+
+// inherit: CUE adds the files of a package that stand in directories above it.
+func (d *cueDir) inherit(dirs []*cueDir) {
+	for _, above := range dirs {
+		if above.declares && strings.HasPrefix(d.dir, above.dir+"/") &&
+			slices.ContainsFunc(d.packages, func(name string) bool { return slices.Contains(above.packages, name) }) {
+			d.declares = true
+			above.declares = above.dir != "envs"
+		}
+	}
+}
+
+// readCUE notes what a CUE file says at its top. One that does not parse counts as
+// an environment: its error shows when that is rendered.
+func (r *Repo) readCUE(d *cueDir, name string) error {
+	data, err := fs.ReadFile(r.fsys, name)
+	if err != nil {
+		return err
+	}
+	abs := filepath.Join(r.root, filepath.FromSlash(name))
+	file, err := parser.ParseFile(abs, data)
+	if err != nil {
+		d.imports = append(d.imports, importsOf(abs, data)...)
+		d.packages = append(d.packages, packageOf(abs, data))
+		d.likely = true
+		d.declares = d.declares || strings.Contains("\n"+string(data), "\n"+fieldEnvironment+":")
+		d.broken = true
+		return nil
+	}
+	base := path.Base(name)
+	ignored := strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_test.cue") || strings.HasSuffix(base, "_tool.cue")
+	if !ignored {
+		d.imports = append(d.imports, importsIn(file)...)
+		d.packages = append(d.packages, file.PackageName())
+	}
+	if d.wrong.Line == 0 && !ignored {
+		r.place(&d.wrong, file.Pos())
+	}
+	for _, decl := range file.Decls {
+		label, pos := "", token.NoPos
+		switch decl := decl.(type) {
+		case *ast.Field:
+			label, _, err = ast.LabelName(decl.Label)
+			if err != nil {
+				continue
+			}
+			pos = decl.Pos()
+			if label != fieldEnvironment && !strings.HasPrefix(label, "#") && mentionsEnvironment(decl.Value) && typed.Closest(plainLabel(label), []string{fieldEnvironment}) == "" {
+				d.meant(r, pos, label)
+			}
+		case *ast.LetClause:
+			label, pos = "let "+decl.Ident.Name, decl.Pos()
+		default:
+			continue
+		}
+		switch {
+		case label == fieldEnvironment && ignored:
+			r.place(&d.wrong, pos)
+			d.likely = true
+			d.wrong.Message = "CUE does not read this file: its name begins with _ or ., or ends in _test.cue or _tool.cue"
+			d.wrong.Hint = "rename it, or move it out of envs"
+		case label == fieldEnvironment:
+			d.declares = true
+			if path.Dir(name) == "envs" {
+				r.place(&d.wrong, pos)
+			}
+		case ignored:
+		case plainLabel(label) == fieldEnvironment, typed.Closest(plainLabel(label), []string{fieldEnvironment}) != "":
+			d.meant(r, pos, label)
+		}
+	}
+	return nil
+}
+
+// meant notes the field that should have been called environment.
+func (d *cueDir) meant(r *Repo, pos token.Pos, label string) {
+	if d.wrong.DidYouMean != "" {
+		return
+	}
+	r.place(&d.wrong, pos)
+	d.likely = true
+	d.wrong.Path, d.wrong.DidYouMean, d.wrong.Hint = label, fieldEnvironment, ""
+}
+
+// plainLabel is a label without what hides it.
+func plainLabel(label string) string {
+	return strings.TrimLeft(strings.TrimPrefix(label, "let "), "_#")
+}
+
+func mentionsEnvironment(expr ast.Expr) bool {
+	found := false
+	ast.Walk(expr, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			name, _, err := ast.LabelName(sel.Sel)
+			found = found || err == nil && name == "#Environment"
+		}
+		return !found
+	}, nil)
+	return found
+}
+
+// lookalike matches CUE in a file of another name.
+var lookalike = regexp.MustCompile(`(?m)^package [A-Za-z_]\w*[ \t]*\r?$`)
+
+// readLookalike notes a file that would be a part of an environment by another
+// name, such as prod.cue.txt.
+func (r *Repo) readLookalike(at func(string) *cueDir, name string, entry fs.DirEntry) error {
+	const most = 1 << 20
+	info, err := entry.Info()
+	if err != nil || info.Size() > most || path.Ext(name) == ".go" {
+		return err
+	}
+	data, err := fs.ReadFile(r.fsys, name)
+	if err != nil || !lookalike.Match(data) || !strings.Contains(string(data), fieldEnvironment) && !strings.Contains(string(data), "#Environment") {
+		return err
+	}
+	d := at(path.Dir(name))
+	abs := filepath.Join(r.root, filepath.FromSlash(name))
+	d.imports = append(d.imports, importsOf(abs, data)...)
+	d.likely = true
+	if d.wrong.DidYouMean == "" {
+		d.wrong.File, d.wrong.Line, d.wrong.Col = r.fileName(abs), 0, 0
+		d.wrong.Message = "this looks like an environment, but CUE reads files that end in .cue"
+		d.wrong.Hint = "rename it, or move it out of envs"
+	}
+	return nil
+}
+
+// importsOf are the import paths of a file that need not parse below them.
+func importsOf(name string, data []byte) []string {
+	file, err := parser.ParseFile(name, data, parser.ImportsOnly)
+	if err != nil {
+		return nil
+	}
+	return importsIn(file)
+}
+
+func packageOf(name string, data []byte) string {
+	file, err := parser.ParseFile(name, data, parser.PackageClauseOnly)
+	if err != nil {
+		return ""
+	}
+	return file.PackageName()
+}
+
+func importsIn(file *ast.File) []string {
+	var paths []string
+	for spec := range file.ImportSpecs() {
+		if full, err := strconv.Unquote(spec.Path.Value); err == nil {
+			paths = append(paths, plainImport(full))
+		}
+	}
+	return paths
+}
+
+// strays are the directories that are neither an environment nor imported by one:
+// an environment that was lost by a slip of the finger looks like that. What only
+// a stray imports is not one of its own.
+func (r *Repo) strays(dirs []*cueDir) ([]*cueDir, error) {
+	byDir := map[string]*cueDir{}
+	var roots []string
+	for _, d := range dirs {
+		byDir[d.dir] = d
+		if d.declares || d.likely {
+			roots = append(roots, d.imports...)
+		}
+	}
+	reached := map[string]bool{}
+	if err := r.follow(roots, byDir, reached); err != nil {
+		return nil, err
+	}
+	var strays []*cueDir
+	for _, d := range dirs {
+		switch {
+		case d.declares && d.dir == "envs":
+			d.wrong.Message = "an environment stands in a directory of its own"
+			d.wrong.Hint = "move the file to envs/NAME"
+			strays = append(strays, d)
+		case d.declares, d.dir == "envs", reached[d.dir]:
+		case len(d.packages) == 0 && !d.likely:
+		case d.broken: // to be loaded, for its errors
+			d.declares = true
+		default:
+			strays = append(strays, d)
+		}
+	}
+	// What another stray imports goes with that one.
+	for _, d := range strays {
+		if !d.likely {
+			if err := r.follow(d.imports, byDir, reached); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return slices.DeleteFunc(strays, func(d *cueDir) bool { return reached[d.dir] }), nil
+}
+
+// follow marks the directories of this module that import paths lead to.
+func (r *Repo) follow(paths []string, known map[string]*cueDir, reached map[string]bool) error {
+	for _, p := range paths {
+		dir, ok := strings.CutPrefix(p+"/", r.module+"/")
+		dir = path.Clean(dir)
+		if !ok || reached[dir] || !r.isUserFile(filepath.Join(r.root, filepath.FromSlash(dir), "x.cue")) {
+			continue
+		}
+		reached[dir] = true
+		d := known[dir]
+		if d == nil {
+			d = &cueDir{dir: dir}
+			entries, err := fs.ReadDir(r.fsys, dir)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			for _, e := range entries {
+				if e.IsDir() || path.Ext(e.Name()) != ".cue" {
+					continue
+				}
+				name := path.Join(dir, e.Name())
+				data, err := fs.ReadFile(r.fsys, name)
+				if err != nil {
+					return err
+				}
+				d.imports = append(d.imports, importsOf(filepath.Join(r.root, filepath.FromSlash(name)), data)...)
+			}
+			known[dir] = d
+		}
+		if err := r.follow(d.imports, known, reached); err != nil {
+			return err
+		}
+	}
+	return nil
+}
