@@ -33,6 +33,8 @@ func betweenRules() []betweenRule {
 		{"cluster-network", checkClusterNetworks},
 		{"edge", checkEdgeHosts},
 		{"registry", checkLogins},
+		{"registry", checkNacosPorts},
+		{RuleReference, checkClasses},
 	}
 }
 

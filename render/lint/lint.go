@@ -41,7 +41,7 @@ type Unit struct {
 }
 
 // AppFields are the fields of an app that rules read.
-var AppFields = []string{"dubbo", "java", "preStopSeconds", "routes", "spring", "volumes"} //nolint:gochecknoglobals // a table
+var AppFields = []string{"dubbo", "host", "ingress", "java", "preStopSeconds", "routes", "spring", "tls", "volumes"} //nolint:gochecknoglobals // a table
 
 // at is a field of the unit; nil where it is absent, or of an app of the schema
 // and not one of AppFields.
@@ -109,6 +109,17 @@ func rules() []rule {
 		{[]string{"name"}, checkNames},
 		{[]string{"duplicate"}, checkLists},
 		{[]string{"selector"}, checkSelectors},
+		{[]string{"selector"}, checkPolicies},
+		{[]string{"namespace"}, checkScopes},
+		{[]string{"size"}, checkSizes},
+		{[]string{"container"}, checkContainers},
+		{[]string{"probe"}, checkProbes},
+		{[]string{"variable"}, checkVariables},
+		{[]string{"disruption-budget"}, checkBudgets},
+		{[]string{"partition", "claim"}, checkReplicas},
+		{[]string{"host"}, checkDomains},
+		{[]string{"ingress"}, checkIngressFields},
+		{[]string{"service-port"}, checkMonitors},
 		{[]string{"service-port"}, checkServices},
 		{[]string{"ingress"}, checkIngresses},
 		{[]string{RuleReference}, checkReferences},

@@ -15,6 +15,10 @@ func checkLists(w *world) {
 	for _, p := range w.pods {
 		unique(w, p.located, p.spec()["volumes"], p.at("spec", "volumes"), "name")
 		unique(w, p.located, p.spec()["imagePullSecrets"], p.at("spec", "imagePullSecrets"), "name")
+		unique(w, p.located, p.spec()["hostAliases"], p.at("spec", "hostAliases"), "ip")
+		unique(w, p.located, p.spec()["topologySpreadConstraints"], p.at("spec", "topologySpreadConstraints"), "topologyKey", "whenUnsatisfiable")
+		unique(w, p.located, p.spec()["resourceClaims"], p.at("spec", "resourceClaims"), "name")
+		unique(w, p.located, p.spec()["schedulingGates"], p.at("spec", "schedulingGates"), "name")
 		names := map[string]bool{}
 		p.containers(func(c map[string]any, path typed.Path) {
 			if name := tree.Text(c["name"]); names[name] {
@@ -28,7 +32,15 @@ func checkLists(w *world) {
 			unique(w, p.located, c["ports"], append(path, "ports"), "containerPort", "protocol")
 			unique(w, p.located, c["ports"], append(path, "ports"), "name")
 			unique(w, p.located, c["volumeMounts"], append(path, "volumeMounts"), "mountPath")
+			unique(w, p.located, c["volumeDevices"], append(path, "volumeDevices"), "devicePath")
+			unique(w, p.located, c["resizePolicy"], append(path, "resizePolicy"), "resourceName")
 		})
+	}
+	for _, o := range slices.Concat(w.byKind["ValidatingWebhookConfiguration"], w.byKind["MutatingWebhookConfiguration"]) {
+		unique(w, o, o.Content["webhooks"], typed.Path{"webhooks"}, "name")
+	}
+	for _, o := range w.byKind["ServiceAccount"] {
+		unique(w, o, o.Content["secrets"], typed.Path{"secrets"}, "name")
 	}
 	for _, o := range w.byKind["Service"] {
 		ports := tree.At(o.Content, "spec", "ports")

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ func checkNames(w *world) {
 			f.Message, f.Found = plain("not a name for a "+o.Kind+": "+msg), quote(o.Name)
 			w.report(f)
 		}
+		checkLength(w, o)
 		checkLabels(w, o, tree.Map(tree.At(o.Content, "metadata", "labels")), "metadata", "labels")
 		for _, key := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
 			w.named(o, "an annotation", strings.ToLower(key), validation.IsQualifiedName, "metadata", "annotations", key)
@@ -57,6 +59,24 @@ func checkNames(w *world) {
 			w.named(p.located, "a volume name", v["name"], validation.IsDNS1123Label, p.at("spec", "volumes", i, "name")...)
 		})
 	}
+}
+
+// checkLength: controllers put more behind a name, into names and labels that hold
+// 63 characters: a StatefulSet a hash in the label of the revision, without which it
+// makes no pods; pods of a Deployment get a name that is cut.
+func checkLength(w *world, o located) {
+	f := o.at("name", "metadata", "name")
+	switch n := len(o.Name); {
+	case o.Kind == "StatefulSet" && n > 52:
+		f.Message, f.Expected = "too long: it would make no pods", "52 characters at most"
+	case (o.Kind == "Deployment" || o.Kind == "DaemonSet") && n > 57:
+		f.Warning = true
+		f.Message, f.Expected = "long: the names of its pods are cut", "57 characters at most"
+	default:
+		return
+	}
+	f.Found = fmt.Sprintf("%d characters", len(o.Name))
+	w.report(f)
 }
 
 // named reports a name that is none; what is left out is for the server to miss.

@@ -18,7 +18,11 @@ func checkNetwork(w *world) {
 	for _, name := range names {
 		prefix, err := netip.ParsePrefix(tree.Text(networks[name]))
 		if err != nil {
-			continue // CUE has said so
+			w.report(Finding{
+				Rule: "network", Path: typed.Path{"site", "networks", name},
+				Message: "not a range of addresses", Expected: "such as 10.4.7.0/24", Found: quote(tree.Text(networks[name])),
+			})
+			continue
 		}
 		if prefix.Masked() != prefix {
 			w.report(Finding{

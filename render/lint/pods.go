@@ -3,7 +3,9 @@ package lint
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -165,6 +167,8 @@ func checkConsumes(w *world) {
 			case strings.HasPrefix(u.Type, "Dubbo") && kind != "DubboProvider":
 				f.Message = fmt.Sprintf("%s is a %s and provides nothing", name, kind)
 				f.Expected = "a DubboProvider"
+			case name == u.Name:
+				f.Message = "an app does not consume itself"
 			default:
 				continue
 			}
@@ -214,14 +218,18 @@ func checkShutdown(w *world) {
 			wait = 0
 		}
 		p.containers(func(c map[string]any, _ typed.Path) {
+			wait := max(wait, shutdownWait(c))
 			stop, _ := tree.At(c, "lifecycle", "preStop", "sleep", "seconds").(int64)
+			if stop == 0 {
+				stop = sleeps(tree.Texts(tree.At(c, "lifecycle", "preStop", "exec", "command")))
+			}
 			if stop == 0 {
 				stop, _ = p.unit.at("preStopSeconds").(int64)
 			}
 			if tree.At(c, "lifecycle", "preStop") == nil {
 				stop = 0
 			}
-			if stop == 0 || stop+wait < grace {
+			if stop+wait < grace || stop == 0 && wait <= 30 {
 				return
 			}
 			f := p.located.at("shutdown", p.at("spec", "terminationGracePeriodSeconds")...)
@@ -230,4 +238,35 @@ func checkShutdown(w *world) {
 			w.report(f)
 		})
 	}
+}
+
+// shutdownOption matches how long a JVM with Dubbo waits for calls, in milliseconds.
+var shutdownOption = regexp.MustCompile(`-Ddubbo\.service\.shutdown\.wait=(\d{1,9})`)
+
+// shutdownWait is that time in seconds, where a variable, the command or an argument
+// of the container says it.
+func shutdownWait(c map[string]any) int64 {
+	texts := slices.Concat(tree.Texts(c["command"]), tree.Texts(c["args"]))
+	tree.Each(c["env"], func(_ int, env map[string]any) { texts = append(texts, tree.Text(env["value"])) })
+	var wait int64
+	for _, text := range texts {
+		if m := shutdownOption.FindStringSubmatch(text); m != nil {
+			n, _ := strconv.ParseInt(m[1], 10, 64) // at most nine digits
+			wait = n / 1000
+		}
+	}
+	return wait
+}
+
+// sleepCommand matches sleep N in the text of a shell.
+var sleepCommand = regexp.MustCompile(`(?:^|[;&\s])sleep\s+(\d{1,6})(?:s?)(?:$|[;&\s])`)
+
+// sleeps is how many seconds a command sleeps.
+func sleeps(command []string) int64 {
+	var sum int64
+	for _, m := range sleepCommand.FindAllStringSubmatch(strings.Join(command, " "), -1) {
+		n, _ := strconv.ParseInt(m[1], 10, 64) // at most six digits
+		sum += n
+	}
+	return sum
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/pod-security-admission/policy"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // checkPodSecurity applies the checks of the Pod Security admission plugin to the
@@ -40,7 +41,7 @@ func checkPodSecurity(w *world) {
 	}
 	for _, p := range w.pods {
 		level, ok := levels[p.Namespace]
-		if !ok || hasBareVolume(p) {
+		if !ok || hasBareVolume(p) || hasBareContainer(p) {
 			continue
 		}
 		var spec corev1.PodSpec
@@ -71,4 +72,11 @@ func checkPodSecurity(w *world) {
 // not known, and the rule volume reports it.
 func hasBareVolume(p podSource) bool {
 	return slices.ContainsFunc(tree.List(p.spec()["volumes"]), func(v any) bool { return len(tree.Map(v)) == 1 })
+}
+
+// hasBareContainer says whether a container has no image: the rule container reports it.
+func hasBareContainer(p podSource) bool {
+	bare := false
+	p.containers(func(c map[string]any, _ typed.Path) { bare = bare || tree.Text(c["image"]) == "" })
+	return bare
 }

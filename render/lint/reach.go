@@ -1,0 +1,401 @@
+package lint
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// This file holds names that lead nowhere and settings without effect: the server
+// takes them, and the pod waits for ever or the setting does nothing.
+
+// checkProbes: a probe or hook that names a port means one of its container.
+func checkProbes(w *world) {
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			var names []string
+			tree.Each(c["ports"], func(_ int, port map[string]any) {
+				if name := tree.Text(port["name"]); name != "" {
+					names = append(names, name)
+				}
+			})
+			for _, at := range [][]string{{"readinessProbe"}, {"livenessProbe"}, {"startupProbe"}, {"lifecycle", "preStop"}, {"lifecycle", "postStart"}} {
+				for _, how := range []string{"httpGet", "tcpSocket"} {
+					name, ok := tree.At(c, append(slices.Clone(at), how, "port")...).(string)
+					if !ok || name == "" || slices.Contains(names, name) {
+						continue
+					}
+					steps := slices.Clip(path)
+					for _, step := range append(slices.Clone(at), how, "port") {
+						steps = append(steps, step)
+					}
+					f := p.located.at("probe", steps...)
+					f.Message = fmt.Sprintf("no port named %q in container %s: it would never answer", name, tree.Text(c["name"]))
+					f.DidYouMean = typed.Closest(name, names)
+					w.report(f)
+				}
+			}
+		})
+	}
+}
+
+// variable matches $(NAME), and $$(NAME), which stands for itself.
+var variable = regexp.MustCompile(`\$?\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)`)
+
+// checkVariables: $(NAME) in a variable's value means one that stands before it;
+// another stays as it is written.
+func checkVariables(w *world) {
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			at := map[string]int{}
+			var names []string
+			tree.Each(c["env"], func(i int, env map[string]any) {
+				name := tree.Text(env["name"])
+				at[name] = i
+				names = append(names, name)
+			})
+			from := len(tree.List(c["envFrom"])) > 0
+			tree.Each(c["env"], func(i int, env map[string]any) {
+				for _, m := range variable.FindAllStringSubmatch(tree.Text(env["value"]), -1) {
+					j, known := at[m[1]]
+					if strings.HasPrefix(m[0], "$$") || known && j < i || !known && (from || serviceVariable(m[1])) {
+						continue
+					}
+					f := p.located.at("variable", append(slices.Clip(path), "env", i, "value")...)
+					switch {
+					case known && j == i:
+						continue // of the image: PATH: "$(PATH):/x" is not expanded either, but seen at once
+					case known:
+						f.Message = fmt.Sprintf("$(%s) stands before the variable %s, and stays as it is written", m[1], m[1])
+						f.Hint = "a variable may refer to those before it"
+					default:
+						f.Warning = true
+						f.Message = fmt.Sprintf("no variable %s in this container: $(%s) stays as it is written", m[1], m[1])
+						f.DidYouMean = typed.Closest(m[1], names)
+					}
+					w.report(f)
+				}
+			})
+		})
+	}
+}
+
+// serviceVariable says whether the kubelet may make the variable for a Service.
+func serviceVariable(name string) bool {
+	return strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT") || strings.HasPrefix(name, "KUBERNETES_")
+}
+
+// checkContainers: a patch that names no container of the pod adds one.
+func checkContainers(w *world) {
+	for _, p := range w.pods {
+		var names []string
+		p.containers(func(c map[string]any, _ typed.Path) {
+			if tree.Text(c["image"]) != "" {
+				names = append(names, tree.Text(c["name"]))
+			}
+		})
+		p.containers(func(c map[string]any, path typed.Path) {
+			if tree.Text(c["image"]) != "" {
+				return
+			}
+			name := tree.Text(c["name"])
+			f := p.located.at("container", path...)
+			f.Message = fmt.Sprintf("the container %q has no image", name)
+			f.Hint = "a patch of a container that is not there adds one; this pod has " + strings.Join(names, ", ")
+			f.DidYouMean = typed.Closest(name, names)
+			w.report(f)
+		})
+	}
+}
+
+// checkPolicies: a NetworkPolicy for pods that are not there protects nothing.
+func checkPolicies(w *world) {
+	for _, o := range w.byKind["NetworkPolicy"] {
+		raw := tree.Map(tree.At(o.Content, "spec", "podSelector"))
+		selector, err := selectorOf(raw)
+		if len(raw) == 0 || err != nil || w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) {
+			continue
+		}
+		f := o.at("selector", "spec", "podSelector")
+		f.Warning = true
+		f.Message, f.Found = "selects no pod of this environment", selector.String()
+		w.report(f)
+	}
+}
+
+// checkBudgets: a budget that lets no pod go stops every drain of a node.
+func checkBudgets(w *world) {
+	for _, o := range w.byKind["PodDisruptionBudget"] {
+		most, least := tree.At(o.Content, "spec", "maxUnavailable"), tree.At(o.Content, "spec", "minAvailable")
+		f := o.at("disruption-budget", "spec", "maxUnavailable")
+		switch {
+		case most == int64(0) || most == "0" || most == "0%":
+		case least == "100%":
+			f.Path = typed.Path{"spec", "minAvailable"}
+		default:
+			continue
+		}
+		f.Warning = true
+		f.Message = "no pod may go: a node with one of them cannot be drained"
+		w.report(f)
+	}
+}
+
+// checkReplicas: what a number of pods makes pointless, or impossible.
+func checkReplicas(w *world) {
+	for _, o := range w.byKind["StatefulSet"] {
+		partition, ok := tree.At(o.Content, "spec", "updateStrategy", "rollingUpdate", "partition").(int64)
+		replicas, set := tree.At(o.Content, "spec", "replicas").(int64)
+		if !set {
+			replicas = 1
+		}
+		if ok && partition > 0 && partition >= replicas {
+			f := o.at("partition", "spec", "updateStrategy", "rollingUpdate", "partition")
+			f.Warning = true
+			f.Message, f.Found = fmt.Sprintf("of %d pods none is updated: their numbers are all below the partition", replicas), fmt.Sprint(partition)
+			w.report(f)
+		}
+	}
+	for _, p := range w.pods {
+		replicas, _ := tree.At(p.Content, "spec", "replicas").(int64)
+		if p.Kind != "Deployment" || replicas < 2 {
+			continue
+		}
+		tree.Each(p.spec()["volumes"], func(i int, v map[string]any) {
+			name := tree.Text(tree.At(v, "persistentVolumeClaim", "claimName"))
+			claim, ok := w.byID[id{"PersistentVolumeClaim", p.Namespace, name}]
+			if !ok {
+				return
+			}
+			modes := tree.Texts(tree.At(claim.Content, "spec", "accessModes"))
+			if slices.Contains(modes, "ReadWriteMany") || slices.Contains(modes, "ReadOnlyMany") {
+				return
+			}
+			f := p.located.at("claim", p.at("spec", "volumes", i)...)
+			f.Warning = true
+			f.Message = fmt.Sprintf("%d pods share the claim %s, which one node may have at a time: pods on another wait for ever", replicas, name)
+			f.Hint = "one replica, a claim with ReadWriteMany, or a StatefulSet with a claim for each pod"
+			w.report(f)
+		})
+	}
+}
+
+// checkScopes: a kind of the whole cluster has no namespace.
+func checkScopes(w *world) {
+	for _, o := range w.objects {
+		if o.Namespace == "" {
+			continue
+		}
+		gv, err := schema.ParseGroupVersion(tree.Text(o.Content["apiVersion"]))
+		if err != nil || !typed.ClusterScoped(schema.GroupKind{Group: gv.Group, Kind: o.Kind}) {
+			continue
+		}
+		f := o.at("namespace", "metadata", "namespace")
+		f.Message, f.Found = fmt.Sprintf("a %s belongs to the whole cluster and has no namespace", o.Kind), quote(o.Namespace)
+		w.report(f)
+	}
+}
+
+// maxObject is what etcd takes in one request (--max-request-bytes), less a little
+// for what the server adds.
+const maxObject = 1_500_000
+
+// checkSizes: an object that is too large is refused by the store of the server.
+func checkSizes(w *world) {
+	for _, o := range w.objects {
+		if n := size(o.Content); n > maxObject {
+			f := o.at("size")
+			f.Message, f.Expected = fmt.Sprintf("%s has %d bytes: the API server cannot store it", o.ref(), n), "1.5 MB at most"
+			w.report(f)
+		}
+	}
+}
+
+// size is about what the value takes as JSON.
+func size(v any) int {
+	switch v := v.(type) {
+	case map[string]any:
+		n := 2
+		for key, item := range v {
+			n += len(key) + 4 + size(item)
+		}
+		return n
+	case []any:
+		n := 2
+		for _, item := range v {
+			n += 1 + size(item)
+		}
+		return n
+	case string:
+		return len(v) + 2
+	}
+	return 4
+}
+
+// checkDomains: a host that is nearly in the site's domain was meant to be in it.
+func checkDomains(w *world) {
+	domain := tree.Text(w.env.Site["domain"])
+	labels := strings.Count(domain, ".") + 1
+	if domain == "" {
+		return
+	}
+	for _, o := range w.byKind["Ingress"] {
+		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
+			host := strings.Split(tree.Text(rule["host"]), ".")
+			if len(host) <= labels {
+				return
+			}
+			end := strings.Join(host[len(host)-labels:], ".")
+			if end == domain || typed.Closest(end, []string{domain}) == "" {
+				return
+			}
+			f := o.at("host", "spec", "rules", i, "host")
+			f.Warning = true
+			f.Message, f.Found = "not in the site's domain, "+domain, quote(tree.Text(rule["host"]))
+			f.DidYouMean = strings.Join(host[:len(host)-labels], ".") + "." + domain
+			w.report(f)
+		})
+	}
+}
+
+// checkIngressFields: what says how an app is reached from outside needs a host.
+func checkIngressFields(w *world) {
+	for i := range w.env.Units {
+		u := &w.env.Units[i]
+		if !u.App || u.at("host") != nil {
+			continue
+		}
+		for _, path := range []typed.Path{{"tls"}, {"ingress", "hosts"}, {"ingress", "class"}} {
+			steps := make([]string, len(path))
+			for j, step := range path {
+				steps[j] = step.(string)
+			}
+			v := u.at(steps...)
+			if list, ok := v.([]any); v == nil || ok && len(list) == 0 {
+				continue
+			}
+			w.report(Finding{
+				Rule: "ingress", Unit: u.Name, Path: path, Message: "without effect: an app without host has no Ingress",
+				Hint: "give the app its host",
+			})
+		}
+	}
+}
+
+// checkMonitors: a ServiceMonitor names a port of the Services that it selects.
+func checkMonitors(w *world) {
+	for _, o := range w.byKind["ServiceMonitor"] {
+		selector, err := selectorOf(tree.Map(tree.At(o.Content, "spec", "selector")))
+		if err != nil {
+			continue
+		}
+		var names []string
+		for _, s := range w.byKind["Service"] {
+			if s.Namespace != o.Namespace || !selector.Matches(labelSet(tree.Map(tree.At(s.Content, "metadata", "labels")))) {
+				continue
+			}
+			tree.Each(tree.At(s.Content, "spec", "ports"), func(_ int, port map[string]any) { names = append(names, tree.Text(port["name"])) })
+		}
+		if len(names) == 0 {
+			continue
+		}
+		tree.Each(tree.At(o.Content, "spec", "endpoints"), func(i int, e map[string]any) {
+			name := tree.Text(e["port"])
+			if name == "" || slices.Contains(names, name) {
+				return
+			}
+			f := o.at("service-port", "spec", "endpoints", i, "port")
+			f.Message, f.DidYouMean = fmt.Sprintf("no port named %q in the Services that this selects", name), typed.Closest(name, names)
+			w.report(f)
+		})
+	}
+}
+
+// checkClasses: a class that is nearly one of those that the environments of the
+// cluster make was meant to be that one.
+func checkClasses(worlds []*world) {
+	made := map[[2]string][]string{} // cluster and kind to names
+	for _, w := range worlds {
+		for _, kind := range []string{"PriorityClass", "StorageClass"} {
+			at := [2]string{w.env.Cluster, kind}
+			for _, o := range w.byKind[kind] {
+				made[at] = append(made[at], o.Name)
+			}
+		}
+	}
+	for _, w := range worlds {
+		check := func(o located, kind, name string, path ...any) {
+			known := made[[2]string{w.env.Cluster, kind}]
+			near := typed.Closest(name, known)
+			if name == "" || near == "" || slices.Contains(known, name) {
+				return
+			}
+			f := o.at(RuleReference, path...)
+			f.Warning = true
+			f.Message, f.DidYouMean = fmt.Sprintf("no %s %q in the environments of this cluster", kind, name), near
+			w.report(f)
+		}
+		for _, p := range w.pods {
+			check(p.located, "PriorityClass", tree.Text(p.spec()["priorityClassName"]), p.at("spec", "priorityClassName")...)
+			tree.Each(tree.At(p.Content, "spec", "volumeClaimTemplates"), func(i int, v map[string]any) {
+				check(p.located, "StorageClass", tree.Text(tree.At(v, "spec", "storageClassName")), "spec", "volumeClaimTemplates", i, "spec", "storageClassName")
+			})
+		}
+		for _, o := range w.byKind["PersistentVolumeClaim"] {
+			check(o, "StorageClass", tree.Text(tree.At(o.Content, "spec", "storageClassName")), "spec", "storageClassName")
+		}
+	}
+}
+
+// checkNacosPorts: clients of Nacos 2 open a second connection, to the port 1000
+// above; an address that offers only the first leaves them without a registry.
+func checkNacosPorts(worlds []*world) {
+	type offer struct{ cluster, host string }
+	ports := map[offer]map[string]bool{}
+	nodes := map[string]map[string]bool{} // by cluster
+	for _, w := range worlds {
+		if nodes[w.env.Cluster] == nil {
+			nodes[w.env.Cluster] = map[string]bool{}
+		}
+		for _, n := range nodePorts(w) {
+			nodes[w.env.Cluster][strings.TrimSuffix(n.key, "/TCP")] = true
+		}
+		for _, o := range w.byKind["Service"] {
+			at := offer{w.env.Cluster, o.Name + "." + o.Namespace}
+			ports[at] = map[string]bool{}
+			tree.Each(tree.At(o.Content, "spec", "ports"), func(_ int, p map[string]any) { ports[at][fmt.Sprint(p["port"])] = true })
+		}
+	}
+	for _, w := range worlds {
+		for i, server := range tree.Texts(tree.At(w.env.Registry["nacos"], "servers")) {
+			host, port, _ := strings.Cut(server, ":")
+			var number int
+			if _, err := fmt.Sscan(port, &number); err != nil {
+				continue
+			}
+			labels := append(strings.Split(host, "."), w.env.Namespace)
+			offered, service := ports[offer{w.env.Cluster, labels[0] + "." + labels[1]}]
+			grpc := fmt.Sprint(number + 1000)
+			f := Finding{Rule: "registry", Path: typed.Path{"registry", "nacos", "servers", i}, Found: quote(server)}
+			switch {
+			case number == 80 || number == 443:
+				f.Warning = true
+				f.Message = fmt.Sprintf("clients of Nacos 2 need port %s as well, which an Ingress does not give them", grpc)
+				f.Hint = "name the Service of Nacos, such as nacos.NAMESPACE:8848"
+			case service && offered[port] && !offered[grpc]:
+				f.Message = fmt.Sprintf("clients of Nacos 2 need port %s as well, and the Service has none", grpc)
+			case !service && nodes[w.env.Cluster][port] && !nodes[w.env.Cluster][grpc]:
+				f.Message = fmt.Sprintf("clients of Nacos 2 need port %s of the nodes as well, and no Service takes it", grpc)
+			default:
+				continue
+			}
+			w.report(f)
+		}
+	}
+}
