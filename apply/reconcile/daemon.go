@@ -29,6 +29,9 @@ type Rendering struct {
 	// Incomplete says that one that shares a cluster does not evaluate: while that
 	// is so nothing is pruned, because it may be what desires it.
 	Incomplete bool
+	// Descends tells whether Git.Commit descends from another commit. Where it is not
+	// nil, what does not descend from the commit that was applied last is refused.
+	Descends func(commit string) bool
 	// Wrong says of environments that do not evaluate what is wrong with them.
 	Wrong map[string]error
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -363,4 +364,39 @@ func (w *world) lock() string {
 		return err.Error()
 	}
 	return standing.Locked
+}
+
+// TestRewind applies no content of a commit that does not descend from the one that
+// was applied last, where only such a one may follow, and corrects nothing then.
+func TestRewind(t *testing.T) {
+	w := newWorld(t, 2)
+	newer, older := strings.Repeat("b", 40), strings.Repeat("a", 40)
+	pass := func(commit, value string, ancestors ...string) error {
+		env := w.environment(2, value)
+		_, err := reconcile.Pass(t.Context(), w.connect(), env, reconcile.Options{
+			Mode:     reconcile.ModeCorrect,
+			Apply:    apply.ApplyOptions{Git: apply.GitInfo{Commit: commit}},
+			Descends: func(commit string) bool { return slices.Contains(ancestors, commit) },
+		})
+		return err
+	}
+	env := w.environment(2, "new")
+	plan, err := w.connect().Plan(t.Context(), env, apply.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.connect().Apply(t.Context(), env, plan, apply.ApplyOptions{Yes: true, Git: apply.GitInfo{Commit: newer}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := pass(older, "old", older); err == nil || !strings.Contains(err.Error(), "does not descend from "+newer) {
+		t.Errorf("the older commit: %v", err)
+	}
+	if refused, ok := errors.AsType[*apply.Refused](pass(older, "old", older)); !ok || len(refused.Hints) == 0 {
+		t.Errorf("not a refusal with a hint: %v", refused)
+	}
+	w.is("m0", "new")
+	if err := pass(strings.Repeat("c", 40), "newest", strings.Repeat("c", 40), newer, older); err != nil {
+		t.Errorf("a commit that follows: %v", err)
+	}
+	w.is("m0", "newest")
 }

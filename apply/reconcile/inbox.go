@@ -17,6 +17,7 @@ type content struct {
 	env       *schema.Environment
 	siblings  []*schema.Environment
 	git       apply.GitInfo
+	descends  func(commit string) bool
 	noPrune   bool
 	digest    [sha256.Size]byte // of the rendering
 	certifier *apply.Certifier
@@ -24,7 +25,7 @@ type content struct {
 
 // newContent is a rendering of one environment.
 func newContent(env *schema.Environment, r *Rendering) *content {
-	c := &content{env: env, git: r.Git, noPrune: r.Incomplete, certifier: apply.NewCertifier(env)}
+	c := &content{env: env, git: r.Git, descends: r.Descends, noPrune: r.Incomplete, certifier: apply.NewCertifier(env)}
 	c.digest = digestOf(env)
 	for _, others := range [][]*schema.Environment{r.Environments, r.Siblings} {
 		for _, other := range others {

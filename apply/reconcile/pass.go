@@ -9,6 +9,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -39,6 +40,10 @@ type Options struct {
 	// Confirm is asked, where it is not nil, before anything is made of content
 	// that is not what was applied last: it may be older than that.
 	Confirm func(context.Context) error
+	// Descends tells, where it is not nil, whether the rendered commit descends from
+	// another one. New content of a commit that does not descend from the one applied
+	// last is refused.
+	Descends func(commit string) bool
 }
 
 // Outcome is what a pass found and did: the plan as it was before, what of it was
@@ -148,6 +153,9 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 	}
 	opts.Apply.Units = opts.Plan.Units
 	out.applied = true
+	if err := opts.ordered(ctx, c, env); err != nil {
+		return nil, err
+	}
 	return c.Apply(ctx, env, plan, opts.Apply)
 }
 
@@ -176,4 +184,29 @@ func (out *Outcome) overtaken(err error) (Skip, bool) {
 func (out *Outcome) Differs() bool {
 	left := out.Only(func(c apply.Change) bool { return !isSkipped(out.Skipped, c) })
 	return left.Differs(false)
+}
+
+// ordered refuses content whose commit does not descend from the one that was
+// applied last: with a signature of its own, an old commit could be brought back by
+// whoever may move the branch. Revisions that nobody authenticates say nothing here.
+func (o *Options) ordered(ctx context.Context, c *apply.Cluster, env *schema.Environment) error {
+	if o.Descends == nil {
+		return nil
+	}
+	history, err := c.History(ctx, env.Name, env.Namespace)
+	if err != nil {
+		return err
+	}
+	last := slices.IndexFunc(history, func(r apply.Revision) bool { return r.Authenticated && r.Git.Commit != "" })
+	if last < 0 || o.Descends(history[last].Git.Commit) {
+		return nil
+	}
+	return &apply.Refused{
+		Reason: fmt.Sprintf("commit %s does not descend from %s, which was applied last (revision %d)",
+			o.Apply.Git.Commit, history[last].Git.Commit, history[last].Number),
+		Hints: []string{
+			"git log " + o.Apply.Git.Commit + ".." + history[last].Git.Commit + " shows what would be undone; revert it in a commit of its own",
+			"--allow-rewind takes the commit as it is",
+		},
+	}
 }

@@ -328,7 +328,7 @@ func (w *worker) putOffSkipped(now time.Time) {
 func (w *worker) pass(ctx context.Context, l letter) error {
 	started := time.Now()
 	opts := Options{
-		Mode: w.d.opts.Mode, NoWait: true, Confirm: w.confirm,
+		Mode: w.d.opts.Mode, NoWait: true, Confirm: w.confirm, Descends: w.content.descends,
 		Plan: apply.PlanOptions{Siblings: w.content.siblings, ListOnly: w.d.opts.ListOnly},
 		Apply: apply.ApplyOptions{
 			Timeout: w.d.opts.Timeout, Who: w.d.opts.Who, Git: w.content.git, NoPrune: w.content.noPrune, On: w.logEvent,

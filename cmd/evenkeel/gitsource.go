@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5"
@@ -38,6 +39,8 @@ type gitSource struct {
 	KnownHosts string `json:"knownHosts,omitempty"`
 	CA         string `json:"ca,omitempty"`
 	Keyring    string `json:"keyring,omitempty"`
+	// AllowRewind takes commits that do not descend from the one applied last.
+	AllowRewind bool `json:"allowRewind,omitempty"`
 }
 
 func (s *gitSource) addFlags(f *pflag.FlagSet) {
@@ -49,7 +52,8 @@ func (s *gitSource) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.Key, "git-ssh-key", "", "the file with the private key for ssh; default: the agent ("+envGitPassphrase+" opens the key)")
 	f.StringVar(&s.KnownHosts, "git-known-hosts", "", "the file with the host keys for ssh; default: ~/.ssh/known_hosts")
 	f.StringVar(&s.CA, "git-ca", "", "the file with the certificates (PEM) that sign the https server's")
-	f.StringVar(&s.Keyring, "verify-signatures", "", "take only commits signed by a key of this file (OpenPGP, armored)")
+	f.StringVar(&s.Keyring, "verify-signatures", "", "take only commits signed by a key of this file (OpenPGP, armored) that descend from the one applied last")
+	f.BoolVar(&s.AllowRewind, "allow-rewind", false, "with --verify-signatures: take a commit that does not descend from the one applied last, such as an older one")
 }
 
 // head is the commit that the reference names on the server, without fetching it.
@@ -104,36 +108,80 @@ func (s *gitSource) resolve(refs []*plumbing.Reference) (plumbing.ReferenceName,
 	return "", "", fmt.Errorf("it has no branch or tag %q", s.Ref)
 }
 
-// clone fetches the newest commit alone into dir, checks its signature where that
-// is asked for, and returns it.
-func (s *gitSource) clone(ctx context.Context, dir string) (commit string, err error) {
+// cloned is a commit, and where only one that descends from others may be applied,
+// all that it descends from.
+type cloned struct {
+	commit    string
+	ancestors []string
+}
+
+// descent tells whether the commit descends from another one; nil where that is not
+// asked for.
+func descent(ancestors []string) func(commit string) bool {
+	if ancestors == nil {
+		return nil
+	}
+	return func(commit string) bool { return slices.Contains(ancestors, commit) }
+}
+
+// clone fetches the newest commit into dir, checks its signature where that is asked
+// for, and returns it. Its history is fetched only where it is looked at.
+func (s *gitSource) clone(ctx context.Context, dir string) (out cloned, err error) {
 	defer func() { err = s.tidy(err) }()
 	at, err := s.find(ctx)
 	if err != nil {
-		return "", err
+		return out, err
+	}
+	depth := 1
+	if s.ordered() {
+		depth = 0 // all of it
 	}
 	repo, err := git.PlainCloneContext(ctx, dir, false, &git.CloneOptions{
-		URL: s.URL, Auth: at.auth, CABundle: at.ca, ReferenceName: at.name, SingleBranch: true, Depth: 1, Tags: git.NoTags, NoCheckout: true,
+		URL: s.URL, Auth: at.auth, CABundle: at.ca, ReferenceName: at.name, SingleBranch: true, Depth: depth, Tags: git.NoTags, NoCheckout: true,
 	})
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	head, err := repo.Head()
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	signed, err := repo.CommitObject(head.Hash())
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	if err := s.verify(signed); err != nil {
-		return "", err
+		return out, err
+	}
+	if s.ordered() {
+		if out.ancestors, err = ancestors(repo, head.Hash()); err != nil {
+			return out, err
+		}
 	}
 	tree, err := repo.Worktree()
 	if err != nil {
-		return "", err
+		return out, err
 	}
-	return head.Hash().String(), tree.Checkout(&git.CheckoutOptions{Hash: head.Hash(), Force: true})
+	out.commit = head.Hash().String()
+	return out, tree.Checkout(&git.CheckoutOptions{Hash: head.Hash(), Force: true})
+}
+
+// ordered says whether a commit has to descend from the one that was applied last. A
+// signature alone is no protection from going back: the old commit has one, too.
+func (s *gitSource) ordered() bool { return s.Keyring != "" && !s.AllowRewind }
+
+// ancestors are a commit and all that it descends from.
+func ancestors(repo *git.Repository, head plumbing.Hash) ([]string, error) {
+	commits, err := repo.Log(&git.LogOptions{From: head})
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	err = commits.ForEach(func(c *object.Commit) error {
+		all = append(all, c.Hash.String())
+		return nil
+	})
+	return all, err
 }
 
 // verify refuses a commit that no key of the keyring signed.
@@ -251,15 +299,15 @@ func secretFrom(file, variable string) (string, error) {
 
 // checkout clones into a new directory below that of temporary files. The caller
 // calls done when it is no longer needed.
-func (s *gitSource) checkout(ctx context.Context) (root, commit string, done func(), err error) {
+func (s *gitSource) checkout(ctx context.Context) (root string, at cloned, done func(), err error) {
 	dir, err := os.MkdirTemp("", "evenkeel-git-")
 	if err != nil {
-		return "", "", func() {}, err
+		return "", at, func() {}, err
 	}
 	done = func() { _ = os.RemoveAll(dir) }
-	if commit, err = s.clone(ctx, dir); err != nil {
+	if at, err = s.clone(ctx, dir); err != nil {
 		done()
-		return "", "", func() {}, err
+		return "", at, func() {}, err
 	}
-	return filepath.Join(dir, filepath.FromSlash(s.Path)), commit, done, nil
+	return filepath.Join(dir, filepath.FromSlash(s.Path)), at, done, nil
 }

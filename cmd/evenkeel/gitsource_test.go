@@ -53,10 +53,10 @@ func TestGitSource(t *testing.T) {
 				}
 			}
 			s.Ref = "main"
-			root, commit, done, err := s.checkout(t.Context())
+			root, at, done, err := s.checkout(t.Context())
 			defer done()
-			if err != nil || commit != commits[1] {
-				t.Fatalf("checkout: %s, want %s: %v", commit, commits[1], err)
+			if err != nil || at.commit != commits[1] {
+				t.Fatalf("checkout: %s, want %s: %v", at.commit, commits[1], err)
 			}
 			if data, err := os.ReadFile(filepath.Join(root, "file")); err != nil || string(data) != "two" {
 				t.Errorf("file: %q, %v", data, err)
@@ -124,6 +124,26 @@ func TestSignatures(t *testing.T) {
 			defer done()
 			if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
+			}
+			if err != nil {
+				return
+			}
+			// What it descends from is known, unless going back is allowed.
+			first, err := s.head(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := commitFile(t, repo, at, "two", test.key)
+			_, newer, done, err := s.checkout(t.Context())
+			defer done()
+			if err != nil || newer.commit != second || !descent(newer.ancestors)(first) || descent(newer.ancestors)(strings.Repeat("0", 40)) {
+				t.Errorf("%+v descends from %s: %v", newer, first, err)
+			}
+			s.AllowRewind = true
+			_, newer, done, err = s.checkout(t.Context())
+			defer done()
+			if err != nil || descent(newer.ancestors) != nil {
+				t.Errorf("with --allow-rewind: %+v, %v", newer, err)
 			}
 		})
 	}

@@ -88,13 +88,14 @@ func (o *reconcileOptions) check() error {
 // reconcileOnce looks at each environment and goes on where one is refused, not
 // healthy or cannot be read: a schedule is to see all of them.
 func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args []string) error {
+	var descends func(string) bool
 	if opts.git.URL != "" {
-		root, _, done, err := opts.git.checkout(ctx)
+		root, at, done, err := opts.git.checkout(ctx)
 		defer done()
 		if err != nil {
 			return err
 		}
-		g.dir = root
+		g.dir, descends = root, descent(at.ancestors)
 	}
 	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
@@ -107,7 +108,7 @@ func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args 
 	var outcomes []*reconcile.Outcome
 	var errs []error
 	for _, env := range envs {
-		outcome, err := g.reconcileEnv(ctx, env, opts, git)
+		outcome, err := g.reconcileEnv(ctx, env, opts, git, descends)
 		if outcome != nil {
 			outcomes = append(outcomes, outcome)
 			g.verboseRequests(env.Name, outcome.Requests)
@@ -132,7 +133,7 @@ func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args 
 	return nil
 }
 
-func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts *reconcileOptions, git apply.GitInfo) (*reconcile.Outcome, error) {
+func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts *reconcileOptions, git apply.GitInfo, descends func(string) bool) (*reconcile.Outcome, error) {
 	cluster, err := g.cluster(env.Cluster)
 	if err != nil {
 		return nil, err
@@ -146,7 +147,7 @@ func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts
 	return reconcile.Pass(ctx, cluster, env, reconcile.Options{
 		Mode:  reconcile.Mode(opts.mode),
 		Plan:  apply.PlanOptions{ListOnly: opts.listOnly},
-		Apply: run, NoWait: opts.noWait,
+		Apply: run, NoWait: opts.noWait, Descends: descends,
 		Planner: func(ctx context.Context, plan apply.PlanOptions) (*apply.Plan, error) {
 			return g.plan(ctx, cluster, env, plan)
 		},

@@ -120,6 +120,7 @@ func (s *source) rendering(version string, response *renderResponse) (*reconcile
 	r := &reconcile.Rendering{
 		Version: version, Git: response.Git, Environments: response.Environments,
 		Siblings: response.Siblings, Incomplete: response.Incomplete, Wrong: map[string]error{},
+		Descends: descent(response.Ancestors),
 	}
 	if response.Git.Commit != "" && s.git.URL != "" {
 		r.Version = response.Git.Commit // the branch may have moved in between
@@ -222,10 +223,12 @@ type (
 		Environments []*schema.Environment `json:"environments"`
 		// Siblings share a cluster with those; Incomplete says that not all of
 		// them evaluate.
-		Siblings   []*schema.Environment `json:"siblings"`
-		Incomplete bool                  `json:"incomplete"`
-		Wrong      map[string]string     `json:"wrong"` // by environment
-		Error      string                `json:"error"` // where there is no environment to name
+		Siblings []*schema.Environment `json:"siblings"`
+		// Ancestors of the commit, where it has to descend from the one applied last.
+		Ancestors  []string          `json:"ancestors,omitempty"`
+		Incomplete bool              `json:"incomplete"`
+		Wrong      map[string]string `json:"wrong"` // by environment
+		Error      string            `json:"error"` // where there is no environment to name
 		// Over says that environments took too much, one of them or each.
 		Over *render.OverBudget `json:"over,omitempty"`
 	}
@@ -402,11 +405,12 @@ func runRenderChild(ctx context.Context, g *global) error {
 	}()
 	response := &renderResponse{Wrong: map[string]string{}}
 	if request.Clone != "" {
-		commit, err := request.Git.clone(ctx, request.Clone)
+		at, err := request.Git.clone(ctx, request.Clone)
 		if err != nil {
 			return err
 		}
-		request.Dir, response.Git.Commit = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path)), commit
+		request.Dir = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path))
+		response.Git.Commit, response.Ancestors = at.commit, at.ancestors
 	}
 	out := &messages{enc: json.NewEncoder(uncleaned(g.out))}
 	if err := response.fill(ctx, request, out.progress); err != nil {
