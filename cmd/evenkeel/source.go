@@ -395,13 +395,15 @@ func runRenderChild(ctx context.Context, g *global) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, g.in) // until nobody waits for the answer
 		cancel()
-		if request.Clone != "" {
-			_ = os.RemoveAll(request.Clone)
+	}()
+	defer func() {
+		if ctx.Err() != nil && request.Clone != "" {
+			_ = os.RemoveAll(request.Clone) // whoever made it may be gone
 		}
+		cancel()
 	}()
 	response := &renderResponse{Wrong: map[string]string{}}
 	if request.Clone != "" {
