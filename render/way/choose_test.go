@@ -1,0 +1,163 @@
+package way_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/way"
+)
+
+// controllers are what serves the routes of a test; %s is the arguments.
+const controllers = `
+{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: traefik}, spec: {controller: traefik.io/ingress-controller}}
+---
+{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx}, spec: {controller: k8s.io/ingress-nginx}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: main, namespace: app}, spec: {gatewayClassName: traefik, listeners: [{name: web, port: 8000, protocol: HTTP}]}}
+---
+{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: controller, namespace: infra}, spec: {template: {metadata: {labels: {name: controller}}, spec: {containers: [{name: c, args: [%s], ports: [{containerPort: 8000}, {containerPort: 80}]}]}}}}
+`
+
+const (
+	traefikArgs = "'--entryPoints.web.address=:8000/tcp', --providers.kubernetesingress, --providers.kubernetescrd, --providers.kubernetesgateway, --providers.kubernetesingressnginx"
+	strictArgs  = traefikArgs + ", --providers.kubernetesingress.strictPrefixMatching=true"
+	nginxArgs   = "/nginx-ingress-controller"
+)
+
+// ingress is an Ingress to a Service of its own name.
+func ingress(name, class, host, path, pathType string) string {
+	return fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: %s, namespace: app}, spec: {ingressClassName: %s, rules: [{host: %q, http: {paths: [{path: %q, pathType: %s, backend: {service: {name: %[1]s, port: {number: 80}}}}]}}]}}",
+		name, class, host, path, pathType)
+}
+
+func ingressRoute(name, match string, priority int) string {
+	return fmt.Sprintf("{apiVersion: traefik.io/v1alpha1, kind: IngressRoute, metadata: {name: %s, namespace: app}, spec: {routes: [{kind: Rule, match: %q, priority: %d, services: [{name: %[1]s, port: 80}]}]}}", name, match, priority)
+}
+
+func httpRoute(name, hosts, match string) string {
+	return fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: %s, namespace: app}, spec: {parentRefs: [{name: main}], hostnames: [%s], rules: [{matches: [%s], backendRefs: [{name: %[1]s, port: 80}]}]}}", name, hosts, match)
+}
+
+// TestChoice holds which route takes a request, as the sources of Traefik v3.6 and
+// the documentation of ingress-nginx have it.
+func TestChoice(t *testing.T) {
+	for _, tt := range []struct {
+		name, args string
+		routes     []string
+		want       map[string]string // URL to app, "" is 404, "?" left to chance
+	}{
+		{"prefixes of Traefik are no parts", traefikArgs, []string{ingress("v1", "traefik", "a.com", "/v1", "Prefix"), ingress("all", "traefik", "a.com", "/", "Prefix")}, map[string]string{
+			"a.com/v1": "v1", "a.com/v1/x": "v1", "a.com/v12": "v1", "a.com/v": "all", "a.com/V1": "all", "a.com//v1": "v1", "a.com/x/../v1": "v1", "a.com/%761": "v1", "a.com/v1%2Fx": "v1", "b.com/v1": "",
+		}},
+		{"unless it is strict", strictArgs, []string{ingress("v1", "traefik", "a.com", "/v1/", "Prefix"), ingress("all", "traefik", "a.com", "/", "Prefix")}, map[string]string{
+			"a.com/v1": "v1", "a.com/v1/": "v1", "a.com/v12": "all",
+		}},
+		{"class nginx of Traefik is strict", traefikArgs, []string{ingress("v1", "nginx", "a.com", "/v1", "Prefix"), ingress("all", "nginx", "a.com", "/", "Prefix")}, map[string]string{
+			"a.com/v1": "v1", "a.com/v12": "all", "a.com/v1/": "v1",
+		}},
+		{"exact and prefix of Traefik: the longer rule", traefikArgs, []string{ingress("exact", "traefik", "a.com", "/x", "Exact"), ingress("prefix", "traefik", "a.com", "/x", "Prefix")}, map[string]string{
+			"a.com/x": "prefix", "a.com/x/": "prefix",
+		}},
+		{"a wildcard has the longer rule", traefikArgs, []string{ingress("wild", "traefik", "*.a.com", "/", "Prefix"), ingress("exact", "traefik", "b.a.com", "/", "Prefix")}, map[string]string{
+			"b.a.com": "wild", "c.a.com": "wild", "d.c.a.com": "", "a.com": "",
+		}},
+		{"a trailing slash is part of an exact path", traefikArgs, []string{ingress("exact", "traefik", "a.com", "/x/", "Exact")}, map[string]string{"a.com/x/": "exact", "a.com/x": "", "a.com/x/y": ""}},
+		{"no host takes any", traefikArgs, []string{ingress("any", "traefik", "", "/", "Prefix"), ingress("a", "traefik", "a.com", "/", "Prefix")}, map[string]string{"a.com": "a", "b.com": "any"}},
+		{"priorities", traefikArgs, []string{ingressRoute("low", "Host(`a.com`) && PathPrefix(`/long/long/path`)", 1), ingressRoute("high", "Host(`a.com`)", 2), ingressRoute("other", "Host(`b.com`) || Host(`c.com`)", 0)}, map[string]string{
+			"a.com/long/long/path": "high", "a.com": "high", "b.com": "other", "c.com/x": "other", "d.com": "",
+		}},
+		{"rules", traefikArgs, []string{ingressRoute("not", "Host(`a.com`) && !PathPrefix(`/b`)", 0), ingressRoute("re", "HostRegexp(`^[a-z]+\\.b\\.com$`) && PathRegexp(`^/[0-9]+$`)", 0), ingressRoute("q", "Host(`a.com`) && PathPrefix(`/b`) && Query(`v`, `2`)", 0), ingressRoute("head", "Host(`a.com`) && PathPrefix(`/b`) && Header(`X-Canary`, `1`)", 0)}, map[string]string{
+			"a.com/a": "not", "a.com/b": "", "x.b.com/12": "re", "x.b.com/a": "", "x.y.b.com/1": "", "a.com/b?v=2": "q", "a.com/b?v=3": "",
+		}},
+		{"chance", traefikArgs, []string{ingressRoute("one", "Host(`a.com`)", 0), ingressRoute("two", "Host(`a.com`)", 0)}, map[string]string{"a.com": "?"}},
+		{"Gateway: exact, then the longer prefix, then any", traefikArgs, []string{
+			httpRoute("exact", "a.com", "{path: {type: Exact, value: /x}}"), httpRoute("long", "a.com", "{path: {type: PathPrefix, value: /x/y}}"), httpRoute("short", "a.com", "{path: {type: PathPrefix, value: /x}}"), httpRoute("any", "a.com", "{path: {type: PathPrefix, value: /}}"),
+		}, map[string]string{"a.com/x": "exact", "a.com/x/": "short", "a.com/x/y": "long", "a.com/x/y/z": "long", "a.com/x/yy": "short", "a.com/xx": "any", "b.com": ""}},
+		{"Gateway: the longer host of one path", traefikArgs, []string{httpRoute("wild", "'*.a.com'", "{}"), httpRoute("exact", "bb.a.com", "{}")}, map[string]string{
+			"bb.a.com": "exact", "c.a.com": "wild", "d.c.a.com": "wild", "a.com": "",
+		}},
+		{"ingress-nginx: host first, then the longest path", nginxArgs, []string{
+			ingress("wild", "nginx", "*.a.com", "/deep/path", "Prefix"), ingress("exact", "nginx", "b.a.com", "/", "Prefix"), ingress("v1", "nginx", "b.a.com", "/v1", "Prefix"), ingress("v1x", "nginx", "b.a.com", "/v1", "Exact"),
+		}, map[string]string{
+			"b.a.com/deep/path": "exact", "c.a.com/deep/path": "wild", "c.a.com/deep/path/x": "wild", "c.a.com/deep/paths": "", "b.a.com/v1": "v1x", "b.a.com/v1/": "v1", "b.a.com/v12": "exact", "b.a.com/v1/x": "v1", "d.c.a.com/deep/path": "",
+		}},
+		{"a class that is not served", nginxArgs, []string{ingress("a", "traefik", "a.com", "/", "Prefix")}, map[string]string{"a.com": ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			model := modelOf(t, fmt.Sprintf(controllers, tt.args), tt.routes)
+			for url, want := range tt.want {
+				w, err := model.Trace("http://" + url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := answer(w); got != want {
+					t.Errorf("%s goes to %q, want %q: %v", url, got, want, w.Breaks())
+				}
+			}
+		})
+	}
+}
+
+// answer is the app that answers, or "?" where chance decides.
+func answer(w *way.Way) string {
+	for _, h := range w.Breaks() {
+		if h.Kind == way.Route && strings.Contains(h.Break.Reason, "chance") {
+			return "?"
+		}
+	}
+	for _, h := range w.Hops {
+		if h.Kind == way.Pods {
+			return h.Name[strings.LastIndex(h.Name, "/")+1:]
+		}
+	}
+	return ""
+}
+
+// modelOf makes a model of manifests, with a Service and pods for each route.
+func modelOf(t *testing.T, manifests string, routes []string) *way.Model {
+	t.Helper()
+	unit := lint.Unit{Name: "all"}
+	add := func(text string) string {
+		content := map[string]any{}
+		if err := yaml.Unmarshal([]byte(text), &content); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		content = whole(content).(map[string]any)
+		meta := content["metadata"].(map[string]any)
+		name, _ := meta["name"].(string)
+		namespace, _ := meta["namespace"].(string)
+		kind, _ := content["kind"].(string)
+		unit.Objects = append(unit.Objects, lint.Object{Key: fmt.Sprint(len(unit.Objects)), Kind: kind, Namespace: namespace, Name: name, Content: content})
+		return name
+	}
+	for text := range strings.SplitSeq(manifests, "---") {
+		add(text)
+	}
+	for _, text := range routes {
+		name := add(text)
+		add(fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: app}, spec: {selector: {name: %[1]s}, ports: [{port: 80, targetPort: 8080}]}}", name))
+		add(fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: app}, spec: {replicas: 1, template: {metadata: {labels: {name: %[1]s}}, spec: {containers: [{name: c, ports: [{containerPort: 8080}]}]}}}}", name))
+	}
+	return way.New([]way.Environment{{Environment: lint.Environment{Name: "prod", Namespace: "app", Site: map[string]any{"entry": "edge"}, Units: []lint.Unit{unit}}}})
+}
+
+// whole makes whole numbers int64, as rendered objects have them.
+func whole(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = whole(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = whole(v[i])
+		}
+	case float64:
+		return int64(v)
+	}
+	return v
+}
