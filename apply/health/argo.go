@@ -1,29 +1,12 @@
 package health
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
-
-func argo(kind string) (kindRule, bool) {
-	switch kind {
-	case "Application":
-		return judgeArgoApplication, true
-	case "ApplicationSet":
-		return judgeArgoApplicationSet, true
-	case "AppProject":
-		return configOnly("argocd-config"), true
-	case "Rollout":
-		return judgeArgoRollout, true
-	case "AnalysisTemplate", "ClusterAnalysisTemplate", "WorkflowTemplate", "ClusterWorkflowTemplate":
-		return configOnly("argo-config"), true
-	}
-	return nil, false
-}
 
 // judgeArgoApplication takes Argo CD's own words. It has no observedGeneration:
 // status.sync.comparedTo repeats the spec that it has looked at.
@@ -71,33 +54,4 @@ func judgeArgoApplication(obj *unstructured.Unstructured, _ Related, _ time.Time
 		return progressing(rule, "not reported yet")
 	}
 	return progressing(rule, join(health, msg)) // Progressing, Missing
-}
-
-func judgeArgoApplicationSet(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
-	const rule = "argocd-applicationset"
-	conditions := conditionsOf(obj)
-	if c, ok := find(conditions, "ErrorOccurred"); ok && c.Status == "True" {
-		return failed(rule, join(c.Reason, oneLine(c.Message, 400)))
-	}
-	if c, ok := find(conditions, "ResourcesUpToDate"); ok && c.Status == "True" {
-		return healthy(rule, "")
-	}
-	return progressing(rule, "its Applications are not up to date yet")
-}
-
-// judgeArgoRollout reads status.phase; observedGeneration is a string there.
-func judgeArgoRollout(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
-	const rule = "argo-rollout"
-	if seen, ok, _ := unstructured.NestedString(obj.Object, "status", "observedGeneration"); !ok || seen != fmt.Sprint(obj.GetGeneration()) {
-		return progressing("observed-generation", "its controller has not seen the present generation")
-	}
-	phase, _, _ := unstructured.NestedString(obj.Object, "status", "phase")
-	msg, _, _ := unstructured.NestedString(obj.Object, "status", "message")
-	switch phase {
-	case "Healthy":
-		return healthy(rule, msg)
-	case "Degraded":
-		return failed(rule, join("Degraded", msg))
-	}
-	return progressing(rule, join(phase, msg)) // Progressing, Paused
 }

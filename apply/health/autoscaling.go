@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func judgeDisruptionBudget(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
+func judgeDisruptionBudget(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	pdb, err := as[policyv1.PodDisruptionBudget](obj)
 	if err != nil {
 		return unreadable(err)
@@ -21,9 +21,16 @@ func judgeDisruptionBudget(obj *unstructured.Unstructured, _ Related, _ time.Tim
 	if v, ok := behind(obj, pdb.Status.ObservedGeneration); ok {
 		return v
 	}
+	if pdb.Status.ObservedGeneration == 0 {
+		return progressing("budget-observed", "not counted yet")
+	}
 	for _, c := range pdb.Status.Conditions {
 		if c.Type == policyv1.DisruptionAllowedCondition && c.Reason == policyv1.SyncFailedReason {
-			return progressing("budget-observed", join(c.Reason, oneLine(c.Message, 400)))
+			v := progressing("budget-observed", join(c.Reason, oneLine(c.Message, 400)))
+			if related.elapsed(c.LastTransitionTime.Time, now) >= defaultLasting {
+				v.State = Failed
+			}
+			return v
 		}
 	}
 	s := pdb.Status

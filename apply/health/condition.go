@@ -3,6 +3,7 @@ package health
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,7 +33,7 @@ func readConditions(list []any) []condition {
 		if !ok {
 			continue
 		}
-		c := condition{Type: text(m["type"]), Status: text(m["status"]), Reason: text(m["reason"]), Message: text(m["message"])}
+		c := condition{Type: text(m["type"]), Status: statusText(m["status"]), Reason: text(m["reason"]), Message: text(m["message"])}
 		c.observed, _ = m["observedGeneration"].(int64)
 		if at, err := time.Parse(time.RFC3339, text(m["lastTransitionTime"])); err == nil {
 			c.at = at
@@ -40,6 +41,14 @@ func readConditions(list []any) []condition {
 		out = append(out, c)
 	}
 	return out
+}
+
+// statusText reads a boolean for what some controllers mean by it.
+func statusText(v any) string {
+	if b, ok := v.(bool); ok {
+		return map[bool]string{true: "True", false: "False"}[b]
+	}
+	return text(v)
 }
 
 func text(v any) string {
@@ -51,12 +60,35 @@ func conditionOf(obj *unstructured.Unstructured, kind string) (condition, bool) 
 	return find(conditionsOf(obj), kind)
 }
 
+// find returns the condition of a type. Where a controller adds instead of
+// replacing, there are several: the one that changed last counts, and of equals the
+// last.
 func find(conditions []condition, kind string) (condition, bool) {
-	i := slices.IndexFunc(conditions, func(c condition) bool { return c.Type == kind })
-	if i < 0 {
-		return condition{}, false
+	var out condition
+	found := false
+	for _, c := range conditions {
+		if c.Type == kind && (!found || !c.at.Before(out.at)) {
+			out, found = c, true
+		}
 	}
-	return conditions[i], true
+	return out, found
+}
+
+// observedGeneration is the generation that a status is about, where it says
+// that; some controllers write it as text.
+func observedGeneration(obj *unstructured.Unstructured) (int64, bool) {
+	value, ok, err := unstructured.NestedFieldNoCopy(obj.Object, "status", "observedGeneration")
+	if err != nil || !ok {
+		return 0, false
+	}
+	switch t := value.(type) {
+	case int64:
+		return t, true
+	case string:
+		n, err := strconv.ParseInt(t, 10, 64)
+		return n, err == nil
+	}
+	return 0, false
 }
 
 // stale says that a condition was written for an earlier generation.
@@ -68,8 +100,7 @@ func (c condition) stale(generation int64) bool {
 // the spec.
 func staleStatus(obj *unstructured.Unstructured, c condition) (verdict, bool) {
 	generation := obj.GetGeneration()
-	observed, found, err := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	if err == nil && found {
+	if observed, ok := observedGeneration(obj); ok {
 		if v, ok := behind(obj, observed); ok {
 			return v, true
 		}

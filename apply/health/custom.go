@@ -2,44 +2,186 @@ package health
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// grace is how long a custom resource that reports nothing is waited for before
-// it is called unknown: a controller that knows the kind answers sooner.
+// grace is how long a report of an earlier spec is waited for to be renewed
+// before a custom resource is called unknown: a controller that knows the kind
+// answers sooner.
 const grace = 10 * time.Second
 
-// judgeCustom judges a kind that nothing is known about: by the conditions of
-// kstatus, by Ready or another well-known condition, each not older than the
-// spec. Without any it is unknown, unless its kind has no status at all.
+// judgeCustom judges a kind that nothing is known about. Without a status it is
+// progressing, unless nobody reports on its kind.
 func judgeCustom(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
-	if v, stale := staleStatus(obj, condition{}); stale {
-		return v
+	if reports(obj) {
+		return judgeStatus(obj, related, now)
 	}
-	conditions := conditionsOf(obj)
-	if v, ok := standard(obj, conditions); ok {
-		return v
-	}
-	for _, kind := range []string{"Degraded", "Failed"} { // true is bad
-		if c, ok := find(conditions, kind); ok && c.Status == "True" && !c.stale(obj.GetGeneration()) {
-			return progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400)))
-		}
-	}
-	for _, kind := range []string{"Ready", "Available", "Healthy", "Programmed", "Established", "Succeeded", "Complete"} {
-		if c, ok := find(conditions, kind); ok {
-			return judgeReadyLike(obj, c, related, now)
-		}
-	}
-	if related.NoStatus && len(conditions) == 0 {
+	switch {
+	case related.NoStatus:
 		return healthy("no-status", "its kind has no status: nobody reports on it")
+	case related.Silent:
+		return healthy("never-reported", "nobody has ever reported on an object of its kind")
 	}
-	if waited(obj, related, now) < grace {
-		return progressing("condition Ready", "waiting for its controller to report")
+	msg := "waiting for its controller to report"
+	if waited(obj, related, now) > 3*grace {
+		msg += `; if nobody does for its kind, declare the rule "true" in CEL for it`
+	}
+	return progressing("condition Ready", msg)
+}
+
+// reports says whether a status says anything. What a schema's defaults put
+// there, an empty map or list, says nothing.
+func reports(obj *unstructured.Unstructured) bool {
+	status, ok := obj.Object["status"]
+	return ok && !empty(status)
+}
+
+func empty(v any) bool {
+	switch t := v.(type) {
+	case nil:
+		return true
+	case map[string]any:
+		for _, item := range t {
+			if !empty(item) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(t) == 0
+	case string:
+		return t == ""
+	}
+	return false
+}
+
+// judgeStatus judges by the conditions of kstatus, by Ready or another
+// well-known condition, each not older than the spec, and by the words and counts
+// beside them.
+func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
+	s := &subject{obj: obj, conditions: conditionsOf(obj), related: related, now: now}
+	if v, stale := s.stale(); stale {
+		return v
+	}
+	if v, ok := standard(obj, s.conditions, now); ok {
+		return v
+	}
+	if v, ok := badConditions(s); ok {
+		return v
+	}
+	if v, ok := judgeWords(s); ok {
+		return v
+	}
+	if v, ok := judgeNested(s, "conditions of parents"); ok && v.State != Healthy {
+		return v
+	}
+	for _, kind := range goodConditions() {
+		if c, ok := find(s.conditions, kind); ok {
+			return s.readyLike(c)
+		}
+	}
+	if v, ok := judgeNested(s, "conditions of parents"); ok {
+		return v
+	}
+	if v, ok := judgeCounts(s, "counts"); ok {
+		if v.State == Healthy && !s.present(condition{}) {
+			return unknown("counts", "its replicas are ready, but nothing says that they are of the present spec (no observedGeneration)")
+		}
+		return v
+	}
+	for _, c := range s.conditions {
+		if c.Status == "False" && namesError(c.Reason) && !c.stale(obj.GetGeneration()) {
+			return s.lasting(progressing("condition "+c.Type, s.sayCondition(c)), c)
+		}
+	}
+	if related.NoStatus && len(s.conditions) == 0 {
+		return unknown("condition Ready", "its kind declares no status, and what it has says nothing about its health; declare a condition or a CEL expression for it")
 	}
 	return unknown("condition Ready", "nothing in its status says whether it is healthy; declare a condition or a CEL expression for it")
+}
+
+// goodConditions are true of a healthy object, the strongest first.
+func goodConditions() []string {
+	return []string{"Ready", "Available", "Healthy", "Programmed", "Established", "Succeeded", "Complete", "Completed"}
+}
+
+// badConditions looks for conditions beside the good one that take it back:
+// Available of a rollout that does not end, Ready of a resource whose last change
+// was refused.
+func badConditions(s *subject) (verdict, bool) {
+	generation := s.obj.GetGeneration()
+	for _, kind := range []string{"Degraded", "Failed", "Failure", "Error", "Invalid", "ReplicaFailure", "ReconcileError", "ReconcileFailed"} { // true is bad
+		if c, ok := find(s.conditions, kind); ok && c.Status == "True" && !c.stale(generation) {
+			v := progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now))
+			if kind != "Degraded" {
+				c.Reason = "Failed" // whatever it says, the type names an error
+			}
+			return s.lasting(v, c), true
+		}
+	}
+	for _, kind := range []string{"Progressing", "Installing", "Updating", "RolloutProgressing", "InProgress"} {
+		c, ok := find(s.conditions, kind)
+		if !ok || c.stale(generation) {
+			continue
+		}
+		_, ready := find(s.conditions, "Ready")
+		switch {
+		case kind == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded":
+			return failed("condition Progressing", s.sayCondition(c)), true
+		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && !(ready && kind == "Progressing"):
+			return progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), true
+		}
+	}
+	for _, kind := range []string{"Synced", "LastAsyncOperation", "ResolvedRefs", "Accepted", "Programmed", "Reconciled", "ReconcileSuccess", "ReconcileSucceeded"} { // false is bad
+		if c, ok := find(s.conditions, kind); ok && c.Status == "False" && !c.stale(generation) {
+			return s.lasting(progressing("condition "+kind, s.sayCondition(c)), c), true
+		}
+	}
+	return verdict{}, false
+}
+
+// judgeWords reads status.phase and status.state (their words may say that a
+// thing is not there yet, or has failed; that it works, only the table knows).
+func judgeWords(s *subject) (verdict, bool) {
+	for _, field := range []string{"phase", "state", "status", "overallStatus"} {
+		word, ok, err := unstructured.NestedString(s.obj.Object, "status", field)
+		if err != nil || !ok {
+			continue
+		}
+		rule := "status." + field
+		msg := join(word, said(s, &Rule{}, ""))
+		switch words := camelWords(word); {
+		case wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted"):
+			if negated(words) {
+				continue
+			}
+			return failed(rule, msg), true
+		case wordIn(words, "pending", "creating", "provisioning", "initializing", "initialising", "initiating", "updating", "upgrading", "deleting", "terminating", "starting",
+			"waiting", "progress", "progressing", "reconciling", "installing", "scheduling", "scaling", "restoring", "configuring", "deploying", "restarting", "preparing",
+			"modifying", "bootstrapping", "joining", "syncing", "processing", "new", "queued", "stopping", "rolling", "applying", "init", "recovering", "migrating", "degraded", "unhealthy", "unavailable", "unknown"):
+			if negated(words) {
+				continue
+			}
+			if v := progressing(rule, msg); namesError(word) {
+				return s.lasting(v, condition{Type: field, Reason: word}), true
+			}
+			return progressing(rule, msg), true
+		case wordIn(words, "not", "un"):
+			return progressing(rule, msg), true
+		}
+	}
+	return verdict{}, false
+}
+
+func negated(words []string) bool { return wordIn(words, "not", "no", "without") }
+
+func wordIn(words []string, of ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(of, w) })
 }
 
 // waited is how long somebody has been waiting for the object's controller.
@@ -52,37 +194,36 @@ func waited(obj *unstructured.Unstructured, related Related, now time.Time) time
 }
 
 // standard reads the conditions that kstatus defines (Stalled, Reconciling).
-func standard(obj *unstructured.Unstructured, conditions []condition) (verdict, bool) {
+func standard(obj *unstructured.Unstructured, conditions []condition, now time.Time) (verdict, bool) {
 	for _, c := range conditions {
 		if c.Status != "True" || c.stale(obj.GetGeneration()) {
 			continue
 		}
+		msg := join(c.Reason, oneLine(c.Message, 400)) + sinceWords(c, now)
 		switch c.Type {
 		case string(status.ConditionStalled):
-			return failed("condition Stalled", join(c.Reason, oneLine(c.Message, 400))), true
+			return failed("condition Stalled", strings.TrimSpace(msg)), true
 		case string(status.ConditionReconciling):
-			return progressing("condition Reconciling", join(c.Reason, oneLine(c.Message, 400))), true
+			return progressing("condition Reconciling", strings.TrimSpace(msg)), true
 		}
 	}
 	return verdict{}, false
 }
 
-// judgeReadyLike takes a condition for health if it is True and about the
-// present spec: by an observedGeneration, or because the spec is the first one,
-// or because the controller wrote its status after the spec was last written.
-func judgeReadyLike(obj *unstructured.Unstructured, c condition, related Related, now time.Time) verdict {
+// readyLike takes a condition for health if it is True and about the present
+// spec.
+func (s *subject) readyLike(c condition) verdict {
 	rule := "condition " + c.Type
-	if v, stale := staleStatus(obj, c); stale {
+	if v, stale := staleStatus(s.obj, c); stale && (c.observed == 0 || c.stale(s.obj.GetGeneration()) || c.Status == "True") {
 		return v
 	}
 	if c.Status != "True" {
-		return progressing(rule, join(c.Type+" is "+c.Status, c.Reason, oneLine(c.Message, 400)))
+		return s.lasting(progressing(rule, join(c.Type+" is "+c.Status, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), c)
 	}
-	_, observed, _ := unstructured.NestedInt64(obj.Object, "status", "observedGeneration")
-	if observed || c.observed != 0 || obj.GetGeneration() <= 1 || reportedAfterWrite(obj, c) {
+	if s.present(c) {
 		return healthy(rule, "")
 	}
-	if waited(obj, related, now) < grace {
+	if waited(s.obj, s.related, s.now) < grace {
 		return progressing(rule, c.Type+" is True, perhaps of the former spec: waiting for its controller to report")
 	}
 	return unknown(rule, c.Type+" is True, but nothing says that it is about the present spec (no observedGeneration)")
@@ -91,7 +232,15 @@ func judgeReadyLike(obj *unstructured.Unstructured, c condition, related Related
 // reportedAfterWrite compares the times of managedFields: the status, or the
 // condition, is younger than the last write of the spec.
 func reportedAfterWrite(obj *unstructured.Unstructured, c condition) bool {
-	var spec, report time.Time
+	spec, report := writtenAndReported(obj)
+	if spec.IsZero() {
+		return false
+	}
+	return later(report, c.at).After(spec)
+}
+
+// writtenAndReported are the times of the last writes of a spec and of a status.
+func writtenAndReported(obj *unstructured.Unstructured) (spec, report time.Time) {
 	for _, m := range obj.GetManagedFields() {
 		switch {
 		case m.Time == nil:
@@ -101,10 +250,7 @@ func reportedAfterWrite(obj *unstructured.Unstructured, c condition) bool {
 			spec = later(spec, m.Time.Time)
 		}
 	}
-	if spec.IsZero() {
-		return false
-	}
-	return later(report, c.at).After(spec)
+	return spec, report
 }
 
 func later(a, b time.Time) time.Time {

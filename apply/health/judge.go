@@ -55,8 +55,8 @@ func judgeKind(obj *unstructured.Unstructured, related Related, now time.Time) v
 	if rule, ok := builtin(gk); ok {
 		return rule(obj, related, now)
 	}
-	if rule, ok := convention(gk); ok {
-		return rule(obj, related, now)
+	if rule, ok := ruleOf(gk); ok {
+		return rule.judge(obj, related, now)
 	}
 	return judgeCustom(obj, related, now)
 }
@@ -111,6 +111,8 @@ func builtin(gk schema.GroupKind) (kindRule, bool) {
 		return judgeFlowSchema, true
 	case "CertificateSigningRequest.certificates.k8s.io":
 		return judgeSigningRequest, true
+	case "Application.argoproj.io":
+		return judgeArgoApplication, true
 	}
 	if exists(gk) {
 		return judgeExists, true
@@ -148,6 +150,9 @@ func judgeDeleting(obj *unstructured.Unstructured, now time.Time) (verdict, bool
 	at := obj.GetDeletionTimestamp()
 	if at == nil {
 		return verdict{}, false
+	}
+	if succeeded(obj) {
+		return deletedJob(), true // by its TTL, in the foreground
 	}
 	msg := "is being deleted"
 	if age := now.Sub(at.Time); age > 0 {

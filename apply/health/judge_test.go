@@ -34,6 +34,7 @@ type judgeCase struct {
 	Object   json.RawMessage     `json:"object"`
 	Related  []json.RawMessage   `json:"related"`
 	NoStatus bool                `json:"noStatus"`
+	Silent   bool                `json:"silent"`
 	Since    time.Time           `json:"since"`
 	Logs     []struct {
 		Pod       types.UID `json:"pod"`
@@ -113,7 +114,7 @@ func readObject(t *testing.T, raw json.RawMessage) *unstructured.Unstructured {
 
 func (c judgeCase) related(t *testing.T) Related {
 	t.Helper()
-	r := Related{Since: c.Since, NoStatus: c.NoStatus, Logs: map[LogKey]string{}}
+	r := Related{Since: c.Since, NoStatus: c.NoStatus, Silent: c.Silent, Logs: map[LogKey]string{}}
 	for _, raw := range c.Related {
 		obj := readObject(t, raw)
 		switch obj.GetKind() {

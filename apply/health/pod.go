@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,6 +23,10 @@ func judgePod(obj *unstructured.Unstructured, related Related, now time.Time) ve
 		v.Result = Result{State: Failed, Rule: "pod-failed", Message: podFailure(pod, related)}
 		return v.blame(cause{crash: failedContainer(pod)}, related)
 	}
+	if ready(pod) && isTask(pod) {
+		v.Result = Result{State: Progressing, Rule: "pod-succeeded", Message: "runs, and is done when it ends: its restartPolicy is " + string(pod.Spec.RestartPolicy)}
+		return v
+	}
 	if ready(pod) {
 		v.Result, v.ready = Result{State: Healthy, Rule: "pod-ready"}, 1
 		return v
@@ -35,6 +40,13 @@ func judgePod(obj *unstructured.Unstructured, related Related, now time.Time) ve
 	}
 	v.Result = Result{State: Progressing, Rule: "pod-ready", Message: c.text}
 	return v.blame(c, related)
+}
+
+// isTask says that a pod runs to its end: one that serves is restarted, or says by
+// a probe that it serves.
+func isTask(pod *corev1.Pod) bool {
+	return pod.Spec.RestartPolicy != corev1.RestartPolicyAlways && pod.Spec.RestartPolicy != "" &&
+		!slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.ReadinessProbe != nil })
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -27,8 +27,8 @@ func ReadsOf(obj *unstructured.Unstructured, declared bool) Reads {
 		return Reads{}
 	}
 	_, known := builtin(gk)
-	_, conventional := convention(gk)
-	r := Reads{Watched: true, Status: !declared && !known && !conventional, Logs: gk.String() == "Pod"}
+	_, tabled := ruleOf(gk)
+	r := Reads{Watched: true, Status: !declared && !known && !tabled, Logs: gk.String() == "Pod"}
 	for _, key := range relatedStreams(gk, obj.GetNamespace()) {
 		if key.namespace == "" {
 			r.Cluster = append(r.Cluster, key.GroupResource())

@@ -30,8 +30,15 @@ type Related struct {
 	// Since is when the wait began: that creating pods failed before it says
 	// nothing about what was just applied. Zero means ten minutes ago.
 	Since time.Time
-	// NoStatus says that the kind has no status subresource.
+	// NoStatus says that the kind has no status: no subresource, and none in its
+	// schema as far as that can be read.
 	NoStatus bool
+	// Silent says that no object of the kind has ever had a status, though one
+	// of them is old enough to have got it.
+	Silent bool
+	// Lasting is how long a condition must have named the same error before it is
+	// a failure: a minute if zero, never if negative.
+	Lasting time.Duration
 	// Restarts is how often a container must have been restarted before a
 	// crash loop counts as failure; zero means two, so that the third run has
 	// ended as well.

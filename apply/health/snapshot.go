@@ -161,7 +161,7 @@ func (s *snapshot) explain(ctx context.Context) error {
 		if t.crash != nil && s.w.opts.Logs != nil {
 			group.Go(func() error { s.w.logs.fetchNow(t.crash); return nil })
 		}
-		if u.State == Unknown && s.w.firstProbe(t.key.GroupVersionResource) {
+		if unreported(u.Result) && s.w.firstProbe(t.key.GroupVersionResource) {
 			group.Go(func() error { s.w.answerProbe(ctx, t.key); return nil })
 		}
 	}

@@ -111,13 +111,18 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 		return progressing("observed-generation", fmt.Sprintf("generation %d, which was written, is not seen yet", t.MinGeneration))
 	}
 	v = judge(m.obj, t.rule, w.related(t, w.store.clock.server(since)), w.store.clock.server(now))
-	if v.State == Unknown || v.Rule == "condition Ready" {
+	if unreported(v.Result) {
 		w.probeStatus(t.key)
 	}
 	if v.State != Healthy {
 		v.note(m.note)
 	}
 	return v
+}
+
+// unreported says that an object's status may be missing because its kind has none.
+func unreported(r Result) bool {
+	return r.State == Unknown || r.State == Progressing && r.Rule == "condition Ready"
 }
 
 // note adds to the message how the object was read.

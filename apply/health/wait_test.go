@@ -286,9 +286,34 @@ func TestWaitUnknown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	silent, plain := b.crd("Silent", true), b.crd("Plain", false)
-	t.Run("no report", func(t *testing.T) {
+	report := func(kindOf, name, status string) {
+		patch := []byte(`{"status":` + status + `}`)
+		subresources := []string{"status"}
+		if kindOf == "Plain" {
+			subresources = nil
+		}
+		if _, err := b.resource(kind("health.example.com/v1", kindOf)).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}, subresources...); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("no report yet", func(t *testing.T) {
+		updates, _, err := b.wait(b.apply(silent("late", 1)), 12*time.Second)
+		if failure := asNotHealthy(t, err); failure.After == 0 || updates[0].State != Progressing {
+			t.Errorf("%+v: %v", updates, err)
+		}
+	})
+	t.Run("failed, without a status subresource", func(t *testing.T) {
+		targets := b.apply(plain("broken", 1))
+		report("Plain", "broken", `{"phase":"Failed"}`)
+		if updates, _, err := b.wait(targets, time.Minute); err == nil || updates[0].State != Failed {
+			t.Errorf("%v %+v", err, updates)
+		}
+	})
+	t.Run("report that says nothing", func(t *testing.T) {
 		started := time.Now()
-		updates, _, err := b.wait(b.apply(silent("one", 1), deployment("w", "v1", 1)), time.Minute)
+		targets := b.apply(silent("one", 1), deployment("w", "v1", 1))
+		report("Silent", "one", `{"address":"x"}`)
+		updates, _, err := b.wait(targets, time.Minute)
 		failure := asNotHealthy(t, err)
 		if len(failure.Updates) != 1 || failure.Updates[0].State != Unknown || !strings.Contains(err.Error(), "declare a condition or a CEL expression") || time.Since(started) > 30*time.Second {
 			t.Errorf("after %s: %v", time.Since(started), err)

@@ -66,8 +66,9 @@ type Options struct {
 	// seconds if zero. One that was there when the wait began must last five
 	// times as long, because what was just applied may be its cure.
 	Settle time.Duration
-	// Restarts is Related.Restarts.
+	// Restarts is Related.Restarts, Lasting is Related.Lasting.
 	Restarts int32
+	Lasting  time.Duration
 	// AllowUnknown lets Wait succeed with objects whose health is unknown.
 	AllowUnknown bool
 }
@@ -157,11 +158,11 @@ func static(gk schema.GroupKind) bool {
 	if exists(gk) {
 		return true
 	}
-	switch gk.Group {
-	case "traefik.io", "traefik.containo.us", "metallb.io":
-		return true
+	if _, known := builtin(gk); known {
+		return false
 	}
-	return false
+	rule, ok := ruleOf(gk)
+	return ok && rule.NoStatus
 }
 
 // stream returns the running stream of that key.
@@ -182,7 +183,9 @@ func (w *Watcher) stream(key streamKey) *stream {
 func (w *Watcher) related(t *tracked, since time.Time) Related {
 	r := w.store.related(t.key)
 	r.Since, r.Restarts = since, w.opts.Restarts
-	r.NoStatus = w.hasNoStatus(t.key.GroupVersionResource)
+	r.Lasting = w.opts.Lasting
+	answer := w.probed(t.key.GroupVersionResource)
+	r.NoStatus, r.Silent = answer.none, answer.silent
 	return r
 }
 
