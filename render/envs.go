@@ -229,6 +229,16 @@ type header struct {
 // cluster tells clusters apart.
 func (h header) cluster() string { return cmp.Or(h.Cluster.UID, h.Cluster.Context, h.Cluster.Server) }
 
+// ready are the rules that the site declares for kinds, by Kind or Kind.group.
+func (h header) ready() map[string]*schema.ReadyRule {
+	rules := map[string]*schema.ReadyRule{}
+	for kind, value := range tree.Map(h.Site["ready"]) {
+		rule := readyRule(value)
+		rules[kind] = &rule
+	}
+	return rules
+}
+
 // externals are the objects that the environment says others make and that must be
 // there, in the order of their kinds and names.
 func (h header) externals() []schema.External {

@@ -318,6 +318,7 @@ func environment(h header, units []*unit) *schema.Environment {
 		After: h.After, Protected: h.Protected, KubernetesVersion: h.KubernetesVersion,
 		Controllers: h.Controllers, Was: h.Was, External: h.externals(),
 	}
+	byKind := h.ready()
 	for _, u := range units {
 		timeout, _ := u.data.timeout() // checked by finish
 		out := schema.Unit{Name: u.data.Name, Type: u.data.Type, After: u.data.After, Timeout: timeout}
@@ -329,8 +330,12 @@ func environment(h header, units []*unit) *schema.Environment {
 			for _, key := range u.data.Recreate {
 				obj.Recreate = obj.Recreate || key == o.key
 			}
-			if rule, ok := u.data.Ready[o.key]; ok {
-				obj.Ready = &rule
+			gk := o.GroupVersionKind().GroupKind()
+			for _, rule := range []*schema.ReadyRule{u.data.ready(o.key), byKind[gk.String()], byKind[gk.Kind]} {
+				if rule != nil {
+					obj.Ready = rule
+					break
+				}
 			}
 			out.Objects = append(out.Objects, obj)
 		}

@@ -85,12 +85,24 @@ func (d *unitData) set(fields map[string]any) {
 		d.Ignore[key] = tree.Texts(pointers)
 	}
 	for key, rule := range tree.Map(fields["ready"]) {
-		m := tree.Map(rule)
-		d.Ready[key] = schema.ReadyRule{Condition: tree.Text(m["condition"]), CEL: tree.Text(m["cel"])}
+		d.Ready[key] = readyRule(rule)
 	}
 	for rule, reason := range tree.Map(fields["silence"]) {
 		d.Silence[rule] = tree.Text(reason)
 	}
+}
+
+// ready is the rule that the unit declares for an object, or nil.
+func (d *unitData) ready(key string) *schema.ReadyRule {
+	if rule, ok := d.Ready[key]; ok {
+		return &rule
+	}
+	return nil
+}
+
+func readyRule(value any) schema.ReadyRule {
+	m := tree.Map(value)
+	return schema.ReadyRule{Condition: tree.Text(m["condition"]), CEL: tree.Text(m["cel"])}
 }
 
 // object is one Kubernetes object on its way.

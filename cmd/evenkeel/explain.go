@@ -19,12 +19,14 @@ units and defaults; without a name, list them. "environment" and "site" are what
 environment and a site have, "app" and "unit" what every app and every unit has.`,
 		Example: `  evenkeel explain
   evenkeel explain flannel
-  evenkeel explain DubboProvider`,
+  evenkeel explain DubboProvider
+  evenkeel explain health Kafka`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		return runExplain(g, args)
 	}
+	cmd.AddCommand(newExplainHealthCmd(g))
 	return cmd
 }
 
