@@ -23,6 +23,9 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// Timeout bounds the wait for each unit's health, and for the end of what
 	// is pruned, where the unit names no other; zero means ten minutes.
 	Timeout time.Duration
+	// FailAfter is how long a condition of an object may name the same error before
+	// its unit has failed; zero means until the timeout.
+	FailAfter time.Duration
 	// LockTimeout is how long to wait for another apply to end; zero means not
 	// at all.
 	LockTimeout time.Duration

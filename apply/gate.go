@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ type gate func(ctx context.Context, unit *schema.Unit) error
 // the watches, and they end when the gate is closed.
 func (r *run) openGate(ctx context.Context) (gate, func()) {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	watcher := r.c.watcher(watching, r.env)
+	watcher := r.c.watcher(watching, r.env, r.opts.FailAfter)
 	return func(ctx context.Context, unit *schema.Unit) error {
 		timeout := unit.Timeout
 		if timeout == 0 {
@@ -35,11 +36,12 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 	}, stop
 }
 
-// watcher watches the members of an environment's ApplySet.
-func (c *Cluster) watcher(ctx context.Context, env *schema.Environment) *health.Watcher {
+// watcher watches the members of an environment's ApplySet. With a failAfter of
+// zero a condition that names an error is waited for.
+func (c *Cluster) watcher(ctx context.Context, env *schema.Environment, failAfter time.Duration) *health.Watcher {
 	c.known.Learn(env)
 	selector := schema.LabelPartOf + "=" + schema.ApplySetID(env.Name, env.Namespace)
-	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text})
+	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text, Lasting: cmp.Or(failAfter, -1)})
 }
 
 // targets are the objects of a unit as they stand after its writes.
@@ -161,8 +163,12 @@ func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts Sta
 			targets = append(targets, r.targets(&env.Units[i])...)
 		}
 	}
-	return c.watcher(ctx, env), targets, func(u health.Update) { r.journal.tell(gateEvent(u)) }, nil
+	return c.watcher(ctx, env, statusFailAfter), targets, func(u health.Update) { r.journal.tell(gateEvent(u)) }, nil
 }
+
+// statusFailAfter is how long a condition has named an error when status calls it
+// a failure.
+const statusFailAfter = time.Minute
 
 // gateEvent is what a change of an object's health looks like in the journal.
 func gateEvent(u health.Update) Event {

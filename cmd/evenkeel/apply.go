@@ -63,6 +63,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.Lookup("yes").NoOptDefVal = "true"
 	f.BoolVar(&opts.dryRun, "dry-run", false, "show the plan and write nothing; exits like diff")
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
+	f.DurationVar(&opts.run.FailAfter, "fail-after", time.Minute, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
 	f.BoolVar(&opts.run.NoWait, "no-wait", false, "do not wait for health, and do not prune")
 	f.BoolVar(&opts.run.NoPrune, "no-prune", false, "delete nothing")
