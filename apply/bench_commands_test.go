@@ -1,9 +1,9 @@
 package apply_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,42 +32,69 @@ import (
 type commands struct {
 	kubeconfig string
 	objects    int
-	env        string // a file of rendered objects, one per line
+	env        string
+	repository string // the objects as a user of evenkeel has them: an environment in CUE
 	manifests  string // the same as a user of kubectl has them
 }
 
 func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *commands {
 	b.Helper()
 	dir := b.TempDir()
-	c := &commands{kubeconfig: kubeconfig, env: filepath.Join(dir, "env"), manifests: filepath.Join(dir, "all.yaml")}
-	var lines, manifests bytes.Buffer
+	c := &commands{kubeconfig: kubeconfig, env: env.Name, repository: filepath.Join(dir, "repository"), manifests: filepath.Join(dir, "all.yaml")}
+	apps := map[string]any{}
+	var manifests bytes.Buffer
 	for _, unit := range env.Units {
+		objects := map[string]any{}
 		for _, o := range unit.Objects {
-			raw, err := json.Marshal(o.Object)
+			text, err := yaml.Marshal(o.Object)
 			if err != nil {
 				b.Fatal(err)
 			}
-			text, err := yaml.JSONToYAML(raw)
-			if err != nil {
-				b.Fatal(err)
-			}
-			lines.Write(append(raw, '\n'))
 			manifests.WriteString("---\n")
 			manifests.Write(text)
+			objects[strings.ToLower(o.GetKind())] = o.Object
 			c.objects++
 		}
+		if unit.Name != schema.UnitEnvironment { // its objects are made by every environment
+			apps[unit.Name] = map[string]any{"extraObjects": objects}
+		}
 	}
-	for name, content := range map[string][]byte{c.env: lines.Bytes(), c.manifests: manifests.Bytes()} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
+	content, err := json.Marshal(apps)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		c.manifests: manifests.String(),
+		filepath.Join(c.repository, "cue.mod", "module.cue"):  "module: \"bench.example@v0\"\nlanguage: version: \"v0.17.0\"\n",
+		filepath.Join(c.repository, "envs", c.env, "env.cue"): fmt.Sprintf(benchEnv, c.env, env.Namespace, content),
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			b.Fatal(err)
 		}
 	}
 	return c
 }
 
+const benchEnv = `package bench
+
+import "github.com/seed-428f4edd/evenkeel/schema"
+
+environment: schema.#Environment & {
+	name:      %q
+	namespace: %q
+	site: {name: "bench", domain: "example.org", entry: "loadBalancer", networks: {nodes: "10.9.0.0/24", pods: "172.7.0.0/16", services: "192.168.0.0/16"}}
+	cluster: context: "bench"
+	podSecurity: "privileged"
+	apps: [string]: schema.#Objects
+	apps: %s
+}
+`
+
 // measured is what one process took.
 type measured struct {
-	Sent    kube.Requests
 	Summary map[apply.Action]int
 	Seconds float64
 	CPU     float64
@@ -77,93 +104,31 @@ type measured struct {
 	part     int
 }
 
-// evenkeel plans or applies in a process of its own.
-func (c *commands) evenkeel(b *testing.B, verb string) measured {
+// evenkeel runs a command of the built evenkeel over the repository: with its
+// start and its rendering, as a user waits for it. Exit code 1 says that there
+// are differences.
+func (c *commands) evenkeel(b *testing.B, verb string, flags ...string) measured {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestMeasured$", "-test.v")
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_MEASURED="+verb, "EVENKEEL_TEST_ENV="+c.env, "KUBECONFIG="+c.kubeconfig)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		b.Fatalf("%v\n%.3000s", err, out)
+	args := append([]string{"-C", c.repository, "--kubeconfig", c.kubeconfig, verb, c.env, "-o", "json"}, flags...)
+	cmd := exec.CommandContext(b.Context(), filepath.Join(os.Getenv("EVENKEEL_BIN"), "evenkeel"), args...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	started := time.Now()
+	err := cmd.Run()
+	m := measured{Seconds: time.Since(started).Seconds()}
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		b.Fatalf("evenkeel %s: %v (make bench builds it)\n%.2000s", strings.Join(args, " "), err, &said)
 	}
-	var m measured
-	_, found, _ := bytes.Cut(out, []byte("measured: "))
-	found, _, _ = bytes.Cut(found, []byte("\n"))
-	if err := json.Unmarshal(found, &m); err != nil {
-		b.Fatalf("%v\n%.3000s", err, out)
+	var document struct {
+		Requests kube.Requests        `json:"requests"`
+		Summary  map[apply.Action]int `json:"summary"`
 	}
-	m.Peak = peak(cmd.ProcessState)
-	m.Requests = m.Sent.Total()
+	if err := json.Unmarshal(out.Bytes(), &document); err != nil {
+		b.Fatalf("%v\n%.2000s", err, &out)
+	}
+	m.Summary, m.Requests = document.Summary, document.Requests.Total()
+	m.CPU, m.Peak = (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), peak(cmd.ProcessState)
 	return m
-}
-
-// TestMeasured is not a test: it is what evenkeel starts.
-func TestMeasured(t *testing.T) {
-	verb := os.Getenv("EVENKEEL_TEST_MEASURED")
-	if verb == "" {
-		t.Skip("runs as a child of the benchmarks only")
-	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := readEnv(t, os.Getenv("EVENKEEL_TEST_ENV"))
-	started, before := time.Now(), used(t)
-	c, err := apply.Connect(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m measured
-	plan, err := c.Plan(t.Context(), env, apply.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.Sent, m.Summary = plan.Requests, plan.Summary
-	if verb == "apply" {
-		report, err := c.Apply(t.Context(), env, plan, apply.ApplyOptions{Yes: true, NoWait: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Sent, m.Summary = report.Requests, report.Summary
-	}
-	m.Seconds, m.CPU = time.Since(started).Seconds(), (used(t) - before).Seconds()
-	raw, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("measured: %s\n", raw)
-}
-
-// readEnv reads what newCommands wrote, object by object.
-func readEnv(t *testing.T, path string) *schema.Environment {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	env := &schema.Environment{}
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		u := &unstructured.Unstructured{}
-		if err := u.UnmarshalJSON(lines.Bytes()); err != nil {
-			t.Fatal(err)
-		}
-		if ns := u.GetNamespace(); ns != "" {
-			env.Name, env.Namespace = ns, ns
-		}
-		unit := u.GetLabels()[schema.LabelUnit]
-		if n := len(env.Units); n == 0 || env.Units[n-1].Name != unit {
-			env.Units = append(env.Units, schema.Unit{Name: unit})
-		}
-		last := &env.Units[len(env.Units)-1]
-		last.Objects = append(last.Objects, schema.Object{Unstructured: u, Key: u.GetKind() + "/" + u.GetName()})
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return env
 }
 
 // kubectl runs the kubectl of the sandbox over all manifests. What it asked of
@@ -200,7 +165,7 @@ func (m measured) scaled(part, all int) measured {
 // to do: what they use is not counted, but two processors are all there is.
 func (c *commands) applied(b *testing.B, namespace string) {
 	b.Helper()
-	c.evenkeel(b, "apply")
+	c.evenkeel(b, "apply", "--yes", "--no-wait")
 	client, err := dynamic.NewForConfig(configOf(b, c.kubeconfig))
 	if err != nil {
 		b.Fatal(err)
@@ -266,16 +231,6 @@ func (m measured) report(b *testing.B) {
 	b.ReportMetric(m.CPU, "evenkeel-cpu-s")
 	b.ReportMetric(m.Peak, "evenkeel-MB")
 	b.ReportMetric(float64(m.Requests), "requests")
-}
-
-// used is the processor time of this process.
-func used(t *testing.T) time.Duration {
-	t.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // peak is the most memory that a process had resident, in MB; Linux counts in KiB.
