@@ -14,7 +14,7 @@ func (c *Cluster) MissingRights(ctx context.Context, env *schema.Environment, pl
 	if err != nil {
 		return nil, err
 	}
-	missing, err := c.missingRights(ctx, needed)
+	missing, err := missingRights(ctx, c.Client, needed)
 	var texts []string
 	for _, m := range missing {
 		texts = append(texts, m.String())

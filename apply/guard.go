@@ -173,7 +173,7 @@ func (r *run) rights(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing, err := r.c.missingRights(ctx, needed)
+	missing, err := missingRights(ctx, r.c.Client, needed)
 	if err != nil || len(missing) == 0 {
 		return err
 	}

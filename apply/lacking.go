@@ -27,7 +27,7 @@ func (p *planner) lacking(ctx context.Context, err error) error {
 	if !denied {
 		return err
 	}
-	missing, errReview := p.cluster.missingRights(ctx, p.needed(ctx))
+	missing, errReview := missingRights(ctx, p.cluster.Client, p.needed(ctx))
 	if errReview != nil || len(missing) == 0 {
 		return err
 	}

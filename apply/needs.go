@@ -13,7 +13,7 @@ type needs []right
 
 func (n *needs) add(group, resource, namespace, name string, verbs ...string) {
 	for _, verb := range verbs {
-		*n = append(*n, right{verb, group, resource, namespace, name})
+		*n = append(*n, right{verb: verb, group: group, resource: resource, namespace: namespace, name: name})
 	}
 }
 

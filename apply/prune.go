@@ -56,26 +56,11 @@ func (r *run) prune(ctx context.Context) error {
 // definitions and at last Namespaces, which take with them what is inside.
 func pruneStage(change *Change) int {
 	gvk := change.GVK()
-	if !builtIn(gvk.Group) {
+	if !managed.IsBuiltin(gvk.Group) {
 		return 0
 	}
 	// Waves run from Namespaces to webhooks; the stages run back.
 	return 1 + waveWebhook - waveOf(change.Kind)
-}
-
-// builtIn reports whether a group is served by the API server itself.
-func builtIn(group string) bool {
-	switch group {
-	case "", "apps", "batch", "autoscaling", "policy", "extensions",
-		"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
-		"authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io",
-		"coordination.k8s.io", "discovery.k8s.io", "events.k8s.io",
-		"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io",
-		"node.k8s.io", "rbac.authorization.k8s.io", "resource.k8s.io",
-		"scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io":
-		return true
-	}
-	return false
 }
 
 // deleteAll deletes objects side by side and waits until all are gone.

@@ -14,6 +14,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -196,7 +197,7 @@ func (b *rightsBuilder) resource(gk kschema.GroupKind) (kschema.GroupResource, e
 	if resource, ok := definedBy(b.env, gk); ok {
 		return resource, nil
 	}
-	if builtIn(gk.Group) {
+	if managed.IsBuiltin(gk.Group) {
 		plural, _ := meta.UnsafeGuessKindToResource(gk.WithVersion(""))
 		return plural.GroupResource(), nil
 	}

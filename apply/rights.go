@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 )
 
 // reviewsAtOnce bounds the access reviews in flight.
@@ -91,15 +93,15 @@ func sortedRights(rights []right) []right {
 // because the rules of a namespace do not tell which of them hold for the
 // cluster. Objects are asked about by name only where the right does not hold for
 // all of the resource; where it holds for none of them the answer names none.
-func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, error) {
+func missingRights(ctx context.Context, c *kube.Client, needed []right) ([]right, error) {
 	needed = sortedRights(needed)
 	if len(needed) == 0 {
 		return nil, nil
 	}
-	if all, err := c.allowed(ctx, right{verb: "*", group: "*", resource: "*"}); err != nil || all {
+	if all, err := allowed(ctx, c, right{verb: "*", group: "*", resource: "*"}); err != nil || all {
 		return nil, err
 	}
-	rules, err := c.rules(ctx, needed)
+	rules, err := rulesFor(ctx, c, needed)
 	if err != nil {
 		return nil, err
 	}
@@ -107,12 +109,12 @@ func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, e
 	for i := range wide {
 		wide[i].name = ""
 	}
-	wide, err = c.refused(ctx, slices.Compact(wide), rules)
+	wide, err = refused(ctx, c, slices.Compact(wide), rules)
 	if err != nil {
 		return nil, err
 	}
 	needed = slices.DeleteFunc(needed, func(r right) bool { return !slices.Contains(wide, r.unnamed()) })
-	missing, err := c.refused(ctx, needed, rules)
+	missing, err := refused(ctx, c, needed, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +131,7 @@ func (c *Cluster) missingRights(ctx context.Context, needed []right) ([]right, e
 }
 
 // refused are those of some rights that the caller does not have.
-func (c *Cluster) refused(ctx context.Context, rights []right, rules map[string][]authorizationv1.ResourceRule) ([]right, error) {
+func refused(ctx context.Context, c *kube.Client, rights []right, rules map[string][]authorizationv1.ResourceRule) ([]right, error) {
 	missing := make([]bool, len(rights))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(reviewsAtOnce)
@@ -138,7 +140,7 @@ func (c *Cluster) refused(ctx context.Context, rights []right, rules map[string]
 			continue
 		}
 		group.Go(func() error {
-			ok, err := c.allowed(ctx, r)
+			ok, err := allowed(ctx, c, r)
 			missing[i] = !ok
 			return err
 		})
@@ -164,8 +166,8 @@ func (r right) in(rule authorizationv1.ResourceRule) bool {
 		(len(rule.ResourceNames) == 0 || r.name != "" && slices.Contains(rule.ResourceNames, r.name))
 }
 
-// rules reviews the rules of every namespace that a right names.
-func (c *Cluster) rules(ctx context.Context, needed []right) (map[string][]authorizationv1.ResourceRule, error) {
+// rulesFor reviews the rules of every namespace that a right names.
+func rulesFor(ctx context.Context, c *kube.Client, needed []right) (map[string][]authorizationv1.ResourceRule, error) {
 	var namespaces []string
 	for _, r := range needed {
 		if r.namespace != "" && !slices.Contains(namespaces, r.namespace) {
@@ -178,7 +180,7 @@ func (c *Cluster) rules(ctx context.Context, needed []right) (map[string][]autho
 	for i, ns := range namespaces {
 		group.Go(func() error {
 			review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: ns}}
-			if err := c.review(ctx, "selfsubjectrulesreviews", "SelfSubjectRulesReview", review); err != nil {
+			if err := ask(ctx, c, "selfsubjectrulesreviews", "SelfSubjectRulesReview", review); err != nil {
 				return fmt.Errorf("rights in namespace %s: %w", ns, err)
 			}
 			found[i] = review.Status.ResourceRules
@@ -196,21 +198,21 @@ func (c *Cluster) rules(ctx context.Context, needed []right) (map[string][]autho
 }
 
 // allowed asks about one right.
-func (c *Cluster) allowed(ctx context.Context, r right) (bool, error) {
+func allowed(ctx context.Context, c *kube.Client, r right) (bool, error) {
 	resource, subresource, _ := strings.Cut(r.resource, "/")
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: r.verb, Group: r.group, Resource: resource, Subresource: subresource, Namespace: r.namespace, Name: r.name,
 		},
 	}}
-	if err := c.review(ctx, "selfsubjectaccessreviews", "SelfSubjectAccessReview", review); err != nil {
+	if err := ask(ctx, c, "selfsubjectaccessreviews", "SelfSubjectAccessReview", review); err != nil {
 		return false, fmt.Errorf("right to %s: %w", r, err)
 	}
 	return review.Status.Allowed, nil
 }
 
-// review creates a review and reads the answer into it.
-func (c *Cluster) review(ctx context.Context, resource, kind string, review any) error {
+// ask creates a review and reads the answer into it.
+func ask(ctx context.Context, c *kube.Client, resource, kind string, review any) error {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(review)
 	if err != nil {
 		return err

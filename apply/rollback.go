@@ -131,7 +131,7 @@ func (b *Rollback) Beyond(ctx context.Context, env *schema.Environment, plan *Pl
 			why = "it is of the whole cluster"
 		case !known[kindIn{gk, change.Namespace}]:
 			why = "neither git nor a signed record has its kind in this namespace"
-		case !b.To.Authenticated && (change.Namespace != env.Namespace || !builtIn(gk.Group)):
+		case !b.To.Authenticated && (change.Namespace != env.Namespace || !managed.IsBuiltin(gk.Group)):
 			why = "the revision is not signed"
 		default:
 			continue

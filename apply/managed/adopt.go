@@ -87,7 +87,7 @@ func Adopt(live, result *unstructured.Unstructured) Adoption {
 			continue
 		}
 		for _, f := range ownedBeside(e.fields, live.Object, stay...) {
-			if f.path.isAnnotation(corev1.LastAppliedConfigAnnotation) || isBuiltin(live) && isDefault(f) {
+			if f.path.isAnnotation(corev1.LastAppliedConfigAnnotation) || IsBuiltin(live.GroupVersionKind().Group) && isDefault(f) {
 				continue
 			}
 			a.Paths = append(a.Paths, f.path)

@@ -25,7 +25,7 @@ func Foreign(desired, live, result *unstructured.Unstructured, controllers []str
 			ours = append(ours, entries[i].fields)
 		}
 	}
-	builtin := isBuiltin(live)
+	builtin := IsBuiltin(live.GroupVersionKind().Group)
 	var fields []Field
 	for i := range entries {
 		e := &entries[i]
@@ -81,9 +81,19 @@ func isNoise(p Path) bool {
 	return false
 }
 
-// isBuiltin holds for the groups of Kubernetes itself, whose defaults are known:
-// those without a dot, and *.k8s.io.
-func isBuiltin(u *unstructured.Unstructured) bool {
-	group := u.GroupVersionKind().Group
-	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
+// IsBuiltin reports whether a group is served by the API server itself: the defaults
+// of its kinds are known, and it needs no controller of anybody to end one. Others end
+// in .k8s.io too, such as gateway.networking.k8s.io: they come with CRDs.
+func IsBuiltin(group string) bool {
+	switch group {
+	case "", "apps", "batch", "autoscaling", "policy", "extensions",
+		"admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
+		"authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io",
+		"coordination.k8s.io", "discovery.k8s.io", "events.k8s.io",
+		"flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io",
+		"node.k8s.io", "rbac.authorization.k8s.io", "resource.k8s.io",
+		"scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io":
+		return true
+	}
+	return false
 }
