@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -14,7 +15,7 @@ func (c *Cluster) MissingRights(ctx context.Context, env *schema.Environment, pl
 	if err != nil {
 		return nil, err
 	}
-	missing, err := missingRights(ctx, c.Client, needed)
+	missing, err := rights.Missing(ctx, c.Client, needed)
 	var texts []string
 	for _, m := range missing {
 		texts = append(texts, m.String())

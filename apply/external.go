@@ -75,7 +75,7 @@ func (m missing) hint() string {
 func (c *Cluster) missingExternal(ctx context.Context, env *schema.Environment) ([]missing, error) {
 	found := make([]*missing, len(env.External))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(reviewsAtOnce)
+	group.SetLimit(readsAtOnce)
 	for i, ext := range env.External {
 		group.Go(func() (err error) {
 			found[i], err = c.lookFor(ctx, ext)
@@ -148,3 +148,6 @@ func (r *run) complete() error {
 	}
 	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 }
+
+// readsAtOnce bounds the reads in flight of what others make.
+const readsAtOnce = 16

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -173,7 +174,7 @@ func (r *run) rights(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing, err := missingRights(ctx, r.c.Client, needed)
+	missing, err := rights.Missing(ctx, r.c.Client, needed)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
@@ -181,7 +182,7 @@ func (r *run) rights(ctx context.Context) error {
 }
 
 // lacks refuses for want of rights, and lists them.
-func lacks(env *schema.Environment, missing []right) *Refused {
+func lacks(env *schema.Environment, missing []rights.Right) *Refused {
 	lines := make([]string, len(missing))
 	for i, m := range missing {
 		lines[i] = "  " + m.String()
@@ -193,7 +194,7 @@ func lacks(env *schema.Environment, missing []right) *Refused {
 }
 
 // needed are the rights that the run will use.
-func (r *run) needed(ctx context.Context) ([]right, error) {
+func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
 	var needed needs
 	needed.locking(r.env)
 	needed.external(r.env)

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -27,7 +28,7 @@ func (p *planner) lacking(ctx context.Context, err error) error {
 	if !denied {
 		return err
 	}
-	missing, errReview := missingRights(ctx, p.cluster.Client, p.needed(ctx))
+	missing, errReview := rights.Missing(ctx, p.cluster.Client, p.needed(ctx))
 	if errReview != nil || len(missing) == 0 {
 		return err
 	}
@@ -37,7 +38,7 @@ func (p *planner) lacking(ctx context.Context, err error) error {
 // needed are the rights that the plan and its apply may need, as far as that is
 // known without the plan: any object of the environment that is not known to be
 // unchanged may have to be written.
-func (p *planner) needed(ctx context.Context) []right {
+func (p *planner) needed(ctx context.Context) []rights.Right {
 	var n needs
 	n.add("", "configmaps", p.env.Namespace, schema.ParentName(p.env.Name), "get")
 	if p.opts.ToApply {

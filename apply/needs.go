@@ -4,16 +4,17 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // needs are the rights that requests need. The guard of an apply asks for those
 // of one run, Rights prints those of all runs: what is sent stands here once.
-type needs []right
+type needs []rights.Right
 
 func (n *needs) add(group, resource, namespace, name string, verbs ...string) {
 	for _, verb := range verbs {
-		*n = append(*n, right{verb: verb, group: group, resource: resource, namespace: namespace, name: name})
+		*n = append(*n, rights.Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name})
 	}
 }
 

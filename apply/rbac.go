@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -320,13 +321,13 @@ func (b *rightsBuilder) hold(namespace string, rules []rbacv1.PolicyRule) {
 }
 
 // split reduces the rights to those that none of the others covers.
-func (b *rightsBuilder) split() (own, held []right) {
-	own, held = sortedRights(b.own), sortedRights(b.held)
-	held = slices.DeleteFunc(held, func(r right) bool { return coveredBy(own, r) })
-	own = slices.DeleteFunc(own, func(r right) bool { return coveredBy(held, r) })
+func (b *rightsBuilder) split() (own, held []rights.Right) {
+	own, held = rights.Sorted(b.own), rights.Sorted(b.held)
+	held = slices.DeleteFunc(held, func(r rights.Right) bool { return coveredBy(own, r) })
+	own = slices.DeleteFunc(own, func(r rights.Right) bool { return coveredBy(held, r) })
 	return own, held
 }
 
-func coveredBy(rights []right, r right) bool {
-	return slices.ContainsFunc(rights, func(other right) bool { return other.covers(r) })
+func coveredBy(have []rights.Right, r rights.Right) bool {
+	return slices.ContainsFunc(have, func(other rights.Right) bool { return other.Covers(r) })
 }

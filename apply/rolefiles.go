@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -60,33 +61,33 @@ func (b *rightsBuilder) missing() []string {
 }
 
 // namespacesOf are the namespaces of rights, "" for the cluster.
-func namespacesOf(rights []right, urls ...rbacv1.PolicyRule) []string {
+func namespacesOf(rights []rights.Right, urls ...rbacv1.PolicyRule) []string {
 	var out []string
 	if len(urls) > 0 {
 		out = append(out, "")
 	}
 	for _, r := range rights {
-		out = append(out, r.namespace)
+		out = append(out, r.Namespace)
 	}
 	return sortedSet(out)
 }
 
 // rulesOf writes the rights of one namespace as rules: what has the same verbs
 // shares one.
-func rulesOf(rights []right, namespace string) []rbacv1.PolicyRule {
+func rulesOf(rights []rights.Right, namespace string) []rbacv1.PolicyRule {
 	type object struct{ group, resource, name string }
 	type key struct{ group, verbs, resource string } // resource only where objects are named
 	var objects []object
 	verbs := map[object][]string{}
 	for _, r := range rights {
-		if r.namespace != namespace {
+		if r.Namespace != namespace {
 			continue
 		}
-		o := object{r.group, r.resource, r.name}
+		o := object{r.Group, r.Resource, r.Name}
 		if verbs[o] == nil {
 			objects = append(objects, o)
 		}
-		verbs[o] = append(verbs[o], r.verb)
+		verbs[o] = append(verbs[o], r.Verb)
 	}
 	var keys []key
 	rules := map[key]*rbacv1.PolicyRule{}

@@ -1,4 +1,10 @@
-package apply
+// Package rights asks the API server what the caller may do. It knows no
+// environment: package apply says what a run needs.
+//
+// Missing sends one review for the rules of each namespace, and single ones for what
+// these do not show: an authorizer need not list its rules. A right that is not
+// certainly there counts as missing.
+package rights
 
 import (
 	"cmp"
@@ -20,64 +26,64 @@ import (
 // reviewsAtOnce bounds the access reviews in flight.
 const reviewsAtOnce = 16
 
-// right is one verb on one resource, in a namespace or for the whole cluster, of
+// Right is one verb on one resource, in a namespace or for the whole cluster, of
 // all objects or of one.
-type right struct {
-	verb      string
-	group     string
-	resource  string
-	namespace string
-	name      string
+type Right struct {
+	Verb      string
+	Group     string
+	Resource  string
+	Namespace string
+	Name      string
 }
 
-func (r right) String() string {
-	text := r.verb + " " + kschema.GroupResource{Group: r.group, Resource: r.resource}.String()
-	if r.name != "" {
-		text += " " + r.name
+func (r Right) String() string {
+	text := r.Verb + " " + kschema.GroupResource{Group: r.Group, Resource: r.Resource}.String()
+	if r.Name != "" {
+		text += " " + r.Name
 	}
-	if r.namespace != "" {
-		text += " in namespace " + r.namespace
+	if r.Namespace != "" {
+		text += " in namespace " + r.Namespace
 	}
 	return text
 }
 
-func compareRights(a, b right) int {
+func compare(a, b Right) int {
 	return cmp.Or(
-		cmp.Compare(a.namespace, b.namespace),
-		cmp.Compare(a.group, b.group),
-		cmp.Compare(a.resource, b.resource),
-		cmp.Compare(a.verb, b.verb),
-		cmp.Compare(a.name, b.name),
+		cmp.Compare(a.Namespace, b.Namespace),
+		cmp.Compare(a.Group, b.Group),
+		cmp.Compare(a.Resource, b.Resource),
+		cmp.Compare(a.Verb, b.Verb),
+		cmp.Compare(a.Name, b.Name),
 	)
 }
 
 // unnamed is the right for all objects of the resource.
-func (r right) unnamed() right {
-	r.name = ""
+func (r Right) unnamed() Right {
+	r.Name = ""
 	return r
 }
 
-// covers reports whether who has r has other.
-func (r right) covers(other right) bool {
-	return r.verb == other.verb && r.group == other.group && r.resource == other.resource &&
-		(r.namespace == "" || r.namespace == other.namespace) && (r.name == "" || r.name == other.name)
+// Covers reports whether who has r has other.
+func (r Right) Covers(other Right) bool {
+	return r.Verb == other.Verb && r.Group == other.Group && r.Resource == other.Resource &&
+		(r.Namespace == "" || r.Namespace == other.Namespace) && (r.Name == "" || r.Name == other.Name)
 }
 
-// sortedRights is a list of rights in order, each once, without those that
+// Sorted is a list of rights in order, each once, without those that
 // another one of the list covers.
-func sortedRights(rights []right) []right {
+func Sorted(rights []Right) []Right {
 	rights = slices.Clone(rights)
-	slices.SortFunc(rights, compareRights)
+	slices.SortFunc(rights, compare)
 	rights = slices.Compact(rights)
-	has := make(map[right]bool, len(rights))
+	has := make(map[Right]bool, len(rights))
 	for _, r := range rights {
 		has[r] = true
 	}
-	return slices.DeleteFunc(rights, func(r right) bool {
-		for _, wider := range []right{
-			{r.verb, r.group, r.resource, r.namespace, ""},
-			{r.verb, r.group, r.resource, "", r.name},
-			{r.verb, r.group, r.resource, "", ""},
+	return slices.DeleteFunc(rights, func(r Right) bool {
+		for _, wider := range []Right{
+			{r.Verb, r.Group, r.Resource, r.Namespace, ""},
+			{r.Verb, r.Group, r.Resource, "", r.Name},
+			{r.Verb, r.Group, r.Resource, "", ""},
 		} {
 			if wider != r && has[wider] {
 				return true
@@ -87,18 +93,18 @@ func sortedRights(rights []right) []right {
 	})
 }
 
-// missingRights are those of the needed rights that the caller does not have.
+// Missing are those of the needed rights that the caller does not have.
 // One review of the rules of each namespace answers most; what the rules do not
 // show is asked one by one, because an authorizer need not list its rules, and
 // because the rules of a namespace do not tell which of them hold for the
 // cluster. Objects are asked about by name only where the right does not hold for
 // all of the resource; where it holds for none of them the answer names none.
-func missingRights(ctx context.Context, c *kube.Client, needed []right) ([]right, error) {
-	needed = sortedRights(needed)
+func Missing(ctx context.Context, c *kube.Client, needed []Right) ([]Right, error) {
+	needed = Sorted(needed)
 	if len(needed) == 0 {
 		return nil, nil
 	}
-	if all, err := allowed(ctx, c, right{verb: "*", group: "*", resource: "*"}); err != nil || all {
+	if all, err := allowed(ctx, c, Right{Verb: "*", Group: "*", Resource: "*"}); err != nil || all {
 		return nil, err
 	}
 	rules, err := rulesFor(ctx, c, needed)
@@ -107,23 +113,23 @@ func missingRights(ctx context.Context, c *kube.Client, needed []right) ([]right
 	}
 	wide := slices.Clone(needed)
 	for i := range wide {
-		wide[i].name = ""
+		wide[i].Name = ""
 	}
 	wide, err = refused(ctx, c, slices.Compact(wide), rules)
 	if err != nil {
 		return nil, err
 	}
-	needed = slices.DeleteFunc(needed, func(r right) bool { return !slices.Contains(wide, r.unnamed()) })
+	needed = slices.DeleteFunc(needed, func(r Right) bool { return !slices.Contains(wide, r.unnamed()) })
 	missing, err := refused(ctx, c, needed, rules)
 	if err != nil {
 		return nil, err
 	}
-	var out []right
+	var out []Right
 	for _, w := range wide {
-		of := func(r right) bool { return r.unnamed() == w }
-		lack := slices.DeleteFunc(slices.Clone(missing), func(r right) bool { return !of(r) })
-		if n := len(slices.DeleteFunc(slices.Clone(needed), func(r right) bool { return !of(r) })); n > 1 && n == len(lack) {
-			lack = []right{w}
+		of := func(r Right) bool { return r.unnamed() == w }
+		lack := slices.DeleteFunc(slices.Clone(missing), func(r Right) bool { return !of(r) })
+		if n := len(slices.DeleteFunc(slices.Clone(needed), func(r Right) bool { return !of(r) })); n > 1 && n == len(lack) {
+			lack = []Right{w}
 		}
 		out = append(out, lack...)
 	}
@@ -131,12 +137,12 @@ func missingRights(ctx context.Context, c *kube.Client, needed []right) ([]right
 }
 
 // refused are those of some rights that the caller does not have.
-func refused(ctx context.Context, c *kube.Client, rights []right, rules map[string][]authorizationv1.ResourceRule) ([]right, error) {
+func refused(ctx context.Context, c *kube.Client, rights []Right, rules map[string][]authorizationv1.ResourceRule) ([]Right, error) {
 	missing := make([]bool, len(rights))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(reviewsAtOnce)
 	for i, r := range rights {
-		if r.namespace != "" && slices.ContainsFunc(rules[r.namespace], r.in) {
+		if r.Namespace != "" && slices.ContainsFunc(rules[r.Namespace], r.in) {
 			continue
 		}
 		group.Go(func() error {
@@ -148,7 +154,7 @@ func refused(ctx context.Context, c *kube.Client, rights []right, rules map[stri
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var out []right
+	var out []Right
 	for i, r := range rights {
 		if missing[i] {
 			out = append(out, r)
@@ -158,20 +164,20 @@ func refused(ctx context.Context, c *kube.Client, rights []right, rules map[stri
 }
 
 // in reports whether a rule grants the right.
-func (r right) in(rule authorizationv1.ResourceRule) bool {
+func (r Right) in(rule authorizationv1.ResourceRule) bool {
 	has := func(list []string, want string) bool {
 		return slices.Contains(list, want) || slices.Contains(list, "*")
 	}
-	return has(rule.Verbs, r.verb) && has(rule.APIGroups, r.group) && has(rule.Resources, r.resource) &&
-		(len(rule.ResourceNames) == 0 || r.name != "" && slices.Contains(rule.ResourceNames, r.name))
+	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && has(rule.Resources, r.Resource) &&
+		(len(rule.ResourceNames) == 0 || r.Name != "" && slices.Contains(rule.ResourceNames, r.Name))
 }
 
 // rulesFor reviews the rules of every namespace that a right names.
-func rulesFor(ctx context.Context, c *kube.Client, needed []right) (map[string][]authorizationv1.ResourceRule, error) {
+func rulesFor(ctx context.Context, c *kube.Client, needed []Right) (map[string][]authorizationv1.ResourceRule, error) {
 	var namespaces []string
 	for _, r := range needed {
-		if r.namespace != "" && !slices.Contains(namespaces, r.namespace) {
-			namespaces = append(namespaces, r.namespace)
+		if r.Namespace != "" && !slices.Contains(namespaces, r.Namespace) {
+			namespaces = append(namespaces, r.Namespace)
 		}
 	}
 	found := make([][]authorizationv1.ResourceRule, len(namespaces))
@@ -198,11 +204,11 @@ func rulesFor(ctx context.Context, c *kube.Client, needed []right) (map[string][
 }
 
 // allowed asks about one right.
-func allowed(ctx context.Context, c *kube.Client, r right) (bool, error) {
-	resource, subresource, _ := strings.Cut(r.resource, "/")
+func allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
+	resource, subresource, _ := strings.Cut(r.Resource, "/")
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Verb: r.verb, Group: r.group, Resource: resource, Subresource: subresource, Namespace: r.namespace, Name: r.name,
+			Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: subresource, Namespace: r.Namespace, Name: r.Name,
 		},
 	}}
 	if err := ask(ctx, c, "selfsubjectaccessreviews", "SelfSubjectAccessReview", review); err != nil {
