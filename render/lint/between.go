@@ -47,6 +47,7 @@ func Between(envs []Environment, broken []string) [][]Finding {
 		worlds[i] = newWorld(env)
 		worlds[i].broken = broken
 	}
+	findMistaken(worlds)
 	for _, r := range betweenRules() {
 		r.check(worlds)
 	}
@@ -62,11 +63,56 @@ func Between(envs []Environment, broken []string) [][]Finding {
 func pairs(worlds []*world, fn func(w, other *world)) {
 	for i, w := range worlds {
 		for _, other := range worlds[:i] {
-			if w.env.Cluster == other.env.Cluster {
+			if w.env.Cluster == other.env.Cluster && !w.mistaken[other] {
 				fn(w, other)
 			}
 		}
 	}
+}
+
+// fewTaken is how many objects two environments may both make before their cluster
+// or namespace is what is wrong, and each of the objects only follows from it.
+const fewTaken = 2
+
+// findMistaken finds environments that make the same objects as another one: they are
+// meant for another cluster or namespace. What else they have in common is not said.
+func findMistaken(worlds []*world) {
+	pairs(worlds, func(w, other *world) {
+		var both []located
+		for _, o := range w.objects {
+			_, silenced := o.unit.Silence["object-taken"]
+			if _, taken := other.taken(o); taken && !silenced {
+				both = append(both, o)
+			}
+		}
+		if len(both) <= fewTaken {
+			return
+		}
+		if w.mistaken == nil {
+			w.mistaken = map[*world]bool{}
+		}
+		w.mistaken[other] = true
+		if len(w.mistaken) > 1 {
+			return // the first says it
+		}
+		f := Finding{
+			Rule: "object-taken", Path: typed.Path{"cluster"},
+			Message: fmt.Sprintf("environment %s of the same cluster makes %d of the same objects, %s among them", other.env.Name, len(both), both[len(both)-1].ref()),
+			Hint:    "two environments need two clusters: cluster: context, or objects of other names",
+		}
+		if w.env.Namespace == other.env.Namespace {
+			f.Path = typed.Path{"namespace"}
+			f.Message = fmt.Sprintf("environment %s of the same cluster has the namespace %s too, and makes %d of the same objects", other.env.Name, w.env.Namespace, len(both))
+			f.Hint = "give this one a namespace of its own, or another cluster: context"
+		}
+		w.report(f)
+	})
+}
+
+// taken is the object of another environment that is the same one on the cluster.
+func (w *world) taken(o located) (located, bool) {
+	theirs, ok := w.byID[id{o.Kind, o.Namespace, o.Name}]
+	return theirs, ok && group(theirs.Object) == group(o.Object)
 }
 
 // checkOrder: "after" names environments, and they do not wait for each other.
@@ -321,8 +367,8 @@ func checkIngressClasses(worlds []*world) {
 func checkObjectsTaken(worlds []*world) {
 	pairs(worlds, func(w, other *world) {
 		for _, o := range w.objects {
-			theirs, ok := other.byID[id{o.Kind, o.Namespace, o.Name}]
-			if !ok || group(theirs.Object) != group(o.Object) {
+			theirs, ok := other.taken(o)
+			if !ok {
 				continue
 			}
 			f := o.at("object-taken")
