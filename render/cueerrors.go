@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
@@ -137,7 +138,7 @@ func (t translator) fold(group []cueError) (Finding, bool) {
 		f.Environment = t.ev.dir.name
 		f.Unit = unitOf(e.path)
 	}
-	t.repo.place(&f, t.place(e))
+	t.repo.place(&f, t.written(t.place(e), e.path, group))
 	for _, e := range group {
 		for _, pos := range e.inputs {
 			if pos != f.pos && t.repo.literalAt(t.ev, pos) != "" {
@@ -147,6 +148,62 @@ func (t translator) fold(group []cueError) (Finding, bool) {
 	}
 	t.say(&f, e, group)
 	return f, true
+}
+
+// written is where a wrong value stands, which may be a file that the place refers
+// to, such as a list of apps that environments share: there its literal is, or a
+// field of its name.
+func (t translator) written(place token.Pos, path []string, group []cueError) token.Pos {
+	for len(path) > 0 {
+		if _, item := index(last(path)); !item {
+			break
+		}
+		path = path[:len(path)-1]
+	}
+	if !place.IsValid() || t.repo.literalAt(t.ev, place) != "" || t.fieldNamed(place, last(path)) {
+		return place
+	}
+	var named token.Pos
+	for _, e := range group {
+		if !strings.HasPrefix(e.format, "invalid value") && !strings.HasPrefix(e.format, "conflicting values") {
+			continue
+		}
+		for _, pos := range e.inputs {
+			if t.repo.literalAt(t.ev, pos) != "" {
+				return pos
+			}
+			if !named.IsValid() && t.fieldNamed(pos, last(path)) {
+				named = pos
+			}
+		}
+	}
+	if named.IsValid() {
+		return named
+	}
+	return place
+}
+
+// fieldNamed says whether the innermost field at a position has the name.
+func (t translator) fieldNamed(pos token.Pos, name string) bool {
+	if t.ev == nil || t.ev.inst == nil {
+		return false
+	}
+	found := ""
+	for _, file := range t.ev.userFiles() {
+		if file.Filename != pos.Filename() {
+			continue
+		}
+		ast.Walk(file, func(n ast.Node) bool {
+			if n.Pos().Offset() > pos.Offset() || pos.Offset() >= n.End().Offset() {
+				return n == file
+			}
+			if field, ok := n.(*ast.Field); ok {
+				found, _, _ = ast.LabelName(field.Label)
+			}
+			return true
+		}, nil)
+	}
+	return found != "" && found == name
 }
 
 // rank prefers the error that says most.
@@ -197,6 +254,9 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		if f.DidYouMean == "" {
 			if names := t.siblings(e.path); len(names) > 0 {
 				f.Expected = "one of " + enumerate(names)
+				if slices.Contains(names, "patch") {
+					f.Hint = "what has no field of its own goes into an object: patch: deployment: {...}"
+				}
 			}
 		}
 		if len(e.path) == unitDepth && e.path[1] == "apps" {
@@ -211,6 +271,12 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 			if name := e.path[:len(e.path)-1]; len(name) == 3 && name[1] == "stacks" {
 				f.Expected = "a type: this is none of the tool's stacks"
 				f.DidYouMean = typed.Closest(last(name), t.siblings(name))
+			}
+			if name := e.path[:len(e.path)-1]; len(name) == unitDepth && name[1] == "apps" {
+				if near := typed.Closest(last(name), t.siblings(name)); near != "" && f.File != "" {
+					f.Path, f.DidYouMean = displayPath(name), near
+					f.Message, f.Expected = "no such app, and no type that makes one", ""
+				}
 			}
 		}
 	case strings.HasPrefix(e.format, "invalid value"):
@@ -308,6 +374,7 @@ func (t translator) literals(group []cueError) []string {
 
 // expect says what the field's doc comment says, else what the constraints do.
 func (t translator) expect(f *Finding, path []string, group []cueError) {
+	t.otherForm(f, path, group)
 	field := path
 	if _, item := index(last(path)); item {
 		field = path[:len(path)-1] // the comment stands on the list
@@ -330,17 +397,58 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 	for _, e := range group {
 		switch {
 		case strings.HasPrefix(e.format, "invalid value") && len(e.args) > 1:
-			add(fmt.Sprint(e.args[1]))
+			add(inWords(fmt.Sprint(e.args[1]), f.Found))
 		case strings.HasPrefix(e.format, "conflicting values") && len(e.args) > 1:
 			for _, arg := range e.args[:2] {
 				if text := fmt.Sprint(arg); !slices.Contains(user, text) {
-					add(text)
+					add(inWords(text, f.Found))
 				}
 			}
 		}
 	}
 	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
 }
+
+// otherForm says how a value is written that has the form of another language: a
+// text in single quotes, what Kubernetes has as a list and the definitions by name.
+func (t translator) otherForm(f *Finding, path []string, group []cueError) {
+	switch {
+	case strings.HasPrefix(f.Found, "'"):
+		f.Hint = "text stands in double quotes"
+	case strings.HasPrefix(f.Found, "[") && t.kind(group) != "a list":
+		switch last(path) {
+		case "env":
+			f.Hint = `write them by name: env: LOG_LEVEL: "info"`
+		case "ports":
+			f.Hint = "write them by name: ports: http: port: 8080"
+		case "volumes", "sidecars", "initContainers", "mounts", "envRef", "hostAliases":
+			f.Hint = fmt.Sprintf("write them by name: %s: NAME: {...}", last(path))
+		}
+	}
+}
+
+// inWords says without CUE what a struct of the definitions takes, and what else
+// names one of them.
+func inWords(constraint, found string) string {
+	constraint = definitionName.ReplaceAllString(constraint, "$1")
+	m := requiredFirst.FindStringSubmatch(constraint)
+	switch {
+	case m != nil && found != "" && !strings.HasPrefix(found, "[") && strings.Count(constraint, "!:") == 1:
+		return fmt.Sprintf("{%s: %s}", m[1], found)
+	case m != nil:
+		return fmt.Sprintf("a struct, such as {%s: ...}", m[1])
+	case strings.HasPrefix(constraint, "{") && strings.Contains(constraint, ":"):
+		return "a struct"
+	}
+	return constraint
+}
+
+var (
+	// definitionName matches a definition with the path of its package.
+	definitionName = regexp.MustCompile(`"[\w./@-]+"\.(#\w+)`)
+	// requiredFirst matches a struct that begins with a required field.
+	requiredFirst = regexp.MustCompile(`^\{(\w+)!:`)
+)
 
 // kind says what kind of value a field takes, where the user's value is of another
 // and the field takes one only.
@@ -459,7 +567,7 @@ func dropConsequences(findings Findings) Findings {
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		closed[f.Unit] = closed[f.Unit] || f.closed
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived
-		if f.DidYouMean != "" {
+		if f.DidYouMean != "" && f.Path != "" {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
@@ -467,7 +575,7 @@ func dropConsequences(findings Findings) Findings {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
-			f.Message == missing && (meant[f.Path] || within[f.Path])
+			f.Message == missing && (below(f.Path, meant) || within[f.Path])
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]
@@ -486,6 +594,20 @@ func dropConsequences(findings Findings) Findings {
 		}
 	}
 	return kept
+}
+
+// below says whether a path is one of those, or leads below one.
+func below(p string, paths map[string]bool) bool {
+	for {
+		if paths[p] {
+			return true
+		}
+		at := strings.LastIndexByte(p, '.')
+		if at < 0 {
+			return false
+		}
+		p = p[:at]
+	}
 }
 
 // parentPath is a path without its last name, with the dot.

@@ -26,7 +26,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		found = r.cueFindings(err, ev)
 	}
 	if ev.inst.Err != nil {
-		return ev.hush(found, nil) // what does not load has no values to ask
+		return ev.hush(r.plainly(found).tidy(), nil) // what does not load has no values to ask
 	}
 	if syntax := append(ev.forbidden(), ev.undefined()...); len(syntax) > 0 {
 		found = syntax // the rest may follow from it; what does not appears again
@@ -55,7 +55,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		}
 		found = append(found, fresh...)
 	}
-	return ev.hush(dropConsequences(found).tidy(), nil)
+	return ev.hush(r.plainly(dropConsequences(found).tidy()).tidy(), nil)
 }
 
 // consequence says whether a finding of a later round only follows from what was

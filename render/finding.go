@@ -21,8 +21,10 @@ type Finding struct {
 	Col  int    `json:"col,omitempty"`
 
 	Environment string `json:"environment,omitempty"`
-	Unit        string `json:"unit,omitempty"`
-	Object      string `json:"object,omitempty"` // Kind/namespace/name
+	// Environments are all that have the mistake, where it stands in what several share.
+	Environments []string `json:"environments,omitempty"`
+	Unit         string   `json:"unit,omitempty"`
+	Object       string   `json:"object,omitempty"` // Kind/namespace/name
 
 	Path     string `json:"path,omitempty"` // of the field, below environment
 	Message  string `json:"message"`
@@ -72,6 +74,9 @@ func (f Finding) String() string {
 	if f.Hint != "" {
 		details = append(details, f.Hint)
 	}
+	if len(f.Environments) > 0 {
+		details = append(details, "in "+strings.Join(f.Environments, ", "))
+	}
 	if len(details) > 0 {
 		b.WriteString(" (" + strings.Join(details, "; ") + ")")
 	}
@@ -104,7 +109,38 @@ func (fs Findings) tidy() Findings {
 			cmp.Compare(a.Message, b.Message),
 		)
 	})
-	return slices.CompactFunc(fs, func(a, b Finding) bool { return a.String() == b.String() })
+	kept := fs[:0]
+	for _, f := range fs {
+		if n := len(kept); n > 0 && kept[n-1].same(f) {
+			kept[n-1].shared(f)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+// same says whether two findings are of one mistake.
+func (f Finding) same(other Finding) bool {
+	f.Environments, other.Environments = nil, nil
+	return f.String() == other.String()
+}
+
+// shared notes that another environment has the mistake too. What is only a warning
+// is not worth the words.
+func (f *Finding) shared(other Finding) {
+	if f.Warning || f.File == "" || f.Environment == "" || other.Environment == "" {
+		return
+	}
+	var names []string
+	for _, one := range []Finding{*f, other} {
+		names = append(names, one.Environment)
+		names = append(names, one.Environments...)
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) > 1 {
+		f.Environments = names
+	}
 }
 
 // split separates errors from warnings, and leaves out what may follow from others.

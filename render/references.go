@@ -20,7 +20,9 @@ import (
 func (ev *evaluated) undefined() Findings {
 	var findings Findings
 	declared := map[string][]string{} // by import path
+	types := map[string][]string{}
 	for _, inst := range ev.instances() {
+		types[plainImport(inst.ImportPath)] = unitTypes(inst)
 		declared[plainImport(inst.ImportPath)] = declarations(inst)
 	}
 	for _, file := range ev.userFiles() {
@@ -46,7 +48,7 @@ func (ev *evaluated) undefined() Findings {
 			if near := typed.Closest(name, names); near != "" {
 				f.DidYouMean = ident.Name + "." + near
 			} else {
-				f.Expected = "one of " + enumerate(names)
+				f.Expected = "one of " + enumerate(offered(names, types[imports[ident.Name]]))
 			}
 			ev.repo.place(&f, sel.Pos())
 			findings = append(findings, f)
@@ -54,6 +56,39 @@ func (ev *evaluated) undefined() Findings {
 		}, nil)
 	}
 	return findings
+}
+
+// offered are the types of units that a package has, else all names.
+func offered(names, types []string) []string {
+	if len(types) > 0 {
+		return types
+	}
+	return names
+}
+
+// unitTypes are the definitions of a package that say what type of unit they make.
+func unitTypes(inst *build.Instance) []string {
+	var names []string
+	for _, file := range inst.Files {
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.Field)
+			if !ok {
+				continue
+			}
+			name, _, err := ast.LabelName(f.Label)
+			if err != nil || !strings.HasPrefix(name, "#") {
+				continue
+			}
+			eachStruct(f.Value, func(lit *ast.StructLit) {
+				fieldsNamed(lit.Elts, "type", func(typ *ast.Field) {
+					if lit, ok := typ.Value.(*ast.BasicLit); ok && lit.Value == strconv.Quote(name[1:]) {
+						names = append(names, name)
+					}
+				})
+			}, func(ast.Expr) {})
+		}
+	}
+	return slices.Sorted(slices.Values(names))
 }
 
 // declarations are the exported names at the top of a package.
