@@ -133,12 +133,12 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	}
 	ev, err := r.evaluate(dir, inst)
 	if err != nil {
-		s.Err = err
+		s.Err = ev.hushed(err)
 		return s
 	}
 	h, err := ev.header()
 	if err != nil {
-		s.Err = err
+		s.Err = ev.hushed(err)
 		return s
 	}
 	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected

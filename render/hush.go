@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -28,7 +29,7 @@ func (ev *evaluated) hush(findings Findings, units []*unit) Findings {
 	hushed := make(Findings, len(findings))
 	for i, f := range findings {
 		if s.at(f) {
-			f = unquotedFinding(f)
+			f = withoutValue(f)
 		}
 		for _, text := range []*string{&f.Path, &f.Message, &f.Expected, &f.Found, &f.DidYouMean, &f.Hint, &f.Object} {
 			*text = s.text(*text)
@@ -38,9 +39,17 @@ func (ev *evaluated) hush(findings Findings, units []*unit) Findings {
 	return hushed
 }
 
-// unquotedFinding is a finding about a secret value: it says what kind of value that is, and
-// no more.
-func unquotedFinding(f Finding) Finding {
+// hushed is hush for an error that may be findings.
+func (ev *evaluated) hushed(err error) error {
+	if found, ok := errors.AsType[Findings](err); ok {
+		return ev.hush(found, nil)
+	}
+	return err
+}
+
+// withoutValue is a finding about a secret value: it says what kind of value that
+// is, and no more.
+func withoutValue(f Finding) Finding {
 	kind := kindFound(f.Found)
 	if f.Hint == "" && (kind == "a number" || kind == "true or false") {
 		switch {

@@ -252,13 +252,14 @@ func TestSecretsInMessages(t *testing.T) {
 		"kustomize-patch": {app: secret(`stringData: a: "x"`) + "\n\t\tkustomize: patches: [{patch: \"apiVersion: v1\\nkind: Secret\\nmetadata: {name: db}\\nstringData: {pin: hunter2x\\n\"}]", says: "unable to parse SM or JSON patch from its text"},
 		"kustomize-value": {app: `kustomize: dir: "kv"`, files: "-- kv/kustomization.yaml --\nresources: [s.yaml]\n-- kv/s.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  pin: 20261129\n  a: [hunter2x]\n", says: "stringData.pin: wrong type (expected a string; found a number"},
 		"custom":          {app: `extraObjects: c: {apiVersion: "ex.com/v1", kind: "Foo", metadata: name: "c", spec: {pw: 5551234567 @secret(), mode: "hunter2x" @secret(), n: "20261129" @secret()}}`, files: crdOfFoo, says: "spec.pw: wrong type (expected a string; found a number"},
+		"notice":          {top: pw, app: `notice: "call \(_pw)"`, says: "call (secret)"},
 		"misspelt":        {app: `env: A: "hunter2x" @Secret()`, says: "@Secret() marks nothing: write @secret()"},
 		"whole-file":      {top: "@secret()\n_pw: \"hunter2x\"", app: `env: A: _pw`, says: "the mark stands on no field"},
 		"encrypted-clear": {env: `secrets: db: file: "clear.yaml"`, files: "-- clear.yaml --\na: hunter2x\nb: 5551234567\n", says: "is not encrypted by sops"},
 	}
 	repo := repoOf(t, cases)
 	var all render.Findings
-	warnings, err := repo.Vet(t.Context())
+	warnings, err := repo.Vet(t.Context(), slices.Sorted(maps.Keys(cases))...)
 	all = append(all, warnings...)
 	if found, ok := err.(render.Findings); ok { //nolint:errorlint // it returns them bare
 		all = append(all, found...)
@@ -279,6 +280,31 @@ func TestSecretsInMessages(t *testing.T) {
 	for name, c := range cases {
 		if !strings.Contains(said[name], c.says) {
 			t.Errorf("%s: got %q, want %q in it", name, said[name], c.says)
+		}
+	}
+	summaries, err := repo.Envs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := 0
+	for _, s := range summaries {
+		if s.Err == nil {
+			continue
+		}
+		wrong++
+		if form := plantedIn(s.Err.Error()); form != "" {
+			t.Errorf("%s is said in the list of environments: %s", form, s.Err)
+		}
+	}
+	if wrong == 0 {
+		t.Error("no environment of the list is wrong")
+	}
+	for name := range cases {
+		for _, field := range []string{"env", "replicas", "extraObjects"} { // each that one of them contradicts
+			_, _, err := repo.Written(t.Context(), name, []string{"apps", "web", field})
+			if err != nil && plantedIn(err.Error()) != "" {
+				t.Errorf("%s: looked up, %s is said: %s", name, field, err)
+			}
 		}
 	}
 	siblings, err := repo.Vet(t.Context(), "dev")

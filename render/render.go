@@ -281,11 +281,14 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.result.markSealed()
 	for _, u := range units {
 		if u.data.Notice != "" {
-			one.result.Notices = append(one.result.Notices, u.data.Name+": "+u.data.Notice)
 			f := ev.at(u, nil)
 			f.Warning, f.Message = true, u.data.Notice
 			one.notices = append(one.notices, f)
 		}
+	}
+	one.notices = ev.hush(one.notices, units)
+	for _, f := range one.notices {
+		one.result.Notices = append(one.result.Notices, f.Unit+": "+f.Message)
 	}
 	return one, nil
 }

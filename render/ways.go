@@ -75,10 +75,10 @@ func (set renderedSet) ways() {
 		seen[cluster] = true
 		for _, f := range set.way(cluster, false).Unnamed() {
 			if other := set.named(f.By.Environment); other != nil {
-				other.findings = append(other.findings, other.explain(other.spoken(lint.Finding{
+				other.findings = append(other.findings, other.ev.hush(other.explain(other.spoken(lint.Finding{
 					Rule: lint.RuleWay, Warning: true, Unit: f.By.Unit, Key: f.By.Key, Path: f.By.Path(),
 					Message: f.URL + " is not answered: " + f.Reason, Hint: f.Fix,
-				}))...)
+				})), other.units)...)
 			}
 		}
 	}
