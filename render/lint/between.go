@@ -32,6 +32,7 @@ func betweenRules() []betweenRule {
 		{"namespace-taken", checkNamespacesTaken},
 		{"cluster-network", checkClusterNetworks},
 		{"edge", checkEdgeHosts},
+		{"edge", checkRouters},
 		{"registry", checkLogins},
 		{"registry", checkNacosPorts},
 		{RuleReference, checkClasses},

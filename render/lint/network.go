@@ -166,6 +166,50 @@ func checkEdgeHosts(worlds []*world) {
 	}
 }
 
+// checkRouters: two pairs of edge hosts on one network segment have virtual routers
+// of their own (RFC 5798 section 5.2.3). Where both send their adverts to each other
+// alone it does no harm, until one no longer does.
+func checkRouters(worlds []*world) {
+	for i, w := range worlds {
+		for _, other := range worlds[:i] {
+			for _, u := range w.edges() {
+				for _, v := range other.edges() {
+					w.checkRouter(u, other, v)
+				}
+			}
+		}
+	}
+}
+
+func (w *world) edges() (units []*Unit) {
+	for i := range w.env.Units {
+		if u := &w.env.Units[i]; u.Type == typeEdge {
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+func (w *world) checkRouter(u *Unit, other *world, v *Unit) {
+	id, ok := u.at("vrid").(int64)
+	if !ok || v.at("vrid") != id || tree.Text(u.at("vip")) == tree.Text(v.at("vip")) { // one edge, described twice
+		return
+	}
+	here, err := netip.ParsePrefix(tree.Text(tree.At(w.env.Site, "networks", "nodes")))
+	if err != nil {
+		return
+	}
+	there, err := netip.ParsePrefix(tree.Text(tree.At(other.env.Site, "networks", "nodes")))
+	if err != nil || !here.Overlaps(there) {
+		return
+	}
+	w.report(Finding{
+		Rule: "edge", Unit: u.Name, Path: typed.Path{"vrid"}, Warning: u.at("unicast") == true && v.at("unicast") == true,
+		Message: fmt.Sprintf("%d is the virtual router of the edge of environment %s too, on the same network", id, other.env.Name),
+		Hint:    "give each its own: hosts that hear the adverts of the other pair take its address for theirs",
+	})
+}
+
 func (w *world) checkServed(domain string, served []string) {
 	for _, o := range w.byKind["Ingress"] {
 		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
