@@ -67,7 +67,7 @@ var (
 	interfaceRE = regexp.MustCompile(`^[a-zA-Z0-9][-a-zA-Z0-9._]{0,14}$`)
 	authRE      = regexp.MustCompile(`^[-_.a-zA-Z0-9]*$`)
 	pathRE      = regexp.MustCompile(`^/[-a-zA-Z0-9._/@+]+$`)
-	sizeRE      = regexp.MustCompile(`^[0-9]+[kmg]?$`)
+	sizeRE      = regexp.MustCompile(`^[0-9]{1,9}[kmg]?$`)
 	urlRE       = regexp.MustCompile(`^https?://[-a-zA-Z0-9._~:/?=&%+,@\[\]]+$`)
 )
 
@@ -251,11 +251,11 @@ func (v *validator) l4() {
 }
 
 func (v *validator) l7() {
-	if !hostRE.MatchString(v.L7.Domain) {
+	if !isHost(v.L7.Domain) || len(v.L7.Domain) > longestFile {
 		v.add(typed.Path{"l7", "domain"}, "%q is not a domain such as od.com", v.L7.Domain)
 	}
 	for i, name := range v.L7.Names {
-		if !hostRE.MatchString(strings.TrimPrefix(name, "*.")) {
+		if !isHost(strings.TrimPrefix(name, "*.")) {
 			v.add(typed.Path{"l7", "names", i}, "%q is not a host name", name)
 		}
 	}
@@ -291,7 +291,7 @@ func (v *validator) tls() {
 	for _, host := range v.tlsHosts() {
 		field := typed.Path{"l7", "tls", host}
 		switch {
-		case !hostRE.MatchString(host):
+		case !isHost(host) || len(host) > longestFile:
 			v.add(field, "%q is not a host name", host)
 		case !v.covers(host):
 			v.add(field, "%s is outside the domain %s: no Ingress of the edge has such a host; add it to l7.names where one has", host, v.L7.Domain)
@@ -317,7 +317,7 @@ func (v *validator) names() {
 		}
 	}
 	for _, name := range v.IngressHosts {
-		if !hostRE.MatchString(strings.TrimPrefix(name, "*.")) {
+		if !isHost(strings.TrimPrefix(name, "*.")) {
 			v.add(typed.Path{"ingressHosts"}, "%q is not a host name", name)
 		}
 	}
@@ -355,6 +355,13 @@ func (v *validator) hostAt(addr netip.Addr) (name string, ok bool) {
 	}
 	return "", false
 }
+
+// isHost says whether a text is a host name (RFC 1123 section 2.1).
+func isHost(s string) bool { return len(s) <= 253 && hostRE.MatchString(s) }
+
+// longestFile is the longest name that still has room for tls- and .conf in the name
+// of a file.
+const longestFile = 240
 
 func below(field typed.Path, name string) typed.Path { return append(slices.Clip(field), name) }
 
