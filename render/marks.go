@@ -191,12 +191,13 @@ func collectMarked(v cue.Value, label string, secret bool, depth int, to *[]mark
 // other values in the marked fields, and what differs is made of them, whatever was
 // done to them on the way; and they are found by what they are, also in the middle of
 // a text and encoded.
-func (ev *evaluated) mark(ctx context.Context, h header, units []*unit) Findings {
+// It returns the values, too.
+func (ev *evaluated) mark(ctx context.Context, h header, units []*unit) (texts []string, findings Findings) {
 	if !ev.marked().any() {
-		return nil
+		return nil, nil
 	}
 	values := ev.markedValues()
-	findings := ev.compareTwin(ctx, h, units, values)
+	findings = ev.compareTwin(ctx, h, units, values)
 	for _, u := range units {
 		for _, o := range u.objs {
 			if o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
@@ -208,7 +209,12 @@ func (ev *evaluated) mark(ctx context.Context, h header, units []*unit) Findings
 			o.secret = slices.Compact(o.secret)
 		}
 	}
-	return findings
+	for _, m := range values {
+		if m.value.Kind() != cue.BoolKind { // "true" is everywhere
+			texts = append(texts, m.text)
+		}
+	}
+	return texts, findings
 }
 
 // findMarked appends the JSON pointers of leaves that hold one of the values. name

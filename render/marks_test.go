@@ -118,6 +118,7 @@ func TestMarksAreFollowed(t *testing.T) {
 		"args":            {top: pw, app: `args: ["--pw=\(_pw)"]`},
 		"other-file":      {app: `env: A: "k=\(_pw)"`, files: "-- envs/other-file/b.cue --\npackage env\n_pw: \"hunter2x\" @secret()\n"},
 		"embedded":        {top: `_pw: _ @embed(file=pw.txt,type=text) @secret()`, app: `env: A: "k=\(_pw)"`, files: "-- envs/embedded/pw.txt --\nhunter2x"},
+		"yes":             {top: `_b: true @secret()`, app: `env: A: "zq7w9Kmm-\(_b)"`},
 	}
 	repo := repoOf(t, cases)
 	results, err := repo.RenderAll(t.Context(), slices.Sorted(maps.Keys(cases)))
@@ -134,6 +135,9 @@ func TestMarksAreFollowed(t *testing.T) {
 						t.Errorf("%s/%s shows %s, and its marks are %q", o.GetKind(), o.GetName(), at, o.Secret)
 					}
 				}
+			}
+			if result.Env.Name == "hidden" && !slices.Contains(result.Env.Withheld, "hunter2x") {
+				t.Errorf("handed on are %q, without the value itself", result.Env.Withheld)
 			}
 			if marked == 0 {
 				t.Error("nothing is marked")

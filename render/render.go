@@ -276,8 +276,10 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
-	one.findings = append(one.findings, ev.mark(ctx, h, units)...)
+	withheld, wrong := ev.mark(ctx, h, units)
+	one.findings = append(one.findings, wrong...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
+	one.result.Env.Withheld = withheld
 	one.result.markSealed()
 	for _, u := range units {
 		if u.data.Notice != "" {

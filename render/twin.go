@@ -125,13 +125,13 @@ func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLi
 			return nil
 		}
 		changed := false
-		for _, lit := range literals {
+		for _, lit := range slices.Backward(literals) { // the last first: true is shorter than false
 			from, to := lit.Pos().Offset(), lit.Pos().Offset()+len(lit.Value)
 			if lit.Pos().Filename() != file.Filename || to > len(data) || string(data[from:to]) != lit.Value {
 				continue
 			}
 			changed = true
-			copy(data[from:to], changeLiteral(lit, change))
+			data = slices.Replace(data, from, to, []byte(changeLiteral(lit, change))...)
 		}
 		if changed {
 			overlay[file.Filename] = load.FromBytes(data)
@@ -155,11 +155,14 @@ func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLi
 	return units
 }
 
-// changeLiteral is another literal of the same length and form.
+// changeLiteral is another literal of the same form, and of the same length unless it
+// is a yes or no.
 func changeLiteral(lit *ast.BasicLit, change func(string) string) string {
 	switch lit.Kind {
-	case token.TRUE, token.FALSE:
-		return lit.Value // of another length than each other, and a yes or no tells little
+	case token.TRUE:
+		return "false"
+	case token.FALSE:
+		return "true"
 	case token.STRING:
 		// What stands behind a backslash keeps its meaning.
 		var b strings.Builder

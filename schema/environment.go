@@ -34,6 +34,11 @@ type Environment struct {
 	// External is what others make and must be there before an apply.
 	External []External
 
+	// Withheld are the values of marked fields as the source has them, where the objects
+	// have what was made of them: what others say must not quote them either. They are
+	// written nowhere.
+	Withheld []string `json:"-"`
+
 	// Units are in dependency order: a unit stands behind all that it needs.
 	Units []Unit
 }

@@ -172,7 +172,7 @@ func (r *Redactor) Learn(env *schema.Environment) {
 	if learned {
 		return
 	}
-	var secrets []string
+	secrets := slices.Clone(env.Withheld)
 	for _, obj := range env.Objects() {
 		if !obj.Sealed {
 			secrets = append(secrets, secretValues(obj.Unstructured, marksOf(obj))...)

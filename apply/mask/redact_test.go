@@ -48,6 +48,30 @@ func TestRedactor(t *testing.T) {
 
 // TestRedactorPlain: what an environment says for everybody to read is no secret,
 // even if a Secret says it too.
+// TestRedactorWithheld: a server that quotes the value inside a marked field, and not
+// the whole field, does not show it.
+func TestRedactorWithheld(t *testing.T) {
+	obj := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}, "data": map[string]any{"a": "k=hunter2x"},
+	}}
+	env := &schema.Environment{
+		Withheld: []string{"hunter2x"},
+		Units:    []schema.Unit{{Name: "u", Objects: []schema.Object{{Unstructured: obj, Key: "c", Secret: []string{"/data/a"}}}}},
+	}
+	r := &Redactor{}
+	r.Learn(env)
+	if got, want := r.Text("admission webhook denied: hunter2x is weak"), "admission webhook denied: "+hidden+" is weak"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	raw, err := json.Marshal(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(raw), `"hunter2x"`) {
+		t.Errorf("it is written down: %s", raw)
+	}
+}
+
 func TestRedactorPlain(t *testing.T) {
 	secret := object("v1", "Secret", "db", map[string]any{"data": map[string]any{"user": base64.StdEncoding.EncodeToString([]byte("the-name-of-an-app"))}})
 	app := object("apps/v1", "Deployment", "the-name-of-an-app", nil)
