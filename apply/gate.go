@@ -17,7 +17,8 @@ import (
 type gate func(ctx context.Context, unit *schema.Unit) error
 
 // openGate starts what watches the health of the run's objects. All units share
-// the watches, and they end when the gate is closed.
+// the watches, and they end when the gate is closed. A run that has lost its lock
+// can write no more: its gate ends.
 func (r *run) openGate(ctx context.Context) (gate, func()) {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	watcher := r.c.watcher(watching, r.env, r.opts.FailAfter)
@@ -26,6 +27,8 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		if timeout == 0 {
 			timeout = r.opts.Timeout
 		}
+		ctx, stop := r.lock.during(ctx)
+		defer stop()
 		started := time.Now()
 		updates, err := watcher.Wait(ctx, r.targets(unit), timeout, func(u health.Update) {
 			r.journal.tell(gateEvent(u))

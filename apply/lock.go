@@ -45,6 +45,7 @@ type lock struct {
 
 	stop context.CancelFunc
 	done chan struct{} // closed when the renewal has ended
+	gone chan struct{} // closed when it is lost while it is renewed
 }
 
 // lockRequest says which lock is wanted, by whom, and for how long to wait.
@@ -202,16 +203,32 @@ func (l *lock) requestTimeout() time.Duration { return l.duration / 3 }
 // keep renews the lease until release, or until it is lost.
 func (l *lock) keep(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
-	l.done = make(chan struct{})
+	l.done, l.gone = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(l.done)
-		for {
-			if pause(ctx, l.duration/5) != nil || l.check() != nil {
+		for pause(ctx, l.duration/5) == nil {
+			if l.check() == nil {
+				l.renew(ctx)
+			}
+			if l.check() != nil {
+				close(l.gone)
 				return
 			}
-			l.renew(ctx)
 		}
 	}()
+}
+
+// during returns a context that ends, with the cause, when the lock is lost.
+func (l *lock) during(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-l.gone:
+			cancel(l.check())
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // renew writes the lease once more. An error is not yet the loss of the lock:

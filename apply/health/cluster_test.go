@@ -164,6 +164,8 @@ type faults struct {
 	// cut ends the bodies of all watches that are open.
 	open map[*cutBody]struct{}
 	sent atomic.Int64
+	// mute keeps what watches say to itself.
+	mute atomic.Bool
 }
 
 func (f *faults) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -184,7 +186,7 @@ func (f *faults) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || !isWatch(req) {
 		return resp, err
 	}
-	body := &cutBody{ReadCloser: resp.Body}
+	body := &cutBody{ReadCloser: resp.Body, mute: &f.mute}
 	resp.Body = body
 	f.mu.Lock()
 	f.open[body] = struct{}{}
@@ -246,10 +248,14 @@ func (f *faults) count(of string) int {
 type cutBody struct {
 	io.ReadCloser
 	dropped atomic.Bool
+	mute    *atomic.Bool
 }
 
 func (c *cutBody) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
+	for err == nil && c.mute.Load() {
+		n, err = c.ReadCloser.Read(p)
+	}
 	if err != nil && c.dropped.Load() {
 		return n, io.ErrUnexpectedEOF
 	}

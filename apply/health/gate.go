@@ -13,6 +13,9 @@ type gate struct {
 	byKey   map[objectKey][]*tracked
 	sub     *subscription
 	on      func(Update)
+
+	timeout time.Duration // the time that is over; zero while it is not
+	asked   time.Time     // when everything was asked for once more, for a verdict
 }
 
 // newGate subscribes to the targets. With written, those that can only exist are
@@ -51,11 +54,13 @@ func (w *Watcher) memberStream(key objectKey) streamKey {
 	return streamKey{GroupVersionResource: key.GroupVersionResource, namespace: key.namespace, labels: w.selector}
 }
 
-// markUnhealthy has those judged again whose judgement may change with time.
+// markUnhealthy has those judged again whose judgement may change with time, and
+// doubts watches that show nothing of them.
 func (g *gate) markUnhealthy() {
 	for _, t := range g.targets {
 		if t.update.State != Healthy {
 			g.sub.mark(t.key)
+			g.w.stream(g.w.memberStream(t.key)).doubt(t.key, time.Now())
 		}
 	}
 }
@@ -66,6 +71,7 @@ func (g *gate) judge(now time.Time) {
 			v := g.w.judge(t, g.since, now)
 			if v.State != Healthy {
 				v.note(g.w.explain(t))
+				v.blind(g.w.silence(t, now))
 			}
 			g.report(t, v, now)
 			if v.crash != nil {
@@ -100,8 +106,37 @@ func differs(a, b Update) bool {
 	return a.State != b.State || a.Rule != b.Rule || a.Ready != b.Ready || a.Desired != b.Desired || a.Log != b.Log || alike(a.Message) != alike(b.Message)
 }
 
-// result says whether the wait is over.
-func (g *gate) result(now time.Time) (done bool, err error) {
+// result says whether the wait is over. All being healthy ends it as it is seen; any
+// other verdict needs a judgement that is fresh: made of what was read since it was
+// asked for.
+func (g *gate) result(fresh bool, now time.Time) (done bool, err error) {
+	done, err = g.verdict(now)
+	if done && err == nil {
+		return true, nil
+	}
+	if err := g.w.unauthorized(); err != nil {
+		return true, err
+	}
+	if !done && g.timeout == 0 {
+		g.asked = time.Time{} // what looked like a failure is none
+		return false, nil
+	}
+	switch {
+	case g.asked.IsZero():
+		g.ask(now)
+		return false, nil
+	case fresh && done:
+		return true, err
+	case fresh:
+		return true, g.notHealthy(g.timeout)
+	case g.timeout > 0 && now.Sub(g.asked) > lastRead:
+		return true, g.notKnown()
+	}
+	return false, nil
+}
+
+// verdict is the result by what is known.
+func (g *gate) verdict(now time.Time) (done bool, err error) {
 	waiting, unknown := 0, 0
 	for _, t := range g.targets {
 		switch {

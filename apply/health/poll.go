@@ -2,12 +2,16 @@ package health
 
 import (
 	"context"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 )
+
+// getWithin bounds one GET.
+const getWithin = 10 * time.Second
 
 // check has a member asked for by name.
 func (s *stream) check(key objectKey) {
@@ -21,16 +25,33 @@ func (s *stream) check(key objectKey) {
 // again as long as somebody waits for them.
 func (s *stream) poll(ctx context.Context) {
 	for ctx.Err() == nil {
-		for _, key := range s.toCheck() {
-			s.get(ctx, key)
+		keys, began := s.toCheck(), time.Now()
+		var unanswered error
+		for _, key := range keys {
+			if err := s.get(ctx, key); err != nil {
+				unanswered = err
+			}
+		}
+		if len(keys) > 0 {
+			s.round(began, unanswered)
 		}
 		pause(ctx, pollEvery)
 	}
 }
 
+// round notes how a round of GETs went.
+func (s *stream) round(began time.Time, unanswered error) {
+	s.mu.Lock()
+	s.unpolled = unanswered
+	if unanswered == nil {
+		s.polled = began
+	}
+	s.mu.Unlock()
+	s.store.wake()
+}
+
 func (s *stream) toCheck() []objectKey {
-	_, denied := s.state()
-	if denied != nil {
+	if s.denied() != nil {
 		for _, key := range s.store.wantedOf(s.key) {
 			s.check(key)
 		}
@@ -44,21 +65,24 @@ func (s *stream) toCheck() []objectKey {
 	return out
 }
 
-// get asks for one member and decides whether it is to be asked for again.
-func (s *stream) get(ctx context.Context, key objectKey) {
+// get asks for one member and decides whether it is to be asked for again. It
+// returns why there was no answer.
+func (s *stream) get(ctx context.Context, key objectKey) error {
 	if !s.store.wanted(key) {
 		s.done(key)
 		s.store.forget(key)
-		return
+		return nil
 	}
 	before, _ := s.store.member(key)
+	ctx, cancel := context.WithTimeout(ctx, getWithin)
+	defer cancel()
 	obj, err := s.client.Get(ctx, key.name, metav1.GetOptions{})
-	_, denied := s.state()
 	switch {
-	case err == nil && denied != nil:
+	case err == nil && s.denied() != nil:
 		s.store.setMember(key, member{obj: obj, note: "polled: no right to watch " + key.Resource})
 	case err == nil && s.matches(obj):
 		s.done(key) // the watch shows it, or will
+		s.compare(before.obj, obj)
 		s.store.setUnchanged(key, before.obj, member{obj: obj})
 	case err == nil:
 		s.store.setMember(key, member{obj: obj, note: "polled: it lacks the label of its environment"})
@@ -67,7 +91,10 @@ func (s *stream) get(ctx context.Context, key objectKey) {
 		s.store.setUnchanged(key, before.obj, member{})
 	case apierrors.IsForbidden(err):
 		s.store.setMember(key, member{err: err})
+	default:
+		return err
 	}
+	return nil
 }
 
 // matches says whether the label selector selects an object.

@@ -6,13 +6,14 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/apply/follow"
 )
 
 // streamKey names one LIST and watch.
@@ -22,24 +23,26 @@ type streamKey struct {
 	labels, fields string
 }
 
-// stream keeps the store level with one LIST and watch, for as long as its
-// context lives: it renews watches that end, lists again after 410 Gone, backs
-// off from a server that does not answer, and where listing is forbidden, asks
-// for the objects that are wanted one by one.
+// stream keeps the store level with one LIST and watch (see follow.Stream), and
+// where listing or watching is forbidden, asks for the objects that are wanted one
+// by one.
 type stream struct {
+	*follow.Stream
 	client dynamic.ResourceInterface
 	store  *store
 	key    streamKey
 	sink   sink // nil for members of the ApplySet
 
-	mu     sync.Mutex
-	synced time.Time // of the first LIST
-	denied error
-	checks map[objectKey]struct{} // members to GET
+	mu       sync.Mutex
+	checks   map[objectKey]struct{} // members to GET
+	polled   time.Time              // when the last round of GETs was begun that was answered in full
+	unpolled error                  // why the last round was not
+	doubted  time.Time              // when the watch was last found to be silent
+	patience time.Duration          // how long it may be silent before it is doubted
 }
 
 func newStream(client dynamic.Interface, s *store, key streamKey) *stream {
-	st := &stream{store: s, key: key, checks: map[objectKey]struct{}{}}
+	st := &stream{store: s, key: key, checks: map[objectKey]struct{}{}, patience: patienceFirst}
 	st.client = client.Resource(key.GroupVersionResource)
 	if key.namespace != "" {
 		st.client = client.Resource(key.GroupVersionResource).Namespace(key.namespace)
@@ -47,61 +50,27 @@ func newStream(client dynamic.Interface, s *store, key streamKey) *stream {
 	if key.labels == "" {
 		st.sink = sinkOf(key)
 	}
+	st.Stream = &follow.Stream{
+		Client: st.client, Labels: key.labels, Fields: key.fields,
+		Read: st.list, Seen: st.handle, Told: s.wake, ReadAfter: 2, Most: backOffMost, Denied: deniedEvery,
+	}
 	return st
 }
 
 // How long to wait between attempts at a server that does not answer, and
 // between GETs of one object that no watch shows.
 const (
-	backOffLeast = 200 * time.Millisecond
-	backOffMost  = 10 * time.Second
-	pollEvery    = time.Second
-	deniedEvery  = 30 * time.Second
-	pageSize     = 2500
+	backOffMost = 5 * time.Second
+	pollEvery   = time.Second
+	deniedEvery = 30 * time.Second
+	pageSize    = 2500
 )
 
 func (s *stream) run(ctx context.Context) {
 	if s.sink == nil {
 		go s.poll(ctx)
 	}
-	wait := backOffLeast
-	for ctx.Err() == nil {
-		version, err := s.list(ctx)
-		switch {
-		case err == nil:
-			wait = backOffLeast
-			s.follow(ctx, version)
-		case apierrors.IsForbidden(err):
-			s.deny(err)
-			pause(ctx, deniedEvery)
-		default:
-			pause(ctx, wait)
-			wait = min(2*wait, backOffMost)
-		}
-	}
-}
-
-// follow watches from a version on until the server forgets it (410) or
-// forbids watching.
-func (s *stream) follow(ctx context.Context, version string) {
-	wait := backOffLeast
-	for ctx.Err() == nil {
-		last, err := s.watch(ctx, version)
-		if last != version {
-			version, wait = last, backOffLeast
-		}
-		switch {
-		case err == nil: // the server ends watches after some minutes
-		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
-			return
-		case apierrors.IsForbidden(err):
-			s.deny(err)
-			pause(ctx, deniedEvery)
-			return
-		}
-		pause(ctx, wait)
-		wait = min(2*wait, backOffMost)
-	}
+	s.Run(ctx)
 }
 
 // pause sleeps, up to a third less or more so that many streams do not come
@@ -116,18 +85,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// deny notes that listing or watching is forbidden: then objects are polled.
-func (s *stream) deny(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.denied = err
-}
-
-func (s *stream) state() (synced time.Time, denied error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.synced, s.denied
-}
+// denied says that listing or watching is forbidden: then objects are polled.
+func (s *stream) denied() error { return s.State().Denied }
 
 // list reads everything once and returns the version to watch from.
 func (s *stream) list(ctx context.Context) (string, error) {
@@ -151,12 +110,6 @@ func (s *stream) replace(items []unstructured.Unstructured) {
 		s.replaceMembers(items)
 	} else {
 		s.replaceRelated(items)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.denied = nil
-	if s.synced.IsZero() {
-		s.synced = time.Now()
 	}
 }
 
@@ -194,43 +147,6 @@ func (s *stream) replaceRelated(items []unstructured.Unstructured) {
 
 func (s *stream) memberKey(obj *unstructured.Unstructured) objectKey {
 	return objectKey{s.key.GroupVersionResource, obj.GetNamespace(), obj.GetName()}
-}
-
-// watch follows one watch to its end and returns the version it came to.
-func (s *stream) watch(ctx context.Context, version string) (string, error) {
-	opts := metav1.ListOptions{LabelSelector: s.key.labels, FieldSelector: s.key.fields, ResourceVersion: version}
-	return Follow(ctx, s.client, opts, func() {}, s.handle)
-}
-
-// Follow watches from opts.ResourceVersion to the end of one watch, of five to ten
-// minutes, and returns the version it came to: begun is called when the server
-// has accepted the watch, seen with every event. A watch that the server ended in
-// its own time is no error.
-func Follow(ctx context.Context, client dynamic.ResourceInterface, opts metav1.ListOptions,
-	begun func(), seen func(watch.EventType, *unstructured.Unstructured),
-) (string, error) {
-	version := opts.ResourceVersion
-	opts.AllowWatchBookmarks, opts.TimeoutSeconds = true, new(300+rand.Int64N(300))
-	w, err := client.Watch(ctx, opts)
-	if err != nil {
-		return version, err
-	}
-	defer w.Stop()
-	begun()
-	for event := range w.ResultChan() {
-		if event.Type == watch.Error {
-			return version, apierrors.FromObject(event.Object)
-		}
-		obj, ok := event.Object.(*unstructured.Unstructured)
-		if !ok {
-			continue
-		}
-		version = obj.GetResourceVersion()
-		if event.Type != watch.Bookmark {
-			seen(event.Type, obj)
-		}
-	}
-	return version, nil
 }
 
 func (s *stream) handle(kind watch.EventType, obj *unstructured.Unstructured) {

@@ -50,9 +50,22 @@ func (sub *subscription) mark(key objectKey) {
 	sub.mu.Lock()
 	sub.dirty[key] = struct{}{}
 	sub.mu.Unlock()
+	sub.wake()
+}
+
+func (sub *subscription) wake() {
 	select {
 	case sub.signal <- struct{}{}:
 	default:
+	}
+}
+
+// wake has all waits look at the streams.
+func (s *store) wake() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for sub := range s.waits {
+		sub.wake()
 	}
 }
 

@@ -14,6 +14,11 @@ import (
 // ctx ends (its cause). A timeout of zero is none. The updates are the last of
 // each target, in the order of targets.
 //
+// Before it says *NotHealthy it reads everything that it judged once more. Where
+// that is not answered the error is another one, which says since when: whether
+// the targets are healthy is not known then. Credentials that are refused end the
+// wait at once.
+//
 // on is called at every change of state of a target, always from the goroutine
 // that called Wait; it may be nil.
 func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Duration, on func(Update)) ([]Update, error) {
@@ -32,19 +37,17 @@ func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Durat
 		over = timer.C
 	}
 	for {
+		fresh := g.fresh() // before the judgement, which is then made of what was read
 		g.judge(time.Now())
-		if done, err := g.result(time.Now()); done {
+		if done, err := g.result(fresh, time.Now()); done {
 			return g.updates(), err
 		}
 		select {
 		case <-ctx.Done():
-			return g.updates(), context.Cause(ctx)
+			return g.updates(), g.w.endedBy(context.Cause(ctx))
 		case <-over:
-			g.judge(time.Now())
-			if done, err := g.result(time.Now()); done {
-				return g.updates(), err
-			}
-			return g.updates(), g.notHealthy(timeout)
+			over = nil
+			g.over(timeout, time.Now())
 		case <-g.sub.signal:
 			pause(ctx, burst)
 		case <-tick.C:
@@ -136,9 +139,10 @@ func (v *verdict) note(text string) {
 // seconds it is asked for by name: it may lack the label.
 func (w *Watcher) judgeUnseen(t *tracked, since, now time.Time) verdict {
 	s := w.stream(w.memberStream(t.key))
-	synced, denied := s.state()
+	state := s.State()
+	synced := state.First
 	switch {
-	case denied != nil:
+	case state.Denied != nil:
 		return progressing("exists", "not read yet: no right to watch "+t.key.Resource)
 	case synced.IsZero():
 		return progressing("exists", NotRead)

@@ -434,6 +434,37 @@ func TestWaitThroughFaults(t *testing.T) {
 	}
 }
 
+// A watch that says nothing any more is not believed: what is there when the time
+// is over decides, and before that, what a GET finds after a while of silence.
+func TestWaitDespiteSilence(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		most    time.Duration
+	}{
+		{"until the time is over", 8 * time.Second, 20 * time.Second},
+		{"for a while", 2 * time.Minute, 45 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			targets := b.apply(deployment("w", "never-ready", 1))
+			b.faults.mute.Store(true)
+			after(t.Context(), 3*time.Second, func() {
+				b.apply(deployment("w", "v1", 1))
+			})
+			started := time.Now()
+			if _, lines, err := b.wait(targets, c.timeout); err != nil {
+				t.Errorf("%v\n%s", err, strings.Join(lines, "\n"))
+			}
+			if took := time.Since(started); took > c.most {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
 // Who may only get is told so, and waits all the same.
 func TestWaitWithoutRightToWatch(t *testing.T) {
 	t.Parallel()

@@ -193,7 +193,7 @@ func (w *Watcher) related(t *tracked, since time.Time) Related {
 // what they may not read.
 func (w *Watcher) explain(t *tracked) (note string) {
 	for _, key := range relatedStreams(t.GVK.GroupKind(), t.Namespace) {
-		if _, denied := w.stream(key).state(); denied != nil && note == "" {
+		if w.stream(key).denied() != nil && note == "" {
 			note = "no right to watch " + key.Resource + ": the cause may be unknown"
 		}
 	}

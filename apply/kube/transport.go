@@ -41,6 +41,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.counter.add(req)
 		resp, err := t.attempt(req)
 		limit := attemptsFor(resp, err)
+		if isWatch(req) {
+			limit = 1 // who watches reads anew instead
+		}
 		if attempt >= limit || req.Context().Err() != nil {
 			return withoutRetryAfter(resp), err
 		}
@@ -101,9 +104,14 @@ func orCause(ctx context.Context, err error) error {
 	return err
 }
 
+func isWatch(req *http.Request) bool {
+	watch := req.URL.Query().Get("watch")
+	return watch == "true" || watch == "1"
+}
+
 func isStream(req *http.Request) bool {
 	query := req.URL.Query()
-	return query.Get("watch") == "true" || query.Get("watch") == "1" ||
+	return isWatch(req) ||
 		query.Get("follow") == "true" || strings.HasSuffix(req.URL.Path, "/log") ||
 		req.Header.Get("Upgrade") != ""
 }

@@ -235,3 +235,37 @@ func TestExpiredToken(t *testing.T) {
 		return d.metric(fmt.Sprintf(`evenkeel_corrections_total{environment="%s"}`, w.namespace)) == "2"
 	})
 }
+
+// TestWatchesFail corrects what no watch tells of: where the server answers all but
+// the watches, passes over everything come sooner.
+func TestWatchesFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4)
+	w.apply(w.env)
+	cfg := rest.CopyConfig(w.cfg)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return watchless{next} })
+	d := w.start(func(o *reconcile.DaemonOptions) {
+		o.Connect = func(*schema.Environment) (*apply.Cluster, error) { return apply.Connect(cfg) }
+	})
+	for round := range 3 {
+		w.edit("m0", fmt.Sprint("edited ", round), "kubectl-edit")
+		w.is("m0", "v1")
+	}
+	w.until("it is not ready", func() bool {
+		code, body := d.get("/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, "no watch")
+	})
+}
+
+// watchless is a way to the API server on which watches fail.
+type watchless struct{ http.RoundTripper }
+
+func (w watchless) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Query().Get("watch") != "true" {
+		return w.RoundTripper.RoundTrip(req)
+	}
+	return &http.Response{
+		StatusCode: http.StatusServiceUnavailable, Request: req, Header: http.Header{"Content-Type": {"text/plain"}},
+		Body: io.NopCloser(strings.NewReader("no watches here")),
+	}, nil
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,128 +12,79 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/follow"
 )
 
 // stream follows the members of one kind in one namespace and keeps none of them.
 // It asks for one object to learn the version that the watch begins at, so that a
 // pass that reads everything afterwards and the watch together miss nothing.
 type stream struct {
-	client   dynamic.ResourceInterface
-	selector string
-	// seen is called with every event, begun after a version was learned: what
-	// happened before it was not seen.
-	seen  func(watch.EventType, *unstructured.Unstructured)
+	*follow.Stream
+	// begun is called after a version was learned: what happened before it was not
+	// seen.
 	begun func()
-	// version is where it is at; empty where that is not known.
-	version string
-
-	mu   sync.Mutex
-	down time.Time // since when there is no watch; zero while there is one
-	last error     // why
-	// denied says that there is no right to watch: then only passes over
-	// everything see a change.
-	denied bool
+	// lame is called when watches fail again and again that the server answers.
+	lame func()
 }
 
+// How long to wait at most between attempts, and where the right is missing.
 const (
-	streamBackOffLeast = 200 * time.Millisecond
-	streamBackOffMost  = 30 * time.Second
-	streamDenied       = 5 * time.Minute // between attempts where the right is missing
+	streamBackOffMost = 30 * time.Second
+	streamDenied      = 5 * time.Minute
 )
 
-// run follows until ctx ends.
-func (s *stream) run(ctx context.Context) {
-	wait := streamBackOffLeast
-	for ctx.Err() == nil {
-		var err error
-		if s.version == "" {
-			if s.version, err = s.start(ctx); err == nil {
-				s.begun()
-			}
-		}
-		if err == nil {
-			var next string
-			next, err = s.follow(ctx, s.version)
-			if next != s.version {
-				s.version, wait = next, streamBackOffLeast
-				if err == nil {
-					continue // the server ends watches after some minutes
-				}
-			}
-		}
-		switch {
-		case apierrors.IsForbidden(err):
-			s.deny()
-			sleep(ctx, streamDenied)
-			continue
-		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
-			s.version = ""
-		}
-		s.ended(err)
-		sleep(ctx, wait)
-		wait = min(2*wait, streamBackOffMost)
+func newStream(client dynamic.ResourceInterface, selector string, seen func(watch.EventType, *unstructured.Unstructured)) *stream {
+	s := &stream{begun: func() {}, lame: func() {}}
+	s.Stream = &follow.Stream{
+		Client: client, Labels: selector, Read: s.start, Seen: seen, Told: s.told,
+		Most: streamBackOffMost, Denied: streamDenied,
 	}
+	return s
 }
 
-// start learns the version that everything is at.
+// start learns the version that everything is at. Without the right to, only
+// passes over everything see a change.
 func (s *stream) start(ctx context.Context) (string, error) {
-	list, err := s.client.List(ctx, metav1.ListOptions{LabelSelector: s.selector, Limit: 1})
+	list, err := s.Client.List(ctx, metav1.ListOptions{LabelSelector: s.Labels, Limit: 1})
+	if err == nil || apierrors.IsForbidden(err) {
+		defer s.begun()
+	}
 	if err != nil {
 		return "", err
 	}
 	return list.GetResourceVersion(), nil
 }
 
-// follow watches to the end of one watch and returns the version it came to.
-func (s *stream) follow(ctx context.Context, version string) (string, error) {
-	defer s.ended(nil)
-	opts := metav1.ListOptions{LabelSelector: s.selector, ResourceVersion: version}
-	return health.Follow(ctx, s.client, opts, s.established, s.seen)
-}
+// lameAfter is how many watches in a row may fail before passes over everything
+// come sooner.
+const lameAfter = 3
 
-func (s *stream) established() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.down, s.last, s.denied = time.Time{}, nil, false
-}
-
-func (s *stream) deny() {
-	s.mu.Lock()
-	s.down, s.last, s.denied = time.Time{}, nil, true
-	s.mu.Unlock()
-	s.begun()
-}
-
-func (s *stream) isDenied() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.denied
-}
-
-func (s *stream) ended(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down.IsZero() {
-		s.down = time.Now()
+func (s *stream) told() {
+	state := s.State()
+	var answer apierrors.APIStatus
+	if state.Failed == lameAfter && (state.Err == nil || errors.As(state.Err, &answer)) {
+		s.lame()
 	}
-	if err != nil {
-		s.last = err
-	}
+}
+
+// isBlind reports whether only passes see a change: the right to watch is missing,
+// or watches fail again and again.
+func (s *stream) isBlind() bool {
+	state := s.State()
+	return state.Denied != nil || state.Failed >= lameAfter
 }
 
 // blind says why changes have not been seen for longer than the renewal of a
 // watch takes, or nil.
 func (s *stream) blind() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	state := s.State()
 	switch {
-	case s.down.IsZero() || time.Since(s.down) < 3*time.Second:
+	case state.Denied != nil || state.Down.IsZero() || time.Since(state.Down) < 3*time.Second:
 		return nil
-	case s.last == nil:
+	case state.Err == nil:
 		return errNoWatch
 	}
-	return s.last
+	return state.Err
 }
 
 var errNoWatch = errors.New("the API server does not answer")

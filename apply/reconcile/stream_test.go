@@ -49,14 +49,11 @@ func TestStreamGone(t *testing.T) {
 		return err == nil
 	})
 	var begun, seen atomic.Int32
-	s := &stream{
-		client: wakes, selector: "kept=yes", version: "1",
-		begun: func() { begun.Add(1) },
-		seen:  func(watch.EventType, *unstructured.Unstructured) { seen.Add(1) },
-	}
+	s := newStream(wakes, "kept=yes", func(watch.EventType, *unstructured.Unstructured) { seen.Add(1) })
+	s.Version, s.begun = "1", func() { begun.Add(1) }
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); s.run(ctx) }()
+	go func() { defer close(ended); s.Run(ctx) }()
 	until(t, "the stream began anew", func() bool { return begun.Load() == 1 })
 	for name, kept := range map[string]string{"a": "yes", "b": "no"} {
 		u := &unstructured.Unstructured{Object: map[string]any{

@@ -166,9 +166,10 @@ func (w *worker) begin(ctx context.Context, c *content) error {
 			first()
 			w.inbox.everything("a watch began")
 		}
+		s.lame = func() { w.inbox.everything("a watch fails") }
 		running.Go(func() {
 			defer first()
-			s.run(watching)
+			s.Run(watching)
 		})
 	}
 	w.unwatch = func() { stop(); running.Wait() }
@@ -214,7 +215,7 @@ func (w *worker) newStreams(ctx context.Context, c *content) ([]*stream, error) 
 		if place.Namespace != "" {
 			client = w.cluster.Dynamic.Resource(mapping.Resource).Namespace(place.Namespace)
 		}
-		streams = append(streams, &stream{client: client, selector: selector, seen: w.seen(c.certifier), down: time.Now()})
+		streams = append(streams, newStream(client, selector, w.seen(c.certifier)))
 	}
 	return streams, nil
 }
@@ -371,10 +372,10 @@ func (w *worker) pass(ctx context.Context, l letter) error {
 	return nil
 }
 
-// fullInterval is how long until everything is looked at again: sooner where there
-// is no right to watch.
+// fullInterval is how long until everything is looked at again: sooner where no
+// watch tells of changes.
 func (w *worker) fullInterval() time.Duration {
-	if slices.ContainsFunc(w.streams, (*stream).isDenied) {
+	if slices.ContainsFunc(w.streams, (*stream).isBlind) {
 		return w.d.opts.Interval
 	}
 	return w.d.opts.FullInterval
