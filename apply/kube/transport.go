@@ -3,6 +3,7 @@ package kube
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -79,12 +80,34 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	cancel(nil)
+	if !isReadable(resp, body) {
+		return nil, errGarbled
+	}
 	if resp.StatusCode >= http.StatusBadRequest && strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		body = t.hide.Body(body)
 		resp.ContentLength = int64(len(body))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// errGarbled is an answer that was cut or garbled on the way.
+var errGarbled = errors.New("the answer of the server cannot be read: it is no JSON, or ends too early")
+
+// isReadable reports whether an answer that says that it is JSON looks like it. A
+// small one is read for that; of a large one, of which a LIST may be, both ends are
+// looked at.
+func isReadable(resp *http.Response, body []byte) bool {
+	const small = 64 << 10
+	switch {
+	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated,
+		!strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json"),
+		resp.Header.Get("Content-Encoding") != "", resp.Request != nil && resp.Request.Method == http.MethodHead:
+		return true
+	case len(body) <= small:
+		return json.Valid(body)
+	}
+	return body[0] == '{' && bytes.HasSuffix(bytes.TrimRight(body[len(body)-16:], " \r\n"), []byte("}"))
 }
 
 var errSilence = silenceError{}
@@ -119,7 +142,7 @@ func isStream(req *http.Request) bool {
 // attemptsFor says how often a request may be sent in all after such an answer.
 func attemptsFor(resp *http.Response, err error) int {
 	switch {
-	case errors.Is(err, errSilence):
+	case errors.Is(err, errSilence), errors.Is(err, errGarbled):
 		return attemptsError
 	case err != nil && isDropped(err):
 		return attemptsBusy
@@ -135,15 +158,19 @@ func attemptsFor(resp *http.Response, err error) int {
 	return 1
 }
 
-// isDropped reports whether a connection was refused or ended before the answer,
-// as opposed to a name that does not resolve or a certificate that does not fit.
+// isDropped reports whether a connection, or the one stream of an HTTP/2 connection,
+// was refused or ended before the answer, as opposed to a name that does not resolve or a certificate that does not fit.
 func isDropped(err error) bool {
 	var timeout net.Error
 	return utilnet.IsConnectionReset(err) || utilnet.IsConnectionRefused(err) ||
-		utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err) ||
+		utilnet.IsProbableEOF(err) || utilnet.IsHTTP2ConnectionLost(err) || isReset(err) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) ||
 		errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// isReset reports whether an HTTP/2 stream was reset, which is what the API server does
+// when a handler takes too long. The type of the error is net/http's own.
+func isReset(err error) bool { return strings.Contains(err.Error(), "stream error: stream ID") }
 
 // rewind makes the request ready to be sent again, where its body allows it.
 func rewind(req *http.Request) (*http.Request, bool) {

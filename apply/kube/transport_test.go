@@ -160,3 +160,41 @@ type nothing struct{}
 
 func (nothing) Body(raw []byte) []byte                              { return raw }
 func (nothing) Error(_ *unstructured.Unstructured, err error) error { return err }
+
+// TestBrokenAnswersAreTriedAgain holds for what ends one answer and not the connection:
+// a stream that is reset, and a body that is cut or garbled.
+func TestBrokenAnswersAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	if err := errors.New("stream error: stream ID 11; INTERNAL_ERROR; received from peer"); attemptsFor(nil, err) < 2 {
+		t.Error("a stream that was reset is not tried again")
+	}
+	large := `{"items":["` + strings.Repeat("x", 100<<10) + `"]}`
+	for name, body := range map[string]string{"empty": "", "cut": `{"kind":"Stat`, "garbled": "\xff\xfe{}", "large and cut": large[:90<<10]} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if asked.Add(1) == 1 {
+					_, _ = io.WriteString(w, body)
+				} else {
+					_, _ = io.WriteString(w, large)
+				}
+			}))
+			defer server.Close()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := (&transport{next: http.DefaultTransport, counter: &counter{}, silence: time.Minute}).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || string(got) != large || asked.Load() != 2 {
+				t.Errorf("asked %d times, got %d bytes, %v", asked.Load(), len(got), err)
+			}
+		})
+	}
+}
