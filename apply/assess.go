@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -46,6 +45,9 @@ func (p *planner) certain(desired, live *unstructured.Unstructured) bool {
 }
 
 func finalizersOf(live *unstructured.Unstructured) string {
+	if isNamespace(live) {
+		return ": " + holdsNamespace(live)
+	}
 	if f := live.GetFinalizers(); len(f) > 0 {
 		return "; waits for finalizer " + strings.Join(f, ", ")
 	}
@@ -227,33 +229,6 @@ func (p *planner) note(it *item) {
 	}
 }
 
-// refusal turns the error of a dry-run into a change where it can be one.
-func (p *planner) refusal(ctx context.Context, it *item, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	p.mu.Lock()
-	crd := p.changedCRD[it.obj.GroupVersionKind().GroupKind()]
-	p.mu.Unlock()
-	role := p.plannedRole(it)
-	switch immutable := kube.ImmutableFields(err); {
-	case len(immutable) > 0:
-		return p.mustRecreate(ctx, it, immutable)
-	case crd != "":
-		p.unverified(it, crd)
-		return nil
-	case role != "" && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)):
-		p.unverified(it, role)
-		return nil
-	case p.needsHome(ctx, it, err):
-		p.unverified(it, p.home().ref.String())
-		return nil
-	case apierrors.IsNotFound(err) && it.ref.Namespace != "":
-		return fmt.Errorf("%w (is namespace %s part of what is applied?)", err, it.ref.Namespace)
-	}
-	return err
-}
-
 // plannedRole names the role that a binding refers to, or the object itself if it
 // is a role, where the plan changes it: until it is there, the server may refuse
 // the binding as an escalation or because the role is not found.
@@ -345,6 +320,9 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		p.keepReceipt(it)
 		return nil
 	}
+	if managed.HasEntry(it.live, uniteManager) && !slices.Contains(ch.migrate, uniteManager) {
+		ch.migrate = append(ch.migrate, uniteManager) // of a run that was killed
+	}
 	p.reportStaying(it, result)
 	if err := p.refuseConflicts(ctx, it, diffs); err != nil {
 		return err
@@ -409,13 +387,7 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 	if len(against) == 0 {
 		return nil
 	}
-	it.change.Message = "other managers own " + strings.Join(against, ", ")
-	if p.opts.ForceConflicts {
-		return nil
-	}
-	it.change.Action = Conflict
-	it.change.Refused = it.change.Message
-	it.change.Hint = "--force-conflicts takes the fields over; ignore on the object leaves them"
+	p.conflict(it.change, "other managers own "+strings.Join(against, ", "))
 	return nil
 }
 

@@ -55,8 +55,12 @@ func (p *planner) flatten(ctx context.Context) error {
 				continue
 			}
 			if err := p.mapKind(ctx, it, crds, kinds); err != nil {
-				errs = append(errs, it.wrap(err))
-				continue
+				if misfit, ok := errors.AsType[*misfit](err); ok {
+					p.misplaced(it, misfit)
+				} else {
+					errs = append(errs, it.wrap(err))
+					continue
+				}
 			}
 			p.leaveScaled(it)
 			p.rerun(it)
@@ -105,7 +109,10 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 	case slices.Contains(p.plan.Incomplete, gvk.Group):
 		return fmt.Errorf("the server does not answer for API group %s", gvk.Group)
 	case !planned:
-		return fmt.Errorf("the server has no %s of %s, and no unit brings its CRD", gvk.Kind, gvk.GroupVersion())
+		return &misfit{
+			why:  fmt.Sprintf("the server has no %s of %s, and no unit brings its CRD", gvk.Kind, gvk.GroupVersion()),
+			hint: "put the CRD into crds of the environment, or install what brings it first",
+		}
 	case !p.selected(crd.unit):
 		return fmt.Errorf("the server has no %s of %s yet: its CRD comes with unit %s, which is not among those asked for", gvk.Kind, gvk.GroupVersion(), crd.unit)
 	}
@@ -119,11 +126,33 @@ func (p *planner) mapKind(ctx context.Context, it *item, crds map[kschema.GroupK
 func checkScope(ref schema.Ref, namespaced bool) error {
 	switch {
 	case namespaced && ref.Namespace == "":
-		return errors.New("has no namespace, and its kind needs one")
+		return &misfit{why: "has no namespace, and its kind needs one", hint: "put metadata.namespace into the object in git"}
 	case !namespaced && ref.Namespace != "":
-		return errors.New("has a namespace, and its kind is not namespaced")
+		return &misfit{why: "has a namespace, and its kind is not namespaced", hint: "take metadata.namespace out of the object in git"}
 	}
 	return nil
+}
+
+// misfit says why an object cannot even be asked about: the server does not serve
+// it, or not there.
+type misfit struct{ why, hint string }
+
+func (e *misfit) Error() string { return e.why }
+
+// misplaced plans an object that does not fit the server. Should it be live where it
+// belongs, that is no stranger's.
+func (p *planner) misplaced(it *item, why *misfit) {
+	it.mapping, it.otherVersion, it.waits = nil, nil, ""
+	p.reject(it, why.why, why.hint)
+	ref := it.ref
+	if ref.Namespace == "" {
+		ref.Namespace = p.env.Namespace
+	} else {
+		ref.Namespace = ""
+	}
+	if p.desired[ref.ID()] == nil {
+		p.desired[ref.ID()] = it
+	}
 }
 
 type plannedCRD struct {

@@ -32,6 +32,7 @@ const (
 	Recreated         Action = "recreated"
 	Deleted           Action = "deleted"
 	Conflict          Action = "conflict" // another manager owns the field
+	Rejected          Action = "refused"  // by the server; the others are planned all the same
 	Foreign           Action = "foreign"  // somebody added fields beside ours
 	CopiedLabel       Action = "copied-label"
 	UnverifiedCreated Action = "unverified-created"
@@ -111,6 +112,8 @@ type Change struct {
 	dryRun  *unstructured.Unstructured // what the server made of it, where asked
 	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
 	migrate []string                   // managers whose entries adoption takes over
+	// unite, where not nil, is the JSON merge patch that goes before the apply.
+	unite map[string]any
 	// immutable are the fields because of which the object must be recreated.
 	immutable []string
 	// handover are the fields (JSON pointers) whose live value goes to

@@ -9,6 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // creatable proves, before the first write, that what is to be recreated can be
@@ -46,9 +48,16 @@ func (r *run) probe(ctx context.Context, change *Change) error {
 	if err != nil {
 		return err
 	}
-	body := change.desired.DeepCopy()
-	body.SetName(probeName(change.Name))
-	if change.Kind == "Service" {
+	_, _, err = r.c.DryRun(ctx, mapping, probeOf(change.desired))
+	return err
+}
+
+// probeOf is an object under another name, as it could be created beside the old
+// one.
+func probeOf(desired *schema.Object) *unstructured.Unstructured {
+	body := desired.DeepCopy()
+	body.SetName(probeName(desired.GetName()))
+	if body.GroupVersionKind().GroupKind().String() == "Service" {
 		// The old Service still has them.
 		for _, field := range []string{"clusterIP", "clusterIPs"} {
 			if ip, _, _ := unstructured.NestedString(body.Object, "spec", field); ip != "None" {
@@ -57,8 +66,7 @@ func (r *run) probe(ctx context.Context, change *Change) error {
 		}
 		withoutNodePorts(body)
 	}
-	_, _, err = r.c.DryRun(ctx, mapping, body)
-	return err
+	return body
 }
 
 // probeName is a name beside another one, within the 63 characters of a label.

@@ -68,6 +68,9 @@ func (s *SavedPlan) Against(now *Plan) ([]Change, error) {
 	case s.Rendered != now.Rendered:
 		return nil, errors.New("the environment renders to something else than when the plan was saved")
 	}
+	if i := slices.IndexFunc(s.Changes, func(c SavedChange) bool { return c.Action == Rejected }); i >= 0 {
+		return nil, fmt.Errorf("the server refused %s when the plan was saved", s.Changes[i].Ref)
+	}
 	var unseen []Change
 	for _, c := range now.Changes {
 		if c.Action == Foreign || c.Action == CopiedLabel || c.Action == Kept {

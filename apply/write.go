@@ -112,8 +112,8 @@ func (r *run) send(ctx context.Context, change *Change) (*unstructured.Unstructu
 		}
 		return r.applyOver(ctx, change, nil)
 	}
-	// What these two write is part of what the apply is then sent over.
-	for _, prepare := range []func(context.Context, *Change) (*unstructured.Unstructured, error){r.migrate, r.handOver} {
+	// What these write is part of what the apply is then sent over.
+	for _, prepare := range []func(context.Context, *Change) (*unstructured.Unstructured, error){r.unite, r.migrate, r.handOver} {
 		live, err := prepare(ctx, change)
 		if err != nil {
 			return nil, err

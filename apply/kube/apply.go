@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -51,13 +53,45 @@ func (c *Client) DryRun(ctx context.Context, m *meta.RESTMapping, obj *unstructu
 	return c.ApplyObject(ctx, m, obj, schema.Manager, true)
 }
 
+// MergePatch sends a JSON merge patch of a live object, and of that version of it
+// alone.
+func (c *Client) MergePatch(ctx context.Context, m *meta.RESTMapping, live *unstructured.Unstructured, patch map[string]any, manager string, dryRun bool) (*unstructured.Unstructured, error) {
+	patch = maps.Clone(patch)
+	metadata := map[string]any{}
+	if fields, ok := patch["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(fields)
+	}
+	metadata["uid"], metadata["resourceVersion"] = string(live.GetUID()), live.GetResourceVersion()
+	patch["metadata"] = metadata
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, err
+	}
+	req := c.REST.Patch(types.MergePatchType).
+		AbsPath(append(resourcePath(m, live.GetNamespace()), live.GetName())...).
+		Param("fieldManager", manager).
+		Param("fieldValidation", metav1.FieldValidationStrict).
+		Body(body)
+	if dryRun {
+		req = req.Param("dryRun", metav1.DryRunAll)
+	}
+	raw, err := req.Do(ctx).Raw()
+	if err != nil {
+		return nil, c.hide.Error(live, err)
+	}
+	return decode(raw, m.GroupVersionKind)
+}
+
 // immutableText matches what API validation, CEL rules and webhooks say of a
 // field that cannot be changed:
 // k8s.io/apimachinery/pkg/api/validation ("field is immutable"), the validation of
 // Services ("may not change once set"), StatefulSets ("updates to statefulset spec
 // for fields other than ... are forbidden"), RoleBindings ("cannot change
-// roleRef"), claims ("spec is immutable after creation").
-var immutableText = regexp.MustCompile(`immutable|may not change once set|updates to \S+ spec for fields other than|cannot change roleRef`)
+// roleRef"), claims ("spec is immutable after creation"), PriorityClasses ("may not
+// be changed in an update"), pods ("pod updates may not change fields other than"),
+// VolumeAttributesClasses ("updates to parameters are forbidden").
+var immutableText = regexp.MustCompile(`immutable|may not change once set|updates to \S+ spec for fields other than|cannot change roleRef|` +
+	`may not be changed in an update|updates may not change fields other than|updates to \S+ are forbidden`)
 
 // ImmutableFields reads the fields from an error that says that they cannot be
 // changed, and nothing else: an object that is invalid besides is not helped by

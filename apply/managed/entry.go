@@ -73,6 +73,12 @@ func ourApply(entries []entry) node {
 	return entries[i].fields
 }
 
+// HasEntry reports whether a manager has an entry.
+func HasEntry(live *unstructured.Unstructured, manager string) bool {
+	return slices.ContainsFunc(entriesOf(live), func(e entry) bool { return e.manager == manager })
+}
+
+// IsApplied reports whether evenkeel applies an object.
 func IsApplied(live *unstructured.Unstructured) bool {
 	return ourApply(entriesOf(live)) != nil
 }

@@ -145,3 +145,25 @@ func Marks(env *schema.Environment) map[schema.ID][]Mark {
 	}
 	return all
 }
+
+// MayQuote reports whether what somebody says of a field of an object, given by the
+// names on the way to it, may quote a value that is marked: the field is that one, or
+// above it, or below.
+func (m Masker) MayQuote(u *unstructured.Unstructured, names []string) bool {
+	return slices.ContainsFunc(m.marks[schema.IDOf(u)], func(mark Mark) bool {
+		i := 0
+		for _, step := range mark {
+			if step[0] != '.' {
+				continue
+			}
+			if i == len(names) {
+				return true
+			}
+			if names[i] != step[1:] {
+				return false
+			}
+			i++
+		}
+		return true
+	})
+}

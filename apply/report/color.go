@@ -28,7 +28,7 @@ func colorOf(a apply.Action) color {
 	switch a {
 	case apply.Created, apply.UnverifiedCreated, apply.Adopted:
 		return green
-	case apply.Deleted, apply.Recreated, apply.Conflict:
+	case apply.Deleted, apply.Recreated, apply.Conflict, apply.Rejected:
 		return red
 	case apply.Foreign, apply.CopiedLabel, apply.Kept:
 		return cyan

@@ -45,7 +45,7 @@ func actions() []apply.Action {
 	return []apply.Action{
 		apply.Created, apply.UnverifiedCreated, apply.Adopted, apply.Configured, apply.UnverifiedChanged,
 		apply.Reowned, apply.Recreated, apply.Deleted, apply.Terminating, apply.Kept,
-		apply.Foreign, apply.CopiedLabel, apply.Conflict, apply.Unchanged,
+		apply.Foreign, apply.CopiedLabel, apply.Conflict, apply.Rejected, apply.Unchanged,
 	}
 }
 
@@ -53,10 +53,14 @@ func actions() []apply.Action {
 func Summary(p *apply.Plan) string { return counts(p.Summary) }
 
 func counts(n map[apply.Action]int) string {
+	return countsOf(n, func(action apply.Action, n int) string { return fmt.Sprintf("%d %s", n, action) })
+}
+
+func countsOf(n map[apply.Action]int, say func(apply.Action, int) string) string {
 	var parts []string
 	for _, action := range actions() {
 		if n[action] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n[action], action))
+			parts = append(parts, say(action, n[action]))
 		}
 	}
 	if len(parts) == 0 {
@@ -81,6 +85,8 @@ func meaning(a apply.Action) string {
 		return "bears the environment's label without being of it"
 	case apply.Terminating:
 		return "is being deleted right now"
+	case apply.Rejected:
+		return "the server refuses what the environment wants of it"
 	case apply.UnverifiedCreated, apply.UnverifiedChanged:
 		return "the server could not be asked about it yet"
 	}

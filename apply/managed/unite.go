@@ -1,0 +1,343 @@
+package managed
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// United is a live object brought level with a desired one where an apply alone
+// cannot: it sets one side of a union (a strategy, a probe, a volume source), and the
+// server keeps the other side, because somebody else owns it or nobody does.
+type United struct {
+	// Patch is the JSON merge patch of the live object. It carries no version.
+	Patch map[string]any
+	// Stale are the live fields that it takes out although an apply would not.
+	Stale []Difference
+
+	fields node // what an apply of the desired object will own
+}
+
+// Unite finds the fields of a live object that stand in the way of a desired one, from
+// the causes that the server gave for refusing the apply. There are none where the
+// cause is another one.
+func Unite(desired, live *unstructured.Unstructured, causes []metav1.StatusCause) *United {
+	u := &uniter{}
+	for _, c := range causes {
+		u.causes = append(u.causes, cause{names: FieldNames(c.Field), text: c.Message})
+	}
+	entries := entriesOf(live)
+	owners := make([]owner, 0, len(entries))
+	for i := range entries {
+		owners = append(owners, owner{entry: &entries[i], node: entries[i].fields})
+	}
+	merged, fields := u.fields(nil, WithoutBookkeeping(live.Object), WithoutBookkeeping(desired.Object), owners)
+	return &United{Patch: mergePatch(WithoutBookkeeping(live.Object), merged), Stale: u.stale, fields: fields}
+}
+
+// Own adds our entry to the server's answer to the patch, as the apply after it will
+// write it.
+func (u *United) Own(result *unstructured.Unstructured) *unstructured.Unstructured {
+	result = result.DeepCopy()
+	raw, _, _ := unstructured.NestedFieldNoCopy(result.Object, "metadata", "managedFields")
+	list, _ := raw.([]any)
+	list = slices.DeleteFunc(list, func(item any) bool {
+		m, _ := item.(map[string]any)
+		return text(m["manager"]) == schema.Manager && text(m["operation"]) == "Apply" && text(m["subresource"]) == ""
+	})
+	list = append(list, map[string]any{
+		"manager": schema.Manager, "operation": "Apply", "apiVersion": result.GetAPIVersion(), "fieldsType": "FieldsV1", "fieldsV1": u.fields,
+	})
+	_ = unstructured.SetNestedField(result.Object, list, "metadata", "managedFields") // metadata is a map, or there was no answer
+	return result
+}
+
+// cause is why the server refused an object.
+type cause struct {
+	names []string // the path without the items of lists
+	text  string
+}
+
+// The server's words for a union of which two sides are set
+// (k8s.io/kubernetes/pkg/apis/core/validation and others).
+var (
+	manySides = regexp.MustCompile(`may not specify more than (1|one)|should not be set when|may not be set when|must not be set when|cannot be set when`)
+	otherSide = regexp.MustCompile("when `([A-Za-z]+)` is")
+)
+
+type uniter struct {
+	causes []cause
+	stale  []Difference
+}
+
+func (u *uniter) fields(p Path, live, desired map[string]any, owners []owner) (map[string]any, node) {
+	merged, fields := map[string]any{}, node{}
+	for k, l := range live {
+		if _, ok := desired[k]; ok {
+			continue
+		}
+		at, below := p.field(k), descend(owners, byField(k))
+		switch {
+		case onlyOurs(below):
+		case u.stands(p, k, l):
+			u.takeOut(at, l, below)
+		default:
+			merged[k] = l
+		}
+	}
+	for k, d := range desired {
+		l, ok := live[k]
+		if !ok {
+			merged[k], fields["f:"+k] = d, leaves(d)
+			continue
+		}
+		merged[k], fields["f:"+k] = u.value(p.field(k), l, d, descend(owners, byField(k)))
+	}
+	return merged, fields
+}
+
+func (u *uniter) value(p Path, live, desired any, owners []owner) (any, node) {
+	switch d := desired.(type) {
+	case map[string]any:
+		if l, ok := live.(map[string]any); ok && !isAtomic(owners) {
+			return u.fields(p, l, d, owners)
+		}
+	case []any:
+		l, ok := live.([]any)
+		names, isSet := listShape(owners)
+		switch d := withProtocols(d, names); {
+		case !ok:
+		case names != nil && haveKeys(l, names) && haveKeys(d, names):
+			return u.items(p, l, d, names, owners)
+		case isSet:
+			return u.members(l, d, owners)
+		}
+	}
+	return desired, node{}
+}
+
+// isAtomic reports whether the owners hold the value as one.
+func isAtomic(owners []owner) bool {
+	return len(owners) > 0 && !slices.ContainsFunc(owners, func(o owner) bool { return !o.whole && !isLeaf(o.node) })
+}
+
+func (u *uniter) items(p Path, live, desired []any, names []string, owners []owner) (any, node) {
+	before := map[string]map[string]any{}
+	for _, item := range live {
+		m, _ := item.(map[string]any)
+		id, _ := keyID(m, names)
+		before[id] = m
+	}
+	merged, fields := []any{}, node{}
+	for _, item := range desired {
+		d, _ := item.(map[string]any)
+		id, _ := keyID(d, names)
+		l, ok := before[id]
+		delete(before, id)
+		if !ok {
+			merged, fields[keyName(d, names)] = append(merged, d), leaves(d)
+			continue
+		}
+		m, n := u.fields(p.item(d, names), l, d, descend(owners, func(n node) string { return keyedChild(n, l) }))
+		merged, fields[keyName(d, names)] = append(merged, m), n
+	}
+	for _, item := range live {
+		l, _ := item.(map[string]any)
+		if id, _ := keyID(l, names); before[id] == nil {
+			continue
+		}
+		below := descend(owners, func(n node) string { return keyedChild(n, l) })
+		switch {
+		case onlyOurs(below):
+		case u.repeats(p, l, desired) || u.isRest(p, below):
+			u.takeOut(p.item(l, names), l, below)
+		default:
+			merged = append(merged, l)
+		}
+	}
+	return merged, fields
+}
+
+func (u *uniter) members(live, desired []any, owners []owner) (any, node) {
+	fields := node{}
+	merged := slices.Clone(desired)
+	for _, v := range desired {
+		if raw, err := json.Marshal(v); err == nil {
+			fields["v:"+string(raw)] = node{}
+		}
+	}
+	for _, v := range live {
+		if !contains(desired, v) && !onlyOurs(descend(owners, func(n node) string { return setChild(n, v) })) {
+			merged = append(merged, v)
+		}
+	}
+	return merged, fields
+}
+
+// onlyOurs reports whether our apply has a value and nobody else: an apply without it
+// removes it.
+func onlyOurs(owners []owner) bool {
+	return len(owners) > 0 && !slices.ContainsFunc(owners, func(o owner) bool { return o.entry == nil || !o.entry.isOurApply() })
+}
+
+func (u *uniter) takeOut(at Path, live any, owners []owner) {
+	gone := Difference{Path: at, from: live, Gone: true}
+	for _, o := range owners {
+		gone.owners = append(gone.owners, o.entry)
+	}
+	u.stale = append(u.stale, gone)
+}
+
+// stands reports whether a live field that is not desired is a side of a union of
+// which the desired object sets another.
+func (u *uniter) stands(parent Path, name string, live any) bool {
+	above := parent.names()
+	here := append(slices.Clone(above), name)
+	_, isMap := live.(map[string]any)
+	return slices.ContainsFunc(u.causes, func(c cause) bool {
+		if len(c.names) >= len(here) && slices.Equal(c.names[:len(here)], here) {
+			return true
+		}
+		if len(c.names) == 0 || !slices.Equal(c.names[:len(c.names)-1], above) {
+			return false
+		}
+		if other := otherSide.FindStringSubmatch(c.text); other != nil && other[1] == name {
+			return true
+		}
+		return isMap && manySides.MatchString(c.text)
+	})
+}
+
+// repeats reports whether an item that is not desired has a value that must be unique
+// and that a desired one has.
+func (u *uniter) repeats(list Path, item map[string]any, desired []any) bool {
+	return slices.ContainsFunc(u.causes, func(c cause) bool {
+		n := len(list.names())
+		if !strings.HasPrefix(c.text, "Duplicate value") || len(c.names) != n+1 || !slices.Equal(c.names[:n], list.names()) {
+			return false
+		}
+		unique, ok := item[c.names[n]]
+		return ok && slices.ContainsFunc(desired, func(d any) bool {
+			m, _ := d.(map[string]any)
+			return Equal(m[c.names[n]], unique)
+		})
+	})
+}
+
+// isRest reports whether an item is what others keep of one that is no longer desired,
+// and is none without our part.
+func (u *uniter) isRest(list Path, owners []owner) bool {
+	ours := slices.ContainsFunc(owners, func(o owner) bool { return o.entry != nil && o.entry.isOurApply() })
+	return ours && slices.ContainsFunc(u.causes, func(c cause) bool {
+		n := len(list.names())
+		return strings.HasPrefix(c.text, "Required value") && len(c.names) > n && slices.Equal(c.names[:n], list.names())
+	})
+}
+
+// names are the fields of a path, without the items of lists.
+func (p Path) names() []string {
+	names := []string{}
+	for _, s := range p {
+		if s.item == "" {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// FieldNames are the names in the path of a field as the API server writes it, without
+// the items of lists: spec.ports[1].name. What cannot be read is the root.
+func FieldNames(field string) []string {
+	var names []string
+	for field = strings.TrimPrefix(field, "."); field != "" && field != "<nil>"; field = strings.TrimPrefix(field, ".") {
+		if field[0] == '[' {
+			_, rest, ok := strings.Cut(field, "]")
+			if !ok {
+				return nil
+			}
+			field = rest
+			continue
+		}
+		end := strings.IndexAny(field, ".[")
+		if end < 0 {
+			end = len(field)
+		}
+		names, field = append(names, field[:end]), field[end:]
+	}
+	return names
+}
+
+// withProtocols fills in the one default that is part of a key of Kubernetes' own
+// lists: the protocol of a port.
+func withProtocols(list []any, names []string) []any {
+	if !slices.Contains(names, "protocol") {
+		return list
+	}
+	filled := slices.Clone(list)
+	for i, item := range list {
+		m, ok := item.(map[string]any)
+		if _, has := m["protocol"]; !ok || has {
+			continue
+		}
+		with := map[string]any{"protocol": "TCP"}
+		for k, v := range m {
+			with[k] = v
+		}
+		filled[i] = with
+	}
+	return filled
+}
+
+func keyName(item map[string]any, names []string) string {
+	key := map[string]any{}
+	for _, name := range names {
+		key[name] = item[name]
+	}
+	raw, err := json.Marshal(key)
+	if err != nil {
+		return "k:{}"
+	}
+	return "k:" + string(raw)
+}
+
+// leaves is what an apply owns of a value that was not there before: its fields, and
+// lists as one, because nothing tells their shape.
+func leaves(v any) node {
+	n := node{}
+	if m, ok := v.(map[string]any); ok {
+		for k, item := range m {
+			n["f:"+k] = leaves(item)
+		}
+	}
+	return n
+}
+
+// mergePatch is the JSON merge patch (RFC 7386) that makes one object of another.
+func mergePatch(from, to map[string]any) map[string]any {
+	patch := map[string]any{}
+	for k := range from {
+		if _, ok := to[k]; !ok {
+			patch[k] = nil
+		}
+	}
+	for k, t := range to {
+		f, ok := from[k]
+		if ok && Equal(f, t) {
+			continue
+		}
+		fm, fok := f.(map[string]any)
+		tm, tok := t.(map[string]any)
+		if fok && tok {
+			patch[k] = mergePatch(fm, tm)
+		} else {
+			patch[k] = t
+		}
+	}
+	return patch
+}

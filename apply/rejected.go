@@ -1,0 +1,292 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// refusal turns the error of a dry-run into a change where it can be one: the plan
+// of the other objects does not depend on it. What is left are errors of the
+// caller's rights, of the connection and of a server that does not answer.
+func (p *planner) refusal(ctx context.Context, it *item, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	crd := p.changedCRD[it.obj.GroupVersionKind().GroupKind()]
+	p.mu.Unlock()
+	role := p.plannedRole(it)
+	switch immutable := kube.ImmutableFields(err); {
+	case len(immutable) > 0:
+		return p.mustRecreate(ctx, it, immutable)
+	case crd != "":
+		p.unverified(it, crd)
+		return nil
+	case role != "" && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)):
+		p.unverified(it, role)
+		return nil
+	case p.needsHome(ctx, it, err):
+		p.unverified(it, p.home().ref.String())
+		return nil
+	case !isRejection(err):
+		return err
+	}
+	if it.live == nil {
+		if done, err := p.lookAgain(ctx, it); done || err != nil {
+			return err
+		}
+	}
+	if done, err := p.unite(ctx, it, err); done || err != nil {
+		return err
+	}
+	if it.live != nil && slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) && !neverRecreated(it.obj.Unstructured) {
+		if done, err := p.replace(ctx, it, err); done || err != nil {
+			return err
+		}
+	}
+	p.reject(it, p.words(it, err), p.hintOf(ctx, it, err))
+	return nil
+}
+
+// isRejection reports whether an error is the server's judgement of the object that
+// was sent, and none of the caller's rights or of the server's own state. A webhook
+// that does not answer is one of its objects, whatever the code.
+func isRejection(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || isDenied(err) {
+		return false
+	}
+	switch code := status.Status().Code; {
+	case code == 401, code == 408, code == 429, code == 410:
+		return false
+	case code >= 500:
+		return strings.Contains(status.Status().Message, "webhook")
+	}
+	return status.Status().Code >= 400
+}
+
+// lookAgain reads an object that the LIST did not show, because it bears no label
+// of ours. done says that it needs nothing more.
+func (p *planner) lookAgain(ctx context.Context, it *item) (done bool, err error) {
+	live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	p.assess(it, live)
+	return it.change != nil, nil
+}
+
+// reject plans an object that the server does not take: nothing is written of it,
+// and the others are planned as if it were not there.
+func (p *planner) reject(it *item, why, hint string) {
+	ch := p.newChange(it, Rejected)
+	if it.live != nil {
+		ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
+	} else {
+		p.note(it) // what would stand in it waits for it
+	}
+	ch.Refused, ch.Hint = why, hint
+	it.change = ch
+}
+
+// replace plans the recreation, asked for by name, of an object that the server
+// refuses to change, where it would create it anew. done is false where it would
+// not.
+func (p *planner) replace(ctx context.Context, it *item, refused error) (done bool, err error) {
+	if _, _, err := p.cluster.DryRun(ctx, it.mapping, probeOf(it.obj)); err != nil && !isDenied(err) {
+		return false, ctx.Err()
+	}
+	ch := p.newChange(it, Recreated)
+	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
+	ch.Message = "recreated, because the server refuses the change: " + p.words(it, refused)
+	p.claim(ch)
+	it.change = ch
+	return true, nil
+}
+
+// What of a refusal is shown: a server that dislikes a pod may answer with the whole
+// of it.
+const (
+	mostCauses  = 5
+	mostOfCause = 300 // bytes
+)
+
+// words are what the server says, without what the reader knows, and without the
+// values of Secrets and of fields that are marked.
+func (p *planner) words(it *item, err error) string {
+	if mask.IsSecret(it.obj.Unstructured) {
+		return err.Error() // the connection has withheld the rest
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return p.cluster.known.Text(err.Error())
+	}
+	s := status.Status()
+	if s.Details == nil || len(s.Details.Causes) == 0 || s.Reason != metav1.StatusReasonInvalid {
+		return inOneLine(p.cluster.known.Text(s.Message))
+	}
+	var parts []string
+	for _, cause := range s.Details.Causes {
+		text := inOneLine(p.cluster.known.Text(cause.Message))
+		if p.mask.MayQuote(it.obj.Unstructured, managed.FieldNames(cause.Field)) {
+			text = string(cause.Type) + "; the rest is withheld because it may quote a secret"
+		}
+		if cause.Field != "" && cause.Field != "<nil>" {
+			text = cause.Field + ": " + text
+		}
+		if !slices.Contains(parts, text) {
+			parts = append(parts, text)
+		}
+	}
+	if more := len(parts) - mostCauses; more > 0 {
+		parts = append(parts[:mostCauses], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func inOneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > mostOfCause {
+		text = strings.ToValidUTF8(text[:mostOfCause], "") + " ..."
+	}
+	return text
+}
+
+// knownRefusal is something that the API server says, in its own words, and what
+// helps.
+type knownRefusal struct {
+	says string // in the message
+	hint string
+}
+
+// knownRefusals are the refusals that people meet, the narrower ones first. KIND,
+// NAME and NAMESPACE are those of the object.
+func knownRefusals() []knownRefusal {
+	return []knownRefusal{
+		// pkg/apis/*/validation: one-of fields, of which somebody else set another one.
+		{"may not specify more than 1", "another side of the field is still set by somebody else: take it out by hand, or --recreate KIND/NAME"},
+		{"may not be specified when", "another side of the field is still set by somebody else: take it out by hand, or --recreate KIND/NAME"},
+		// ValidateService and others: a list with a second field that is unique.
+		{"Duplicate value", "an entry that somebody added by hand has the same value: take it out by hand, or --recreate KIND/NAME"},
+		// ValidateCustomResourceDefinitionStoredVersions.
+		{"storedVersions", "objects may still be stored in that version: keep it in git with served: false, migrate them, and take it out of status.storedVersions before it goes"},
+		// ValidatePersistentVolumeClaimUpdate: a claim never shrinks.
+		{"status.capacity", "the claim has grown: set the same size in git, or put spec.resources.requests.storage in ignore"},
+		{"can not be less than", "what has grown does not shrink: set the same size in git, or put the field in ignore"},
+		// The allocators of Services.
+		{"port is already allocated", "another Service has the port: free it first, or give this one another"},
+		{"IP is already allocated", "another Service has the address: free it first, or give this one another"},
+		{"being terminated", "wait until namespace NAMESPACE is gone, or find out what holds it: kubectl get namespace NAMESPACE -o yaml"},
+		// plugin/pkg/admission/resourcequota and limitranger.
+		{"exceeded quota", "free some of the quota, or apply the unit that raises it first with --unit"},
+		{"failed quota", "name what the quota counts (requests or limits) in git"},
+		{"failed calling webhook", "bring the webhook's server back first; if it is of this environment, apply its unit alone with --unit"},
+		{"failed to call webhook", "bring the webhook's server back first; if it is of this environment, apply its unit alone with --unit"},
+		{"denied the request", "the rule of that webhook decides: change the object in git, or ask who runs it"},
+		{"ValidatingAdmissionPolicy", "that policy decides: change the object in git, or ask who wrote it"},
+		{"PodSecurity", "the pod security level of namespace NAMESPACE decides: change the pod in git, or the namespace's label"},
+		{"unknown field", "the server does not know the field: correct it in git, or update the definition that the server has"},
+	}
+}
+
+// hintOf says what helps against a refusal.
+func (p *planner) hintOf(ctx context.Context, it *item, err error) string {
+	if apierrors.IsNotFound(err) && it.ref.Namespace != "" {
+		return fmt.Sprintf("is namespace %s part of what is applied?", it.ref.Namespace)
+	}
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		if why, err := p.cluster.terminating(ctx, it.ref.Namespace); err == nil && why != "" {
+			return why + "; apply again when it is gone"
+		}
+	}
+	said := err.Error()
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		said = status.Status().Message // of a Secret, too: it is only compared
+	}
+	for _, known := range knownRefusals() {
+		if strings.Contains(said, known.says) {
+			return strings.NewReplacer("KIND", it.ref.Kind, "NAMESPACE", it.ref.Namespace, "NAME", it.ref.Name).Replace(known.hint)
+		}
+	}
+	return ""
+}
+
+// terminating says what holds a namespace that is being deleted, or "" for one that
+// is not.
+func (c *Cluster) terminating(ctx context.Context, name string) (string, error) {
+	ns, err := c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil || ns.GetDeletionTimestamp() == nil {
+		return "", err
+	}
+	return namespaceGoing(ns), nil
+}
+
+// namespaceGoing says what holds a namespace that is being deleted.
+func namespaceGoing(ns *unstructured.Unstructured) string {
+	return fmt.Sprintf("namespace %s is being deleted: %s", ns.GetName(), holdsNamespace(ns))
+}
+
+// holdsNamespace is what the namespace controller says that it waits for, finalizers
+// first.
+func holdsNamespace(ns *unstructured.Unstructured) string {
+	var held []string
+	if finalizers := ns.GetFinalizers(); len(finalizers) > 0 {
+		held = append(held, "it waits for the finalizer "+strings.Join(finalizers, ", "))
+	}
+	conditions := conditionsOf(ns)
+	for _, kind := range []corev1.NamespaceConditionType{
+		corev1.NamespaceFinalizersRemaining, corev1.NamespaceContentRemaining,
+		corev1.NamespaceDeletionContentFailure, corev1.NamespaceDeletionDiscoveryFailure, corev1.NamespaceDeletionGVParsingFailure,
+	} {
+		if condition := conditions[string(kind)]; condition.status == "True" {
+			held = append(held, inOneLine(condition.message))
+		}
+	}
+	if len(held) == 0 {
+		return "it waits until everything in it is gone"
+	}
+	return strings.Join(held, "; ")
+}
+
+// withoutRejected is what to type to apply the other units of a plan, where there
+// are any.
+func (p *Plan) withoutRejected(units []schema.Unit) string {
+	refused := map[string]bool{}
+	for _, c := range p.Changes {
+		refused[c.Unit] = refused[c.Unit] || c.Action == Rejected
+	}
+	const most = 5
+	var flags []string
+	for i := range units {
+		name := units[i].Name
+		if !refused[name] && (len(p.options.Units) == 0 || slices.Contains(p.options.Units, name)) {
+			flags = append(flags, "--unit "+name)
+		}
+	}
+	switch {
+	case len(flags) == 0 || !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == Rejected }):
+		return ""
+	case len(flags) > most:
+		return "--unit NAME applies a unit without those that were refused"
+	}
+	return strings.Join(flags, " ") + " applies the rest without it"
+}
