@@ -9,6 +9,9 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -58,6 +61,10 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// the lock.
 	Git GitInfo
 	Who string
+	// Unconfirmed says that nobody was shown the plan and agreed to it. Where another
+	// run changed the environment meanwhile, it is then made again and applied, with
+	// all guards; else the run is refused.
+	Unconfirmed bool
 	// Concurrency bounds the writes in flight; zero means 32.
 	Concurrency int
 	// On is called, by one goroutine at a time, with everything that happens.
@@ -165,6 +172,9 @@ func (r *run) home(ctx context.Context) error {
 // take takes the lock, for every run: one that has nothing to write still
 // promises that what it saw was not being changed.
 func (r *run) take(ctx context.Context) error {
+	if i := slices.IndexFunc(r.plan.Changes, func(c Change) bool { return c.Action == Terminating && r.isHome(&c) }); i >= 0 {
+		return going(namespaceGoing(r.plan.Changes[i].live))
+	}
 	lock, err := acquire(ctx, r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace), lockRequest{
 		env:       r.env.Name,
 		namespace: r.env.Namespace,
@@ -174,7 +184,17 @@ func (r *run) take(ctx context.Context) error {
 		waiting:   func(message string) { r.journal.tell(Event{Phase: PhaseLock, Message: message}) },
 	})
 	r.lock = lock
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		if why, asked := r.c.terminating(ctx, r.env.Namespace); asked == nil && why != "" {
+			return going(why)
+		}
+	}
 	return err
+}
+
+// going refuses to write to an environment whose Namespace is being deleted.
+func going(why string) *Refused {
+	return &Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
 }
 
 // widen makes the parent name every kind and namespace that the run may write

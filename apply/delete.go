@@ -43,12 +43,19 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 	if err := r.guardDelete(ctx); err != nil {
 		return err
 	}
-	_, err = r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, r.env.Namespace, metav1.GetOptions{})
+	home, err := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, r.env.Namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // parent, lock and revisions went with it
 	}
 	if err != nil {
 		return err
+	}
+	if home.GetDeletionTimestamp() != nil {
+		// No lock can be made in there, by nobody, and with it go parent and revisions.
+		if err := r.prune(ctx); err != nil {
+			return err
+		}
+		return r.awaitAbsence(ctx, []*Change{{Ref: schema.RefOf(home), live: home}})
 	}
 	if err := r.take(ctx); err != nil {
 		return err

@@ -36,14 +36,15 @@ func (r *run) guard(ctx context.Context) error {
 	if err := r.protected(); err != nil {
 		return err
 	}
-	if err := r.permitted(); err != nil {
-		return err
-	}
-	if err := r.complete(); err != nil {
-		return err
-	}
-	if err := r.limits(); err != nil {
-		return err
+	return r.possible(ctx)
+}
+
+// possible are the guards of what a plan says.
+func (r *run) possible(ctx context.Context) error {
+	for _, check := range []func() error{r.permitted, r.complete, r.limits} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	if err := r.rights(ctx); err != nil {
 		return err
@@ -125,6 +126,9 @@ func (r *run) permitted() error {
 			lines = append(lines, fmt.Sprintf("%s: adopting it replaces its pods", change.Ref))
 			hints = append(hints, "look at the plan, and give --yes")
 		}
+	}
+	if rest := r.plan.withoutRejected(r.env.Units); rest != "" {
+		hints = append(hints, rest)
 	}
 	if r.plan.options.ListOnly {
 		lines = append(lines, "the plan was made without asking the server")
@@ -272,7 +276,9 @@ func (r *run) current(ctx context.Context) error {
 	return r.again(ctx)
 }
 
-// again makes the plan anew and goes on with it where it says the same.
+// again makes the plan anew and goes on with it where it says the same, or where nobody
+// had agreed to the old one. Whether a sibling wants what would be deleted is known only
+// to who made the first plan.
 func (r *run) again(ctx context.Context) error {
 	plan, err := r.c.Plan(ctx, r.env, r.plan.options)
 	if err != nil {
@@ -281,6 +287,11 @@ func (r *run) again(ctx context.Context) error {
 	same := slices.EqualFunc(r.plan.Changes, plan.Changes, func(a, b Change) bool {
 		return a.Ref == b.Ref && sameChange(&a, &b)
 	})
+	if blind := plan.options.Siblings == nil && (plan.Summary[Deleted] > 0 || len(plan.Refused()) > 0); !same && r.opts.Unconfirmed && !blind {
+		r.plan = plan
+		r.journal.tell(Event{Phase: PhaseLock, Message: "another run changed the environment: planned again"})
+		return r.possible(ctx)
+	}
 	if !same {
 		return &Refused{
 			Reason: fmt.Sprintf("environment %s was changed by another run since the plan was made", r.env.Name),

@@ -165,6 +165,7 @@ func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
 // stay are named with what holds them.
 func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 	deadline := time.Now().Add(r.opts.Timeout)
+	said := ""
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var holding []string
 		var left []*Change
@@ -186,7 +187,14 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 		if time.Now().After(deadline) {
 			return &NotGone{After: r.opts.Timeout, Stay: holding}
 		}
-		r.journal.tell(Event{Phase: PhasePrune, Message: fmt.Sprintf("waiting until %d objects are gone, %s", len(left), holding[0])})
+		message := "waiting until 1 object is gone, " + holding[0]
+		if len(left) > 1 {
+			message = fmt.Sprintf("waiting until %d objects are gone, %s", len(left), holding[0])
+		}
+		if message != said {
+			r.journal.tell(Event{Phase: PhasePrune, Message: message})
+			said = message
+		}
 		changes = left
 		if err := pause(ctx, wait); err != nil {
 			return err
@@ -197,6 +205,8 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 // stays says what holds an object that was deleted.
 func stays(ref schema.Ref, live *unstructured.Unstructured) string {
 	switch finalizers := live.GetFinalizers(); {
+	case ref.Kind == "Namespace" && live.GetDeletionTimestamp() != nil:
+		return fmt.Sprintf("%s: %s", ref, holdsNamespace(live))
 	case len(finalizers) > 0:
 		return fmt.Sprintf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
 	case ref.Kind == "Namespace":

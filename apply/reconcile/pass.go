@@ -128,6 +128,11 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 	if slices.ContainsFunc(out.Skipped, func(s Skip) bool { return s.Reason == ReasonHeld || s.Reason == ReasonLocked }) {
 		return nil, nil
 	}
+	if slices.ContainsFunc(plan.Changes, func(c apply.Change) bool {
+		return c.Action == apply.Terminating && c.Kind == "Namespace" && c.Name == env.Namespace
+	}) {
+		return nil, nil // nothing can be made in it, the lock included
+	}
 	if opts.Plan.Objects != nil {
 		return nil, errNewContent
 	}

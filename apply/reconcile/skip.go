@@ -46,6 +46,12 @@ func skips(plan *apply.Plan, s *apply.Standing) []Skip {
 	case s.Locked != "":
 		return whole(ReasonLocked, "locked by "+s.Locked)
 	}
+	going := map[string]bool{} // Namespaces that are being deleted
+	for _, change := range plan.Changes {
+		if change.Action == apply.Terminating && change.Kind == "Namespace" {
+			going[change.Name] = true
+		}
+	}
 	var out []Skip
 	for _, change := range plan.Changes {
 		if !isDifference(change) {
@@ -55,8 +61,10 @@ func skips(plan *apply.Plan, s *apply.Standing) []Skip {
 			out = add(out, Skip{Reason: ReasonPaused, Unit: change.Unit, Message: "paused " + p.String()}, change)
 		} else if f, ok := s.Fights[change.String()]; ok && time.Now().Before(f.Until) {
 			out = add(out, Skip{Reason: ReasonFight, Unit: change.Unit, Message: describeFight(f)}, change)
+		} else if going[change.Namespace] && change.Namespace != "" {
+			out = add(out, Skip{Reason: ReasonTerminating, Unit: change.Unit, Message: "namespace " + change.Namespace + " is being deleted; created again when it is gone"}, change)
 		} else if change.Action == apply.Terminating {
-			out = add(out, Skip{Reason: ReasonTerminating, Unit: change.Unit, Message: "is being deleted; created again when it is gone"}, change)
+			out = add(out, Skip{Reason: ReasonTerminating, Unit: change.Unit, Message: change.Message + "; created again when it is gone"}, change)
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -51,9 +52,26 @@ func (p *printer) health(o apply.ObjectHealth) {
 // Applied writes what an apply did, in a line or two.
 func Applied(w io.Writer, r *apply.Report, opts Options) error {
 	out := &printer{w: w, paint: painter(opts.Color)}
-	out.line("%s: %s", out.paint(bold, r.Environment), Summary(&r.Plan))
+	out.line("%s: %s", out.paint(bold, r.Environment), outcome(r))
 	if r.Revision > 0 {
 		out.line("  revision %d", r.Revision)
 	}
 	return out.err
+}
+
+// outcome is what a run did in one line. Of an action that was not carried out on all
+// its objects it says on how many it was: "0 of 3 deleted, 1 kept".
+func outcome(r *apply.Report) string {
+	left := map[apply.Action]int{}
+	for _, c := range r.Changes {
+		if slices.Contains(r.NotDone, c.Ref) && c.Action != apply.Terminating {
+			left[c.Action]++
+		}
+	}
+	return countsOf(r.Summary, func(action apply.Action, n int) string {
+		if left[action] > 0 {
+			return fmt.Sprintf("%d of %d %s", max(n-left[action], 0), n, action)
+		}
+		return fmt.Sprintf("%d %s", n, action)
+	})
 }

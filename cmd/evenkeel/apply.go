@@ -146,7 +146,9 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	if err := g.confirm(ctx, env, plan, opts); err != nil {
 		return nil, err
 	}
-	rep, err := g.execute(ctx, cluster, env, plan, opts.run)
+	run := opts.run
+	run.Unconfirmed = opts.plan == "" && (opts.yes.given || !opts.run.Yes)
+	rep, err := g.execute(ctx, cluster, env, plan, run)
 	if err == nil && rep.Revision == 1 && env.Cluster.UID == "" {
 		fmt.Fprintf(g.err, "hint: pin %s to this cluster, add to it: cluster: uid: %q\n", env.Name, rep.Cluster.UID)
 	}
