@@ -114,6 +114,8 @@ type Change struct {
 	migrate []string                   // managers whose entries adoption takes over
 	// unite, where not nil, is the JSON merge patch that goes before the apply.
 	unite map[string]any
+	// united says that it was sent, and that the apply is still to come.
+	united bool
 	// immutable are the fields because of which the object must be recreated.
 	immutable []string
 	// handover are the fields (JSON pointers) whose live value goes to

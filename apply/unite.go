@@ -106,5 +106,18 @@ func (r *run) unite(ctx context.Context, change *Change) (*unstructured.Unstruct
 	}
 	ctx, cancel := r.request(ctx)
 	defer cancel()
-	return r.c.MergePatch(ctx, mapping, change.live, change.unite, uniteManager, false)
+	live, err := r.c.MergePatch(ctx, mapping, change.live, change.unite, uniteManager, false)
+	if err != nil {
+		return nil, err
+	}
+	change.unite, change.united = nil, true
+	return live, nil
+}
+
+// isRestOf reports whether a plan made between the patch and the apply asks for nothing
+// that the change did not ask for: a controller may write in between.
+func isRestOf(now, change *Change) bool {
+	return now.Refused == "" && now.unite == nil && !slices.ContainsFunc(now.Fields, func(f managed.Field) bool {
+		return !slices.ContainsFunc(change.Fields, func(c managed.Field) bool { return c.Path == f.Path && managed.Equal(c.To, f.To) })
+	})
 }

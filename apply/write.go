@@ -84,6 +84,10 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 	if now.Action == Unchanged {
 		return r.get(ctx, change)
 	}
+	if change.united && isRestOf(now, change) {
+		change.live, change.migrate = now.live, now.migrate
+		return nil, nil
+	}
 	if !sameChange(change, now) {
 		return nil, fmt.Errorf("it changed since the plan was made (now: %s); plan again", now.Action)
 	}
