@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -320,22 +321,28 @@ func TestPlanOfWhatTheServerCannotJudgeYet(t *testing.T) {
 	}
 }
 
-func TestPlanReportsAllErrors(t *testing.T) {
+// TestPlanReportsAllRefusals shows what the server refuses beside what it takes,
+// without the values of Secrets.
+func TestPlanReportsAllRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.desires("a", strings.Replace(webService, "port: 80", "port: 99999", 1), webConfig)
 	w.desires("b", "{apiVersion: v1, kind: ConfigMap, metadata: {name: none, namespace: not-there}}",
 		"{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {password: hunter2!}}")
-	_, err := w.cluster.Plan(t.Context(), w.env, apply.PlanOptions{})
-	if err == nil {
-		t.Fatal("no error")
+	p := w.plan(apply.PlanOptions{})
+	refused := map[string]string{}
+	for _, c := range p.Refused() {
+		if c.Action != apply.Rejected {
+			t.Errorf("%s: %s", c.Ref, c.Action)
+		}
+		refused[c.Unit+" "+c.Kind+"/"+c.Name] = c.Refused + "; " + c.Hint
 	}
-	for _, want := range []string{"unit a: Service/" + w.env.Namespace + "/web: ", "99999", "unit b: ConfigMap/not-there/none: ", "unit b: Secret/" + w.env.Namespace + "/s: "} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not in: %v", want, err)
+	for name, want := range map[string]string{"a Service/web": "99999", "b ConfigMap/none": "is namespace not-there part of what is applied?", "b Secret/s": "withheld"} {
+		if !strings.Contains(refused[name], want) {
+			t.Errorf("%s: %q, want %q", name, refused[name], want)
 		}
 	}
-	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the error quotes the Secret: %v", err)
+	if len(refused) != 3 || p.Summary[apply.Created] == 0 || strings.Contains(fmt.Sprint(p.Changes, refused), "hunter2") {
+		t.Errorf("got %v and %v", p.Summary, refused)
 	}
 }
 
