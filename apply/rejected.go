@@ -73,7 +73,9 @@ func isRejection(err error) bool {
 	case code == 401, code == 408, code == 429, code == 410:
 		return false
 	case code >= 500:
-		return strings.Contains(status.Status().Message, "webhook")
+		// An object that cannot even be decoded is a plain error inside the server,
+		// which gives 500 no reason.
+		return strings.Contains(status.Status().Message, "webhook") || code == 500 && status.Status().Reason == metav1.StatusReasonUnknown
 	}
 	return status.Status().Code >= 400
 }

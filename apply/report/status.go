@@ -64,7 +64,7 @@ func Applied(w io.Writer, r *apply.Report, opts Options) error {
 func outcome(r *apply.Report) string {
 	left := map[apply.Action]int{}
 	for _, c := range r.Changes {
-		if slices.Contains(r.NotDone, c.Ref) && c.Action != apply.Terminating {
+		if slices.Contains(r.NotDone, c.Ref) && c.Action != apply.Terminating && c.Action != apply.Conflict {
 			left[c.Action]++
 		}
 	}
