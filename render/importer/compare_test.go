@@ -124,3 +124,40 @@ func read(t *testing.T, manifest string) []Object {
 	}
 	return objs
 }
+
+// TestNamespaceKept: what the environment does not say of its Namespace by itself goes
+// into the file, or adoption takes it off.
+func TestNamespaceKept(t *testing.T) {
+	manifest := `
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels:
+    istio-injection: enabled
+    kubernetes.io/metadata.name: shop
+    pod-security.kubernetes.io/enforce: baseline
+  annotations:
+    linkerd.io/inject: enabled
+    kubectl.kubernetes.io/last-applied-configuration: "{}"
+`
+	for namespace, want := range map[string]string{
+		"shop":  "package dev\n\nenvironment: {\n\tnamespaceLabels: \"istio-injection\":        \"enabled\"\n\tnamespaceAnnotations: \"linkerd.io/inject\": \"enabled\"\n}\n",
+		"other": "",
+	} {
+		imp := Objects(read(t, manifest), Options{Namespace: namespace})
+		got, err := imp.Source("dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			if strings.Contains(string(got), "namespaceLabels") {
+				t.Errorf("another namespace's labels are the environment's:\n%s", got)
+			}
+			continue
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("source (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -22,6 +22,17 @@ func (imp *Import) Source(pkg string) ([]byte, error) {
 		b.WriteString("import \"github.com/seed-428f4edd/evenkeel/schema\"\n\n")
 	}
 	b.WriteString("environment: {\n")
+	for _, kept := range []struct {
+		name   string
+		values map[string]any
+	}{{"namespaceLabels", imp.Labels}, {"namespaceAnnotations", imp.Annotations}} {
+		if len(kept.values) == 0 {
+			continue
+		}
+		if err := whole(&b, kept.name, kept.values); err != nil {
+			return nil, err
+		}
+	}
 	if len(imp.Secrets) > 0 {
 		b.WriteString("\t// left out of the import: they have to be there, with these keys\n\texternal: secrets: {\n")
 		for _, s := range imp.Secrets {

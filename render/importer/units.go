@@ -20,6 +20,8 @@ type Import struct {
 	Left []string
 	// Level is the Pod Security level that the environment's Namespace enforces.
 	Level string
+	// Labels and Annotations are what else the Namespace has: a mesh, say, injects by them.
+	Labels, Annotations map[string]any
 
 	// Upgraded are objects of API versions that are gone, each with its successor.
 	Upgraded []string
@@ -74,6 +76,7 @@ func Objects(objs []Object, opts Options) *Import {
 			if level := text(mapping(obj, "metadata", "labels"), "pod-security.kubernetes.io/enforce"); level != "" {
 				imp.Level = level
 			}
+			imp.namespace(obj)
 			imp.Left = append(imp.Left, ref(obj)+": the environment makes it")
 			continue
 		}
@@ -94,6 +97,20 @@ func Objects(objs []Object, opts Options) *Import {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 	})
 	return imp
+}
+
+// namespace keeps what the environment does not say of its Namespace by itself. The
+// namespaces of the cluster are not made by environments.
+func (imp *Import) namespace(obj Object) {
+	switch imp.opts.Namespace {
+	case "default", "kube-system", "kube-public", "kube-node-lease":
+		return
+	}
+	clean(obj)
+	imp.Labels, imp.Annotations = mapping(obj, "metadata", "labels"), mapping(obj, "metadata", "annotations")
+	for _, own := range []string{"kubernetes.io/metadata.name", "pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/audit"} {
+		delete(imp.Labels, own)
+	}
 }
 
 // plan sorts the objects into units: an app of a type for each workload that one
