@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -8,18 +9,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/render/reference"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 func newExplainCmd(g *global) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain [NAME]",
+		Use:   "explain [NAME[.FIELD]]",
 		Short: "Show the fields of a stack or an app type, with defaults and an example",
 		Long: `Show what a stack or an app type is, a worked example, and its fields with values,
 units and defaults; without a name, list them. "environment" and "site" are what an
-environment and a site have, "app" and "unit" what every app and every unit has.`,
+environment and a site have, "app" and "unit" what every app and every unit has.
+NAME.FIELD shows that field and those below it, such as site.networks.`,
 		Example: `  evenkeel explain
   evenkeel explain flannel
   evenkeel explain DubboProvider
+  evenkeel explain site.networks
   evenkeel explain health Kafka`,
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -38,16 +42,32 @@ func runExplain(g *global, args []string) error {
 	if len(args) == 0 {
 		tw := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
 		for _, p := range pages {
-			first, _, _ := strings.Cut(p.Doc, "\n")
-			fmt.Fprintf(tw, "%s\t%s\t%s\n", p.Name, p.Kind, first)
+			fmt.Fprintf(tw, "%s\t%s\t%s\n", p.Name, p.Kind, p.Summary())
 		}
 		return tw.Flush()
 	}
-	for _, p := range pages {
-		if strings.EqualFold(p.Name, args[0]) {
+	name, path, below := strings.Cut(args[0], ".")
+	names := make([]string, len(pages))
+	for i, p := range pages {
+		if strings.EqualFold(p.Name, name) {
+			if below {
+				var found bool
+				if p, found = p.Below(path); !found {
+					return noSuch(fmt.Sprintf("%s has no field %q", p.Name, path), p.Nearest(path), "evenkeel explain "+p.Name+" lists its fields")
+				}
+			}
 			_, err := fmt.Fprint(g.out, p.Markdown())
 			return err
 		}
+		names[i] = p.Name
 	}
-	return &usageError{err: fmt.Errorf("no stack or app type %q", args[0]), hint: "evenkeel explain lists them"}
+	return noSuch(fmt.Sprintf("no stack or app type %q", name), typed.Closest(name, names), "evenkeel explain lists them")
+}
+
+// noSuch is the error of a name that nothing has, with the one that is near.
+func noSuch(message, near, hint string) error {
+	if near != "" {
+		message += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return &usageError{err: errors.New(message), hint: hint}
 }
