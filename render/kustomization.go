@@ -109,14 +109,15 @@ func (c kustomization) references(spec *types.Kustomization) error {
 			return err
 		}
 	}
-	for _, patches := range [][]types.Patch{spec.Patches, spec.PatchesJson6902} {
+	// The fields of old that users still write.
+	for _, patches := range [][]types.Patch{spec.Patches, spec.PatchesJson6902} { //nolint:staticcheck // deprecated, and read by kustomize
 		for i := range patches {
 			if err := c.one(&patches[i].Path); err != nil {
 				return err
 			}
 		}
 	}
-	if err := c.strategic(spec.PatchesStrategicMerge); err != nil {
+	if err := c.strategic(spec.PatchesStrategicMerge); err != nil { //nolint:staticcheck // as above
 		return err
 	}
 	return c.replacements(spec.Replacements)
@@ -130,7 +131,7 @@ func (c kustomization) one(name *string) error {
 	if fetched.MatchString(*name) || path.IsAbs(*name) {
 		return outside{file: c.shown, name: *name}
 	}
-	switch _, err := c.files.stat(path.Join(c.dir, *name)); {
+	switch err := c.files.stat(path.Join(c.dir, *name)); {
 	case isRefused(err):
 		return err
 	case err != nil:

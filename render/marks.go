@@ -128,7 +128,7 @@ func (ev *evaluated) markedValues() []markedValue {
 		if inst == ev.inst || len(inst.Files) == 0 || inst.Err != nil || !ev.repo.isUserFile(inst.Files[0].Filename) {
 			continue
 		}
-		collectMarked(ev.root.Context().BuildInstance(inst), "", false, 0, &values)
+		collectMarked(ev.root.Context().BuildInstance(inst), "", false, 0, &values) //nolint:staticcheck // the one context of the environment
 	}
 	return values
 }

@@ -117,7 +117,8 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 		r.place(&d.wrong, file.Pos())
 	}
 	for _, decl := range file.Decls {
-		label, pos := "", token.NoPos
+		var label string
+		var pos token.Pos
 		switch decl := decl.(type) {
 		case *ast.Field:
 			label, _, err = ast.LabelName(decl.Label)

@@ -37,6 +37,7 @@ var hostileValues = []string{
 // texts evaluates one environment with fields of the cases in it.
 type texts struct {
 	mu   sync.Mutex
+	ctx  *cue.Context
 	root cue.Value
 }
 
@@ -73,15 +74,15 @@ func newTexts(tb testing.TB) *texts {
 	if err := insts[0].Err; err != nil {
 		tb.Fatal(err)
 	}
-	return &texts{root: cuecontext.New().BuildInstance(insts[0])}
+	ctx := cuecontext.New()
+	return &texts{ctx: ctx, root: ctx.BuildInstance(insts[0])}
 }
 
 // of is the text with a value in the field; not ok where the value is refused.
 func (x *texts) of(c textCase, value string) (text string, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	ctx := x.root.Context()
-	field := ctx.CompileString(strings.ReplaceAll(c.field, "VALUE", literal.String.Quote(value)), cue.Scope(x.root))
+	field := x.ctx.CompileString(strings.ReplaceAll(c.field, "VALUE", literal.String.Quote(value)), cue.Scope(x.root))
 	env := x.root.LookupPath(cue.MakePath(cue.Str("environment"))).Unify(field)
 	if env.Validate(cue.Concrete(true), cue.Final()) != nil {
 		return "", false

@@ -133,7 +133,7 @@ func badConditions(s *subject) (verdict, bool) {
 		switch {
 		case kind == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded":
 			return failed("condition Progressing", s.sayCondition(c)), true
-		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && !(ready && kind == "Progressing"):
+		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && (!ready || kind != "Progressing"):
 			return progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), true
 		}
 	}

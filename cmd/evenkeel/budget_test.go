@@ -72,7 +72,7 @@ func TestRenderChildEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(said)
-			for lines.Scan() && !strings.Contains(lines.Text(), `{"begun":"loop"}`) { //nolint:revive // only the wait matters
+			for lines.Scan() && !strings.Contains(lines.Text(), `{"begun":"loop"}`) {
 			}
 			if err := end(cmd, asked); err != nil {
 				t.Fatal(err)

@@ -327,11 +327,11 @@ func readiness(p *pods) (says string, broken *Break, at []any) {
 			get := tree.Map(probe["httpGet"])
 			port = get["port"]
 			says = fmt.Sprintf("GET %s on port %v succeeds", tree.Text(get["path"]), port)
-			at = append(path[:len(path):len(path)], "readinessProbe", "httpGet", "port")
+			at = append(slices.Clip(path), "readinessProbe", "httpGet", "port")
 		case probe["tcpSocket"] != nil:
 			port = tree.Map(probe["tcpSocket"])["port"]
 			says = fmt.Sprintf("port %v takes a connection", port)
-			at = append(path[:len(path):len(path)], "readinessProbe", "tcpSocket", "port")
+			at = append(slices.Clip(path), "readinessProbe", "tcpSocket", "port")
 		case probe["grpc"] != nil:
 			says = "the gRPC health service says so"
 		case probe["exec"] != nil:

@@ -49,7 +49,7 @@ func (m *Model) registryOf(in *instance) registry {
 			tree.Each(c["env"], func(i int, v map[string]any) {
 				name, value := tree.Text(v["name"]), tree.Text(v["value"])
 				if found.set(name, value) && found.String() != declared.String() {
-					found.by = p.at(append(path[:len(path):len(path)], "env", i, "value")...)
+					found.by = p.at(append(slices.Clip(path), "env", i, "value")...)
 				}
 			})
 		})
@@ -82,7 +82,7 @@ func (r *registry) set(name, value string) bool {
 		r.address(value)
 	default:
 		said := false
-		for _, option := range strings.Fields(value) {
+		for option := range strings.FieldsSeq(value) {
 			if text, ok := strings.CutPrefix(option, "-Ddubbo.registry.address="); ok {
 				r.address(text)
 				said = true
@@ -388,7 +388,7 @@ func (m *Model) inOrder(in *instance, routes map[string]any) []string {
 func patternMatches(pattern, path string) bool {
 	var b strings.Builder
 	b.WriteString("^")
-	for _, part := range strings.Split(strings.TrimPrefix(pattern, "/"), "/") {
+	for part := range strings.SplitSeq(strings.TrimPrefix(pattern, "/"), "/") {
 		if part == "**" {
 			b.WriteString("(/.*)?")
 			continue
@@ -486,7 +486,7 @@ func (c *caller) addresses(in *instance, own registry, depth int) {
 						continue
 					}
 					seen = append(seen, host)
-					c.toAddress(in, host, p.at(append(path[:len(path):len(path)], "env", i, "value")...), depth)
+					c.toAddress(in, host, p.at(append(slices.Clip(path), "env", i, "value")...), depth)
 				}
 			})
 		})

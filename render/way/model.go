@@ -294,8 +294,8 @@ func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	if strings.HasSuffix(one, "y") {
-		return itoa(n) + " " + strings.TrimSuffix(one, "y") + "ies"
+	if stem, ok := strings.CutSuffix(one, "y"); ok {
+		return itoa(n) + " " + stem + "ies"
 	}
 	return itoa(n) + " " + one + "s"
 }

@@ -2,6 +2,7 @@ package way
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,9 +94,7 @@ func (m *Model) allows(policy *object, rule map[string]any, field string, peer *
 func (m *Model) namespaceLabels(name string) map[string]any {
 	all := map[string]any{"kubernetes.io/metadata.name": name}
 	if o := m.byID[id{"Namespace", "", name}]; o != nil {
-		for key, value := range tree.Map(tree.At(o.Content, "metadata", "labels")) {
-			all[key] = value
-		}
+		maps.Copy(all, tree.Map(tree.At(o.Content, "metadata", "labels")))
 	}
 	return all
 }

@@ -214,7 +214,7 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 	case len(otherPoint) > 0:
 		one := otherPoint[0]
 		h.By = one.object.at(one.path...)
-		reason, fix = t.wrongPoint(c, e, one, secure)
+		reason, fix = t.wrongPoint(e, one, secure)
 	case len(unserved) > 0:
 		o := unserved[0]
 		h.Name = o.object.ref()
@@ -238,7 +238,7 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 }
 
 // wrongPoint is about a route that would take the request, but not here.
-func (t *tracer) wrongPoint(c *controller, e *entryPoint, one *router, secure bool) (reason, fix string) {
+func (t *tracer) wrongPoint(e *entryPoint, one *router, secure bool) (reason, fix string) {
 	switch {
 	case e != nil && len(one.points) > 0 && !slices.Contains(one.points, e.name):
 		return fmt.Sprintf("%s takes requests on the entry point %s, this one arrives on %s", one.object.ref(), strings.Join(one.points, ", "), e.name),

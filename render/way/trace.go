@@ -51,10 +51,7 @@ type tracer struct {
 	arrived bool   // at the VIP
 }
 
-func (t *tracer) hop(h Hop) *Hop {
-	t.way.Hops = append(t.way.Hops, h)
-	return t.last()
-}
+func (t *tracer) hop(h Hop) { t.way.Hops = append(t.way.Hops, h) }
 
 func (t *tracer) last() *Hop { return &t.way.Hops[len(t.way.Hops)-1] }
 

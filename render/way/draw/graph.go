@@ -51,7 +51,7 @@ func newBox(card way.Card, w float64, brief bool) *box {
 				add("dim", text)
 			}
 		}
-	case says != "" && !(brief && len(card.URLs) == 0 && len(card.Breaks) == 0):
+	case says != "" && (!brief || len(card.URLs) > 0 || len(card.Breaks) > 0):
 		add("dim", cutTo(says, 12, room))
 	}
 	shown := card.URLs

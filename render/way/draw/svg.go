@@ -86,7 +86,7 @@ func width(text string, size float64) float64 {
 func wrap(text string, size, limit float64) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		for width(word, size) > limit { // one that is too long alone
 			if line != "" {
 				lines = append(lines, line)
