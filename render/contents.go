@@ -7,51 +7,35 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"unicode"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
-// Limits of what is read from a repository. No file that means something to a
-// rendering is near them.
-const (
-	mostBytes = 64 << 20 // of a file
-	mostLinks = 40       // that lead from one to the next, as on Linux
-)
+// mostBytes are read of a file. None that means something to a rendering is near.
+const mostBytes = 64 << 20
 
 // contents are what a repository holds, on disk or in a commit: all that a rendering
 // reads of it comes through here. Only regular files and directories are there. Links
 // are followed as long as they stay below the root; .git is not content.
 type contents struct {
 	store store
-
-	mu    sync.Mutex
-	plain map[string]bool // directories that no link leads to
+	plain below.Plain
 }
 
 // store is where content lies. Names have no links on their way.
 type store interface {
-	lstat(name string) (fs.FileInfo, error)
-	readlink(name string) (string, error)
+	below.Links
 	open(name string) (fs.File, error)
 }
 
-func contentsOf(s store) *contents { return &contents{store: s, plain: map[string]bool{".": true}} }
+func contentsOf(s store) *contents { return &contents{store: s} }
 
 // refusal says that something in the repository is not read.
-type refusal struct {
-	Name   string // from the root, with slashes
-	Reason string
-}
-
-func (e refusal) Error() string { return e.Name + ": " + e.Reason }
-
-// Is makes errors.Is(err, fs.ErrPermission) true: it is there.
-func (e refusal) Is(target error) bool { return target == fs.ErrPermission }
+type refusal = below.Refusal
 
 func isRefused(err error) bool {
 	_, ok := errors.AsType[refusal](err)
@@ -60,81 +44,7 @@ func isRefused(err error) bool {
 
 // resolve follows the links on the way to a file and returns the name without them.
 func (c *contents) resolve(name string) (string, fs.FileInfo, error) {
-	if !fs.ValidPath(name) {
-		return "", nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
-	}
-	at, rest := ".", strings.Split(name, "/")
-	links := 0
-	for len(rest) > 0 {
-		elem := rest[0]
-		rest = rest[1:]
-		if isGitDir(elem) {
-			return "", nil, refusal{Name: name, Reason: "git's own files are no content of the repository"}
-		}
-		next := path.Join(at, elem)
-		if len(rest) > 0 && c.isPlain(next) {
-			at = next
-			continue
-		}
-		info, err := c.store.lstat(next)
-		if err != nil {
-			return "", nil, err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			if info.IsDir() {
-				c.setPlain(next)
-			}
-			at = next
-			if len(rest) == 0 {
-				return at, info, nil
-			}
-			continue
-		}
-		if links++; links > mostLinks {
-			return "", nil, refusal{Name: name, Reason: "too many links lead from one to the next"}
-		}
-		target, err := c.store.readlink(next)
-		if err != nil {
-			return "", nil, err
-		}
-		target = filepath.ToSlash(target)
-		to := path.Join(at, target)
-		if path.IsAbs(target) || filepath.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") {
-			return "", nil, refusal{Name: name, Reason: fmt.Sprintf("the link %s leads out of the repository, to %q", next, target)}
-		}
-		at, rest = ".", append(strings.Split(to, "/"), rest...)
-	}
-	info, err := c.store.lstat(at)
-	return at, info, err
-}
-
-func (c *contents) isPlain(dir string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.plain[dir]
-}
-
-func (c *contents) setPlain(dir string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.plain[dir] = true
-}
-
-// isGitDir knows the spellings that some file system takes for .git: in other case,
-// with characters that cannot be seen, and as Windows shortens names.
-func isGitDir(elem string) bool {
-	if elem == "" || elem[0] != '.' && elem[0] != 'g' && elem[0] != 'G' && elem[0] < 0x80 {
-		return false
-	}
-	elem = strings.ToLower(strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1
-		}
-		return r
-	}, elem))
-	elem, _, _ = strings.Cut(elem, ":")
-	elem = strings.TrimRight(elem, ". ")
-	return elem == ".git" || elem == "git~1"
+	return below.Follow(c.store, &c.plain, "the repository", name)
 }
 
 // Open implements fs.FS.
@@ -230,7 +140,7 @@ func (d dirFile) ReadDir(n int) ([]fs.DirEntry, error) {
 		return nil, &fs.PathError{Op: "readdir", Path: d.name, Err: errors.New("not a directory")}
 	}
 	entries, err := dir.ReadDir(n)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return isGitDir(e.Name()) }), err
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return below.IsGit(e.Name()) }), err
 }
 
 type memFile struct {
@@ -257,11 +167,13 @@ func openDisk(dir string) (*contents, error) {
 	return contentsOf(diskStore{root}), nil
 }
 
-func (d diskStore) lstat(name string) (fs.FileInfo, error) {
+// Lstat implements below.Links.
+func (d diskStore) Lstat(name string) (fs.FileInfo, error) {
 	return d.root.Lstat(filepath.FromSlash(name))
 }
 
-func (d diskStore) readlink(name string) (string, error) {
+// Readlink implements below.Links.
+func (d diskStore) Readlink(name string) (string, error) {
 	return d.root.Readlink(filepath.FromSlash(name))
 }
 

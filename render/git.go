@@ -94,7 +94,8 @@ type gitStore struct {
 	tree *gitobject.Tree
 }
 
-func (g *gitStore) lstat(name string) (fs.FileInfo, error) {
+// Lstat implements below.Links.
+func (g *gitStore) Lstat(name string) (fs.FileInfo, error) {
 	if name == "." {
 		return gitInfo{name: ".", mode: fs.ModeDir}, nil
 	}
@@ -117,7 +118,8 @@ func gitMode(mode filemode.FileMode) fs.FileMode {
 	return fs.ModeDir
 }
 
-func (g *gitStore) readlink(name string) (string, error) {
+// Readlink implements below.Links.
+func (g *gitStore) Readlink(name string) (string, error) {
 	f, err := g.open(name)
 	if err != nil {
 		return "", err

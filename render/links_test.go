@@ -63,21 +63,7 @@ func TestLinks(t *testing.T) {
 			if strings.Contains(attack.name, "git") {
 				put(t, dir, ".GIT/secret", "SECRET\n")
 			}
-			for line := range strings.Lines(attack.files["links"]) {
-				link, target, _ := strings.Cut(strings.TrimSpace(line), " ")
-				link = filepath.Join(dir, filepath.FromSlash(link))
-				if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if target == "FIFO" {
-					err = syscall.Mkfifo(link, 0o644)
-				} else {
-					err = os.Symlink(strings.ReplaceAll(target, "$OUT", out), link)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
+			link(t, dir, out, attack.files["links"])
 			check := func(where string, repo *render.Repo, err error) {
 				t.Helper()
 				var rendered bytes.Buffer
@@ -118,5 +104,25 @@ func put(t *testing.T, dir, name, content string) {
 	}
 	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// link makes links, "LINK TARGET" one a line, and pipes.
+func link(t *testing.T, dir, out, links string) {
+	t.Helper()
+	for line := range strings.Lines(links) {
+		name, target, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		err := os.MkdirAll(filepath.Dir(name), 0o755)
+		switch {
+		case err != nil:
+		case target == "FIFO":
+			err = syscall.Mkfifo(name, 0o644)
+		default:
+			err = os.Symlink(strings.ReplaceAll(target, "$OUT", out), name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

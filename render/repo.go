@@ -106,6 +106,10 @@ func Open(dir string) (*Repo, error) {
 // Root is the directory that holds cue.mod.
 func (r *Repo) Root() string { return r.dir }
 
+// Files are what the repository holds: links are followed within it, and what leads
+// out of it is refused.
+func (r *Repo) Files() fs.FS { return r.fsys }
+
 func findRoot(dir string) (string, error) {
 	for at := dir; ; {
 		_, err := os.Stat(filepath.Join(at, "cue.mod", "module.cue"))

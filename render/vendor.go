@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // vendorStamp is the file of a vendored copy that says what it is a copy of.
@@ -45,49 +46,30 @@ func Vendor(dir, version string) (Vendored, error) {
 		return Vendored{}, fmt.Errorf("%s is the module of the definitions itself", root)
 	}
 	v := Vendored{Dir: filepath.Join(root, filepath.FromSlash(vendorDir))}
-	if err := os.MkdirAll(filepath.Dir(v.Dir), 0o777); err != nil {
-		return Vendored{}, err
-	}
-	// A name with a dot is no package to cue, if this is stopped half-way.
-	fresh, err := os.MkdirTemp(filepath.Dir(v.Dir), ".evenkeel-")
+	top, err := below.Open(root, "the repository", ".")
 	if err != nil {
 		return Vendored{}, err
 	}
-	err = v.write(fresh, version)
-	if err == nil {
-		err = os.RemoveAll(v.Dir)
-	}
-	if err == nil {
-		err = os.Rename(fresh, v.Dir)
-	}
-	if err != nil {
-		return Vendored{}, errors.Join(err, os.RemoveAll(fresh))
-	}
-	return v, nil
+	defer func() { _ = top.Close() }() // nothing is written by that
+	err = top.ReplaceDir(vendorDir, func(fresh *below.Dir) error { return v.write(fresh, version) })
+	return v, err
 }
 
 // write puts the definitions and the stamp into a directory.
-func (v *Vendored) write(dir, version string) error {
-	if err := os.Chmod(dir, 0o755); err != nil { // a temporary directory is for its owner alone
-		return err
-	}
+func (v *Vendored) write(dir *below.Dir, version string) error {
 	sum := sha256.New()
 	err := Definitions(func(name string, data []byte) error {
 		v.Files++
 		fmt.Fprintf(sum, "%s %d\n", name, len(data))
 		sum.Write(data)
-		file := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-			return err
-		}
-		return os.WriteFile(file, data, 0o666)
+		return dir.Create(name, data, 0o666)
 	})
 	if err != nil {
 		return err
 	}
 	v.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	stamp := fmt.Sprintf("evenkeel %s\n%s\n", version, v.Digest)
-	return os.WriteFile(filepath.Join(dir, vendorStamp), []byte(stamp), 0o666)
+	return dir.Create(vendorStamp, []byte(stamp), 0o666)
 }
 
 // missingVendored finds a definition that the copy lacks.

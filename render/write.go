@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -46,16 +49,60 @@ func WriteJSON(w io.Writer, env *schema.Environment, opts OutputOptions) error {
 	return enc.Encode(map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-// WriteDir writes one YAML file per unit to dir/<environment>/<unit>.yaml, for
-// repositories of rendered manifests. Its own files of units that are gone are
-// removed.
-func WriteDir(dir string, env *schema.Environment, opts OutputOptions) error {
-	dir = filepath.Join(dir, env.Name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+// OutputDir is a directory for files that are rendered, which may be missing. What
+// lies in the checkout of the repository that at belongs to does not lead out of it
+// by links: they may be of somebody else.
+func OutputDir(at, dir string) (*below.Dir, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
 	}
+	if at, err = filepath.Abs(at); err != nil {
+		return nil, err
+	}
+	if top, sub, ok := checkout(at, abs); ok {
+		return below.Open(top, "the repository", sub)
+	}
+	if err := os.MkdirAll(abs, 0o777); err != nil {
+		return nil, err
+	}
+	return below.Open(abs, dir, ".")
+}
+
+// checkout returns what holds the repository of at, the checkout of git or else the
+// directory with cue.mod, where dir lies in it, and dir from there.
+func checkout(at, dir string) (top, sub string, ok bool) {
+	top, err := findRoot(at)
+	if err != nil {
+		top = at
+	}
+	for up := top; ; up = filepath.Dir(up) {
+		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
+			top = up
+			break
+		}
+		if up == filepath.Dir(up) {
+			break
+		}
+	}
+	sub, err = filepath.Rel(top, dir)
+	if err != nil || !filepath.IsLocal(sub) {
+		return "", "", false
+	}
+	return top, filepath.ToSlash(sub), true
+}
+
+// WriteDir writes one YAML file per unit to <environment>/<unit>.yaml of a directory,
+// for repositories of rendered manifests. Its own files of units that are gone are
+// removed.
+func WriteDir(dir *below.Dir, env *schema.Environment, opts OutputOptions) error {
 	for u := range opts.units(env) {
-		if err := writeUnitFile(filepath.Join(dir, u.Name+".yaml"), u, opts); err != nil {
+		var data bytes.Buffer
+		out := bufio.NewWriter(&data)
+		_, _ = out.WriteString(fileHeader) // a buffer takes all
+		writeUnit(out, u, opts)
+		_ = out.Flush()
+		if err := dir.WriteFile(path.Join(env.Name, u.Name+".yaml"), data.Bytes(), 0o666); err != nil {
 			return err
 		}
 	}
@@ -65,43 +112,28 @@ func WriteDir(dir string, env *schema.Environment, opts OutputOptions) error {
 	return removeStale(dir, env)
 }
 
-func writeUnitFile(name string, u *schema.Unit, opts OutputOptions) (err error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closing := file.Close(); err == nil {
-			err = closing
-		}
-	}()
-	out := bufio.NewWriter(file)
-	_, _ = out.WriteString(fileHeader) // the writer keeps its first error for Flush
-	writeUnit(out, u, opts)
-	return out.Flush()
-}
-
 // fileHeader begins every file of WriteDir, and is how it knows its own.
 const fileHeader = "# Rendered by evenkeel: edit the environment, not this file.\n"
 
-func removeStale(dir string, env *schema.Environment) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+func removeStale(dir *below.Dir, env *schema.Environment) error {
+	entries, err := dir.ReadDir(env.Name)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		unit := filepath.Base(name[:len(name)-len(".yaml")])
-		if env.Unit(unit) != nil {
+	for _, e := range entries {
+		unit, ok := strings.CutSuffix(e.Name(), ".yaml")
+		if !ok || !e.Type().IsRegular() || env.Unit(unit) != nil {
 			continue
 		}
-		data, err := os.ReadFile(name)
+		name := path.Join(env.Name, e.Name())
+		data, err := dir.ReadFile(name)
 		if err != nil {
 			return err
 		}
 		if !bytes.HasPrefix(data, []byte(fileHeader)) {
 			continue
 		}
-		if err := os.Remove(name); err != nil {
+		if err := dir.Remove(name); err != nil {
 			return fmt.Errorf("unit %s is gone: %w", unit, err)
 		}
 	}

@@ -123,7 +123,7 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 		g.verboseRequests(env.Name, plans[i].Requests)
 	}
 	if opts.save != "" {
-		if err := savePlan(opts.save, plans[0]); err != nil {
+		if err := g.savePlan(opts.save, plans[0]); err != nil {
 			return err
 		}
 	}

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 )
 
@@ -80,10 +79,15 @@ func noEdge(env string) error {
 
 // writeEdge writes the files and says which.
 func writeEdge(g *global, files []edge.File, dir string) error {
+	to, err := render.OutputDir(g.dir, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close() }() // nothing is written by that
 	names := make([]string, len(files))
 	for i, f := range files {
 		names[i] = filepath.Join(dir, filepath.FromSlash(f.Name()))
-		if err := writeFile(names[i], f); err != nil {
+		if err := to.WriteFileMode(f.Name(), []byte(f.Content), f.Mode); err != nil {
 			return err
 		}
 	}
@@ -96,25 +100,14 @@ func writeEdge(g *global, files []edge.File, dir string) error {
 	return nil
 }
 
-// writeFile gives a file its mode before its content, which may be a password.
-func writeFile(name string, f edge.File) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, f.Mode)
+// checkEdge prints how the files of hosts differ from the rendered ones.
+func checkEdge(g *global, files []edge.File, dir string) error {
+	fetched, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	err = file.Chmod(f.Mode)
-	if err == nil {
-		_, err = io.WriteString(file, f.Content)
-	}
-	return errors.Join(err, file.Close())
-}
-
-// checkEdge prints how the files of hosts differ from the rendered ones.
-func checkEdge(g *global, files []edge.File, dir string) error {
-	diffs, err := edge.Compare(files, os.DirFS(dir))
+	defer func() { _ = fetched.Close() }() // read only
+	diffs, err := edge.Compare(files, fetched.FS())
 	if err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}

@@ -144,7 +144,7 @@ func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, o
 	if like < 0 || like >= len(envs) {
 		return t, render.UnknownEnv{Name: opts.like}
 	}
-	files, err := scaffold.ReadPackage(repo.Root(), envs[like].Dir)
+	files, err := scaffold.ReadPackage(repo.Files(), envs[like].Dir)
 	if err != nil {
 		return t, err
 	}

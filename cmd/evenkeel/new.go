@@ -94,7 +94,7 @@ func runNewApp(ctx context.Context, g *global, opts *newAppOptions, env, name st
 			return &usageError{err: fmt.Errorf("env %s has a unit %q already, of type %s", env, name, u.Type), hint: "take another name"}
 		}
 	}
-	files, err := scaffold.ReadPackage(repo.Root(), at.Dir)
+	files, err := scaffold.ReadPackage(repo.Files(), at.Dir)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func runNewEnv(ctx context.Context, g *global, opts *newEnvOptions, name string)
 	if slices.ContainsFunc(envs, func(e render.Summary) bool { return e.Name == name }) {
 		return &usageError{err: fmt.Errorf("there is an environment %q already", name), hint: "take another name"}
 	}
-	files, err := scaffold.ReadPackage(repo.Root(), at.Dir)
+	files, err := scaffold.ReadPackage(repo.Files(), at.Dir)
 	if err != nil {
 		return err
 	}

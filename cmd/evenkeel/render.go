@@ -89,7 +89,12 @@ func leftOut(secrets int, marked []string) string {
 func writeManifests(g *global, dir string, env *schema.Environment, opts render.OutputOptions) error {
 	switch {
 	case dir != "":
-		return render.WriteDir(dir, env, opts)
+		to, err := render.OutputDir(g.dir, dir)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = to.Close() }() // nothing is written by that
+		return render.WriteDir(to, env, opts)
 	case g.output == "json":
 		return render.WriteJSON(uncleaned(g.out), env, opts)
 	default:

@@ -7,28 +7,22 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/render"
 )
 
 // savePlan writes a plan for apply --plan. The file is there as a whole or not at
 // all.
-func savePlan(name string, plan *apply.Plan) error {
+func (g *global) savePlan(name string, plan *apply.Plan) error {
 	raw, err := plan.Save()
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	dir, err := render.OutputDir(g.dir, filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already where all went well
-	if _, err = tmp.Write(append(raw, '\n')); err != nil {
-		_ = tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
+	defer func() { _ = dir.Close() }() // nothing is written by that
+	return dir.WriteFileMode(filepath.Base(name), append(raw, '\n'), 0o600)
 }
 
 // checkSaved refuses a plan that is not the one that was reviewed, and shows what

@@ -347,7 +347,7 @@ func imagesOf(ctx context.Context, repo *render.Repo, env string) (images map[st
 
 // set writes edits into the files of an environment, all or none.
 func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, names []string, edits []*fieldEdit, opts *setOptions, message string) error {
-	files, err := scaffold.ReadFiles(repo.Root(), names)
+	files, err := scaffold.ReadFiles(repo.Files(), names)
 	if err != nil {
 		return err
 	}

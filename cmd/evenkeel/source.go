@@ -160,11 +160,11 @@ func (s *source) version(ctx context.Context) (string, error) {
 		return "", err
 	}
 	sum := sha256.New()
-	err = filepath.WalkDir(repo.Root(), func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(repo.Files(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != repo.Root() {
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
 			return fs.SkipDir
 		}
 		return stamp(sum, path, d)

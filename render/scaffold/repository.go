@@ -14,6 +14,8 @@ import (
 	"text/template"
 
 	"cuelang.org/go/cue/format"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // The directories of a new repository below envs, beside the environments.
@@ -143,20 +145,33 @@ type Taken struct{ Path string }
 
 func (e Taken) Error() string { return e.Path + " is there already" }
 
-// Write puts the files into a directory, which is made where it is missing. A
-// directory with a cue.mod or envs gives Taken. Other files that are there
-// already are kept; their names come back.
+// Write puts the files into a directory, which may be missing. A directory with a
+// cue.mod or envs gives Taken. Other files that are there already are kept; their
+// names come back. Where a link would lead a file out of the directory nothing is
+// written.
 func Write(dir string, files []File) (kept []string, err error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	to, err := below.Open(dir, dir, ".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = to.Close() }() // nothing is written by that
 	for _, name := range []string{"cue.mod", "envs"} {
-		at := filepath.Join(dir, name)
-		if _, err := os.Lstat(at); err == nil {
-			return nil, Taken{Path: at}
+		if _, err := to.Lstat(name); err == nil {
+			return nil, Taken{Path: filepath.Join(dir, name)}
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
 	for _, f := range files {
-		err := writeNew(filepath.Join(dir, filepath.FromSlash(f.Name)), f)
+		if err := to.Check(path.Dir(f.Name)); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range files {
+		err := to.Create(f.Name, f.Data, f.mode())
 		if errors.Is(err, fs.ErrExist) {
 			kept = append(kept, f.Name)
 			continue
@@ -168,19 +183,9 @@ func Write(dir string, files []File) (kept []string, err error) {
 	return kept, nil
 }
 
-func writeNew(name string, f File) (err error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o666)
+func (f File) mode() fs.FileMode {
 	if f.Executable {
-		mode = 0o777
+		return 0o777
 	}
-	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	_, err = out.Write(f.Data)
-	return err
+	return 0o666
 }

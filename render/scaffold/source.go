@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,34 +12,30 @@ import (
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // ReadPackage reads the CUE files of one directory of a repository.
-func ReadPackage(root, dir string) ([]File, error) {
-	entries, err := os.ReadDir(filepath.Join(root, filepath.FromSlash(dir)))
+func ReadPackage(repo fs.FS, dir string) ([]File, error) {
+	entries, err := fs.ReadDir(repo, dir)
 	if err != nil {
 		return nil, err
 	}
-	var files []File
+	var names []string
 	for _, e := range entries {
-		if e.IsDir() || path.Ext(e.Name()) != ".cue" {
-			continue
+		if !e.IsDir() && path.Ext(e.Name()) == ".cue" {
+			names = append(names, path.Join(dir, e.Name()))
 		}
-		name := path.Join(dir, e.Name())
-		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{Name: name, Data: data})
 	}
-	return files, nil
+	return ReadFiles(repo, names)
 }
 
 // ReadFiles reads files of a repository by their names from its root.
-func ReadFiles(root string, names []string) ([]File, error) {
+func ReadFiles(repo fs.FS, names []string) ([]File, error) {
 	files := make([]File, len(names))
 	for i, name := range names {
-		data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		data, err := fs.ReadFile(repo, name)
 		if err != nil {
 			return nil, err
 		}
@@ -51,31 +45,36 @@ func ReadFiles(root string, names []string) ([]File, error) {
 }
 
 // Change writes files of a repository. The function that it returns takes the
-// change back: it restores what was there and removes what was not.
+// change back: it restores what was there and removes what was not. The file that a
+// link within the repository leads to is the one that is written.
 func Change(root string, files []File) (undo func() error, err error) {
+	dir, err := below.Open(root, "the repository", ".")
+	if err != nil {
+		return nil, err
+	}
 	var before []File
 	var made []string
 	undo = func() error {
 		var errs []error
 		for _, f := range before {
-			errs = append(errs, os.WriteFile(f.Name, f.Data, 0o666))
+			errs = append(errs, dir.WriteFile(f.Name, f.Data, 0o666))
 		}
 		for _, name := range made {
-			errs = append(errs, os.Remove(name))
-			_ = os.Remove(filepath.Dir(name)) // only when it is empty
+			errs = append(errs, dir.Remove(name))
+			_ = dir.Remove(path.Dir(name)) // only when it is empty
 		}
 		return errors.Join(errs...)
 	}
 	for _, f := range files {
-		name := filepath.Join(root, filepath.FromSlash(f.Name))
-		old, err := os.ReadFile(name)
+		old, err := dir.ReadFile(f.Name)
 		switch {
 		case err == nil:
-			before = append(before, File{Name: name, Data: old})
-			err = os.WriteFile(name, f.Data, 0o666)
+			before = append(before, File{Name: f.Name, Data: old})
+			err = dir.WriteFile(f.Name, f.Data, 0o666)
 		case errors.Is(err, fs.ErrNotExist):
-			made = append(made, name)
-			err = writeNew(name, f)
+			if err = dir.Create(f.Name, f.Data, f.mode()); err == nil {
+				made = append(made, f.Name)
+			}
 		}
 		if err != nil {
 			return nil, errors.Join(err, undo())
