@@ -575,7 +575,7 @@ func dropConsequences(findings Findings) Findings {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
-			f.Message == missing && (below(f.Path, meant) || within[f.Path])
+			f.Message == missing && (isBelow(f.Path, meant) || within[f.Path])
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]
@@ -596,8 +596,8 @@ func dropConsequences(findings Findings) Findings {
 	return kept
 }
 
-// below says whether a path is one of those, or leads below one.
-func below(p string, paths map[string]bool) bool {
+// isBelow says whether a path is one of those, or leads below one.
+func isBelow(p string, paths map[string]bool) bool {
 	for {
 		if paths[p] {
 			return true
