@@ -146,10 +146,10 @@ func (p *planner) words(it *item, err error) string {
 	var parts []string
 	for _, cause := range s.Details.Causes {
 		text := inOneLine(p.cluster.known.Text(cause.Message))
-		if p.mask.MayQuote(it.obj.Unstructured, managed.FieldNames(cause.Field)) {
-			text = string(cause.Type) + "; the rest is withheld because it may quote a secret"
-		}
-		if cause.Field != "" && cause.Field != "<nil>" {
+		if cause.Field != "" && cause.Field != "<nil>" { // a policy names none
+			if p.mask.MayQuote(it.obj.Unstructured, managed.FieldNames(cause.Field)) {
+				text = string(cause.Type) + "; the rest is withheld because it may quote a secret"
+			}
 			text = cause.Field + ": " + text
 		}
 		if !slices.Contains(parts, text) {

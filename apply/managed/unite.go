@@ -2,6 +2,7 @@ package managed
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -286,9 +287,7 @@ func withProtocols(list []any, names []string) []any {
 			continue
 		}
 		with := map[string]any{"protocol": "TCP"}
-		for k, v := range m {
-			with[k] = v
-		}
+		maps.Copy(with, m)
 		filled[i] = with
 	}
 	return filled

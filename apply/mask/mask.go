@@ -230,7 +230,9 @@ func Error(u *unstructured.Unstructured, err error) error {
 	if s.Details != nil {
 		var fields []string
 		for _, cause := range s.Details.Causes {
-			fields = append(fields, fmt.Sprintf("%s: %s", cause.Field, cause.Type))
+			if cause.Field != "" { // a policy names none
+				fields = append(fields, fmt.Sprintf("%s: %s", cause.Field, cause.Type))
+			}
 		}
 		if len(fields) > 0 {
 			text += " (" + strings.Join(fields, ", ") + ")"

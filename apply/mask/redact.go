@@ -169,7 +169,7 @@ func (r *Redactor) Learn(env *schema.Environment) {
 	r.mu.RLock()
 	learned := r.learned == env
 	r.mu.RUnlock()
-	if learned {
+	if learned || env == nil {
 		return
 	}
 	secrets := slices.Clone(env.Withheld)

@@ -274,7 +274,7 @@ func (c *controller) hostPortAt(e *entryPoint) (at []any) {
 	c.pods.containers(func(container map[string]any, path []any) {
 		tree.Each(container["ports"], func(i int, p map[string]any) {
 			if at == nil && e != nil && p["hostPort"] != nil && int(number(p["containerPort"], 0)) == e.port {
-				at = append(path[:len(path):len(path)], "ports", i, "hostPort")
+				at = append(slices.Clip(path), "ports", i, "hostPort")
 			}
 		})
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,7 +76,7 @@ func eachPath(o *object, fn func(host, path, pathType string, spec map[string]an
 	tree.Each(o.spec()["rules"], func(i int, rule map[string]any) {
 		tree.Each(tree.At(rule, "http", "paths"), func(j int, path map[string]any) {
 			at := []any{"spec", "rules", i, "http", "paths", j}
-			fn(tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"]), path, at[:len(at):len(at)])
+			fn(tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"]), path, slices.Clip(at))
 		})
 	})
 }
@@ -85,7 +86,7 @@ func ingressBackend(o *object, spec map[string]any, at []any) []backend {
 	if service == nil {
 		return nil
 	}
-	b := backend{kind: "Service", namespace: o.Namespace, name: tree.Text(service["name"]), at: o.at(append(at[:len(at):len(at)], "service")...)}
+	b := backend{kind: "Service", namespace: o.Namespace, name: tree.Text(service["name"]), at: o.at(append(slices.Clip(at), "service")...)}
 	port := tree.Map(service["port"])
 	b.port = port["number"]
 	if b.port == nil {
