@@ -253,7 +253,7 @@ func TestGateWithoutAnswer(t *testing.T) {
 		want  []string
 	}{
 		{"the time is over", 5 * time.Minute, 5 * time.Second, []string{"not known to be healthy after 5s: ", "no answer from the API server since 20"}},
-		{"the lock is lost", 15 * time.Second, 5 * time.Minute, []string{"the lock of evenkeel-", "no answer from the API server since 20"}},
+		{"the lock is lost", 40 * time.Second, 5 * time.Minute, []string{"the lock of evenkeel-", "no answer from the API server since 20"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
