@@ -75,7 +75,7 @@ func TestDaemon(t *testing.T) {
 	w.until("m1 is pruned", func() bool { return w.value("m1") == "" })
 	w.until("the revision is there", func() bool {
 		history, err := w.connect().History(t.Context(), w.namespace, w.namespace)
-		return err == nil && len(history) == 2 && history[0].Git.Commit == "v2" && history[0].Who == "reconcile"
+		return err == nil && len(history) == 2 && history[0].Git.Commit == commitOf("v2") && history[0].Who == "reconcile"
 	})
 	w.edit("m6", "edited", "kubectl-edit")
 	w.is("m6", "v2")
@@ -185,7 +185,7 @@ func TestBrokenSource(t *testing.T) {
 		t.Errorf("told %q", got)
 	}
 	w.until("the metric says so", func() bool { return d.metric("evenkeel_source_broken"+labels) == "1" })
-	w.until("an Event says so", func() bool { return strings.Contains(w.events(), "SourceBroken: commit v2 does not evaluate") })
+	w.until("an Event says so", func() bool { return strings.Contains(w.events(), "SourceBroken: commit "+commitOf("v2")+" does not evaluate") })
 	w.edit("m0", "edited", "kubectl-edit")
 	w.is("m0", "v1")
 
@@ -197,8 +197,9 @@ func TestBrokenSource(t *testing.T) {
 	if got := w.told(reconcile.NoticeFailed); len(got) != 2 {
 		t.Errorf("an outage is told more than once: %q", got)
 	}
-	if code, body := d.get("/readyz"); code != http.StatusOK {
-		t.Errorf("not ready though the cluster is kept level: %s", body)
+	// What does not evaluate is said; the last good state is kept level all the same.
+	if code, body := d.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "does not evaluate") {
+		t.Errorf("ready: %d %s", code, body)
 	}
 	w.publish("v3", w.environment(4, "v3"), nil)
 	w.outage(nil)

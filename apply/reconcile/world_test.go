@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -125,6 +126,9 @@ func (w *world) outage(err error) {
 	w.down = err
 }
 
+// commitOf is a commit of a version: a revision with anything but digits is not read.
+func commitOf(version string) string { return hex.EncodeToString([]byte(version)) }
+
 func (w *world) render(_ context.Context, last string) (*reconcile.Rendering, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,9 +138,9 @@ func (w *world) render(_ context.Context, last string) (*reconcile.Rendering, er
 	case w.version == last:
 		return nil, nil
 	case w.wrong != nil:
-		return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: w.version}, Wrong: map[string]error{w.namespace: w.wrong}}, nil
+		return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: commitOf(w.version)}, Wrong: map[string]error{w.namespace: w.wrong}}, nil
 	}
-	return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: w.version}, Environments: []*schema.Environment{w.env}}, nil
+	return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: commitOf(w.version)}, Environments: []*schema.Environment{w.env}}, nil
 }
 
 // daemon is a running one.
