@@ -181,11 +181,13 @@ func TestBrokenSource(t *testing.T) {
 
 	w.publish("v2", nil, errors.New("env.cue:3:7: no such field"))
 	w.until("it is told", func() bool { return len(w.told(reconcile.NoticeFailed)) == 1 })
-	if got := w.told(reconcile.NoticeFailed)[0]; !strings.Contains(got, "v2 does not evaluate, the last good state stands") || !strings.Contains(got, "env.cue:3:7") {
+	if got := w.told(reconcile.NoticeFailed)[0]; !strings.Contains(got, commitOf("v2")+" does not evaluate, the last good state stands") || !strings.Contains(got, "env.cue:3:7") {
 		t.Errorf("told %q", got)
 	}
 	w.until("the metric says so", func() bool { return d.metric("evenkeel_source_broken"+labels) == "1" })
-	w.until("an Event says so", func() bool { return strings.Contains(w.events(), "SourceBroken: commit "+commitOf("v2")+" does not evaluate") })
+	w.until("an Event says so", func() bool {
+		return strings.Contains(w.events(), "SourceBroken: commit "+commitOf("v2")+" does not evaluate")
+	})
 	w.edit("m0", "edited", "kubectl-edit")
 	w.is("m0", "v1")
 
