@@ -33,7 +33,7 @@ build: ## build the command into .cache/bin/evenkeel
 .PHONY: build-sandbox
 build-sandbox: ## build the sandbox cluster into .cache/bin/sandbox (minutes when cold)
 	@[ -x $(BIN)/sandbox ] || echo "building the sandbox cluster: a Kubernetes control plane from source, some minutes the first time"
-	@cd cmd/sandbox && go build -trimpath -ldflags '$(SANDBOX_LDFLAGS)' -o $(BIN)/sandbox .
+	@cd cmd/sandbox && go build -ldflags '$(SANDBOX_LDFLAGS)' -o $(BIN)/sandbox .
 	@ln -sf sandbox $(BIN)/kubectl
 
 .PHONY: demo
@@ -51,7 +51,7 @@ sandbox: build-sandbox ## run the sandbox cluster alone, until Ctrl-C
 .PHONY: lab
 lab: build build-sandbox ## bring up the od.com data centre in namespaces of this machine, as root (half an hour when cold)
 	@testdata/packages.sh lab
-	@go build -trimpath -o $(LAB) ./cmd/lab
+	@go build -o $(LAB) ./cmd/lab
 	@CGO_ENABLED= $(LAB) build $(LAB_BUILD)
 	@exec $(LAB) up
 
@@ -66,7 +66,7 @@ lab-down: ## remove the lab: every process, namespace, mount and cgroup of it
 .PHONY: test
 test: packages check build build-sandbox ## everything that CI checks
 	go test -p 1 -timeout 20m ./...
-	cd cmd/sandbox && go test -trimpath -vet=off -timeout 10m ./...
+	cd cmd/sandbox && go test -vet=off -timeout 10m ./...
 
 .PHONY: packages
 packages: ## install nginx, keepalived and Chromium for the tests, as root on Debian
