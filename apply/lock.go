@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -110,7 +111,7 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 			told = by
 			r.waiting("waiting for the lock, held by " + by)
 		}
-		if err := pause(ctx, r.duration/30); err != nil {
+		if err := pause.For(ctx, r.duration/30); err != nil {
 			return nil, err
 		}
 	}
@@ -206,7 +207,7 @@ func (l *lock) keep(ctx context.Context) {
 	l.done, l.gone = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(l.done)
-		for pause(ctx, l.duration/5) == nil {
+		for pause.For(ctx, l.duration/5) == nil {
 			if l.check() == nil {
 				l.renew(ctx)
 			}
@@ -372,18 +373,6 @@ const lockManager = schema.Manager + "-lock"
 // monotonic clock stands still while the machine sleeps.
 func elapsed(a, b time.Time) time.Duration {
 	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
-}
-
-// pause waits, or returns why the context ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // value is *p, or the zero value.

@@ -21,6 +21,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -156,7 +157,7 @@ func (l *logs) follow(ctx context.Context) error {
 		if len(pods) > 0 && !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return !ended(&p) }) {
 			return nil
 		}
-		if err := pause(ctx, lookAgain); err != nil {
+		if err := pause.For(ctx, lookAgain); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -196,7 +197,7 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 			said = message
 		}
 		changes = left
-		if err := pause(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}
 	}

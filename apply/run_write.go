@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -51,7 +52,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 				return nil
 			}
 		case change.waits != "" && isSettling(err) && time.Now().Before(deadline):
-			if err := pause(ctx, 200*time.Millisecond); err != nil {
+			if err := pause.For(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
 			r.c.Mapper.Reset()

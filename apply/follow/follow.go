@@ -22,6 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // Stream follows one kind. Its exported fields are set before Run.
@@ -135,7 +137,7 @@ func (f *follower) round(ctx context.Context) {
 	case apierrors.IsForbidden(err):
 		f.change(func(st *State) { st.Denied, st.Err = err, err })
 		f.version, f.failures = "", 0
-		pause(round, f.Denied)
+		_ = pause.About(round, f.Denied)
 		return
 	case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
 		f.version = ""
@@ -146,7 +148,7 @@ func (f *follower) round(ctx context.Context) {
 	}
 	f.failures++
 	f.failed(err)
-	pause(round, f.wait)
+	_ = pause.About(round, f.wait)
 	f.wait = min(2*f.wait, f.Most)
 }
 
@@ -298,16 +300,5 @@ func (s *Stream) change(do func(*State)) {
 	s.mu.Unlock()
 	if s.Told != nil {
 		s.Told()
-	}
-}
-
-// pause waits, up to a third less or more so that many do not come back at once.
-func pause(ctx context.Context, d time.Duration) {
-	d += time.Duration((rand.Float64() - 0.5) * float64(d) * 2 / 3)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

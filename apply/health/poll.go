@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // getWithin bounds one GET.
@@ -35,7 +37,7 @@ func (s *stream) poll(ctx context.Context) {
 		if len(keys) > 0 {
 			s.round(began, unanswered)
 		}
-		pause(ctx, pollEvery)
+		_ = pause.About(ctx, pollEvery)
 	}
 }
 

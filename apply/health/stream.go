@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -71,18 +70,6 @@ func (s *stream) run(ctx context.Context) {
 		go s.poll(ctx)
 	}
 	s.Run(ctx)
-}
-
-// pause sleeps, up to a third less or more so that many streams do not come
-// back at once.
-func pause(ctx context.Context, d time.Duration) {
-	d += time.Duration((rand.Float64() - 0.5) * float64(d) * 2 / 3)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // denied says that listing or watching is forbidden: then objects are polled.

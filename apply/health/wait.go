@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // Wait returns when all targets are healthy (nil), when one has failed or no
@@ -49,7 +51,7 @@ func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Durat
 			over = nil
 			g.over(timeout, time.Now())
 		case <-g.sub.signal:
-			pause(ctx, burst)
+			_ = pause.About(ctx, burst)
 		case <-tick.C:
 			g.markUnhealthy()
 		}
@@ -85,7 +87,7 @@ func (w *Watcher) Watch(ctx context.Context, targets []Target, on func(Update)) 
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-g.sub.signal:
-			pause(ctx, burst)
+			_ = pause.About(ctx, burst)
 		case <-tick.C:
 			g.markUnhealthy()
 		}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // transport counts requests and sends again what the server was too busy for, or
@@ -202,19 +204,13 @@ func backOff(attempt int, resp *http.Response) time.Duration {
 	return min(d/2+rand.N(d), most)
 }
 
-// sleep reports whether it slept to the end.
+// sleep reports whether it slept to the end. It does not begin what the deadline
+// would cut short.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause.For(ctx, d) == nil
 }
 
 // withoutRetryAfter keeps client-go from retrying on its own after the last

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -156,10 +157,10 @@ func (d *daemon) lead(ctx context.Context) {
 		err := d.look(ctx)
 		if err == nil {
 			wait = time.Second
-			sleep(ctx, d.opts.Interval)
+			_ = pause.About(ctx, d.opts.Interval)
 			continue
 		}
-		sleep(ctx, min(wait, d.opts.Interval))
+		_ = pause.About(ctx, min(wait, d.opts.Interval))
 		wait *= 2
 	}
 	d.mu.Lock()

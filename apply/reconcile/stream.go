@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,14 +87,3 @@ func (s *stream) blind() error {
 }
 
 var errNoWatch = errors.New("the API server does not answer")
-
-// sleep waits, up to a third less or more, so that many do not come back at once.
-func sleep(ctx context.Context, d time.Duration) {
-	d += time.Duration((rand.Float64() - 0.5) * float64(d) * 2 / 3)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -136,7 +137,7 @@ func (w *worker) await(ctx context.Context) bool {
 			}
 		case <-timer.C:
 		}
-		sleep(ctx, burst)
+		_ = pause.About(ctx, burst)
 		return ctx.Err() == nil
 	}
 }

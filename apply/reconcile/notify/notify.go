@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // Options of a Sender. Only URL is required.
@@ -111,7 +112,7 @@ func (s *Sender) Run(ctx context.Context) {
 			}
 			return
 		case <-s.signal:
-			wait(ctx, s.opts.Gather)
+			_ = pause.For(ctx, s.opts.Gather)
 			if ctx.Err() == nil {
 				s.send(ctx)
 			} else {
@@ -137,7 +138,7 @@ func (s *Sender) send(ctx context.Context) {
 	if len(m.notices) == 0 {
 		return
 	}
-	pause := s.opts.BackOff
+	backOff := s.opts.BackOff
 	for attempt := 1; ; attempt++ {
 		err := s.post(ctx, m)
 		if err == nil {
@@ -147,12 +148,12 @@ func (s *Sender) send(ctx context.Context) {
 		if attempt == attempts {
 			return
 		}
-		wait(ctx, pause)
+		_ = pause.For(ctx, backOff)
 		if ctx.Err() != nil {
 			s.giveBack(m)
 			return
 		}
-		pause = min(2*pause, backOffMost)
+		backOff = min(2*backOff, backOffMost)
 		more := s.take()
 		m.notices, m.dropped = append(m.notices, more.notices...), m.dropped+more.dropped
 		if over := len(m.notices) - kept; over > 0 {
@@ -236,13 +237,4 @@ func (s *Sender) post(ctx context.Context, m message) error {
 		return fmt.Errorf("the webhook refuses it: code %d: %s%s", code, verdict.ErrMsg, verdict.Msg)
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
