@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -167,39 +166,6 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 }
 
-// TestAbsurdLease believes no Lease for years.
-func TestAbsurdLease(t *testing.T) {
-	start := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	for _, test := range []struct {
-		name    string
-		seconds int32
-		renewed time.Time
-		worth   bool // watching it to its end
-	}{
-		{"for 63 years", 2_000_000_000, start, false},
-		{"for 63 years, and renewed an hour ago", 2_000_000_000, start.Add(-time.Hour), true},
-		{"for less than nothing", -1, start, false},
-		{"renewed in the year 9999", 45, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), true},
-		{"renewed in the year 9999, for 63 years", 2_000_000_000, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), true},
-		{"renewed by a clock that is a minute ahead", 45, start.Add(time.Minute), false},
-	} {
-		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
-		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds = new("somebody"), new(test.seconds)
-		l.Spec.RenewTime = new(metav1.NewMicroTime(test.renewed))
-		var o observation
-		o.look(l, start)
-		if o.free(holder{}, start) {
-			t.Errorf("%s: it is taken at once", test.name)
-		}
-		if got := o.expiring(start); got != test.worth {
-			t.Errorf("%s: expiring is %v", test.name, got)
-		}
-		if !o.free(holder{}, start.Add(longestLock)) {
-			t.Errorf("%s: it holds for more than %s", test.name, longestLock)
-		}
-	}
-}
-
 // TestAbsurdNotes believes no note for ever, and reads anything.
 func TestAbsurdNotes(t *testing.T) {
 	now := time.Now()
@@ -331,24 +297,6 @@ func FuzzNotes(f *testing.F) {
 		notesIn[Paused](notedBy(annotationPaused, text), annotationPaused)["a"] = Paused{}
 		for _, f := range notesIn[Fight](notedBy(annotationFights, text), annotationFights) {
 			_ = f.Until.Format(time.RFC3339)
-		}
-	})
-}
-
-func FuzzLease(f *testing.F) {
-	f.Add(`{"host":"a","pid":1,"run":"b"}`, "a/1/b", int32(45), int64(0))
-	f.Add("null", "\x1b[2J", int32(math.MaxInt32), int64(math.MaxInt64))
-	f.Add(`{"pid":-1}`, "/-1/", int32(math.MinInt32), int64(math.MinInt64))
-	f.Fuzz(func(t *testing.T, annotation, identity string, seconds int32, renewed int64) {
-		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1", Annotations: map[string]string{holderAnnotation: annotation}}}
-		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds = &identity, &seconds
-		l.Spec.RenewTime = new(metav1.NewMicroTime(time.Unix(renewed, 0)))
-		now := time.Now()
-		var o observation
-		o.look(l, now)
-		_, _, _ = o.expiring(now), o.since(), o.holder.String()
-		if !o.free(thisProcess(""), now.Add(longestLock)) {
-			t.Error("it holds longer than is believed")
 		}
 	})
 }

@@ -283,3 +283,11 @@ func sortedSet(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
 }
+
+// merged is a with all of b set.
+func merged(a, b map[string]string) map[string]string {
+	out := make(map[string]string, len(a)+len(b))
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
+}

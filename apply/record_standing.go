@@ -3,12 +3,12 @@ package apply
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/seed-428f4edd/evenkeel/apply/lock"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -53,18 +53,13 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: notesIn[Fight](p.live, annotationFights),
 	}
 	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(longestNote)) })
-	l := &lock{leases: c.Dynamic.Resource(leaseResource()).Namespace(env.Namespace)}
-	lease, err := l.read(ctx, schema.ParentName(env.Name))
-	if apierrors.IsForbidden(err) {
-		return s, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock of environment %s: %w", env.Name, err)
-	}
-	var seen observation
-	now := time.Now()
-	if seen.look(lease, now); !seen.free(thisProcess(""), now) && !seen.expiring(now) {
-		s.Locked = fmt.Sprintf("%s since %s", seen.holder, seen.since())
+	held, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
+	switch {
+	case apierrors.IsForbidden(err):
+	case err != nil:
+		return nil, err
+	case held != nil:
+		s.Locked = held.By()
 	}
 	return s, nil
 }

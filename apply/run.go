@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/lock"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -95,8 +97,8 @@ type run struct {
 	journal *journal
 	slots   chan struct{} // one for each write in flight
 
-	me      holder
-	lock    *lock
+	me      lock.Holder
+	lock    *lock.Lock
 	parent  *parent
 	pending bool // there is something to write and record
 
@@ -114,7 +116,7 @@ func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) 
 		opts.Timeout = 10 * time.Minute
 	}
 	if opts.LockDuration == 0 {
-		opts.LockDuration = lockDuration
+		opts.LockDuration = lock.DefaultDuration
 	}
 	if opts.Concurrency == 0 {
 		opts.Concurrency = 32
@@ -123,7 +125,7 @@ func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) 
 		c: c, env: env, plan: plan, opts: opts,
 		journal: newJournal(opts.On),
 		slots:   make(chan struct{}, opts.Concurrency),
-		me:      thisProcess(opts.Who),
+		me:      lock.ThisProcess(opts.Who),
 		started: time.Now(),
 		before:  c.Requests(),
 	}
@@ -139,7 +141,7 @@ func (r *run) apply(ctx context.Context) (err error) {
 	if err := r.take(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.lock.release(ctx)) }()
+	defer func() { err = errors.Join(err, r.lock.Release(ctx)) }()
 	if err := r.current(ctx); err != nil {
 		return err
 	}
@@ -175,21 +177,35 @@ func (r *run) take(ctx context.Context) error {
 	if i := slices.IndexFunc(r.plan.Changes, func(c Change) bool { return c.Action == Terminating && r.isHome(&c) }); i >= 0 {
 		return going(namespaceGoing(r.plan.Changes[i].live))
 	}
-	lock, err := acquire(ctx, r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace), lockRequest{
-		env:       r.env.Name,
-		namespace: r.env.Namespace,
-		me:        r.me,
-		duration:  r.opts.LockDuration,
-		wait:      r.opts.LockTimeout,
-		waiting:   func(message string) { r.journal.tell(Event{Phase: PhaseLock, Message: message}) },
+	held, err := lock.Acquire(ctx, r.c.Dynamic, lock.Request{
+		Environment: r.env.Name, Namespace: r.env.Namespace,
+		Holder: r.me, Duration: r.opts.LockDuration, Wait: r.opts.LockTimeout,
+		Waiting: func(other lock.Held) {
+			r.journal.tell(Event{Phase: PhaseLock, Message: "waiting for the lock, held by " + other.By()})
+		},
 	})
-	r.lock = lock
+	r.lock = held
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		if why, asked := r.c.terminating(ctx, r.env.Namespace); asked == nil && why != "" {
 			return going(why)
 		}
 	}
+	if other, ok := errors.AsType[*lock.Held](err); ok {
+		return isLocked(other, r.env)
+	}
 	return err
+}
+
+// isLocked refuses to run beside another run.
+func isLocked(other *lock.Held, env *schema.Environment) *Refused {
+	return &Refused{
+		Reason: other.Error(),
+		Hints: []string{
+			"wait until it has ended, or give --lock-timeout",
+			fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name)),
+		},
+		Guard: GuardLock,
+	}
 }
 
 // going refuses to write to an environment whose Namespace is being deleted.
@@ -271,7 +287,7 @@ func (r *run) record(ctx context.Context) error {
 	}
 	r.revision = revision.Number
 	r.journal.tell(Event{Phase: PhaseRecord, Message: revision.String()})
-	if err := r.lock.check(); err != nil {
+	if err := r.lock.Check(); err != nil {
 		return err
 	}
 	if err := r.narrow(ctx, revision); err != nil {

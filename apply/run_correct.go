@@ -33,7 +33,7 @@ func (r *run) correct(ctx context.Context, wait bool) (err error) {
 	if err := r.take(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.lock.release(ctx)) }()
+	defer func() { err = errors.Join(err, r.lock.Release(ctx)) }()
 	if err := r.current(ctx); err != nil {
 		return err
 	}

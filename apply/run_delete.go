@@ -63,7 +63,7 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 	released := false
 	defer func() {
 		if !released {
-			err = errors.Join(err, r.lock.release(ctx))
+			err = errors.Join(err, r.lock.Release(ctx))
 		}
 	}()
 	if err := r.current(ctx); err != nil {
@@ -80,7 +80,7 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 		return err
 	}
 	released = true
-	if err := r.lock.remove(ctx); err != nil {
+	if err := r.lock.Remove(ctx); err != nil {
 		return err
 	}
 	return r.deleteHome(ctx)

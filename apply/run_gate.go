@@ -27,7 +27,7 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		if timeout == 0 {
 			timeout = r.opts.Timeout
 		}
-		ctx, stop := r.lock.during(ctx)
+		ctx, stop := r.lock.During(ctx)
 		defer stop()
 		started := time.Now()
 		updates, err := watcher.Wait(ctx, r.targets(unit), timeout, func(u health.Update) {

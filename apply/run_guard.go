@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
@@ -300,10 +299,6 @@ func (r *run) again(ctx context.Context) error {
 	}
 	r.plan = plan
 	return nil
-}
-
-func leaseResource() kschema.GroupVersionResource {
-	return coordinationv1.SchemeGroupVersion.WithResource("leases")
 }
 
 func configMapResource() kschema.GroupVersionResource {

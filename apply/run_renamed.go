@@ -3,10 +3,7 @@ package apply
 import (
 	"context"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/seed-428f4edd/evenkeel/schema"
+	"github.com/seed-428f4edd/evenkeel/apply/lock"
 )
 
 // forgetFormer deletes what was kept under the environment's former name, once
@@ -20,10 +17,5 @@ func (r *run) forgetFormer(ctx context.Context) error {
 	if err := r.deleteRecords(ctx, r.env.Was); err != nil {
 		return err
 	}
-	err := r.c.Dynamic.Resource(leaseResource()).Namespace(r.env.Namespace).
-		Delete(ctx, schema.ParentName(r.env.Was), metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
+	return lock.Forget(ctx, r.c.Dynamic, r.env.Was, r.env.Namespace)
 }

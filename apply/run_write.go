@@ -167,7 +167,7 @@ func (r *run) mayWrite(ctx context.Context) error {
 	if r.lock == nil {
 		return nil
 	}
-	return r.lock.check()
+	return r.lock.Check()
 }
 
 func (r *run) ended(ctx context.Context) error {

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -76,40 +75,6 @@ func TestPruneLimit(t *testing.T) {
 		if (err == nil) != test.allowed {
 			t.Errorf("prune %d, %d remain, %d confirmed: %v", test.pruned, test.remaining, test.confirmed, err)
 		}
-	}
-}
-
-func TestHolderGone(t *testing.T) {
-	me := thisProcess("test")
-	if me.Boot == "" {
-		t.Skip("needs /proc")
-	}
-	other := func(change func(*holder)) holder {
-		h := me
-		h.Run = "other"
-		change(&h)
-		return h
-	}
-	for _, test := range []struct {
-		name  string
-		other holder
-		gone  bool
-	}{
-		{"the same process", me, false},
-		{"no such process", other(func(h *holder) { h.PID = 1 << 30 }), true},
-		{"the number was used again", other(func(h *holder) { h.Started = "1" }), true},
-		{"another boot", other(func(h *holder) { h.PID, h.Boot = 1<<30, "x" }), false},
-		{"another container", other(func(h *holder) { h.PID, h.PIDs = 1<<30, "pid:[1]" }), false},
-		{"another host", other(func(h *holder) { h.PID, h.Host = 1<<30, "x" }), false},
-		{"the parent process", other(func(h *holder) { h.PID = os.Getppid(); h.Started, _ = processStart(h.PID) }), false},
-		{"nothing is known", holder{Host: "x"}, false},
-	} {
-		if got := me.gone(test.other); got != test.gone {
-			t.Errorf("%s: gone is %v", test.name, got)
-		}
-	}
-	if diff := cmp.Diff(me, decodeHolder(me.encode(), me.identity())); diff != "" {
-		t.Errorf("encoded and decoded (-want +got):\n%s", diff)
 	}
 }
 

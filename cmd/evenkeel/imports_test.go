@@ -30,6 +30,7 @@ func TestImportDirections(t *testing.T) {
 		{"apply/mask", module + "apply/rights", "masks are below rights"},
 		{"apply/rights", module + "apply/managed", "what the caller may do depends on no object"},
 		{"apply/rights", module + "apply/mask", "what the caller may do depends on no object"},
+		{"apply/lock", module + "apply/", "a lock knows Leases, and no run"},
 		{"apply/follow", module + "apply/", "following one kind needs to know nothing of ours"},
 		{"apply/health", module + "apply/kube", "health stands beside: it judges objects and writes none"},
 		{"apply/health", module + "apply/managed", "health stands beside: it judges objects and writes none"},

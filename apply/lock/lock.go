@@ -1,9 +1,8 @@
-package apply
+package lock
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"sync"
 	"time"
@@ -19,24 +18,17 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// lockDuration is how long a lock outlives its holder. A third of it, the
+// DefaultDuration is how long a lock outlives its holder. A third of it, the
 // limit of one request, leaves room for an admission webhook's ten seconds.
-const lockDuration = 45 * time.Second
+const DefaultDuration = 45 * time.Second
 
-// longestLock is the longest duration that is believed of another's Lease, and
-// clockSkew how far ahead its clock may be.
-const (
-	longestLock = 5 * time.Minute
-	clockSkew   = 10 * time.Minute
-)
-
-// lock is a held Lease. It expires, it does not fence: a holder that was asleep
+// Lock is a held Lease. It expires, it does not fence: a holder that was asleep
 // past the end of its lease could still have one request under way. Every write
-// therefore asks check first, which says no unless the write can end before the
+// therefore asks Check first, which says no unless the write can end before the
 // lease does.
-type lock struct {
+type Lock struct {
 	leases   dynamic.ResourceInterface
-	me       holder
+	me       Holder
 	duration time.Duration
 
 	mu      sync.Mutex
@@ -49,18 +41,19 @@ type lock struct {
 	gone chan struct{} // closed when it is lost while it is renewed
 }
 
-// lockRequest says which lock is wanted, by whom, and for how long to wait.
-type lockRequest struct {
-	env       string
-	namespace string
-	me        holder
-	duration  time.Duration
-	wait      time.Duration
-	waiting   func(message string) // called for every holder that is waited for
+// Request says which lock is wanted, by whom, and for how long to wait.
+type Request struct {
+	Environment, Namespace string
+	Holder                 Holder
+	// Duration is how long the lock outlives its holder; a third of it bounds each
+	// request that is sent while it is held.
+	Duration time.Duration
+	Wait     time.Duration
+	Waiting  func(Held) // called for every holder that is waited for
 }
 
-// acquire takes the lock and starts its renewal. It returns a *Refused that
-// names the holder when another process has it and keeps it for r.wait.
+// Acquire takes the lock and starts its renewal. It returns *Held when another
+// process has it and keeps it for r.Wait.
 //
 // A lease that nobody holds is taken, and so is one whose holder ended on this
 // machine. Any other is watched for its whole duration on this machine's clock,
@@ -68,21 +61,21 @@ type lockRequest struct {
 // never taken before it has expired.
 //
 // A run that cannot know whether it got the lock gives it back.
-func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockRequest) (_ *lock, err error) {
-	l := &lock{leases: leases, me: r.me, duration: r.duration}
+func Acquire(ctx context.Context, client dynamic.Interface, r Request) (_ *Lock, err error) {
+	l := &Lock{leases: leases(client, r.Namespace), me: r.Holder, duration: r.Duration}
 	tried := false
 	defer func() {
 		if err != nil && tried {
-			l.abandon(ctx, schema.ParentName(r.env))
+			l.abandon(ctx, schema.ParentName(r.Environment))
 		}
 	}()
 	start := time.Now()
 	var seen observation
-	told := ""
+	var told Held
 	for {
-		got, err := l.read(ctx, schema.ParentName(r.env))
+		got, err := l.read(ctx, schema.ParentName(r.Environment))
 		if err != nil {
-			return nil, fmt.Errorf("lock of environment %s: %w", r.env, err)
+			return nil, fmt.Errorf("lock of environment %s: %w", r.Environment, err)
 		}
 		now := time.Now()
 		if seen.look(got, now); seen.free(l.me, now) {
@@ -93,83 +86,31 @@ func acquire(ctx context.Context, leases dynamic.ResourceInterface, r lockReques
 				return l, nil
 			}
 			if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-				return nil, fmt.Errorf("lock of environment %s: %w", r.env, err)
+				return nil, fmt.Errorf("lock of environment %s: %w", r.Environment, err)
 			}
 			continue
 		}
-		if now.Sub(start) >= r.wait && !seen.expiring(now) {
-			return nil, &Refused{
-				Reason: fmt.Sprintf("environment %s is locked by %s since %s", r.env, seen.holder, seen.since()),
-				Hints: []string{
-					"wait until it has ended, or give --lock-timeout",
-					fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", r.namespace, schema.ParentName(r.env)),
-				},
-				Guard: GuardLock,
-			}
+		if now.Sub(start) >= r.Wait && !seen.expiring(now) {
+			return nil, seen.held(r.Environment)
 		}
-		if by := fmt.Sprintf("%s since %s", seen.holder, seen.since()); by != told {
-			told = by
-			r.waiting("waiting for the lock, held by " + by)
+		if held := seen.held(r.Environment); *held != told {
+			told = *held
+			r.Waiting(told)
 		}
-		if err := pause.For(ctx, r.duration/30); err != nil {
+		if err := pause.For(ctx, r.Duration/30); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// observation is what a process that wants a lock has seen of its Lease.
-type observation struct {
-	lease  *coordinationv1.Lease
-	holder holder
-	first  time.Time // when this state of the Lease was first seen
-	alive  bool      // the Lease was renewed while it was watched
-}
-
-func (o *observation) look(lease *coordinationv1.Lease, now time.Time) {
-	if o.lease != nil && o.lease.ResourceVersion == lease.ResourceVersion {
-		return
-	}
-	h := decodeHolder(lease.Annotations[holderAnnotation], value(lease.Spec.HolderIdentity))
-	o.alive = o.lease != nil && h.identity() == o.holder.identity()
-	o.lease, o.holder, o.first = lease, h, now
-}
-
-// free reports whether the lock may be taken now. A lease that this very run
-// holds is one whose answer was lost.
-func (o *observation) free(me holder, now time.Time) bool {
-	return value(o.lease.Spec.HolderIdentity) == "" || o.holder == me || me.gone(o.holder) || elapsed(o.first, now) >= o.duration()
-}
-
-// expiring reports whether the holder looks dead by its own clock, so that
-// watching the lease to its end is worth the wait. So does one whose clock is
-// that far ahead that no run can have written it.
-func (o *observation) expiring(now time.Time) bool {
-	age := now.Sub(value(o.lease.Spec.RenewTime).Time)
-	return !o.alive && (age > o.duration() || age < -clockSkew)
-}
-
-// duration is how long the Lease says that it outlives its holder, as far as that
-// is believed: whoever may write a Lease could else stop an environment for years.
-func (o *observation) duration() time.Duration {
-	seconds := value(o.lease.Spec.LeaseDurationSeconds)
-	if seconds <= 0 {
-		return lockDuration
-	}
-	return min(time.Duration(seconds)*time.Second, longestLock)
-}
-
-func (o *observation) since() string {
-	return value(o.lease.Spec.AcquireTime).UTC().Format(time.RFC3339)
-}
-
 // taken is the Lease with the requester as its holder.
-func taken(got *coordinationv1.Lease, r lockRequest) *coordinationv1.Lease {
+func taken(got *coordinationv1.Lease, r Request) *coordinationv1.Lease {
 	lease := got.DeepCopy()
-	lease.Name, lease.Namespace = schema.ParentName(r.env), r.namespace
-	lease.Labels = merged(lease.Labels, map[string]string{schema.LabelManagedBy: schema.Manager})
-	lease.Annotations = merged(lease.Annotations, map[string]string{holderAnnotation: r.me.encode()})
-	lease.Spec.HolderIdentity = new(r.me.identity())
-	lease.Spec.LeaseDurationSeconds = new(int32(math.Ceil(r.duration.Seconds())))
+	lease.Name, lease.Namespace = schema.ParentName(r.Environment), r.Namespace
+	metav1.SetMetaDataLabel(&lease.ObjectMeta, schema.LabelManagedBy, schema.Manager)
+	metav1.SetMetaDataAnnotation(&lease.ObjectMeta, holderAnnotation, r.Holder.encode())
+	lease.Spec.HolderIdentity = new(r.Holder.identity())
+	lease.Spec.LeaseDurationSeconds = new(int32(math.Ceil(r.Duration.Seconds())))
 	lease.Spec.AcquireTime = new(metav1.NowMicro())
 	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions) + 1)
 	return lease
@@ -177,7 +118,7 @@ func taken(got *coordinationv1.Lease, r lockRequest) *coordinationv1.Lease {
 
 // take writes the Lease for the first time. A run that is told to stop meanwhile
 // must know whether it got it, or nobody would give it back.
-func (l *lock) take(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
+func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -186,9 +127,9 @@ func (l *lock) take(ctx context.Context, lease *coordinationv1.Lease, now time.T
 	return l.write(ctx, lease, now)
 }
 
-// check reports why no write may start now: the lock was lost, or its lease
+// Check reports why no write may start now: the lock was lost, or its lease
 // could end before the write does.
-func (l *lock) check() error {
+func (l *Lock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil && elapsed(l.renewed, time.Now())+l.requestTimeout() > l.duration {
@@ -199,19 +140,19 @@ func (l *lock) check() error {
 }
 
 // requestTimeout bounds one request while the lock is held.
-func (l *lock) requestTimeout() time.Duration { return l.duration / 3 }
+func (l *Lock) requestTimeout() time.Duration { return l.duration / 3 }
 
-// keep renews the lease until release, or until it is lost.
-func (l *lock) keep(ctx context.Context) {
+// keep renews the lease until Release, or until it is lost.
+func (l *Lock) keep(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	l.done, l.gone = make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(l.done)
 		for pause.For(ctx, l.duration/5) == nil {
-			if l.check() == nil {
+			if l.Check() == nil {
 				l.renew(ctx)
 			}
-			if l.check() != nil {
+			if l.Check() != nil {
 				close(l.gone)
 				return
 			}
@@ -219,13 +160,13 @@ func (l *lock) keep(ctx context.Context) {
 	}()
 }
 
-// during returns a context that ends, with the cause, when the lock is lost.
-func (l *lock) during(ctx context.Context) (context.Context, func()) {
+// During returns a context that ends, with the cause, when the lock is lost.
+func (l *Lock) During(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
 		case <-l.gone:
-			cancel(l.check())
+			cancel(l.Check())
 		case <-ctx.Done():
 		}
 	}()
@@ -233,8 +174,8 @@ func (l *lock) during(ctx context.Context) (context.Context, func()) {
 }
 
 // renew writes the lease once more. An error is not yet the loss of the lock:
-// there is room for one more renewal before check says so.
-func (l *lock) renew(ctx context.Context) {
+// there is room for one more renewal before Check says so.
+func (l *Lock) renew(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.requestTimeout())
 	defer cancel()
 	l.mu.Lock()
@@ -249,9 +190,9 @@ func (l *lock) renew(ctx context.Context) {
 	_, _ = l.look(ctx, lease.Name)
 }
 
-// release gives the lock up. It works in a cancelled context too, so that an
+// Release gives the lock up. It works in a cancelled context too, so that an
 // interrupted run leaves nothing to wait for.
-func (l *lock) release(ctx context.Context) error {
+func (l *Lock) Release(ctx context.Context) error {
 	return l.end(ctx, func(ctx context.Context, lease *coordinationv1.Lease) error {
 		lease.Spec.HolderIdentity = nil
 		delete(lease.Annotations, holderAnnotation)
@@ -259,8 +200,8 @@ func (l *lock) release(ctx context.Context) error {
 	})
 }
 
-// remove deletes the Lease, with the environment that it was for.
-func (l *lock) remove(ctx context.Context) error {
+// Remove deletes the Lease, with the environment that it was for.
+func (l *Lock) Remove(ctx context.Context) error {
 	return l.end(ctx, func(ctx context.Context, lease *coordinationv1.Lease) error {
 		return l.leases.Delete(ctx, lease.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion},
@@ -272,7 +213,7 @@ func (l *lock) remove(ctx context.Context) error {
 // be held anyway. A conflict alone does not mean that it is somebody else's by
 // now: the server also goes on with a renewal that was stopped half way, and with
 // a request whose answer was lost.
-func (l *lock) end(ctx context.Context, last func(context.Context, *coordinationv1.Lease) error) error {
+func (l *Lock) end(ctx context.Context, last func(context.Context, *coordinationv1.Lease) error) error {
 	if l.stop != nil {
 		l.stop()
 		<-l.done
@@ -301,16 +242,16 @@ func (l *lock) end(ctx context.Context, last func(context.Context, *coordination
 }
 
 // abandon releases the lock where a request got it whose answer was lost.
-func (l *lock) abandon(ctx context.Context, name string) {
+func (l *Lock) abandon(ctx context.Context, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.requestTimeout())
 	defer cancel()
 	if mine, err := l.look(ctx, name); err == nil && mine {
-		_ = l.release(ctx) // what is reported is why it was not taken
+		_ = l.Release(ctx) // what is reported is why it was not taken
 	}
 }
 
 // look reads the Lease again and reports whether this run holds it.
-func (l *lock) look(ctx context.Context, name string) (mine bool, err error) {
+func (l *Lock) look(ctx context.Context, name string) (mine bool, err error) {
 	got, err := l.read(ctx, name)
 	if err != nil {
 		return false, err
@@ -326,7 +267,7 @@ func (l *lock) look(ctx context.Context, name string) (mine bool, err error) {
 }
 
 // read gets the Lease; one that does not exist is an empty one.
-func (l *lock) read(ctx context.Context, name string) (*coordinationv1.Lease, error) {
+func (l *Lock) read(ctx context.Context, name string) (*coordinationv1.Lease, error) {
 	u, err := l.leases.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return &coordinationv1.Lease{}, nil
@@ -340,7 +281,7 @@ func (l *lock) read(ctx context.Context, name string) (*coordinationv1.Lease, er
 
 // write creates or updates the Lease, guarded by its resourceVersion, with the
 // time of renewal that counts from before the request.
-func (l *lock) write(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
+func (l *Lock) write(ctx context.Context, lease *coordinationv1.Lease, now time.Time) error {
 	lease.Spec.RenewTime = new(metav1.NewMicroTime(now))
 	lease.APIVersion, lease.Kind = "coordination.k8s.io/v1", "Lease"
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(lease)
@@ -349,9 +290,9 @@ func (l *lock) write(ctx context.Context, lease *coordinationv1.Lease, now time.
 	}
 	u := &unstructured.Unstructured{Object: object}
 	if lease.ResourceVersion == "" {
-		u, err = l.leases.Create(ctx, u, metav1.CreateOptions{FieldManager: lockManager})
+		u, err = l.leases.Create(ctx, u, metav1.CreateOptions{FieldManager: manager})
 	} else {
-		u, err = l.leases.Update(ctx, u, metav1.UpdateOptions{FieldManager: lockManager})
+		u, err = l.leases.Update(ctx, u, metav1.UpdateOptions{FieldManager: manager})
 	}
 	if err != nil {
 		return err
@@ -366,14 +307,8 @@ func (l *lock) write(ctx context.Context, lease *coordinationv1.Lease, now time.
 	return nil
 }
 
-// lockManager is the field manager of the Lease.
-const lockManager = schema.Manager + "-lock"
-
-// elapsed is the time from a to b, by whichever clock saw more of it: the
-// monotonic clock stands still while the machine sleeps.
-func elapsed(a, b time.Time) time.Duration {
-	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
-}
+// manager is the field manager of the Lease.
+const manager = schema.Manager + "-lock"
 
 // value is *p, or the zero value.
 func value[T any](p *T) T {
@@ -384,10 +319,16 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// merged is a with all of b set.
-func merged(a, b map[string]string) map[string]string {
-	out := make(map[string]string, len(a)+len(b))
-	maps.Copy(out, a)
-	maps.Copy(out, b)
-	return out
+// leases is the client for the Leases of a namespace.
+func leases(client dynamic.Interface, namespace string) dynamic.ResourceInterface {
+	return client.Resource(coordinationv1.SchemeGroupVersion.WithResource("leases")).Namespace(namespace)
+}
+
+// Forget deletes the Lease of an environment that is no more, held or not.
+func Forget(ctx context.Context, client dynamic.Interface, env, namespace string) error {
+	err := leases(client, namespace).Delete(ctx, schema.ParentName(env), metav1.DeleteOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }

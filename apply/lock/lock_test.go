@@ -1,4 +1,4 @@
-package apply
+package lock
 
 import (
 	"testing"
@@ -45,7 +45,7 @@ func TestObservation(t *testing.T) {
 				now = start.Add(l.at)
 				o.look(l.lease, now)
 			}
-			if got := o.free(holder{}, now); got != test.free {
+			if got := o.free(Holder{}, now); got != test.free {
 				t.Errorf("free is %v", got)
 			}
 			if got := o.expiring(now); got != test.expiring && !test.free {
@@ -61,12 +61,12 @@ func TestLockCheck(t *testing.T) {
 		since time.Duration
 		ok    bool
 	}{{0, true}, {19 * time.Second, true}, {21 * time.Second, false}, {31 * time.Second, false}} {
-		l := &lock{duration: 30 * time.Second, lease: &coordinationv1.Lease{}, renewed: time.Now().Add(-test.since)}
-		if err := l.check(); (err == nil) != test.ok {
+		l := &Lock{duration: 30 * time.Second, lease: &coordinationv1.Lease{}, renewed: time.Now().Add(-test.since)}
+		if err := l.Check(); (err == nil) != test.ok {
 			t.Errorf("%s after the last renewal: %v", test.since, err)
 		}
 		l.renewed = time.Now()
-		if err := l.check(); (err == nil) != test.ok {
+		if err := l.Check(); (err == nil) != test.ok {
 			t.Errorf("%s after the last renewal, and then renewed: %v: a lost lock stays lost", test.since, err)
 		}
 	}

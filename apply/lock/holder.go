@@ -1,4 +1,4 @@
-package apply
+package lock
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// holder says which process holds a lock, well enough for another one on the
+// Holder says which process holds a lock, well enough for another one on the
 // same machine to know that it is gone.
-type holder struct {
+type Holder struct {
 	Who  string `json:"who,omitempty"` // the person or job, as the command line knows it
 	Host string `json:"host"`
 	// Boot is the kernel's id of this start of the machine, PIDs its namespace
@@ -29,11 +29,11 @@ type holder struct {
 	Run string `json:"run"`
 }
 
-// thisProcess describes the caller, with a new Run.
-func thisProcess(who string) holder {
+// ThisProcess describes the caller, with a new Run.
+func ThisProcess(who string) Holder {
 	var run [8]byte
 	_, _ = rand.Read(run[:]) // never fails: crypto/rand
-	h := holder{Who: who, PID: os.Getpid(), Run: hex.EncodeToString(run[:])}
+	h := Holder{Who: who, PID: os.Getpid(), Run: hex.EncodeToString(run[:])}
 	h.Host, _ = os.Hostname()
 	if boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
 		h.Boot = string(bytes.TrimSpace(boot))
@@ -44,7 +44,7 @@ func thisProcess(who string) holder {
 }
 
 // String is how people see a holder: "jane@build-1 (pid 4711)".
-func (h holder) String() string {
+func (h Holder) String() string {
 	who := h.Host
 	if h.Who != "" {
 		who = h.Who + " on " + h.Host
@@ -56,11 +56,11 @@ func (h holder) String() string {
 }
 
 // identity is the holder as a Lease's holderIdentity.
-func (h holder) identity() string { return h.Host + "/" + strconv.Itoa(h.PID) + "/" + h.Run }
+func (h Holder) identity() string { return h.Host + "/" + strconv.Itoa(h.PID) + "/" + h.Run }
 
 // gone reports whether other certainly runs no more: it ran under the same boot
 // and process ids as h, and its process has ended. False means "cannot tell".
-func (h holder) gone(other holder) bool {
+func (h Holder) gone(other Holder) bool {
 	if h.Boot == "" || h.PIDs == "" || h.Boot != other.Boot || h.PIDs != other.PIDs || h.Host != other.Host {
 		return false
 	}
@@ -95,7 +95,7 @@ func processStart(pid int) (string, error) {
 // holderAnnotation carries the holder on the Lease, as JSON.
 const holderAnnotation = "evenkeel.dev/holder"
 
-func (h holder) encode() string {
+func (h Holder) encode() string {
 	data, err := json.Marshal(h)
 	if err != nil {
 		panic(err) // strings and an int
@@ -105,10 +105,10 @@ func (h holder) encode() string {
 
 // decodeHolder reads what encode wrote. What cannot be read is a holder that
 // nobody knows anything about.
-func decodeHolder(annotation, identity string) holder {
-	var h holder
+func decodeHolder(annotation, identity string) Holder {
+	var h Holder
 	if err := json.Unmarshal([]byte(annotation), &h); err != nil || h.identity() != identity {
-		return holder{Host: identity}
+		return Holder{Host: identity}
 	}
 	return h
 }
