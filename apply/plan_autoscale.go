@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,9 +13,9 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// autoscaled lists the objects whose replicas an autoscaler of the environment
+// Autoscaled lists the objects whose replicas an autoscaler of the environment
 // decides, as Kind/namespace/name.
-func autoscaled(env *schema.Environment) map[string]bool {
+func Autoscaled(env *schema.Environment) map[string]bool {
 	targets := map[string]bool{}
 	for _, obj := range env.Objects() {
 		switch obj.GroupVersionKind().GroupKind().String() {
@@ -89,4 +90,16 @@ func handsOver(desired, live *unstructured.Unstructured, targets map[string]bool
 		return false
 	}
 	return managed.Sets(live, "spec", "replicas")
+}
+
+// leaveScaled leaves replicas to somebody who scaled past git for a while.
+func (p *planner) leaveScaled(it *item) {
+	s, ok := p.scaled[it.unit]
+	if !ok || s.Workload != it.ref.Kind+"/"+it.ref.Name {
+		return
+	}
+	left := *it.obj
+	left.Ignore = append(slices.Clone(left.Ignore), replicasPointer)
+	it.obj = &left
+	p.warn(fmt.Sprintf("unit %s: scaled past git: %s; its replicas are left alone", it.unit, s))
 }

@@ -121,7 +121,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
 		siblings:   map[string]string{},
 		wanted:     map[schema.ID]string{},
-		targets:    autoscaled(env),
+		targets:    Autoscaled(env),
 		desired:    map[schema.ID]*item{},
 		newSpaces:  map[string]string{},
 		changedCRD: map[kschema.GroupKind]string{},

@@ -3,7 +3,9 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,9 +22,50 @@ const (
 	annotationScaled = "evenkeel.dev/scaled"
 )
 
-// longestNote is how far ahead the end of a note is believed. Who may write the
+// LongestNote is how far ahead the end of a note is believed. Who may write the
 // parent could else have something left alone for ever.
-const longestNote = 31 * 24 * time.Hour
+const LongestNote = 31 * 24 * time.Hour
+
+// Paused is the note of a pause.
+type Paused struct {
+	At time.Time `json:"at"`
+	By string    `json:"by,omitempty"`
+}
+
+// String is when and by whom, for people.
+func (p Paused) String() string {
+	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), p.By))
+}
+
+// Scaled is the note of a scale: until then plans leave the replicas of that
+// workload as they are.
+type Scaled struct {
+	Workload string    `json:"workload"` // Kind/name
+	Replicas int64     `json:"replicas"`
+	Until    time.Time `json:"until"`
+	By       string    `json:"by,omitempty"`
+}
+
+// String is to what, until when and by whom, for people.
+func (s Scaled) String() string {
+	text := fmt.Sprintf("%s to %d until %s", s.Workload, s.Replicas, s.Until.Format(time.RFC3339))
+	if s.By != "" {
+		text += " by " + s.By
+	}
+	return text
+}
+
+// Lasts reports whether the scale still holds.
+func (s Scaled) Lasts(now time.Time) bool {
+	return now.Before(s.Until) && !s.Until.After(now.Add(LongestNote))
+}
+
+// scaledIn are the scales that still hold, by unit.
+func scaledIn(parent *unstructured.Unstructured, now time.Time) map[string]Scaled {
+	all := notesIn[Scaled](parent, annotationScaled)
+	maps.DeleteFunc(all, func(_ string, s Scaled) bool { return !s.Lasts(now) })
+	return all
+}
 
 // notesIn reads the notes of one sort. Those that cannot be read are none.
 func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[string]T {
@@ -33,22 +76,52 @@ func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[st
 	return all
 }
 
-// lasts reports whether a note that ends at until still holds.
-func lasts(until, now time.Time) bool {
-	return now.Before(until) && !until.After(now.Add(longestNote))
+// Notes are what people did to the apps of one environment.
+type Notes struct {
+	env    *schema.Environment
+	parent *parent
 }
 
-// note sets the note of the app, or with nil removes it, and forgets apps that
-// the environment no longer has.
-func note[T any](ctx context.Context, r *rollout, annotation string, value *T) error {
+// Notes reads the notes of an environment; nil is one that was never applied to
+// this cluster. A cluster that env is not pinned to is *Refused.
+func (c *Cluster) Notes(ctx context.Context, env *schema.Environment) (*Notes, error) {
+	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	if err != nil || p.live == nil {
+		return nil, err
+	}
+	if _, err := c.identityOf(ctx, env); err != nil {
+		return nil, err
+	}
+	return &Notes{env: env, parent: p}, nil
+}
+
+// Scaled is the scale of an app that is noted, over or not.
+func (n *Notes) Scaled(app string) (Scaled, bool) {
+	s, ok := notesIn[Scaled](n.parent.live, annotationScaled)[app]
+	return s, ok
+}
+
+// SetPaused notes the pause of an app, or with nil forgets it.
+func (n *Notes) SetPaused(ctx context.Context, app string, p *Paused) error {
+	return setNote(ctx, n, annotationPaused, app, p)
+}
+
+// SetScaled notes the scale of an app, or with nil forgets it.
+func (n *Notes) SetScaled(ctx context.Context, app string, s *Scaled) error {
+	return setNote(ctx, n, annotationScaled, app, s)
+}
+
+// setNote sets a note of an app, or with nil removes it, and forgets apps that the
+// environment no longer has.
+func setNote[T any](ctx context.Context, n *Notes, annotation, app string, value *T) error {
 	var err error
 	for range conflictTries {
-		all := notesIn[T](r.parent.live, annotation)
-		delete(all, r.app)
+		all := notesIn[T](n.parent.live, annotation)
+		delete(all, app)
 		if value != nil {
-			all[r.app] = *value
+			all[app] = *value
 		}
-		maps.DeleteFunc(all, func(app string, _ T) bool { return r.env.Unit(app) == nil })
+		maps.DeleteFunc(all, func(app string, _ T) bool { return n.env.Unit(app) == nil })
 		text := ""
 		if len(all) > 0 {
 			body, err := json.Marshal(all)
@@ -57,11 +130,11 @@ func note[T any](ctx context.Context, r *rollout, annotation string, value *T) e
 			}
 			text = string(body)
 		}
-		if err = r.parent.write(ctx, map[string]string{annotation: text}); !apierrors.IsConflict(err) {
+		if err = n.parent.write(ctx, map[string]string{annotation: text}); !apierrors.IsConflict(err) {
 			return err
 		}
 		// An apply or another verb wrote meanwhile.
-		if r.parent, err = readParent(ctx, r.parent.client, r.env); err != nil {
+		if n.parent, err = readParent(ctx, n.parent.client, n.env); err != nil {
 			return err
 		}
 	}

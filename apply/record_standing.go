@@ -52,7 +52,7 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
 		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: notesIn[Fight](p.live, annotationFights),
 	}
-	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(longestNote)) })
+	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(LongestNote)) })
 	held, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
 	switch {
 	case apierrors.IsForbidden(err):

@@ -7,12 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/apply/workload"
 )
 
 type logsOptions struct {
-	apply.LogOptions
+	workload.LogOptions
 	prefix bool
 	raw    bool
 }
@@ -64,7 +64,7 @@ func runLogs(ctx context.Context, g *global, opts *logsOptions, name, app string
 	if opts.raw || !isTerminal(g.out) && !inCI() {
 		out, text = uncleaned(g.out), func(s string) string { return s }
 	}
-	err = cluster.Logs(ctx, env, app, opts.LogOptions, func(l apply.LogLine) {
+	err = workload.Logs(ctx, cluster, env, app, opts.LogOptions, func(l workload.LogLine) {
 		switch {
 		case l.Pods < 2 && !opts.prefix:
 			fmt.Fprintln(out, text(l.Text))

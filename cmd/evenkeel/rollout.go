@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/workload"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -56,18 +57,18 @@ func runRolloutStatus(ctx context.Context, g *global, name, app string, timeout 
 	if err != nil {
 		return err
 	}
-	only, err := apply.WorkloadsOf(env, app)
+	only, err := workload.Of(env, app)
 	if err != nil {
 		return fmt.Errorf("env %s: %w", name, err)
 	}
 	opts := apply.StatusOptions{Timeout: timeout}
 	var status *apply.Status
 	if timeout == 0 {
-		status, err = cluster.RolloutStatus(ctx, env, app, opts)
+		status, err = workload.RolloutStatus(ctx, cluster, env, app, opts)
 	} else {
 		view := g.progress(only)
 		opts.On = view.event
-		status, err = cluster.RolloutStatus(ctx, env, app, opts)
+		status, err = workload.RolloutStatus(ctx, cluster, env, app, opts)
 		view.close()
 	}
 	if ctx.Err() != nil {
@@ -95,7 +96,7 @@ rollout strategy. It does not wait: rollout status does.
 Exit codes: 0 begun, 2 error, 4 refused (paused, wrong cluster).`,
 		Example: `  evenkeel rollout restart prod dubbo-demo-service`,
 	}, "restarted", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
-		return c.Restart(ctx, env, app)
+		return workload.Restart(ctx, c, env, app)
 	})
 }
 
@@ -110,7 +111,7 @@ status says who paused an app, and when.
 Exit codes: 0 paused, 2 error, 4 refused (no Deployment, wrong cluster).`,
 		Example: `  evenkeel rollout pause prod dubbo-demo-service`,
 	}, "paused", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
-		return c.Pause(ctx, env, app, whoami())
+		return workload.Pause(ctx, c, env, app, whoami())
 	})
 }
 
@@ -123,7 +124,7 @@ func newResumeCmd(g *global) *cobra.Command {
 Exit codes: 0 resumed, 2 error, 4 refused (no Deployment, wrong cluster).`,
 		Example: `  evenkeel rollout resume prod dubbo-demo-service`,
 	}, "resumed", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
-		return c.Resume(ctx, env, app)
+		return workload.Resume(ctx, c, env, app)
 	})
 }
 

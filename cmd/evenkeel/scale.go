@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/workload"
 )
 
 type scaleOptions struct {
@@ -47,7 +48,7 @@ Exit codes: 0 done, 2 error, 4 refused (an autoscaler decides, wrong cluster).`,
 }
 
 func runScale(ctx context.Context, g *global, opts *scaleOptions, name, target string) error {
-	app, workload, replicas, err := parseScale(target, opts)
+	app, workloadName, replicas, err := parseScale(target, opts)
 	if err != nil {
 		return &usageError{err: err, hint: "evenkeel scale ENV APP=N --for DURATION"}
 	}
@@ -56,14 +57,14 @@ func runScale(ctx context.Context, g *global, opts *scaleOptions, name, target s
 		return err
 	}
 	if opts.end {
-		if err := cluster.EndScale(ctx, env, app); err != nil {
+		if err := workload.EndScale(ctx, cluster, env, app); err != nil {
 			return fmt.Errorf("env %s: %w", name, err)
 		}
 		fmt.Fprintf(g.out, "unit %s is as git says at the next apply\n", app)
 		return nil
 	}
 	until := time.Now().Add(opts.during).UTC().Truncate(time.Second)
-	ref, err := cluster.Scale(ctx, env, app, apply.Scaled{Workload: workload, Replicas: replicas, Until: until, By: whoami()})
+	ref, err := workload.Scale(ctx, cluster, env, app, apply.Scaled{Workload: workloadName, Replicas: replicas, Until: until, By: whoami()})
 	if err != nil {
 		return fmt.Errorf("env %s: %w", name, err)
 	}

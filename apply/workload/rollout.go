@@ -1,10 +1,9 @@
-package apply
+package workload
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -21,8 +21,8 @@ const rolloutManager = schema.Manager + "-rollout"
 
 // RolloutStatus waits until the workloads of an app are rolled out, by the rules
 // of the gate, or for opts.Timeout; with none it looks once. It writes nothing.
-func (c *Cluster) RolloutStatus(ctx context.Context, env *schema.Environment, app string, opts StatusOptions) (*Status, error) {
-	only, err := WorkloadsOf(env, app)
+func RolloutStatus(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string, opts apply.StatusOptions) (*apply.Status, error) {
+	only, err := Of(env, app)
 	if err != nil {
 		return nil, err
 	}
@@ -33,14 +33,14 @@ func (c *Cluster) RolloutStatus(ctx context.Context, env *schema.Environment, ap
 // does: a time in an annotation of the pod template begins a rollout. It returns
 // what it restarted. A paused Deployment is refused, because nothing would happen
 // before it is resumed.
-func (c *Cluster) Restart(ctx context.Context, env *schema.Environment, app string) ([]schema.Ref, error) {
-	r, err := c.newRollout(ctx, env, app)
+func Restart(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
+	r, err := newRollout(ctx, c, env, app)
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range r.workloads {
 		if isPaused(w.live) {
-			return nil, &Refused{
+			return nil, &apply.Refused{
 				Reason: fmt.Sprintf("%s is paused: it would not restart before it is resumed", w.ref),
 				Hints:  []string{fmt.Sprintf("evenkeel rollout resume %s %s", env.Name, app)},
 			}
@@ -60,8 +60,8 @@ const restartedAt = "kubectl.kubernetes.io/restartedAt"
 // an apply still writes them, and their pods stay as they are. The pause is
 // recorded on the ApplySet parent, where status reads it. It returns what it
 // paused. Only Deployments can be paused.
-func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who string) ([]schema.Ref, error) {
-	r, err := c.newRollout(ctx, env, app)
+func Pause(ctx context.Context, c *apply.Cluster, env *schema.Environment, app, who string) ([]schema.Ref, error) {
+	r, err := newRollout(ctx, c, env, app)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who s
 	}
 	// The record comes first: a pause that nobody can see is worse than a
 	// record of one that did not come about.
-	if err := note(ctx, r, annotationPaused, &Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
+	if err := r.notes.SetPaused(ctx, app, &apply.Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
 		return nil, err
 	}
 	return r.patchAll(ctx, deployments, rolloutManager, map[string]any{"spec": map[string]any{"paused": true}})
@@ -79,8 +79,8 @@ func (c *Cluster) Pause(ctx context.Context, env *schema.Environment, app, who s
 
 // Resume ends a pause, whoever began it, and its record. It returns what it
 // resumed.
-func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app string) ([]schema.Ref, error) {
-	r, err := c.newRollout(ctx, env, app)
+func Resume(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
+	r, err := newRollout(ctx, c, env, app)
 	if err != nil {
 		return nil, err
 	}
@@ -92,11 +92,11 @@ func (c *Cluster) Resume(ctx context.Context, env *schema.Environment, app strin
 	if err != nil {
 		return done, err
 	}
-	return done, note[Paused](ctx, r, annotationPaused, nil)
+	return done, r.notes.SetPaused(ctx, app, nil)
 }
 
-// WorkloadsOf is the environment with one unit, and of it only what runs pods.
-func WorkloadsOf(env *schema.Environment, app string) (*schema.Environment, error) {
+// Of is the environment with one unit, and of it only what runs pods.
+func Of(env *schema.Environment, app string) (*schema.Environment, error) {
 	unit := env.Unit(app)
 	if unit == nil {
 		return nil, fmt.Errorf("environment %s has no unit %q", env.Name, app)
@@ -130,10 +130,10 @@ func workloadKind(obj *unstructured.Unstructured) (rolls, ok bool) {
 
 // rollout is one verb on the workloads of one app.
 type rollout struct {
-	c         *Cluster
+	c         *apply.Cluster
 	env       *schema.Environment
 	app       string
-	parent    *parent
+	notes     *apply.Notes
 	workloads []workload
 }
 
@@ -144,30 +144,23 @@ type workload struct {
 }
 
 // newRollout reads the workloads that roll, and refuses the wrong cluster.
-func (c *Cluster) newRollout(ctx context.Context, env *schema.Environment, app string) (*rollout, error) {
-	only, err := WorkloadsOf(env, app)
+func newRollout(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) (*rollout, error) {
+	only, err := Of(env, app)
 	if err != nil {
 		return nil, err
 	}
-	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	notes, err := c.Notes(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	if p.live == nil {
+	if notes == nil {
 		return nil, notApplied(env)
 	}
-	is, err := c.Identity(ctx)
+	workloads, err := liveWorkloads(ctx, c, only)
 	if err != nil {
 		return nil, err
 	}
-	if err := newRun(c, env, &Plan{Cluster: is, parent: p.live}, ApplyOptions{}).rightCluster(ctx); err != nil {
-		return nil, err
-	}
-	workloads, err := c.liveWorkloads(ctx, only)
-	if err != nil {
-		return nil, err
-	}
-	r := &rollout{c: c, env: env, app: app, parent: p}
+	r := &rollout{c: c, env: env, app: app, notes: notes}
 	for _, w := range workloads {
 		if rolls, _ := workloadKind(w.live); rolls {
 			r.workloads = append(r.workloads, w)
@@ -181,7 +174,7 @@ func (c *Cluster) newRollout(ctx context.Context, env *schema.Environment, app s
 
 // liveWorkloads reads an environment's workloads. One that is not there, or not
 // the environment's, is refused.
-func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([]workload, error) {
+func liveWorkloads(ctx context.Context, c *apply.Cluster, env *schema.Environment) ([]workload, error) {
 	var all []workload
 	for _, o := range env.Objects() {
 		ref := schema.RefOf(o.Unstructured)
@@ -196,7 +189,7 @@ func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", ref, err)
 		case live.GetLabels()[schema.LabelPartOf] != schema.ApplySetID(env.Name, env.Namespace):
-			return nil, &Refused{
+			return nil, &apply.Refused{
 				Reason: fmt.Sprintf("%s is not of environment %s", ref, env.Name),
 				Hints:  []string{"evenkeel apply " + env.Name + " adopts it"},
 			}
@@ -207,7 +200,7 @@ func (c *Cluster) liveWorkloads(ctx context.Context, env *schema.Environment) ([
 }
 
 func notApplied(env *schema.Environment) error {
-	return &Refused{
+	return &apply.Refused{
 		Reason: fmt.Sprintf("environment %s is not in this cluster, or not all of it", env.Name),
 		Hints:  []string{"evenkeel apply " + env.Name},
 	}
@@ -221,7 +214,7 @@ func (r *rollout) deployments() ([]workload, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, &Refused{Reason: fmt.Sprintf("%s cannot be paused: only a Deployment can", r.workloads[0].ref)}
+		return nil, &apply.Refused{Reason: fmt.Sprintf("%s cannot be paused: only a Deployment can", r.workloads[0].ref)}
 	}
 	return out, nil
 }
@@ -252,15 +245,4 @@ func (r *rollout) patchAll(ctx context.Context, workloads []workload, manager st
 		done = append(done, w.ref)
 	}
 	return done, nil
-}
-
-// Paused is the record of a pause.
-type Paused struct {
-	At time.Time `json:"at"`
-	By string    `json:"by,omitempty"`
-}
-
-// String is when and by whom, for people.
-func (p Paused) String() string {
-	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), p.By))
 }

@@ -1,4 +1,4 @@
-package apply
+package workload
 
 import (
 	"bufio"
@@ -21,6 +21,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -51,12 +52,12 @@ type LogLine struct {
 // line, by one goroutine at a time: pod after pod in the order of their names, or
 // with Follow as lines come, until ctx ends or all pods have ended. silent is
 // called with what has no log (yet), and why.
-func (c *Cluster) Logs(ctx context.Context, env *schema.Environment, app string, opts LogOptions, on func(LogLine), silent func(error)) error {
-	only, err := WorkloadsOf(env, app)
+func Logs(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string, opts LogOptions, on func(LogLine), silent func(error)) error {
+	only, err := Of(env, app)
 	if err != nil {
 		return err
 	}
-	workloads, err := c.liveWorkloads(ctx, only)
+	workloads, err := liveWorkloads(ctx, c, only)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (c *Cluster) Logs(ctx context.Context, env *schema.Environment, app string,
 
 // logs is one reading of the logs of some workloads.
 type logs struct {
-	c         *Cluster
+	c         *apply.Cluster
 	opts      LogOptions
 	workloads []workload
 	silent    func(error)
@@ -251,14 +252,14 @@ func (l *logs) list(ctx context.Context) ([]corev1.Pod, error) {
 	for _, w := range l.workloads {
 		owners := []*unstructured.Unstructured{w.live}
 		if w.ref.Kind == "CronJob" {
-			jobs, err := l.c.jobsOf(ctx, w.live)
+			jobs, err := jobsOf(ctx, l.c, w.live)
 			if err != nil {
 				return nil, err
 			}
 			owners = jobs
 		}
 		for _, owner := range owners {
-			found, err := l.c.podsOf(ctx, owner)
+			found, err := podsOf(ctx, l.c, owner)
 			if err != nil {
 				return nil, err
 			}
@@ -291,7 +292,7 @@ func containersOf(pod *corev1.Pod) []string {
 }
 
 // podsOf reads the pods that a workload's selector selects.
-func (c *Cluster) podsOf(ctx context.Context, owner *unstructured.Unstructured) ([]corev1.Pod, error) {
+func podsOf(ctx context.Context, c *apply.Cluster, owner *unstructured.Unstructured) ([]corev1.Pod, error) {
 	raw, _, err := unstructured.NestedMap(owner.Object, "spec", "selector")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", schema.RefOf(owner), err)
@@ -315,7 +316,7 @@ func (c *Cluster) podsOf(ctx context.Context, owner *unstructured.Unstructured) 
 }
 
 // jobsOf reads the Jobs that a CronJob made.
-func (c *Cluster) jobsOf(ctx context.Context, cron *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
+func jobsOf(ctx context.Context, c *apply.Cluster, cron *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
 	resource := batchv1.SchemeGroupVersion.WithResource("jobs")
 	list, err := c.Dynamic.Resource(resource).Namespace(cron.GetNamespace()).List(ctx, metav1.ListOptions{})
 	if err != nil {
