@@ -12,6 +12,7 @@ import (
 // condition is one entry of status.conditions of any kind.
 type condition struct {
 	Type, Status, Reason, Message string
+	severity                      string
 	observed                      int64 // observedGeneration; 0 where it has none
 	at                            time.Time
 }
@@ -33,7 +34,7 @@ func readConditions(list []any) []condition {
 		if !ok {
 			continue
 		}
-		c := condition{Type: text(m["type"]), Status: statusText(m["status"]), Reason: text(m["reason"]), Message: text(m["message"])}
+		c := condition{Type: text(m["type"]), Status: statusText(m["status"]), Reason: text(m["reason"]), Message: text(m["message"]), severity: text(m["severity"])}
 		c.observed, _ = m["observedGeneration"].(int64)
 		if at, err := time.Parse(time.RFC3339, text(m["lastTransitionTime"])); err == nil {
 			c.at = at

@@ -94,10 +94,11 @@ func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time)
 		}
 		return v
 	}
-	for _, c := range s.conditions {
-		if c.Status == "False" && namesError(c.Reason) && !c.stale(obj.GetGeneration()) {
-			return s.lasting(progressing("condition "+c.Type, s.sayCondition(c)), c)
-		}
+	if v, ok := anyCondition(s); ok {
+		return v
+	}
+	if !says(obj.Object["status"]) {
+		return progressing("condition Ready", "waiting for its controller to report: its status holds zeroes alone")
 	}
 	if related.NoStatus && len(s.conditions) == 0 {
 		return unknown("condition Ready", "its kind declares no status, and what it has says nothing about its health; declare a condition or a CEL expression for it")
@@ -184,6 +185,65 @@ func wordIn(words []string, of ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(of, w) })
 }
 
+// anyCondition looks at conditions that nobody knows: they never make an object
+// healthy, but one that is False says what is missing.
+func anyCondition(s *subject) (verdict, bool) {
+	var found condition
+	for _, c := range s.conditions {
+		if c.stale(s.obj.GetGeneration()) {
+			continue
+		}
+		words := camelWords(c.Type)
+		missing := len(words) > 0 && c.Status == "False" && goodWord(words[len(words)-1]) && !negated(words)
+		working := c.Status == "True" && (strings.EqualFold(strings.Join(words, ""), "inprogress") || wordIn(words, "waiting", "pending"))
+		broken := c.Status == "False" && c.namesError()
+		if broken || found.Type == "" && (missing || working) {
+			found = c
+		}
+		if broken {
+			break
+		}
+	}
+	if found.Type == "" {
+		return verdict{}, false
+	}
+	return s.lasting(progressing("condition "+found.Type, s.sayCondition(found)), found), true
+}
+
+// goodWord tells the words that conditions end with which are true of what works.
+func goodWord(word string) bool {
+	switch word {
+	case "ready", "healthy", "available", "synced", "synchronized", "deployed", "accepted", "valid", "reconciled", "initialized", "provisioned", "established",
+		"installed", "succeeded", "complete", "completed", "programmed", "configured", "scheduled", "bound", "applied", "running", "adopted", "discoverable",
+		"advertised", "resolved", "created", "attached", "online", "active", "admitted", "registered", "published", "connected", "compliant":
+		return true
+	}
+	return false
+}
+
+// says tells a status that says anything from one with nothing but zeroes: what a
+// controller writes that begins with an empty status.
+func says(v any) bool {
+	switch t := v.(type) {
+	case map[string]any:
+		for key, item := range t {
+			if key != "observedGeneration" && says(item) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return len(t) > 0
+	case int64:
+		return t != 0
+	case float64:
+		return t != 0
+	case bool:
+		return t
+	}
+	return !empty(v)
+}
+
 // waited is how long somebody has been waiting for the object's controller.
 func waited(obj *unstructured.Unstructured, related Related, now time.Time) time.Duration {
 	since := obj.GetCreationTimestamp().Time
@@ -195,17 +255,16 @@ func waited(obj *unstructured.Unstructured, related Related, now time.Time) time
 
 // standard reads the conditions that kstatus defines (Stalled, Reconciling).
 func standard(obj *unstructured.Unstructured, conditions []condition, now time.Time) (verdict, bool) {
-	for _, c := range conditions {
-		if c.Status != "True" || c.stale(obj.GetGeneration()) {
+	for _, kind := range []string{string(status.ConditionStalled), string(status.ConditionReconciling)} {
+		c, ok := find(conditions, kind)
+		if !ok || c.Status != "True" || c.stale(obj.GetGeneration()) {
 			continue
 		}
-		msg := join(c.Reason, oneLine(c.Message, 400)) + sinceWords(c, now)
-		switch c.Type {
-		case string(status.ConditionStalled):
-			return failed("condition Stalled", strings.TrimSpace(msg)), true
-		case string(status.ConditionReconciling):
-			return progressing("condition Reconciling", strings.TrimSpace(msg)), true
+		v := progressing("condition "+kind, strings.TrimSpace(join(c.Reason, oneLine(c.Message, 400))+sinceWords(c, now)))
+		if kind == string(status.ConditionStalled) {
+			v.State = Failed
 		}
+		return v, true
 	}
 	return verdict{}, false
 }

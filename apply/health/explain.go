@@ -97,7 +97,7 @@ type plainRule Rule
 // Explain gives a rule with what its file says.
 func (r *Rule) Explain() Explained {
 	plain := plainRule(Rule{
-		Kinds: r.Kinds, NoStatus: r.NoStatus, Config: r.Config, Enough: r.Enough, Failed: r.Failed, Progressing: r.Progressing,
+		Kinds: r.Kinds, NoStatus: r.NoStatus, Config: r.Config, Enough: r.Enough, Failed: r.Failed, Lasting: r.Lasting, Progressing: r.Progressing,
 		Healthy: r.Healthy, Parts: r.Parts, Counts: r.Counts, Words: r.Words, Note: r.Note, Examples: r.Examples,
 	})
 	return Explained{Group: r.Groups(), Project: r.file.Project, Rule: r.RuleName(), Source: r.from(), plainRule: &plain}
@@ -133,7 +133,11 @@ func (r *Rule) States() (healthy, progressing, failed string) {
 	if len(r.Enough) > 0 {
 		healthy += "; or " + r.Enough.words()
 	}
-	return healthy, r.Progressing.words(), r.Failed.words()
+	failed = r.Failed.words()
+	if len(r.Lasting) > 0 {
+		failed = strings.TrimPrefix(failed+"; or where it lasts: "+r.Lasting.words(), "; or ")
+	}
+	return healthy, r.Progressing.words(), failed
 }
 
 func (a Alternatives) words() string {

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,13 +17,23 @@ type subject struct {
 	now        time.Time
 }
 
-// stale answers for a status of an earlier generation; but a controller that
-// says of the present one why it is not Ready is heard.
+// stale answers for a status of an earlier generation: by its own, or where it has
+// none, by those of its conditions, of which none is about the present spec. But a
+// controller that says of the present one why it is not Ready is heard.
 func (s *subject) stale() (verdict, bool) {
 	if c, ok := find(s.conditions, "Ready"); ok && c.Status == "False" && c.observed != 0 && !c.stale(s.obj.GetGeneration()) {
 		return verdict{}, false
 	}
-	return staleStatus(s.obj, condition{})
+	if _, ok := observedGeneration(s.obj); ok {
+		return staleStatus(s.obj, condition{})
+	}
+	var newest condition
+	for _, c := range s.conditions {
+		if c.observed > newest.observed {
+			newest = c
+		}
+	}
+	return staleStatus(s.obj, newest)
 }
 
 // present says that a condition is about the present spec: by an observed
@@ -74,7 +85,8 @@ func sinceWords(c condition, now time.Time) string {
 }
 
 // A condition is a failure when it has named an error of the present generation
-// for a while, and whatever it names when it has been so for long.
+// for a while, and when it has been so for long, unless what it names is work that
+// goes on.
 const (
 	defaultLasting = time.Minute
 	stuck          = time.Hour
@@ -90,9 +102,9 @@ func (s *subject) lasting(v verdict, c condition) verdict {
 	if v.State != Progressing || patience < 0 || c.Type == "" || c.Status == "Unknown" || !s.present(c) && len(s.obj.GetManagedFields()) > 0 {
 		return v
 	}
-	if !namesError(c.Reason) {
+	if !c.namesError() {
 		patience = max(patience, stuck)
-		if isWork(c.Type) {
+		if isWork(c.Type) || c.namesStage() {
 			return v
 		}
 	}
@@ -102,9 +114,16 @@ func (s *subject) lasting(v verdict, c condition) verdict {
 	return v
 }
 
-// isWork tells the conditions that stay False as long as something runs.
+// isWork tells the conditions that are of work: those that stay False as long as
+// something runs, and those that are True meanwhile (Issuing).
 func isWork(kind string) bool {
-	return wordIn(camelWords(kind), "complete", "completed", "succeeded", "done", "finished", "progressing", "accomplished", "running")
+	words := camelWords(kind)
+	return wordIn(words, "complete", "completed", "succeeded", "done", "finished", "accomplished") || slices.ContainsFunc(words, isDoing)
+}
+
+// isDoing tells a word such as creating or provisioning.
+func isDoing(word string) bool {
+	return len(word) > 5 && strings.HasSuffix(word, "ing") && word != "matching" && word != "existing"
 }
 
 // changed is since when a condition has been as it is: where it does not say that,
@@ -117,6 +136,48 @@ func (s *subject) changed(c condition) time.Time {
 		return report
 	}
 	return s.obj.GetCreationTimestamp().Time
+}
+
+// namesStage says whether a condition that is not as it should be names no cause,
+// but what is going on (Creating, ProvisioningInProgress), what somebody stopped
+// (ReconcilePaused), or itself once more (NotReady).
+func (c condition) namesStage() bool {
+	words := camelWords(c.Reason)
+	if len(words) == 0 {
+		return true
+	}
+	for i, w := range words {
+		switch w {
+		case "pending", "progress", "wait", "waits", "paused", "suspended", "stopped", "halted", "hibernated", "initial", "new", "incomplete":
+			return true
+		case "unknown", "unavailable":
+			if len(words) == 1 {
+				return true
+			}
+		case "not", "no", "isn", "some", "awaiting":
+			if i+1 < len(words) && wordIn(words[i+1:], "ready", "available", "complete", "completed", "running", "healthy", "reconciled", "scheduled", "started", "initialized", "synced", "applied", "finished", "done") {
+				return true
+			}
+		}
+		if isDoing(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesError says whether a condition names a fault: by its reason, by its
+// severity, as Cluster API and Knative have one, or by how its message begins.
+func (c condition) namesError() bool {
+	if namesError(c.Reason) || c.severity == "Error" {
+		return true
+	}
+	first, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(c.Message)), " ")
+	switch strings.TrimRight(first, ":,") {
+	case "error", "failed", "failure", "invalid", "cannot", "unable":
+		return true
+	}
+	return false
 }
 
 // namesError says whether the reason of a condition is a fault, and not a stage:

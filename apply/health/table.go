@@ -56,6 +56,9 @@ type Rule struct {
 	Enough Alternatives `json:"enough,omitempty"`
 	// Failed is what waiting does not help against.
 	Failed Alternatives `json:"failed,omitempty"`
+	// Lasting is what may pass, and is a failure where it lasts: an error that the
+	// controller tries again.
+	Lasting Alternatives `json:"lasting,omitempty"`
 	// Progressing is what must not be.
 	Progressing Alternatives `json:"progressing,omitempty"`
 	// Healthy is what must be.

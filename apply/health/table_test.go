@@ -126,17 +126,27 @@ func exampleOf(t *testing.T, r *Rule, tests Tests) *unstructured.Unstructured {
 // exampleLists are the lists that the words of some examples stand for.
 func exampleLists() map[string][]any {
 	return map[string][]any{
-		"status.instances replicas":      {map[string]any{"replicas": int64(2), "readyReplicas": int64(2)}},
-		"status.instances starting":      {map[string]any{"replicas": int64(2), "readyReplicas": int64(1)}},
-		"status.byPod enforced":          {map[string]any{"enforced": true, "observedGeneration": int64(1)}},
-		"status.byPod waiting":           {map[string]any{"enforced": false, "observedGeneration": int64(1)}},
-		"status.byPod broken":            {map[string]any{"enforced": false, "errors": []any{map[string]any{"code": "ingest_error", "message": "no"}}}},
-		"status.environments promoted":   {exampleEnvironment("a1", "a1")},
-		"status.environments on its way": {exampleEnvironment("a1", "b2")},
-		"status.ingress admitted":        {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "True"}}}},
-		"status.ingress refused":         {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "False"}}}},
+		"status.instances replicas":                 {map[string]any{"replicas": int64(2), "readyReplicas": int64(2)}},
+		"status.instances starting":                 {map[string]any{"replicas": int64(2), "readyReplicas": int64(1)}},
+		"status.byPod enforced":                     {map[string]any{"enforced": true, "observedGeneration": int64(1)}},
+		"status.byPod waiting":                      {map[string]any{"enforced": false, "observedGeneration": int64(1)}},
+		"status.byPod broken":                       {map[string]any{"enforced": false, "errors": []any{map[string]any{"code": "ingest_error", "message": "no"}}}},
+		"status.environments promoted":              {exampleEnvironment("a1", "a1")},
+		"status.environments on its way":            {exampleEnvironment("a1", "b2")},
+		"spec.nodeSets three nodes":                 {map[string]any{"name": "master", "count": int64(1)}, map[string]any{"name": "data", "count": int64(2)}},
+		"status.podStatus.conditions pod ready":     {map[string]any{"type": "Ready", "status": "True"}},
+		"status.podStatus.conditions pod not ready": {map[string]any{"type": "KruisePodReady", "status": "False"}},
+		"status.environments passed":                {exampleGate("success"), exampleGate("success")},
+		"status.environments waiting":               {exampleGate("success"), exampleGate("pending")},
+		"status.environments refused":               {exampleGate("success"), exampleGate("failure")},
+		"status.environments apart":                 {exampleEnvironment("a1", "a1"), exampleEnvironment("b2", "b2")},
+		"status.applicationsSelected one":           {map[string]any{"phase": "success"}},
+		"status.ingress admitted":                   {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "True"}}}},
+		"status.ingress refused":                    {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "False"}}}},
 	}
 }
+
+func exampleGate(phase string) any { return map[string]any{"branch": "env/dev", "phase": phase} }
 
 func exampleEnvironment(active, proposed string) any {
 	at := func(sha string) any { return map[string]any{"dry": map[string]any{"sha": sha}} }

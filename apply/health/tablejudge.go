@@ -34,6 +34,14 @@ func (r *Rule) judge(obj *unstructured.Unstructured, related Related, now time.T
 	if m, ok := r.any(s, r.Progressing); ok {
 		return s.lasting(progressing(name, m.words(r)), m.condition)
 	}
+	if m, ok := r.any(s, r.Lasting); ok {
+		c := m.condition
+		if c.Type == "" {
+			c = condition{Type: m.key}
+		}
+		c.Reason = "Error" // whatever it says, the rule knows it for one
+		return s.lasting(progressing(name, m.words(r)), c)
+	}
 	switch {
 	case r.err != nil:
 		return unknown(name, oneLine(r.err.Error(), 300))
@@ -150,19 +158,31 @@ func (r *Rule) any(s *subject, of Alternatives) (match, bool) {
 }
 
 // all returns the first test, if all are met, or the one that is not and says
-// most: a condition that is False, before what is not known yet.
+// most: a condition that names an error, before one that is False, before what is
+// not known yet.
 func (r *Rule) all(s *subject, tests Tests) (out match, met bool) {
 	met = true
 	for i, key := range tests.keys() {
 		m, ok := r.meets(s, key, tests[key])
 		ok = ok && !m.outdated
-		says := !ok && (met || m.condition.Status == "False" && !m.outdated && out.condition.Status != "False")
+		says := !ok && (met || m.weight() > out.weight())
 		if says || i == 0 {
 			out = m
 		}
 		met = met && ok
 	}
 	return out, met
+}
+
+// weight is how much a test says that is not met.
+func (m match) weight() int {
+	switch {
+	case m.condition.Status != "False" || m.outdated:
+		return 0
+	case m.condition.namesError():
+		return 2
+	}
+	return 1
 }
 
 func (r *Rule) meets(s *subject, key string, values Values) (match, bool) {
@@ -215,7 +235,11 @@ func (m match) words(r *Rule) string {
 	case m.key == "cel":
 		return said(m.s, r, "its status is not what the rule wants; evenkeel explain health "+m.s.obj.GetKind()+" shows it")
 	case isPath(m.key):
-		return join(label(m.key)+" is "+oneLine(m.value, 100), m.said(r))
+		said := m.said(r)
+		if strings.Contains(said, oneLine(m.value, 100)) {
+			return said
+		}
+		return join(label(m.key)+" is "+oneLine(m.value, 100), said)
 	}
 	return m.s.sayCondition(m.condition)
 }
@@ -299,7 +323,7 @@ func (r *Rule) evaluate(obj *unstructured.Unstructured, sources Values) (met, mi
 // needs them.
 func (r *Rule) compile() {
 	r.programs = map[string]cel.Program{}
-	for _, tests := range slices.Concat(r.Enough, r.Failed, r.Progressing, r.Healthy) {
+	for _, tests := range slices.Concat(r.Enough, r.Failed, r.Lasting, r.Progressing, r.Healthy) {
 		for _, source := range tests["cel"] {
 			program, err := compileCEL(source)
 			if err != nil {
