@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -45,7 +46,7 @@ func (p *planner) certain(desired, live *unstructured.Unstructured) bool {
 }
 
 func finalizersOf(live *unstructured.Unstructured) string {
-	if isNamespace(live) {
+	if kinds.IsNamespace(live) {
 		return ": " + holdsNamespace(live)
 	}
 	if f := live.GetFinalizers(); len(f) > 0 {
@@ -222,10 +223,10 @@ func (p *planner) note(it *item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case isNamespace(it.obj.Unstructured):
+	case kinds.IsNamespace(it.obj.Unstructured):
 		p.newSpaces[it.ref.Name] = it.ref.String()
-	case isCRD(it.obj.Unstructured):
-		p.changedCRD[crdKind(it.obj.Unstructured)] = it.ref.String()
+	case kinds.IsCRD(it.obj.Unstructured):
+		p.changedCRD[kinds.Defines(it.obj.Unstructured)] = it.ref.String()
 	}
 }
 
@@ -267,7 +268,7 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	named := slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name)
 	switch {
-	case neverRecreated(it.obj.Unstructured):
+	case kinds.Irreplaceable(it.obj.Unstructured):
 		ch.Refused = "a " + it.ref.Kind + " is never recreated"
 		ch.Hint = "change it back, or move the data and replace it by hand"
 	case !it.obj.Recreate && !named:
@@ -277,16 +278,6 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	p.claim(ch)
 	it.change = ch
 	return nil
-}
-
-// neverRecreated are the kinds whose deletion takes data or other objects with
-// it.
-func neverRecreated(u *unstructured.Unstructured) bool {
-	switch u.GroupVersionKind().GroupKind().String() {
-	case "Namespace", "PersistentVolumeClaim", "PersistentVolume", "CustomResourceDefinition.apiextensions.k8s.io":
-		return true
-	}
-	return false
 }
 
 // interpret reads the change from the server's answer.
@@ -328,7 +319,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		return err
 	}
 	p.claim(ch)
-	if isCRD(it.obj.Unstructured) {
+	if kinds.IsCRD(it.obj.Unstructured) {
 		p.note(it)
 	}
 	return nil

@@ -9,32 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
-
-// Autoscaled lists the objects whose replicas an autoscaler of the environment
-// decides, as Kind/namespace/name.
-func Autoscaled(env *schema.Environment) map[string]bool {
-	targets := map[string]bool{}
-	for _, obj := range env.Objects() {
-		switch obj.GroupVersionKind().GroupKind().String() {
-		case "HorizontalPodAutoscaler.autoscaling", "ScaledObject.keda.sh":
-			targets[scaleTarget(obj.Unstructured).String()] = true
-		}
-	}
-	return targets
-}
-
-// scaleTarget is what an autoscaler scales.
-func scaleTarget(scaler *unstructured.Unstructured) schema.Ref {
-	kind, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "kind")
-	name, _, _ := unstructured.NestedString(scaler.Object, "spec", "scaleTargetRef", "name")
-	if kind == "" {
-		kind = "Deployment" // the default of a ScaledObject
-	}
-	return schema.Ref{Kind: kind, Namespace: scaler.GetNamespace(), Name: name}
-}
 
 // isScaled reports whether an autoscaler targets an object whose replicas somebody
 // changed through the scale subresource: one of the environment, or one that
@@ -72,7 +50,7 @@ func (s *scalerOf) Visit(scaler *unstructured.Unstructured) {
 	if mine && s.planner.desired[schema.IDOf(scaler)] == nil {
 		return
 	}
-	s.found = s.found || scaleTarget(scaler).String() == s.target
+	s.found = s.found || kinds.ScaleTarget(scaler).String() == s.target
 }
 
 // replicasPointer is the field that autoscalers write through the scale

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -95,7 +96,7 @@ func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []
 	}
 	message := "must be recreated where it is there already: " + strings.Join(fields, ", ") + " cannot be changed"
 	switch {
-	case neverRecreated(old):
+	case kinds.Irreplaceable(old):
 		message += ", and a " + old.GetKind() + " is never recreated"
 	case !desired.Recreate:
 		message += fmt.Sprintf(", which takes recreate: [%q] in the unit, or --recreate", desired.Key)

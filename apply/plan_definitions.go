@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
@@ -22,7 +23,7 @@ func (p *planner) noteSchema(crd *unstructured.Unstructured) {
 	d := definition{generation: crd.GetGeneration(), changed: managed.LastWrite(crd, "spec")}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.definitions[crdKind(crd)] = d
+	p.definitions[kinds.Defines(crd)] = d
 }
 
 func (p *planner) definitionOf(live *unstructured.Unstructured) definition {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -165,34 +166,15 @@ type plannedCRD struct {
 func (p *planner) plannedCRDs() map[kschema.GroupKind]plannedCRD {
 	crds := map[kschema.GroupKind]plannedCRD{}
 	for unit, obj := range p.env.Objects() {
-		if !isCRD(obj.Unstructured) {
+		if !kinds.IsCRD(obj.Unstructured) {
 			continue
 		}
 		scope, _, _ := unstructured.NestedString(obj.Object, "spec", "scope")
-		crds[crdKind(obj.Unstructured)] = plannedCRD{
+		crds[kinds.Defines(obj.Unstructured)] = plannedCRD{
 			unit:       unit,
 			name:       schema.RefOf(obj.Unstructured).String(),
 			namespaced: scope == "Namespaced",
 		}
 	}
 	return crds
-}
-
-// crdKind is the kind that a CRD defines.
-func crdKind(crd *unstructured.Unstructured) kschema.GroupKind {
-	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
-	kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
-	return kschema.GroupKind{Group: group, Kind: kind}
-}
-
-func isCRD(u *unstructured.Unstructured) bool {
-	return u.GroupVersionKind().GroupKind() == crdGroupKind()
-}
-
-func crdGroupKind() kschema.GroupKind {
-	return kschema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
-}
-
-func isNamespace(u *unstructured.Unstructured) bool {
-	return u.GroupVersionKind().GroupKind() == kschema.GroupKind{Kind: "Namespace"}
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -120,7 +121,7 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 	}
 	p.plan.reads = reads
 	for _, r := range reads {
-		if r.mapping.GroupVersionKind.GroupKind() == crdGroupKind() {
+		if r.mapping.GroupVersionKind.GroupKind() == kinds.Definition() {
 			definitions = append(definitions, r)
 		} else {
 			others = append(others, r)
@@ -230,7 +231,7 @@ func (s *sink) Visit(live *unstructured.Unstructured) {
 	case it.mapping == nil || it.mapping.GroupVersionKind != s.mapping.GroupVersionKind:
 		// Of a unit that is not selected, or listed in another version too.
 	default:
-		if isCRD(live) {
+		if kinds.IsCRD(live) {
 			s.planner.noteSchema(live)
 		}
 		s.planner.assess(it, live)

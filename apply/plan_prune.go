@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -123,20 +123,16 @@ func (p *planner) keeps(ctx context.Context, ch *Change) (string, error) {
 		return "environment " + p.wanted[ch.ID()] + " renders it now", nil
 	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled":
 		return schema.AnnotationPrune + " is disabled on it", nil
-	case isNamespace(ch.live) && isSystemNamespace(ch.Name):
+	case kinds.IsNamespace(ch.live) && kinds.IsSystemNamespace(ch.Name):
 		return "it is a system namespace", nil
-	case isNamespace(ch.live) && ch.Name == p.env.Namespace:
+	case kinds.IsNamespace(ch.live) && ch.Name == p.env.Namespace:
 		return "it holds the records of the environment", nil
-	case neverRecreated(ch.live) && !allowed:
+	case kinds.Irreplaceable(ch.live) && !allowed:
 		return "a " + ch.Kind + " is pruned only by name", nil
-	case isNamespace(ch.live):
+	case kinds.IsNamespace(ch.live):
 		return p.heldByOthers(ctx, ch.Name)
 	}
 	return "", nil
-}
-
-func isSystemNamespace(name string) bool {
-	return name == "default" || name == "kube-system" || name == "kube-public" || name == "kube-node-lease"
 }
 
 // heldByOthers looks for anything in a namespace that is not this environment's.
@@ -151,7 +147,7 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 				continue
 			}
 			gvk := schema.Ref{APIVersion: list.GroupVersion, Kind: r.Kind}.GVK()
-			if transient(gvk.GroupKind()) {
+			if kinds.Transient(gvk.GroupKind()) {
 				continue
 			}
 			m, err := p.cluster.Mapping(ctx, gvk)
@@ -180,17 +176,6 @@ func (p *planner) heldByOthers(ctx context.Context, namespace string) (string, e
 	return "", nil
 }
 
-// transient kinds are made by the system in every namespace, or by the pods in
-// it.
-func transient(gk kschema.GroupKind) bool {
-	switch gk.String() {
-	case "Event", "Event.events.k8s.io", "Lease.coordination.k8s.io", "PodMetrics.metrics.k8s.io",
-		"EndpointSlice.discovery.k8s.io", "Endpoints", "ControllerRevision.apps":
-		return true
-	}
-	return false
-}
-
 type firstOther struct {
 	planner *planner
 	found   string
@@ -199,16 +184,10 @@ type firstOther struct {
 func (f *firstOther) Restart() { f.found = "" }
 
 func (f *firstOther) Visit(live *unstructured.Unstructured) {
-	if f.found != "" || metav1.GetControllerOf(live) != nil || isNamespaceFurniture(live) {
+	if f.found != "" || metav1.GetControllerOf(live) != nil || kinds.IsFurniture(live) {
 		return
 	}
 	if live.GetLabels()[schema.LabelPartOf] == "" || !f.planner.ours(live) {
 		f.found = schema.RefOf(live).String()
 	}
-}
-
-// isNamespaceFurniture is what the controller manager puts into every namespace.
-func isNamespaceFurniture(live *unstructured.Unstructured) bool {
-	return live.GetKind() == "ConfigMap" && live.GetName() == "kube-root-ca.crt" ||
-		live.GetKind() == "ServiceAccount" && live.GetName() == "default"
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
@@ -52,7 +53,7 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	if done, err := p.unite(ctx, it, err); done || err != nil {
 		return err
 	}
-	if it.live != nil && slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) && !neverRecreated(it.obj.Unstructured) {
+	if it.live != nil && slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) && !kinds.Irreplaceable(it.obj.Unstructured) {
 		if done, err := p.replace(ctx, it, err); done || err != nil {
 			return err
 		}

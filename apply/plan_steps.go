@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -121,7 +122,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
 		siblings:   map[string]string{},
 		wanted:     map[schema.ID]string{},
-		targets:    Autoscaled(env),
+		targets:    kinds.Autoscaled(env),
 		desired:    map[schema.ID]*item{},
 		newSpaces:  map[string]string{},
 		changedCRD: map[kschema.GroupKind]string{},
@@ -213,7 +214,7 @@ func (p *planner) askServer(ctx context.Context) error {
 	for _, it := range p.items {
 		switch {
 		case it.change != nil:
-		case isNamespace(it.obj.Unstructured) || isCRD(it.obj.Unstructured):
+		case kinds.IsNamespace(it.obj.Unstructured) || kinds.IsCRD(it.obj.Unstructured):
 			first = append(first, it)
 		default:
 			rest = append(rest, it)

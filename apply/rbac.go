@@ -14,6 +14,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -163,10 +164,10 @@ func (b *rightsBuilder) verbs(o *unstructured.Unstructured) []string {
 		return []string{"get"} // of what lost its label
 	}
 	out := verbs(Created)
-	if b.writes() && !neverRecreated(o) {
+	if b.writes() && !kinds.Irreplaceable(o) {
 		out = append(out, "delete")
 	}
-	if isNamespace(o) && b.inhabits(o.GetName()) {
+	if kinds.IsNamespace(o) && b.inhabits(o.GetName()) {
 		out = slices.DeleteFunc(out, func(verb string) bool { return verb == "create" })
 	}
 	return out
@@ -195,7 +196,7 @@ func (b *rightsBuilder) resource(gk kschema.GroupKind) (kschema.GroupResource, e
 			}
 		}
 	}
-	if resource, ok := definedBy(b.env, gk); ok {
+	if resource, ok := kinds.DefinedBy(b.env, gk); ok {
 		return resource, nil
 	}
 	if managed.IsBuiltin(gk.Group) {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -48,7 +49,7 @@ func (b *rightsBuilder) manifests() (*Rights, error) {
 func (b *rightsBuilder) missing() []string {
 	var missing []string
 	for _, o := range b.env.Objects() {
-		if !isNamespace(o.Unstructured) || !b.inhabits(o.GetName()) {
+		if !kinds.IsNamespace(o.Unstructured) || !b.inhabits(o.GetName()) {
 			continue
 		}
 		if b.plan == nil || slices.ContainsFunc(b.plan.Changes, func(c Change) bool {

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -231,21 +231,10 @@ func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref sch
 	if !meta.IsNoMatchError(err) {
 		return kschema.GroupResource{}, err
 	}
-	if resource, ok := definedBy(env, gvk.GroupKind()); ok {
+	if resource, ok := kinds.DefinedBy(env, gvk.GroupKind()); ok {
 		return resource, nil
 	}
 	return kschema.GroupResource{}, fmt.Errorf("%s: %w", ref, err)
-}
-
-// definedBy is the resource of a kind whose definition an environment renders.
-func definedBy(env *schema.Environment, gk kschema.GroupKind) (kschema.GroupResource, bool) {
-	for _, o := range env.Objects() {
-		if isCRD(o.Unstructured) && crdKind(o.Unstructured) == gk {
-			plural, _, _ := unstructured.NestedString(o.Object, "spec", "names", "plural")
-			return kschema.GroupResource{Group: gk.Group, Resource: plural}, true
-		}
-	}
-	return kschema.GroupResource{}, false
 }
 
 // current reads the parent under the lock. An environment that was rolled back

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
@@ -61,7 +62,7 @@ func pruneStage(change *Change) int {
 		return 0
 	}
 	// Waves run from Namespaces to webhooks; the stages run back.
-	return 1 + waveWebhook - waveOf(change.Kind)
+	return 1 + kinds.WaveWebhook - kinds.Wave(change.Kind)
 }
 
 // deleteAll deletes objects side by side and waits until all are gone.
@@ -133,7 +134,7 @@ func withoutVersions(u *unstructured.Unstructured) map[string]any {
 func (r *run) withoutKept(ctx context.Context, stage []*Change) ([]*Change, error) {
 	var out []*Change
 	for _, change := range stage {
-		if isNamespace(change.live) {
+		if kinds.IsNamespace(change.live) {
 			kept, err := r.keepNamespace(ctx, change)
 			if err != nil {
 				return nil, err

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -38,7 +39,7 @@ func (r *run) creatable(ctx context.Context) error {
 
 // probe creates the object under another name, as a dry run.
 func (r *run) probe(ctx context.Context, change *Change) error {
-	if neverRecreated(change.live) {
+	if kinds.Irreplaceable(change.live) {
 		return fmt.Errorf("a %s is never recreated", change.Kind)
 	}
 	if slices.Contains(r.opts.Recreate, change.Kind+"/"+change.Name) {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -35,10 +36,10 @@ func (r *run) writing() []*Change {
 func (r *run) foundations(ctx context.Context) error {
 	var namespaces, definitions []*Change
 	for _, change := range r.writing() {
-		switch waveOf(change.Kind) {
-		case waveNamespace:
+		switch kinds.Wave(change.Kind) {
+		case kinds.WaveNamespace:
 			namespaces = append(namespaces, change)
-		case waveDefinition:
+		case kinds.WaveDefinition:
 			definitions = append(definitions, change)
 		}
 	}
@@ -121,7 +122,7 @@ func (r *run) units(ctx context.Context) error {
 	}
 	changes := map[string][]*Change{}
 	for _, change := range r.writing() {
-		if waveOf(change.Kind) > waveDefinition {
+		if kinds.Wave(change.Kind) > kinds.WaveDefinition {
 			changes[change.Unit] = append(changes[change.Unit], change)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -81,7 +82,7 @@ func (r *rollout) scalable(name string) (workload, error) {
 			Hints:  []string{fmt.Sprintf("name one: %s/%s=N", r.app, names[0])},
 		}
 	}
-	if apply.Autoscaled(r.env)[found[0].ref.String()] {
+	if kinds.Autoscaled(r.env)[found[0].ref.String()] {
 		return workload{}, &apply.Refused{
 			Reason: fmt.Sprintf("an autoscaler decides about the replicas of %s", found[0].ref),
 			Hints:  []string{"set its minReplicas in the environment"},

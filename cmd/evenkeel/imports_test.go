@@ -30,6 +30,8 @@ func TestImportDirections(t *testing.T) {
 		{"apply/mask", module + "apply/rights", "masks are below rights"},
 		{"apply/rights", module + "apply/managed", "what the caller may do depends on no object"},
 		{"apply/rights", module + "apply/mask", "what the caller may do depends on no object"},
+		{"apply/kinds", module + "apply/", "what is true of a kind is true without a cluster"},
+		{"apply/kinds", "k8s.io/client-go", "what is true of a kind is true without a cluster"},
 		{"apply/lock", module + "apply/", "a lock knows Leases, and no run"},
 		{"apply/follow", module + "apply/", "following one kind needs to know nothing of ours"},
 		{"apply/health", module + "apply/kube", "health stands beside: it judges objects and writes none"},
