@@ -69,7 +69,7 @@ type Plan struct {
 	// places are where there may be members, as far as the records are believed;
 	// unconfirmed is what they name beyond that.
 	places, unconfirmed scope
-	reads               []*reading // what was listed
+	reads               []*Reading // what was listed
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
 	generations map[schema.Ref]int64
@@ -194,6 +194,12 @@ func (p *Plan) Differs(strict bool) bool {
 		return true
 	})
 }
+
+// Reads are what was listed for the plan.
+func (p *Plan) Reads() []*Reading { return p.reads }
+
+// Members are the objects of the last recorded apply.
+func (p *Plan) Members() []schema.Ref { return p.state.members }
 
 // Refused returns the changes that a guard stops.
 func (p *Plan) Refused() []Change {

@@ -54,7 +54,7 @@ func (p *planner) readLive(ctx context.Context) error {
 
 // readAll lists side by side and returns the errors of all LISTs: a missing right
 // seldom comes alone.
-func (p *planner) readAll(ctx context.Context, reads []*reading, selector string) error {
+func (p *planner) readAll(ctx context.Context, reads []*Reading, selector string) error {
 	errs := make([]error, len(reads))
 	group := errgroup.Group{}
 	group.SetLimit(p.opts.Concurrency)
@@ -71,28 +71,28 @@ func (p *planner) readAll(ctx context.Context, reads []*reading, selector string
 	return errors.Join(errs...)
 }
 
-// reading is one kind, in one version, and the namespaces to look at; none means
+// Reading is one kind, in one version, and the namespaces to look at; none means
 // a kind without namespaces.
-type reading struct {
-	mapping    *meta.RESTMapping
-	namespaces []string
+type Reading struct {
+	Mapping    *meta.RESTMapping
+	Namespaces []string
 }
 
 // reads says what to list. CRDs come first: when one changed decides how far the
 // certificate of its custom resources can be trusted.
-func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
-	byKind := map[kschema.GroupVersionKind]*reading{}
-	var reads []*reading
+func (p *planner) reads(ctx context.Context) (definitions, others []*Reading) {
+	byKind := map[kschema.GroupVersionKind]*Reading{}
+	var reads []*Reading
 	add := func(m *meta.RESTMapping, namespaces ...string) {
 		r := byKind[m.GroupVersionKind]
 		if r == nil {
-			r = &reading{mapping: m}
+			r = &Reading{Mapping: m}
 			byKind[m.GroupVersionKind] = r
 			reads = append(reads, r)
 		}
 		for _, ns := range namespaces {
-			if ns != "" && !slices.Contains(r.namespaces, ns) {
-				r.namespaces = append(r.namespaces, ns)
+			if ns != "" && !slices.Contains(r.Namespaces, ns) {
+				r.Namespaces = append(r.Namespaces, ns)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 	}
 	p.plan.reads = reads
 	for _, r := range reads {
-		if r.mapping.GroupVersionKind.GroupKind() == kinds.Definition() {
+		if r.Mapping.GroupVersionKind.GroupKind() == kinds.Definition() {
 			definitions = append(definitions, r)
 		} else {
 			others = append(others, r)
@@ -133,10 +133,10 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*reading) {
 // rememberedMapping prefers a version that is listed anyway. A kind that is gone
 // from the server has no objects left; one whose group does not answer is in
 // Plan.Incomplete.
-func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, reads []*reading) *meta.RESTMapping {
+func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, reads []*Reading) *meta.RESTMapping {
 	for _, r := range reads {
-		if r.mapping.GroupVersionKind.GroupKind() == gk {
-			return r.mapping
+		if r.Mapping.GroupVersionKind.GroupKind() == gk {
+			return r.Mapping
 		}
 	}
 	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: gk.Group, Kind: gk.Kind})
@@ -177,22 +177,22 @@ func (p *planner) ofMembers(groups []string) []string {
 	return slices.DeleteFunc(groups, func(group string) bool { return !ours[group] })
 }
 
-func (p *planner) read(ctx context.Context, r *reading, selector string) error {
-	if len(r.namespaces) == 0 {
-		return p.readOne(ctx, r.mapping, "", selector)
+func (p *planner) read(ctx context.Context, r *Reading, selector string) error {
+	if len(r.Namespaces) == 0 {
+		return p.readOne(ctx, r.Mapping, "", selector)
 	}
-	if len(r.namespaces) > manyNamespaces {
-		err := p.readOne(ctx, r.mapping, "", selector)
+	if len(r.Namespaces) > manyNamespaces {
+		err := p.readOne(ctx, r.Mapping, "", selector)
 		if !apierrors.IsForbidden(err) {
 			return err
 		}
 	}
-	errs := make([]error, len(r.namespaces))
+	errs := make([]error, len(r.Namespaces))
 	group := errgroup.Group{}
 	group.SetLimit(p.opts.Concurrency)
-	for i, ns := range r.namespaces {
+	for i, ns := range r.Namespaces {
 		group.Go(func() error {
-			errs[i] = p.readOne(ctx, r.mapping, ns, selector)
+			errs[i] = p.readOne(ctx, r.Mapping, ns, selector)
 			return nil
 		})
 	}

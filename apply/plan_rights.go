@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,19 +40,18 @@ func (p *planner) lacking(ctx context.Context, err error) error {
 // known without the plan: any object of the environment that is not known to be
 // unchanged may have to be written.
 func (p *planner) needed(ctx context.Context) []rights.Right {
-	var n needs
-	n.add("", "configmaps", p.env.Namespace, schema.ParentName(p.env.Name), "get")
+	var n rights.Needs
+	n.Add("", "configmaps", p.env.Namespace, schema.ParentName(p.env.Name), "get")
 	if p.opts.ToApply {
-		n.locking(p.env)
-		n.recording(p.env)
+		n = slices.Concat(n, LockingRights(p.env), RecordingRights(p.env))
 	}
 	for _, r := range p.plan.reads {
-		resource := r.mapping.Resource
-		for _, ns := range r.namespaces {
-			n.add(resource.Group, resource.Resource, ns, "", "list")
+		resource := r.Mapping.Resource
+		for _, ns := range r.Namespaces {
+			n.Add(resource.Group, resource.Resource, ns, "", "list")
 		}
-		if len(r.namespaces) == 0 {
-			n.add(resource.Group, resource.Resource, "", "", "list")
+		if len(r.Namespaces) == 0 {
+			n.Add(resource.Group, resource.Resource, "", "", "list")
 		}
 	}
 	for unit, o := range p.env.Objects() {
@@ -60,24 +60,24 @@ func (p *planner) needed(ctx context.Context) []rights.Right {
 		if err != nil || !p.selected(unit) {
 			continue // a kind that nobody knows has an error of its own
 		}
-		n.add(resource.Group, resource.Resource, ref.Namespace, "", "list")
+		n.Add(resource.Group, resource.Resource, ref.Namespace, "", "list")
 		if it := p.desired[ref.ID()]; it != nil && it.change != nil && it.change.Action == Unchanged {
 			continue
 		}
 		if !p.opts.ListOnly {
-			n.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "patch", "create")
+			n.Add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "patch", "create")
 		}
 		if p.opts.ToApply {
-			n.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "get")
+			n.Add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "get")
 		}
 		if p.opts.ToApply && o.Recreate {
-			n.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "delete")
-			n.add(resource.Group, resource.Resource, ref.Namespace, probeName(ref.Name), "patch", "create")
+			n.Add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "delete")
+			n.Add(resource.Group, resource.Resource, ref.Namespace, ProbeName(ref.Name), "patch", "create")
 		}
 	}
 	for _, ref := range p.opts.Recorded {
 		if resource, err := p.cluster.resource(ctx, p.env, ref); err == nil && p.desired[ref.ID()] == nil {
-			n.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "get")
+			n.Add(resource.Group, resource.Resource, ref.Namespace, ref.Name, "get")
 		}
 	}
 	return n

@@ -16,10 +16,11 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/rbac"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 )
 
-// TestRights applies environments with nothing but the rights that NewRights
+// TestRights applies environments with nothing but the rights that rbac.New
 // gives: no request may be refused. Then each right is taken away in turn, and has
 // to be missed: the guard names it, a plan fails, or a request is refused.
 //
@@ -64,12 +65,12 @@ func (e *rightsEnv) prove(t *testing.T) {
 	e.others(t)
 	created, err := e.admin.Plan(ctx, e.env, apply.PlanOptions{ListOnly: true})
 	must(t, err)
-	modes := map[apply.RightsMode]*trial{}
-	for _, mode := range []apply.RightsMode{apply.RightsDiff, apply.RightsVerify, apply.RightsApply, apply.RightsReconcile} {
+	modes := map[rbac.Mode]*trial{}
+	for _, mode := range []rbac.Mode{rbac.Diff, rbac.Verify, rbac.Apply, rbac.Reconcile} {
 		modes[mode] = e.trial(t, mode, created)
 	}
-	mayDiff, mayVerify, mayApply := modes[apply.RightsDiff], modes[apply.RightsVerify], modes[apply.RightsApply]
-	mayReconcile := modes[apply.RightsReconcile]
+	mayDiff, mayVerify, mayApply := modes[rbac.Diff], modes[rbac.Verify], modes[rbac.Apply]
+	mayReconcile := modes[rbac.Reconcile]
 	mayReconcile.without(mayApply)
 
 	// While nothing is there, all of it is created.

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/rbac"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -79,10 +80,10 @@ type trial struct {
 
 // trial puts the manifests of a mode onto the cluster, as they are for one
 // ServiceAccount, and one right at a time for a group each.
-func (e *rightsEnv) trial(t *testing.T, mode apply.RightsMode, plan *apply.Plan) *trial {
+func (e *rightsEnv) trial(t *testing.T, mode rbac.Mode, plan *apply.Plan) *trial {
 	t.Helper()
 	account := rbacv1.Subject{Kind: "ServiceAccount", Namespace: e.env.Namespace, Name: "evenkeel-" + string(mode)}
-	rights, err := apply.NewRights(e.env, plan, apply.RightsOptions{Mode: mode, Subject: account, Account: true})
+	rights, err := rbac.New(e.env, plan, rbac.Options{Mode: mode, Subject: account, Account: true})
 	must(t, err)
 	for _, o := range rights.Objects {
 		_, err := e.client(t, o).Apply(t.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "admin", Force: true})

@@ -8,72 +8,61 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// needs are the rights that requests need. The guard of an apply asks for those
-// of one run, Rights prints those of all runs: what is sent stands here once.
-type needs []rights.Right
+// What requests need stands here once: the guard of an apply asks for the rights of
+// one run, package rbac prints those of all runs.
 
-func (n *needs) add(group, resource, namespace, name string, verbs ...string) {
-	for _, verb := range verbs {
-		*n = append(*n, rights.Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name})
-	}
-}
-
-// planning is what a plan reads besides the members of the environment: the
+// PlanningRights are for what a plan reads besides the members of the environment: the
 // identity of the cluster, the parent, and what is kept for plans.
-func (n *needs) planning(env *schema.Environment) {
-	n.add("", "namespaces", "", metav1.NamespaceSystem, "get")
-	n.add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "get")
-	n.add("", "secrets", env.Namespace, stateName(env.Name), "get")
+func PlanningRights(env *schema.Environment) rights.Needs {
+	var n rights.Needs
+	n.Add("", "namespaces", "", metav1.NamespaceSystem, "get")
+	n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "get")
+	n.Add("", "secrets", env.Namespace, stateName(env.Name), "get")
 	if env.Was != "" {
-		n.add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "get")
+		n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "get")
 	}
-	n.external(env)
+	return append(n, externalRights(env)...)
 }
 
-// external is what it takes to look for what others make.
-func (n *needs) external(env *schema.Environment) {
+// externalRights are what it takes to look for what others make.
+func externalRights(env *schema.Environment) rights.Needs {
+	var n rights.Needs
 	for _, ext := range env.External {
-		n.add("", externalResource(ext.Kind), ext.Namespace, ext.Name, "get")
+		n.Add("", externalResource(ext.Kind), ext.Namespace, ext.Name, "get")
 	}
+	return n
 }
 
-// locking is what the lock of an environment needs, and the look at the parent
-// under it. An object that is not there cannot be named by who creates it.
-func (n *needs) locking(env *schema.Environment) {
-	n.add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Name), "get", "update")
-	n.add(coordinationv1.GroupName, "leases", env.Namespace, "", "create")
-	n.add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "get")
+// LockingRights are what the lock of an environment needs, and the look at the
+// parent under it. An object that is not there cannot be named by who creates it.
+func LockingRights(env *schema.Environment) rights.Needs {
+	var n rights.Needs
+	n.Add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Name), "get", "update")
+	n.Add(coordinationv1.GroupName, "leases", env.Namespace, "", "create")
+	n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "get")
+	return n
 }
 
-// recording is what widening and narrowing the parent and recording a revision
+// RecordingRights are what widening and narrowing the parent and recording a revision
 // need, and the key that they are signed with. The Secrets of revisions are
 // numbered, so none of them can be named.
-func (n *needs) recording(env *schema.Environment) {
-	n.add("", "configmaps", env.Namespace, "", "create")
-	n.add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "update")
-	n.add("", "secrets", env.Namespace, "", "get", "list", "create", "patch", "delete")
-	n.add("", "secrets", keyNamespace, keyName(env.Name, env.Namespace), "get", "create", "patch")
+func RecordingRights(env *schema.Environment) rights.Needs {
+	var n rights.Needs
+	n.Add("", "configmaps", env.Namespace, "", "create")
+	n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "update")
+	n.Add("", "secrets", env.Namespace, "", "get", "list", "create", "patch", "delete")
+	n.Add("", "secrets", keyNamespace, keyName(env.Name, env.Namespace), "get", "create", "patch")
 	if env.Was != "" {
-		n.add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "delete")
-		n.add("", "secrets", keyNamespace, keyName(env.Was, env.Namespace), "get")
-		n.add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Was), "delete")
+		n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "delete")
+		n.Add("", "secrets", keyNamespace, keyName(env.Was, env.Namespace), "get")
+		n.Add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Was), "delete")
 	}
+	return n
 }
 
-// leading is what the election of a reconciler needs, in the namespace of its pods,
-// and what it tells on the parent.
-func (n *needs) leading(env *schema.Environment, namespace string) {
-	n.add(coordinationv1.GroupName, "leases", namespace, leaderLease, "get", "update")
-	n.add(coordinationv1.GroupName, "leases", namespace, "", "create")
-	n.add("", "events", env.Namespace, "", "create")
-}
-
-// leaderLease is the Lease by which replicas elect the one that reconciles.
-const leaderLease = schema.Manager + "-reconcile"
-
-// verbs are what an action sends. Every conflict is answered by reading again.
-func verbs(action Action) []string {
-	switch action {
+// Verbs are what an action sends. Every conflict is answered by reading again.
+func (a Action) Verbs() []string {
+	switch a {
 	case Created, UnverifiedCreated, Terminating:
 		return []string{"get", "patch", "create"}
 	case Deleted:

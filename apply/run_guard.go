@@ -198,12 +198,10 @@ func lacks(env *schema.Environment, missing []rights.Right) *Refused {
 
 // needed are the rights that the run will use.
 func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
-	var needed needs
-	needed.locking(r.env)
-	needed.external(r.env)
+	needed := slices.Concat(LockingRights(r.env), externalRights(r.env))
 	writing, pruning := r.writing(), r.pruning()
 	if len(writing)+len(pruning) > 0 {
-		needed.recording(r.env)
+		needed = append(needed, RecordingRights(r.env)...)
 	}
 	var errs []error
 	for _, change := range slices.Concat(writing, pruning) {
@@ -212,9 +210,9 @@ func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
 			errs = append(errs, err)
 			continue
 		}
-		needed.add(resource.Group, resource.Resource, change.Namespace, change.Name, verbs(change.Action)...)
+		needed.Add(resource.Group, resource.Resource, change.Namespace, change.Name, change.Action.Verbs()...)
 		if change.Action == Recreated && !slices.Contains(r.opts.Recreate, change.Kind+"/"+change.Name) {
-			needed.add(resource.Group, resource.Resource, change.Namespace, probeName(change.Name), "patch", "create")
+			needed.Add(resource.Group, resource.Resource, change.Namespace, ProbeName(change.Name), "patch", "create")
 		}
 	}
 	return needed, errors.Join(errs...)

@@ -57,7 +57,7 @@ func (r *run) probe(ctx context.Context, change *Change) error {
 // one.
 func probeOf(desired *schema.Object) *unstructured.Unstructured {
 	body := desired.DeepCopy()
-	body.SetName(probeName(desired.GetName()))
+	body.SetName(ProbeName(desired.GetName()))
 	if body.GroupVersionKind().GroupKind().String() == "Service" {
 		// The old Service still has them.
 		for _, field := range []string{"clusterIP", "clusterIPs"} {
@@ -70,8 +70,8 @@ func probeOf(desired *schema.Object) *unstructured.Unstructured {
 	return body
 }
 
-// probeName is a name beside another one, within the 63 characters of a label.
-func probeName(name string) string {
+// ProbeName is a name beside another one, within the 63 characters of a label.
+func ProbeName(name string) string {
 	const suffix = "-probe"
 	return strings.TrimRight(name[:min(len(name), 63-len(suffix))], "-.") + suffix
 }

@@ -63,6 +63,17 @@ func (r Right) unnamed() Right {
 	return r
 }
 
+// Needs gathers rights.
+type Needs []Right
+
+// Add adds some verbs on one resource; an empty namespace is the whole cluster, an
+// empty name all objects.
+func (n *Needs) Add(group, resource, namespace, name string, verbs ...string) {
+	for _, verb := range verbs {
+		*n = append(*n, Right{Verb: verb, Group: group, Resource: resource, Namespace: namespace, Name: name})
+	}
+}
+
 // Covers reports whether who has r has other.
 func (r Right) Covers(other Right) bool {
 	return r.Verb == other.Verb && r.Group == other.Group && r.Resource == other.Resource &&

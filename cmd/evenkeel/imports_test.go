@@ -45,6 +45,7 @@ func TestImportDirections(t *testing.T) {
 		{"render/typed", "cuelang.org/go", "the types of Kubernetes know no CUE"},
 		{"apply", module + "apply/report", "a plan does not know how it is printed"},
 		{"apply", module + "apply/workload", "a plan knows what the verbs noted, and not the verbs"},
+		{"apply", module + "apply/rbac", "what requests need stands where they are sent; who prints it is above"},
 		{"apply", module + "apply/reconcile", "a run does not know who started it"},
 		{"apply", "cuelang.org/go", "apply knows no CUE"},
 		{"apply", "sigs.k8s.io/kustomize/api/krusty", "apply knows no kustomize"},

@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/rbac"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -60,7 +61,7 @@ environment's namespace, named like the roles.`,
 	}
 	g.addOutput(cmd, "yaml", "json")
 	f := cmd.Flags()
-	f.StringVar(&opts.mode, "mode", string(apply.RightsDiff), "what the rights are for: diff, verify, apply or reconcile")
+	f.StringVar(&opts.mode, "mode", string(rbac.Diff), "what the rights are for: diff, verify, apply or reconcile")
 	f.StringVar(&opts.account, "service-account", "", "print this ServiceAccount, as NAMESPACE/NAME, and bind the rights to it")
 	f.StringVar(&opts.subject, "subject", "", "bind the rights to somebody who is there: ServiceAccount:NAMESPACE/NAME, User:NAME or Group:NAME")
 	f.BoolVar(&opts.anyName, "any-name", false, "leave the names of objects in namespaces out")
@@ -73,9 +74,9 @@ environment's namespace, named like the roles.`,
 }
 
 func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) error {
-	mode := apply.RightsMode(opts.mode)
+	mode := rbac.Mode(opts.mode)
 	switch mode {
-	case apply.RightsDiff, apply.RightsVerify, apply.RightsApply, apply.RightsReconcile:
+	case rbac.Diff, rbac.Verify, rbac.Apply, rbac.Reconcile:
 	default:
 		return &usageError{err: fmt.Errorf("--mode %q is not known", opts.mode), hint: "use diff, verify, apply or reconcile"}
 	}
@@ -84,7 +85,7 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 		return err
 	}
 	env := envs[0]
-	rights := apply.RightsOptions{Mode: mode, AnyName: opts.anyName}
+	rights := rbac.Options{Mode: mode, AnyName: opts.anyName}
 	if rights.Subject, err = opts.whom(env); err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 			return fmt.Errorf("env %s: %w", env.Name, err)
 		}
 	}
-	result, err := apply.NewRights(env, plan, rights)
+	result, err := rbac.New(env, plan, rights)
 	if err != nil {
 		return err
 	}

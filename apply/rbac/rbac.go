@@ -1,4 +1,4 @@
-package apply
+package rbac
 
 import (
 	"cmp"
@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
@@ -20,24 +22,24 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// RightsMode says what somebody is to do with an environment; each mode has the
+// Mode says what somebody is to do with an environment; each mode has the
 // rights of those before it, too.
-type RightsMode string
+type Mode string
 
-// The modes of Rights.
+// The modes.
 const (
-	// RightsDiff compares by reading alone (PlanOptions.ListOnly).
-	RightsDiff RightsMode = "diff"
-	// RightsVerify plans with dry-runs. RBAC cannot tell these from writes.
-	RightsVerify RightsMode = "verify"
-	RightsApply  RightsMode = "apply"
-	// RightsReconcile applies again and again, watches, and tells what it did.
-	RightsReconcile RightsMode = "reconcile"
+	// Diff compares by reading alone (apply.PlanOptions.ListOnly).
+	Diff Mode = "diff"
+	// Verify plans with dry-runs. RBAC cannot tell these from writes.
+	Verify Mode = "verify"
+	Apply  Mode = "apply"
+	// Reconcile applies again and again, watches, and tells what it did.
+	Reconcile Mode = "reconcile"
 )
 
-// RightsOptions bend Rights.
-type RightsOptions struct {
-	Mode RightsMode
+// Options bend New.
+type Options struct {
+	Mode Mode
 	// Subject is who gets the rights.
 	Subject rbacv1.Subject
 	// Account prints the ServiceAccount that Subject names, too.
@@ -47,49 +49,49 @@ type RightsOptions struct {
 	AnyName bool
 }
 
-// Rights are the least rights for an environment, as manifests.
-type Rights struct {
+// Roles are the least rights for an environment, as manifests.
+type Roles struct {
 	Objects []*unstructured.Unstructured
 	// Notes are what the reader of the manifests should know.
 	Notes []string
 }
 
-// NewRights computes the rights that opts.Mode needs: those for what the
+// New computes the rights that opts.Mode needs: those for what the
 // environment renders, and, where there is a plan, for what it has deployed and
 // no longer renders. Without a plan, kinds must be built in or have their
 // definition in the environment.
-func NewRights(env *schema.Environment, plan *Plan, opts RightsOptions) (*Rights, error) {
-	b := &rightsBuilder{env: env, plan: plan, opts: opts}
+func New(env *schema.Environment, plan *apply.Plan, opts Options) (*Roles, error) {
+	b := &builder{env: env, plan: plan, opts: opts}
 	if err := b.members(); err != nil {
 		return nil, fmt.Errorf("environment %s: %w", env.Name, err)
 	}
 	b.records()
 	b.health()
-	if opts.Mode != RightsDiff {
+	if opts.Mode != Diff {
 		b.granting()
 	}
 	return b.manifests()
 }
 
-type rightsBuilder struct {
+type builder struct {
 	env  *schema.Environment
-	plan *Plan
-	opts RightsOptions
+	plan *apply.Plan
+	opts Options
 
-	own   needs               // what requests need
-	held  needs               // what the roles of the environment grant
+	own   rights.Needs        // what requests need
+	held  rights.Needs        // what the roles of the environment grant
 	urls  []rbacv1.PolicyRule // of the same
 	notes []string
 }
 
 // writes reports whether the mode sends more than a plan.
-func (b *rightsBuilder) writes() bool {
-	return b.opts.Mode == RightsApply || b.opts.Mode == RightsReconcile
+func (b *builder) writes() bool {
+	return b.opts.Mode == Apply || b.opts.Mode == Reconcile
 }
 
 // members adds the rights on the objects of the environment, and on those that it
 // has deployed and no longer renders.
-func (b *rightsBuilder) members() error {
+func (b *builder) members() error {
 	var errs []error
 	rendered := map[schema.ID]bool{}
 	for _, o := range b.env.Objects() {
@@ -104,7 +106,7 @@ func (b *rightsBuilder) members() error {
 		b.member(resource, ref, b.verbs(o.Unstructured)...)
 		if b.writes() && o.Recreate {
 			probe := ref
-			probe.Name = probeName(ref.Name)
+			probe.Name = apply.ProbeName(ref.Name)
 			b.member(resource, probe, "patch", "create")
 		}
 	}
@@ -115,55 +117,55 @@ func (b *rightsBuilder) members() error {
 }
 
 // former adds the rights on what the environment no longer renders.
-func (b *rightsBuilder) former(rendered map[schema.ID]bool) {
-	for _, r := range b.plan.reads {
-		namespaces := r.namespaces
+func (b *builder) former(rendered map[schema.ID]bool) {
+	for _, r := range b.plan.Reads() {
+		namespaces := r.Namespaces
 		if len(namespaces) == 0 {
 			namespaces = []string{""}
 		}
 		for _, ns := range namespaces {
-			b.list(r.mapping.Resource.GroupResource(), ns)
+			b.list(r.Mapping.Resource.GroupResource(), ns)
 		}
 	}
-	for _, ref := range b.plan.state.members {
+	for _, ref := range b.plan.Members() {
 		if resource, err := b.resource(ref.GVK().GroupKind()); err == nil && !rendered[ref.ID()] {
 			b.member(resource, ref, "get")
 		}
 	}
 	for _, change := range b.plan.Changes {
-		if change.Action != Deleted || !b.writes() {
+		if change.Action != apply.Deleted || !b.writes() {
 			continue
 		}
 		if resource, err := b.resource(change.GVK().GroupKind()); err == nil {
-			b.member(resource, change.Ref, verbs(Deleted)...)
+			b.member(resource, change.Ref, apply.Deleted.Verbs()...)
 		}
 	}
 }
 
 // list adds the LIST of a kind, and where the cluster is watched for drift, its
 // watch.
-func (b *rightsBuilder) list(resource kschema.GroupResource, namespace string) {
-	b.own.add(resource.Group, resource.Resource, namespace, "", "list")
-	if b.opts.Mode == RightsReconcile {
-		b.own.add(resource.Group, resource.Resource, namespace, "", "watch")
+func (b *builder) list(resource kschema.GroupResource, namespace string) {
+	b.own.Add(resource.Group, resource.Resource, namespace, "", "list")
+	if b.opts.Mode == Reconcile {
+		b.own.Add(resource.Group, resource.Resource, namespace, "", "watch")
 	}
 }
 
-func (b *rightsBuilder) member(resource kschema.GroupResource, ref schema.Ref, verbs ...string) {
+func (b *builder) member(resource kschema.GroupResource, ref schema.Ref, verbs ...string) {
 	if b.opts.AnyName && ref.Namespace != "" {
 		ref.Name = ""
 	}
-	b.own.add(resource.Group, resource.Resource, ref.Namespace, ref.Name, verbs...)
+	b.own.Add(resource.Group, resource.Resource, ref.Namespace, ref.Name, verbs...)
 }
 
 // verbs are what the mode sends about a rendered object. What takes data or other
 // objects with it is never deleted by these rights, and a Namespace that they
 // hold in must be there before them.
-func (b *rightsBuilder) verbs(o *unstructured.Unstructured) []string {
-	if b.opts.Mode == RightsDiff {
+func (b *builder) verbs(o *unstructured.Unstructured) []string {
+	if b.opts.Mode == Diff {
 		return []string{"get"} // of what lost its label
 	}
-	out := verbs(Created)
+	out := apply.Created.Verbs()
 	if b.writes() && !kinds.Irreplaceable(o) {
 		out = append(out, "delete")
 	}
@@ -174,7 +176,7 @@ func (b *rightsBuilder) verbs(o *unstructured.Unstructured) []string {
 }
 
 // inhabits reports whether the rights name a namespace.
-func (b *rightsBuilder) inhabits(namespace string) bool {
+func (b *builder) inhabits(namespace string) bool {
 	if namespace == b.env.Namespace {
 		return true
 	}
@@ -188,11 +190,11 @@ func (b *rightsBuilder) inhabits(namespace string) bool {
 
 // resource is the resource of a kind: as the plan found it, as the environment
 // defines it, or as built-in kinds are named.
-func (b *rightsBuilder) resource(gk kschema.GroupKind) (kschema.GroupResource, error) {
+func (b *builder) resource(gk kschema.GroupKind) (kschema.GroupResource, error) {
 	if b.plan != nil {
-		for _, r := range b.plan.reads {
-			if r.mapping.GroupVersionKind.GroupKind() == gk {
-				return r.mapping.Resource.GroupResource(), nil
+		for _, r := range b.plan.Reads() {
+			if r.Mapping.GroupVersionKind.GroupKind() == gk {
+				return r.Mapping.Resource.GroupResource(), nil
 			}
 		}
 	}
@@ -207,26 +209,25 @@ func (b *rightsBuilder) resource(gk kschema.GroupKind) (kschema.GroupResource, e
 }
 
 // records adds the rights on what evenkeel keeps beside the members.
-func (b *rightsBuilder) records() {
-	b.own.planning(b.env)
+func (b *builder) records() {
+	b.own = append(b.own, apply.PlanningRights(b.env)...)
 	if b.writes() {
-		b.own.locking(b.env)
-		b.own.recording(b.env)
+		b.own = slices.Concat(b.own, apply.LockingRights(b.env), apply.RecordingRights(b.env))
 	}
-	if b.opts.Mode == RightsReconcile {
-		b.own.leading(b.env, cmp.Or(b.opts.Subject.Namespace, b.env.Namespace))
+	if b.opts.Mode == Reconcile {
+		b.leading(cmp.Or(b.opts.Subject.Namespace, b.env.Namespace))
 	}
 }
 
 // health adds what the gate reads, and which autoscalers a plan looks for where
 // somebody scaled by hand.
-func (b *rightsBuilder) health() {
+func (b *builder) health() {
 	for _, o := range b.env.Objects() {
 		ns := o.GetNamespace()
 		switch gk := o.GroupVersionKind().GroupKind().String(); gk {
 		case "Deployment.apps", "StatefulSet.apps", "ReplicaSet.apps":
-			if b.opts.Mode != RightsDiff {
-				b.own.add("autoscaling", "horizontalpodautoscalers", ns, "", "list")
+			if b.opts.Mode != Diff {
+				b.own.Add("autoscaling", "horizontalpodautoscalers", ns, "", "list")
 			}
 		}
 		if !b.writes() {
@@ -237,18 +238,18 @@ func (b *rightsBuilder) health() {
 		if err != nil || !reads.Watched {
 			continue
 		}
-		b.own.add(resource.Group, resource.Resource, ns, "", "watch")
+		b.own.Add(resource.Group, resource.Resource, ns, "", "watch")
 		if reads.Status {
-			b.own.add(resource.Group, resource.Resource+"/status", ns, o.GetName(), "get")
+			b.own.Add(resource.Group, resource.Resource+"/status", ns, o.GetName(), "get")
 		}
 		for _, r := range reads.Explained {
-			b.own.add(r.Group, r.Resource, ns, "", "list", "watch")
+			b.own.Add(r.Group, r.Resource, ns, "", "list", "watch")
 		}
 		for _, r := range reads.Cluster {
-			b.own.add(r.Group, r.Resource, "", "", "list", "watch")
+			b.own.Add(r.Group, r.Resource, "", "", "list", "watch")
 		}
 		if reads.Logs {
-			b.own.add("", "pods/log", ns, "", "get")
+			b.own.Add("", "pods/log", ns, "", "get")
 		}
 	}
 }
@@ -258,7 +259,7 @@ func (b *rightsBuilder) health() {
 // held, which gives no more than they do; the other way, the verb escalate, lets
 // its holder write anything into the role. That, and bind, is left for what cannot
 // be held: wildcards, aggregated roles, and roles that others make.
-func (b *rightsBuilder) granting() {
+func (b *builder) granting() {
 	heldRoles := map[string]bool{} // as kind/namespace/name
 	for _, o := range b.env.Objects() {
 		ref := schema.RefOf(o.Unstructured)
@@ -272,7 +273,7 @@ func (b *rightsBuilder) granting() {
 			heldRoles[ref.String()] = true
 			continue
 		}
-		b.own.add(rbacv1.GroupName, rolesOf(ref.Kind), ref.Namespace, ref.Name, "escalate")
+		b.own.Add(rbacv1.GroupName, rolesOf(ref.Kind), ref.Namespace, ref.Name, "escalate")
 		b.notes = append(b.notes, fmt.Sprintf("%s has wildcards or is aggregated: who holds escalate on it can grant himself anything", ref))
 	}
 	for _, o := range b.env.Objects() {
@@ -287,7 +288,7 @@ func (b *rightsBuilder) granting() {
 			role.Namespace = ref.Namespace
 		}
 		if !heldRoles[role.String()] {
-			b.own.add(rbacv1.GroupName, rolesOf(kind), ref.Namespace, name, "bind")
+			b.own.Add(rbacv1.GroupName, rolesOf(kind), ref.Namespace, name, "bind")
 		}
 	}
 }
@@ -302,7 +303,7 @@ func isWild(rule rbacv1.PolicyRule) bool {
 }
 
 // hold adds what rules grant.
-func (b *rightsBuilder) hold(namespace string, rules []rbacv1.PolicyRule) {
+func (b *builder) hold(namespace string, rules []rbacv1.PolicyRule) {
 	for _, rule := range rules {
 		if len(rule.NonResourceURLs) > 0 {
 			b.urls = append(b.urls, rbacv1.PolicyRule{NonResourceURLs: rule.NonResourceURLs, Verbs: rule.Verbs})
@@ -314,7 +315,7 @@ func (b *rightsBuilder) hold(namespace string, rules []rbacv1.PolicyRule) {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				for _, name := range names {
-					b.held.add(group, resource, namespace, name, rule.Verbs...)
+					b.held.Add(group, resource, namespace, name, rule.Verbs...)
 				}
 			}
 		}
@@ -322,7 +323,7 @@ func (b *rightsBuilder) hold(namespace string, rules []rbacv1.PolicyRule) {
 }
 
 // split reduces the rights to those that none of the others covers.
-func (b *rightsBuilder) split() (own, held []rights.Right) {
+func (b *builder) split() (own, held []rights.Right) {
 	own, held = rights.Sorted(b.own), rights.Sorted(b.held)
 	held = slices.DeleteFunc(held, func(r rights.Right) bool { return coveredBy(own, r) })
 	own = slices.DeleteFunc(own, func(r rights.Right) bool { return coveredBy(held, r) })
@@ -332,3 +333,14 @@ func (b *rightsBuilder) split() (own, held []rights.Right) {
 func coveredBy(have []rights.Right, r rights.Right) bool {
 	return slices.ContainsFunc(have, func(other rights.Right) bool { return other.Covers(r) })
 }
+
+// leading is what the election of a reconciler needs, in the namespace of its pods,
+// and what it tells on the parent.
+func (b *builder) leading(namespace string) {
+	b.own.Add(coordinationv1.GroupName, "leases", namespace, leaderLease, "get", "update")
+	b.own.Add(coordinationv1.GroupName, "leases", namespace, "", "create")
+	b.own.Add("", "events", b.env.Namespace, "", "create")
+}
+
+// leaderLease is the Lease by which replicas elect the one that reconciles.
+const leaderLease = schema.Manager + "-reconcile"

@@ -1,4 +1,4 @@
-package apply
+package rbac
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -20,9 +21,9 @@ const annotationWhy = "evenkeel.dev/why"
 // manifests writes the rights as roles and bindings: a ClusterRole for what
 // belongs to no namespace, a Role in each namespace, and roles of their own for
 // what is held only to be granted.
-func (b *rightsBuilder) manifests() (*Rights, error) {
+func (b *builder) manifests() (*Roles, error) {
 	own, held := b.split()
-	m := &manifests{name: schema.ParentName(b.env.Name) + "-" + string(b.opts.Mode), subject: b.opts.Subject}
+	m := &writer{name: schema.ParentName(b.env.Name) + "-" + string(b.opts.Mode), subject: b.opts.Subject}
 	for _, ns := range b.missing() {
 		m.add("v1", "Namespace", "", ns, nil)
 	}
@@ -41,19 +42,19 @@ func (b *rightsBuilder) manifests() (*Rights, error) {
 		}
 		m.role(m.name+"-grants", ns, grants, rules)
 	}
-	return &Rights{Objects: m.objects, Notes: b.notes}, m.err
+	return &Roles{Objects: m.objects, Notes: b.notes}, m.err
 }
 
 // missing are the namespaces of the environment that are not there yet: rights in
 // them have nowhere to stand.
-func (b *rightsBuilder) missing() []string {
+func (b *builder) missing() []string {
 	var missing []string
 	for _, o := range b.env.Objects() {
 		if !kinds.IsNamespace(o.Unstructured) || !b.inhabits(o.GetName()) {
 			continue
 		}
-		if b.plan == nil || slices.ContainsFunc(b.plan.Changes, func(c Change) bool {
-			return c.ID() == schema.IDOf(o.Unstructured) && (c.Action == Created || c.Action == UnverifiedCreated)
+		if b.plan == nil || slices.ContainsFunc(b.plan.Changes, func(c apply.Change) bool {
+			return c.ID() == schema.IDOf(o.Unstructured) && (c.Action == apply.Created || c.Action == apply.UnverifiedCreated)
 		}) {
 			missing = append(missing, o.GetName())
 		}
@@ -70,7 +71,7 @@ func namespacesOf(rights []rights.Right, urls ...rbacv1.PolicyRule) []string {
 	for _, r := range rights {
 		out = append(out, r.Namespace)
 	}
-	return sortedSet(out)
+	return slices.Compact(slices.Sorted(slices.Values(out)))
 }
 
 // rulesOf writes the rights of one namespace as rules: what has the same verbs
@@ -129,15 +130,15 @@ func verbRank(verb string) int {
 	return len(order)
 }
 
-// manifests gathers objects; its first error ends it.
-type manifests struct {
+// writer gathers objects; its first error ends it.
+type writer struct {
 	name    string
 	subject rbacv1.Subject
 	objects []*unstructured.Unstructured
 	err     error
 }
 
-func (m *manifests) add(apiVersion, kind, namespace, name string, content map[string]any) *unstructured.Unstructured {
+func (m *writer) add(apiVersion, kind, namespace, name string, content map[string]any) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: content}
 	if content == nil {
 		u.Object = map[string]any{}
@@ -154,7 +155,7 @@ func (m *manifests) add(apiVersion, kind, namespace, name string, content map[st
 }
 
 // role adds a role and its binding.
-func (m *manifests) role(name, namespace, why string, rules []rbacv1.PolicyRule) {
+func (m *writer) role(name, namespace, why string, rules []rbacv1.PolicyRule) {
 	prefix := ""
 	if namespace == "" {
 		prefix = "Cluster"
@@ -168,7 +169,7 @@ func (m *manifests) role(name, namespace, why string, rules []rbacv1.PolicyRule)
 	}))
 }
 
-func (m *manifests) content(typed any) map[string]any {
+func (m *writer) content(typed any) map[string]any {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(typed)
 	m.err = cmp.Or(m.err, err)
 	return content
