@@ -2,6 +2,7 @@ package health
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +95,13 @@ func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time)
 		}
 		return v
 	}
+	if v, ok := readyField(s); ok {
+		return v
+	}
 	if v, ok := anyCondition(s); ok {
+		return v
+	}
+	if v, ok := anyWord(s); ok {
 		return v
 	}
 	if !says(obj.Object["status"]) {
@@ -134,7 +141,7 @@ func badConditions(s *subject) (verdict, bool) {
 		switch {
 		case kind == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded":
 			return failed("condition Progressing", s.sayCondition(c)), true
-		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && (!ready || kind != "Progressing"):
+		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && (!ready || kind != "Progressing" || c.Reason != "" && c.namesStage()):
 			return progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), true
 		}
 	}
@@ -157,14 +164,12 @@ func judgeWords(s *subject) (verdict, bool) {
 		rule := "status." + field
 		msg := join(word, said(s, &Rule{}, ""))
 		switch words := camelWords(word); {
-		case wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted"):
+		case isBroken(words):
 			if negated(words) {
 				continue
 			}
 			return failed(rule, msg), true
-		case wordIn(words, "pending", "creating", "provisioning", "initializing", "initialising", "initiating", "updating", "upgrading", "deleting", "terminating", "starting",
-			"waiting", "progress", "progressing", "reconciling", "installing", "scheduling", "scaling", "restoring", "configuring", "deploying", "restarting", "preparing",
-			"modifying", "bootstrapping", "joining", "syncing", "processing", "new", "queued", "stopping", "rolling", "applying", "init", "recovering", "migrating", "degraded", "unhealthy", "unavailable", "unknown"):
+		case isUnderWay(words):
 			if negated(words) {
 				continue
 			}
@@ -177,6 +182,20 @@ func judgeWords(s *subject) (verdict, bool) {
 		}
 	}
 	return verdict{}, false
+}
+
+// isBroken tells the words of a state that waiting does not help against.
+func isBroken(words []string) bool {
+	return wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted", "timeout", "down", "unreachable")
+}
+
+// isUnderWay tells the words of a state that something goes on in, or that is not
+// as it should be.
+func isUnderWay(words []string) bool {
+	return wordIn(words, "pending", "progress", "new", "queued", "init", "initial", "initialization", "degraded", "unhealthy", "unavailable", "unknown", "upgrade", "delayed") ||
+		slices.ContainsFunc(words, func(w string) bool {
+			return isDoing(w) && w != "running" && w != "serving" && w != "listening" && w != "working"
+		})
 }
 
 func negated(words []string) bool { return wordIn(words, "not", "no", "without") }
@@ -195,8 +214,12 @@ func anyCondition(s *subject) (verdict, bool) {
 		}
 		words := camelWords(c.Type)
 		missing := len(words) > 0 && c.Status == "False" && goodWord(words[len(words)-1]) && !negated(words)
+		missing = missing || len(words) > 0 && c.Status == "Unknown" && goodWord(words[len(words)-1])
 		working := c.Status == "True" && (strings.EqualFold(strings.Join(words, ""), "inprogress") || wordIn(words, "waiting", "pending"))
 		broken := c.Status == "False" && c.namesError()
+		if c.Status == "True" && (wordIn(words, "failed", "failure", "failing", "error", "errors", "invalid") && !negated(words) || len(words) > 1 && words[0] == "not" && goodWord(words[1])) {
+			broken, c.Reason = true, join(c.Reason, "Failed")
+		}
 		if broken || found.Type == "" && (missing || working) {
 			found = c
 		}
@@ -208,6 +231,59 @@ func anyCondition(s *subject) (verdict, bool) {
 		return verdict{}, false
 	}
 	return s.lasting(progressing("condition "+found.Type, s.sayCondition(found)), found), true
+}
+
+// readyField takes status.ready for a condition of that name.
+func readyField(s *subject) (verdict, bool) {
+	ready, ok, err := unstructured.NestedBool(s.obj.Object, "status", "ready")
+	switch {
+	case err != nil || !ok || !says(s.obj.Object["status"]):
+		return verdict{}, false
+	case !ready:
+		return progressing("status.ready", join("ready is false", said(s, &Rule{}, ""))), true
+	case s.present(condition{}):
+		return healthy("status.ready", ""), true
+	}
+	return verdict{}, false
+}
+
+// anyWord looks for words and errors in what else a status has, one level deep:
+// as with a phase, they say that a thing is not there yet or broken, and never
+// that it is healthy.
+func anyWord(s *subject) (verdict, bool) {
+	root, _ := s.obj.Object["status"].(map[string]any)
+	if v, ok := wordOf(s, root, "status"); ok {
+		return v, true
+	}
+	for _, key := range slices.Sorted(maps.Keys(root)) {
+		if m, ok := root[key].(map[string]any); ok {
+			if v, ok := wordOf(s, m, "status."+key); ok {
+				return v, true
+			}
+		}
+	}
+	return verdict{}, false
+}
+
+func wordOf(s *subject, of map[string]any, path string) (verdict, bool) {
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		value := text(of[key])
+		name := camelWords(key)
+		if value == "" || len(name) == 0 || wordIn(name, "last", "previous", "desired", "former", "old", "target") {
+			continue
+		}
+		rule := path + "." + key
+		switch last := name[len(name)-1]; {
+		case wordIn(name, "error", "failure") && (len(name) == 1 || wordIn(name, "message", "reason", "description", "details")):
+			return s.lasting(progressing(rule, oneLine(value, 400)), condition{Type: key, Reason: "Error"}), true
+		case !wordIn([]string{last}, "phase", "state", "status", "stage", "result"):
+		case isBroken(camelWords(value)):
+			return s.lasting(progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), condition{Type: key, Reason: "Error"}), true
+		case isUnderWay(camelWords(value)):
+			return progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), true
+		}
+	}
+	return verdict{}, false
 }
 
 // goodWord tells the words that conditions end with which are true of what works.
@@ -277,6 +353,9 @@ func (s *subject) readyLike(c condition) verdict {
 		return v
 	}
 	if c.Status != "True" {
+		if other, ok := s.error(); ok && !c.namesError() {
+			return s.lasting(progressing(rule, s.sayCondition(other)), other)
+		}
 		return s.lasting(progressing(rule, join(c.Type+" is "+c.Status, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), c)
 	}
 	if s.present(c) {
@@ -286,6 +365,17 @@ func (s *subject) readyLike(c condition) verdict {
 		return progressing(rule, c.Type+" is True, perhaps of the former spec: waiting for its controller to report")
 	}
 	return unknown(rule, c.Type+" is True, but nothing says that it is about the present spec (no observedGeneration)")
+}
+
+// error is a condition of the present spec that is False and names an error: what a
+// Ready that is not True waits for.
+func (s *subject) error() (condition, bool) {
+	for _, c := range s.conditions {
+		if c.Status == "False" && c.namesError() && !c.stale(s.obj.GetGeneration()) {
+			return c, true
+		}
+	}
+	return condition{}, false
 }
 
 // reportedAfterWrite compares the times of managedFields: the status, or the

@@ -79,7 +79,7 @@ func (p *part) judge(s *subject, all []part, rule string) (verdict, bool) {
 		}
 	}
 	accepted := false
-	for _, kind := range []string{"Accepted", "Programmed", "ResolvedRefs", "Ready"} {
+	for _, kind := range []string{"Accepted", "Programmed", "ResolvedRefs", "Attached", "Ready"} {
 		c, ok := find(p.conditions, kind)
 		if !ok {
 			continue

@@ -141,6 +141,10 @@ func exampleLists() map[string][]any {
 		"status.environments refused":               {exampleGate("success"), exampleGate("failure")},
 		"status.environments apart":                 {exampleEnvironment("a1", "a1"), exampleEnvironment("b2", "b2")},
 		"status.applicationsSelected one":           {map[string]any{"phase": "success"}},
+		"status.items some":                         {map[string]any{"node": "n", "egressIP": "10.4.7.200"}},
+		"status.featureSummaries provisioned":       {map[string]any{"featureID": "Helm", "status": "Provisioned"}},
+		"status.featureSummaries provisioning":      {map[string]any{"featureID": "Helm", "status": "Provisioning"}},
+		"status.featureSummaries failing":           {map[string]any{"featureID": "Helm", "status": "FailedNonRetriable"}},
 		"status.ingress admitted":                   {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "True"}}}},
 		"status.ingress refused":                    {map[string]any{"conditions": []any{map[string]any{"type": "Admitted", "status": "False"}}}},
 	}
