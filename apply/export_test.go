@@ -2,6 +2,8 @@ package apply
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -39,3 +41,14 @@ func KeyName(env, namespace string) string { return keyName(env, namespace) }
 
 // Unconfirmed are the places that a plan has not looked at.
 func (p *Plan) Unconfirmed() []string { return p.unconfirmedNames() }
+
+// Everything is all that a plan says, for tests that it does not change.
+func (p *Plan) Everything() string {
+	var all strings.Builder
+	fmt.Fprintf(&all, "%+v\n%+v\n%v %v %v\n%+v\n", p.state, p.key, p.places, p.unconfirmed, p.generations, p.options)
+	for _, c := range p.Changes {
+		fmt.Fprintf(&all, "%+v %v %v\n", c, c.desired, c.live)
+	}
+	fmt.Fprintln(&all, p.Rendered, p.Summary, p.Warnings, p.Requests, p.Durations, p.Incomplete, p.parent, p.former)
+	return all.String()
+}

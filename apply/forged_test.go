@@ -205,7 +205,7 @@ func (w *world) beyond(number int) []string {
 	w.must(err)
 	plan, err := w.cluster.Plan(w.Context(), back.To.Restored(w.env), apply.PlanOptions{ToApply: true})
 	w.must(err)
-	beyond, err := back.Beyond(w.Context(), w.env, plan)
+	beyond, err := w.cluster.Beyond(w.Context(), w.env, back, plan)
 	w.must(err)
 	return beyond
 }

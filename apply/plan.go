@@ -65,7 +65,7 @@ type Plan struct {
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
 	former  *unstructured.Unstructured // the parent under the environment's former name
 	state   *state                     // receipts and key
-	signer  *signer                    // of the records
+	key     signingKey                 // with which records are signed, as far as it was asked for
 	// places are where there may be members, as far as the records are believed;
 	// unconfirmed is what they name beyond that.
 	places, unconfirmed scope
@@ -193,6 +193,13 @@ func (p *Plan) Differs(strict bool) bool {
 		}
 		return true
 	})
+}
+
+// copied is a plan that can be changed without changing p.
+func (p *Plan) copied() *Plan {
+	out := *p
+	out.Changes, out.state = slices.Clone(p.Changes), p.state.copied()
+	return &out
 }
 
 // Reads are what was listed for the plan.

@@ -329,7 +329,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 // belongs to another environment.
 func (p *planner) isAdoption(live *unstructured.Unstructured) bool {
 	set := live.GetLabels()[schema.LabelPartOf]
-	return !managed.IsApplied(live) || set != "" && set != p.sets[0]
+	return !managed.IsApplied(live) || set != "" && set != p.rules.sets[0]
 }
 
 func adoptedFrom(managers []string) string {
@@ -341,8 +341,8 @@ func adoptedFrom(managers []string) string {
 
 // claim refuses what belongs to somebody else.
 func (p *planner) claim(ch *Change) {
-	sets := slices.Clone(p.sets)
-	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.wanted[ch.ID()] != p.siblings[id] {
+	sets := slices.Clone(p.rules.sets)
+	if id := ch.live.GetLabels()[schema.LabelPartOf]; p.siblings[id] != "" && p.rules.wanted[ch.ID()] != p.siblings[id] {
 		sets = append(sets, id) // moved here from an environment that let go of it
 	}
 	owner := managed.OtherOwner(ch.live, sets)

@@ -46,7 +46,7 @@ type scalerOf struct {
 func (s *scalerOf) Restart() { s.found = false }
 
 func (s *scalerOf) Visit(scaler *unstructured.Unstructured) {
-	mine := slices.Contains(s.planner.sets, scaler.GetLabels()[schema.LabelPartOf])
+	mine := slices.Contains(s.planner.rules.sets, scaler.GetLabels()[schema.LabelPartOf])
 	if mine && s.planner.desired[schema.IDOf(scaler)] == nil {
 		return
 	}

@@ -41,9 +41,9 @@ func (p *planner) readLive(ctx context.Context) error {
 	if p.opts.Objects != nil {
 		return p.readNamed(ctx)
 	}
-	selector := schema.LabelPartOf + "=" + p.sets[0]
-	if len(p.sets) > 1 {
-		selector = schema.LabelPartOf + " in (" + strings.Join(p.sets, ",") + ")"
+	selector := schema.LabelPartOf + "=" + p.rules.sets[0]
+	if len(p.rules.sets) > 1 {
+		selector = schema.LabelPartOf + " in (" + strings.Join(p.rules.sets, ",") + ")"
 	}
 	definitions, others := p.reads(ctx)
 	if err := p.readAll(ctx, definitions, selector); err != nil {

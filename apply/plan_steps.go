@@ -44,6 +44,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 		}
 	}
 	p.collect()
+	p.plan.key = p.signer.known()
 	p.plan.Requests = c.Requests().Since(before)
 	p.plan.Durations.Plan = time.Since(started).Seconds()
 	return p.plan, nil
@@ -89,12 +90,12 @@ type planner struct {
 	plan    *Plan
 	mask    mask.Masker
 
-	former *signer // of the records under the environment's former name
+	signer *signer // of the records
+	former *signer // of those under the environment's former name
 
-	sets     []string          // ids of ApplySets that are this environment's
+	rules    pruneRules
 	siblings map[string]string // environment by set id
-	wanted   map[schema.ID]string
-	targets  map[string]bool // what autoscalers scale
+	targets  map[string]bool   // what autoscalers scale
 	scaled   map[string]Scaled
 
 	desired map[schema.ID]*item // of all units
@@ -119,9 +120,8 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 	p := &planner{
 		cluster: c, env: env, opts: opts,
 		plan:       &Plan{Environment: env.Name, options: opts, Changes: []Change{}, Summary: map[Action]int{}, generations: map[schema.Ref]int64{}},
-		sets:       []string{schema.ApplySetID(env.Name, env.Namespace)},
+		rules:      newPruneRules(c, env, opts),
 		siblings:   map[string]string{},
-		wanted:     map[schema.ID]string{},
 		targets:    kinds.Autoscaled(env),
 		desired:    map[schema.ID]*item{},
 		newSpaces:  map[string]string{},
@@ -130,17 +130,11 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		definitions: map[kschema.GroupKind]definition{},
 	}
 	c.known.Learn(env)
-	p.plan.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
-	p.plan.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
+	p.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
+	p.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
 	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
-	if env.Was != "" {
-		p.sets = append(p.sets, schema.ApplySetID(env.Was, env.Namespace))
-	}
 	for _, sibling := range opts.Siblings {
 		p.siblings[schema.ApplySetID(sibling.Name, sibling.Namespace)] = sibling.Name
-		for _, obj := range sibling.Objects() {
-			p.wanted[schema.IDOf(obj.Unstructured)] = sibling.Name
-		}
 	}
 	return p
 }
@@ -155,7 +149,7 @@ func (p *planner) readContext(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		p.plan.state, err = p.cluster.loadState(ctx, p.env, p.plan.signer)
+		p.plan.state, err = p.cluster.loadState(ctx, p.env, p.signer)
 		return err
 	})
 	group.Go(func() (err error) {

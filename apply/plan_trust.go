@@ -33,7 +33,7 @@ func (p *planner) judgeRecords(ctx context.Context) error {
 	for _, record := range []struct {
 		live *unstructured.Unstructured
 		by   *signer
-	}{{p.plan.parent, p.plan.signer}, {p.plan.former, p.former}} {
+	}{{p.plan.parent, p.signer}, {p.plan.former, p.former}} {
 		named := &parent{env: p.env, live: record.live}
 		told, doubtful := named.scope(), scope{}
 		maps.Copy(told, parsePlaces(named.annotation(annotationUnconfirmed)))
@@ -76,7 +76,7 @@ func (p *planner) judgeState(ctx context.Context) error {
 	if !slices.ContainsFunc(p.plan.state.members, func(ref schema.Ref) bool { return !rendered[ref.ID()] }) {
 		return nil
 	}
-	return p.plan.state.verify(ctx, p.plan.signer)
+	return p.plan.state.verify(ctx, p.signer)
 }
 
 // git is where git has objects of the environment.
@@ -159,7 +159,7 @@ func (r *run) scopeAnnotations(ctx context.Context, s scope) (map[string]string,
 	annotations := s.annotations(r.env.Namespace)
 	annotations[annotationUnconfirmed] = r.plan.unconfirmed.places()
 	var err error
-	annotations[annotationSignature], err = r.plan.signer.sign(ctx, signedParent,
+	annotations[annotationSignature], err = r.signer.sign(ctx, signedParent,
 		annotations[annotationKinds], annotations[annotationNamespaces], annotations[annotationPlaces])
 	return annotations, err
 }

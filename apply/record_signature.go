@@ -45,6 +45,13 @@ const keyNamespace = metav1.NamespaceSystem
 // dot, so no two environments have the same.
 func keyName(env, namespace string) string { return schema.Manager + "." + namespace + "." + env }
 
+// signingKey is what is known of the key of an environment.
+type signingKey struct {
+	asked     bool
+	value     []byte // nil: there is none
+	forbidden bool
+}
+
 // signer signs and checks the records of one environment. It reads the key when
 // that is first needed, and once.
 type signer struct {
@@ -54,14 +61,19 @@ type signer struct {
 	// of those who write nothing.
 	lenient bool
 
-	mu        sync.Mutex
-	asked     bool
-	key       []byte // nil: there is none
-	forbidden bool
+	mu  sync.Mutex
+	key signingKey
 }
 
 func (c *Cluster) signer(env, namespace string) *signer {
 	return &signer{c: c, env: env, namespace: namespace}
+}
+
+// signerOf goes on with what a plan knows of the key.
+func (c *Cluster) signerOf(env *schema.Environment, plan *Plan) *signer {
+	s := c.signer(env.Name, env.Namespace)
+	s.lenient, s.key = !plan.options.ToApply, plan.key
+	return s
 }
 
 // reader checks records for who writes nothing.
@@ -73,14 +85,14 @@ func (c *Cluster) reader(env *schema.Environment) *signer {
 
 // load reads the key. That there is none, or that it may not be read, is no error.
 func (s *signer) load(ctx context.Context) error {
-	if s.asked {
+	if s.key.asked {
 		return nil
 	}
 	u, err := s.c.secrets(keyNamespace).Get(ctx, keyName(s.env, s.namespace), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 	case apierrors.IsForbidden(err):
-		s.forbidden = true
+		s.key.forbidden = true
 	case err != nil:
 		return fmt.Errorf("key of environment %s: %w", s.env, err)
 	default:
@@ -92,9 +104,9 @@ func (s *signer) load(ctx context.Context) error {
 				Hints:  []string{fmt.Sprintf("kubectl delete secret -n %s %s: the next apply makes a new one, and what was recorded before counts as not signed", keyNamespace, u.GetName())},
 			}
 		}
-		s.key = key
+		s.key.value = key
 	}
-	s.asked = true
+	s.key.asked = true
 	return nil
 }
 
@@ -105,33 +117,36 @@ func (s *signer) signed(ctx context.Context, signature, sort string, content ...
 	if err := s.load(ctx); err != nil {
 		return false, err
 	}
-	if s.forbidden {
+	if s.key.forbidden {
 		return s.lenient, nil
 	}
-	return s.key != nil && hmac.Equal([]byte(signature), []byte(s.sum(sort, content))), nil
+	return s.key.value != nil && hmac.Equal([]byte(signature), []byte(s.sum(sort, content))), nil
 }
 
 // sign makes the signature of a record, "" where there is no key.
 func (s *signer) sign(ctx context.Context, sort string, content ...string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(ctx); err != nil || s.key == nil {
+	if err := s.load(ctx); err != nil || s.key.value == nil {
 		return "", err
 	}
 	return s.sum(sort, content), nil
 }
 
-// hasKey reports whether the key was read, or made.
-func (s *signer) hasKey() bool {
+// known is what is known of the key by now.
+func (s *signer) known() signingKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.key != nil
+	return s.key
 }
+
+// hasKey reports whether the key was read, or made.
+func (s *signer) hasKey() bool { return s.known().value != nil }
 
 // sum is the HMAC of what a record is and says, each with its length, so that
 // nothing can be moved from one to the next.
 func (s *signer) sum(sort string, content []string) string {
-	mac := hmac.New(sha256.New, s.key)
+	mac := hmac.New(sha256.New, s.key.value)
 	for _, text := range append([]string{schema.Manager + "/v1", s.env, s.namespace, sort}, content...) {
 		fmt.Fprintf(mac, "%d:%s", len(text), text)
 	}
@@ -143,7 +158,7 @@ func (s *signer) sum(sort string, content []string) string {
 func (s *signer) ensure(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.load(ctx); err != nil || s.key != nil || s.forbidden {
+	if err := s.load(ctx); err != nil || s.key.value != nil || s.key.forbidden {
 		return err
 	}
 	key := make([]byte, sha256.Size)
@@ -161,14 +176,14 @@ func (s *signer) ensure(ctx context.Context) error {
 	}}
 	_, err := s.c.secrets(keyNamespace).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
 	if apierrors.IsForbidden(err) {
-		s.forbidden = true
+		s.key.forbidden = true
 		s.c.Warn(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("key of environment %s: %w", s.env, err)
 	}
-	s.key = key
+	s.key.value = key
 	return nil
 }
 

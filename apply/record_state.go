@@ -85,6 +85,13 @@ func newState() *state {
 	return &state{receipts: map[string]string{}, finished: map[string]string{}}
 }
 
+// copied is a state that can be changed without changing s.
+func (s *state) copied() *state {
+	out := *s
+	out.receipts, out.finished = maps.Clone(s.receipts), maps.Clone(s.finished)
+	return &out
+}
+
 func stateName(env string) string { return schema.ParentName(env) + "-state" }
 
 // loadState reads the state. Where it is not there, or may not be read, the plan

@@ -104,10 +104,10 @@ func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newe
 // cluster, and kinds and namespaces that neither git nor the signed set has. Of a
 // revision that is not signed it is all that whoever may edit the environment's
 // namespace could not write himself. Somebody must have seen these.
-func (b *Rollback) Beyond(ctx context.Context, env *schema.Environment, plan *Plan) ([]string, error) {
+func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollback, plan *Plan) ([]string, error) {
 	known := scopeOf(env)
 	p := &parent{env: env, live: plan.parent}
-	signed, err := plan.signer.signed(ctx, p.annotation(annotationSignature), signedParent, p.says()...)
+	signed, err := c.signerOf(env, plan).signed(ctx, p.annotation(annotationSignature), signedParent, p.says()...)
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,7 @@ type run struct {
 	env     *schema.Environment
 	plan    *Plan
 	opts    ApplyOptions
+	signer  *signer
 	journal *journal
 	slots   chan struct{} // one for each write in flight
 
@@ -111,6 +112,8 @@ type run struct {
 	revision int
 }
 
+// newRun makes a run of a plan of its own: what becomes of the changes is not written
+// into the caller's.
 func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) *run {
 	if opts.Timeout == 0 {
 		opts.Timeout = 10 * time.Minute
@@ -122,7 +125,8 @@ func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) 
 		opts.Concurrency = 32
 	}
 	return &run{
-		c: c, env: env, plan: plan, opts: opts,
+		c: c, env: env, plan: plan.copied(), opts: opts,
+		signer:  c.signerOf(env, plan),
 		journal: newJournal(opts.On),
 		slots:   make(chan struct{}, opts.Concurrency),
 		me:      lock.ThisProcess(opts.Who),
@@ -224,7 +228,7 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	if err := r.plan.signer.ensure(ctx); err != nil {
+	if err := r.signer.ensure(ctx); err != nil {
 		return err
 	}
 	s := scopeOf(r.env)
@@ -250,11 +254,11 @@ func (r *run) widen(ctx context.Context) error {
 // they are new. With the key, which the first apply makes, the values of Secrets
 // enter the digest.
 func (r *run) keepState(ctx context.Context) error {
-	unsigned := r.plan.state.signature == "" && r.plan.signer.hasKey()
+	unsigned := r.plan.state.signature == "" && r.signer.hasKey()
 	if !r.plan.state.changed() && !unsigned {
 		return nil
 	}
-	if err := r.c.saveState(ctx, r.plan.state, r.env, r.plan.signer); err != nil {
+	if err := r.c.saveState(ctx, r.plan.state, r.env, r.signer); err != nil {
 		return err
 	}
 	rendered, err := mask.Digest(r.env, r.plan.state.key)
@@ -282,7 +286,7 @@ func (r *run) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if revision, err = r.c.record(ctx, revision, r.plan.signer); err != nil {
+	if revision, err = r.c.record(ctx, revision, r.signer); err != nil {
 		return err
 	}
 	r.revision = revision.Number

@@ -24,14 +24,13 @@ import (
 func (c *Cluster) Delete(ctx context.Context, env *schema.Environment, opts ApplyOptions) (*Report, error) {
 	empty := *env
 	empty.Units, empty.External = nil, nil
-	r := newRun(c, &empty, nil, opts)
 	plan, err := c.Plan(ctx, &empty, PlanOptions{
 		Prune: opts.AllowPrune, LookIn: opts.LookIn, Concurrency: opts.Concurrency, ToApply: true, rendered: env,
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.plan = plan
+	r := newRun(c, &empty, plan, opts)
 	err = r.deleteEnvironment(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = r.interrupted(ctx, err)

@@ -274,7 +274,7 @@ func (r *run) again(ctx context.Context) error {
 		return a.Ref == b.Ref && sameChange(&a, &b)
 	})
 	if blind := plan.options.Siblings == nil && (plan.Summary[Deleted] > 0 || len(plan.Refused()) > 0); !same && r.opts.Unconfirmed && !blind {
-		r.plan = plan
+		r.goOnWith(plan)
 		r.journal.tell(Event{Phase: PhaseLock, Message: "another run changed the environment: planned again"})
 		return r.possible(ctx)
 	}
@@ -284,9 +284,12 @@ func (r *run) again(ctx context.Context) error {
 			Hints:  []string{"plan again, and look at what differs"},
 		}
 	}
-	r.plan = plan
+	r.goOnWith(plan)
 	return nil
 }
+
+// goOnWith takes a newer plan for the one that the run began with.
+func (r *run) goOnWith(plan *Plan) { r.plan, r.signer = plan, r.c.signerOf(r.env, plan) }
 
 func configMapResource() kschema.GroupVersionResource {
 	return kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}

@@ -117,7 +117,7 @@ func (r *run) replanDeletion(ctx context.Context, change *Change) (*Change, erro
 	}
 	now := *change
 	now.live = live
-	return &now, newPlanner(r.c, r.env, r.plan.options).decide(ctx, &now)
+	return &now, newPruneRules(r.c, r.env, r.plan.options).decide(ctx, &now)
 }
 
 // withoutVersions is an object as somebody would write it.
@@ -151,7 +151,7 @@ func (r *run) withoutKept(ctx context.Context, stage []*Change) ([]*Change, erro
 // keepNamespace decides, when all else of the run is deleted, whether a
 // Namespace stays: with it would go everything in it, whoever made that.
 func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
-	reason, err := newPlanner(r.c, r.env, r.plan.options).heldByOthers(ctx, change.Name)
+	reason, err := newPruneRules(r.c, r.env, r.plan.options).heldByOthers(ctx, change.Name)
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", change.Ref, err)
 	}

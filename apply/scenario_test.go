@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,7 +65,12 @@ func applyWith(ctx context.Context, c *apply.Cluster, env *schema.Environment, o
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
-	return c.Apply(ctx, env, plan, opts)
+	before := plan.Everything()
+	report, err := c.Apply(ctx, env, plan, opts)
+	if after := plan.Everything(); after != before {
+		err = errors.Join(err, fmt.Errorf("apply changed the plan of its caller (-before +after):\n%s", cmp.Diff(before, after)))
+	}
+	return report, err
 }
 
 // apply runs without trouble.

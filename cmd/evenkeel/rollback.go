@@ -98,7 +98,7 @@ func goBack(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.
 	if err != nil {
 		return err
 	}
-	doubts, err := back.Beyond(ctx, env, plan)
+	doubts, err := cluster.Beyond(ctx, env, back, plan)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 	if err != nil {
 		return fmt.Errorf("rollback: %w", err)
 	}
-	beyond, err := back.Beyond(ctx, env, plan)
+	beyond, err := cluster.Beyond(ctx, env, back, plan)
 	if err != nil {
 		return fmt.Errorf("rollback: %w", err)
 	}

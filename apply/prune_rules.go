@@ -1,0 +1,148 @@
+package apply
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// pruneRules decide about what an environment has in its cluster and does not render.
+type pruneRules struct {
+	cluster *Cluster
+	env     *schema.Environment
+	sets    []string             // ids of ApplySets that are this environment's
+	wanted  map[schema.ID]string // what other environments of the cluster render
+	allowed []string             // PlanOptions.Prune
+}
+
+func newPruneRules(c *Cluster, env *schema.Environment, opts PlanOptions) pruneRules {
+	r := pruneRules{cluster: c, env: env, sets: []string{schema.ApplySetID(env.Name, env.Namespace)}, wanted: map[schema.ID]string{}, allowed: opts.Prune}
+	if env.Was != "" {
+		r.sets = append(r.sets, schema.ApplySetID(env.Was, env.Namespace))
+	}
+	for _, sibling := range opts.Siblings {
+		for _, obj := range sibling.Objects() {
+			r.wanted[schema.IDOf(obj.Unstructured)] = sibling.Name
+		}
+	}
+	return r
+}
+
+// decide says whether a candidate is deleted, kept, or none at all.
+func (r pruneRules) decide(ctx context.Context, ch *Change) error {
+	if c := metav1.GetControllerOf(ch.live); c != nil {
+		ch.Action = CopiedLabel
+		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
+		return nil
+	}
+	if !r.ours(ch.live) {
+		ch.Action = CopiedLabel
+		ch.Message = "bears the label, but evenkeel never applied it"
+		return nil
+	}
+	if ch.live.GetDeletionTimestamp() != nil {
+		ch.Action = Terminating
+		ch.Message = "is being deleted" + finalizersOf(ch.live)
+		return nil
+	}
+	reason, err := r.keeps(ctx, ch)
+	if reason != "" {
+		ch.Action = Kept
+		ch.Message = reason
+	}
+	return err
+}
+
+// ours reports whether a live object is a member: it bears the label, and evenkeel
+// applied it. Either alone can be a copy, whatever is recorded. What lost its
+// label is asked about the apply alone; see findLost.
+func (r pruneRules) ours(live *unstructured.Unstructured) bool {
+	set := live.GetLabels()[schema.LabelPartOf]
+	return managed.IsApplied(live) && (set == "" || slices.Contains(r.sets, set))
+}
+
+// keeps returns why a candidate is not deleted, or "".
+func (r pruneRules) keeps(ctx context.Context, ch *Change) (string, error) {
+	allowed := slices.Contains(r.allowed, ch.Kind+"/"+ch.Name)
+	switch {
+	case r.wanted[ch.ID()] != "":
+		return "environment " + r.wanted[ch.ID()] + " renders it now", nil
+	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled":
+		return schema.AnnotationPrune + " is disabled on it", nil
+	case kinds.IsNamespace(ch.live) && kinds.IsSystemNamespace(ch.Name):
+		return "it is a system namespace", nil
+	case kinds.IsNamespace(ch.live) && ch.Name == r.env.Namespace:
+		return "it holds the records of the environment", nil
+	case kinds.Irreplaceable(ch.live) && !allowed:
+		return "a " + ch.Kind + " is pruned only by name", nil
+	case kinds.IsNamespace(ch.live):
+		return r.heldByOthers(ctx, ch.Name)
+	}
+	return "", nil
+}
+
+// heldByOthers looks for anything in a namespace that is not this environment's.
+func (r pruneRules) heldByOthers(ctx context.Context, namespace string) (string, error) {
+	_, lists, err := r.cluster.Discovery.ServerGroupsAndResourcesWithContext(ctx)
+	if err != nil {
+		return "not all of what it holds can be read: " + err.Error(), nil
+	}
+	for _, list := range lists {
+		for _, kind := range list.APIResources {
+			if !kind.Namespaced || strings.Contains(kind.Name, "/") || !slices.Contains(kind.Verbs, "list") {
+				continue
+			}
+			gvk := schema.Ref{APIVersion: list.GroupVersion, Kind: kind.Kind}.GVK()
+			if kinds.Transient(gvk.GroupKind()) {
+				continue
+			}
+			m, err := r.cluster.Mapping(ctx, gvk)
+			if meta.IsNoMatchError(err) {
+				continue
+			}
+			if err != nil {
+				return "", err
+			}
+			other := &firstOther{rules: r}
+			err = r.cluster.List(ctx, m, namespace, "", other)
+			if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) {
+				continue // its definition is gone since discovery, and it with that
+			}
+			if apierrors.IsForbidden(err) {
+				return "not all of what it holds can be read: " + err.Error(), nil
+			}
+			if err != nil {
+				return "", err
+			}
+			if other.found != "" {
+				return "it holds " + other.found + ", which is not of this environment", nil
+			}
+		}
+	}
+	return "", nil
+}
+
+type firstOther struct {
+	rules pruneRules
+	found string
+}
+
+func (f *firstOther) Restart() { f.found = "" }
+
+func (f *firstOther) Visit(live *unstructured.Unstructured) {
+	if f.found != "" || metav1.GetControllerOf(live) != nil || kinds.IsFurniture(live) {
+		return
+	}
+	if live.GetLabels()[schema.LabelPartOf] == "" || !f.rules.ours(live) {
+		f.found = schema.RefOf(live).String()
+	}
+}
