@@ -61,3 +61,7 @@ func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (sche
 	}
 	return is, nil
 }
+
+// Hide takes the values of Secrets that are known of the environments that were
+// looked at out of a text of others.
+func (c *Cluster) Hide(text string) string { return c.known.Text(text) }

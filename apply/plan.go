@@ -235,4 +235,6 @@ type ObjectHealth struct {
 	// kinds.
 	Ready   int `json:"ready,omitempty"`
 	Desired int `json:"desired,omitempty"`
+	// Wrote is who wrote the object last, and when: of a status alone.
+	Wrote *health.Write `json:"wrote,omitempty"`
 }

@@ -175,7 +175,7 @@ const statusFailAfter = time.Minute
 
 // gateEvent is what a change of an object's health looks like in the journal.
 func gateEvent(u health.Update) Event {
-	return Event{Phase: PhaseGate, Unit: u.Unit, Ref: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired}
+	return Event{Phase: PhaseGate, Unit: u.Unit, Ref: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired, Wrote: u.Wrote}
 }
 
 // objectHealth is a judgement as reports have it.
@@ -200,7 +200,9 @@ func statusOf(env *schema.Environment, updates []health.Update, parent *unstruct
 			s.Units = append(s.Units, unit)
 		}
 		unit := &s.Units[len(s.Units)-1]
-		unit.Objects = append(unit.Objects, objectHealth(u))
+		o := objectHealth(u)
+		o.Wrote = u.Wrote
+		unit.Objects = append(unit.Objects, o)
 		if severity(u.State) > severity(unit.State) {
 			unit.State = u.State
 		}

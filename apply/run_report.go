@@ -52,6 +52,8 @@ type Event struct {
 	// Ready and Desired count the pods of a workload that is gated.
 	Ready   int `json:"ready,omitempty"`
 	Desired int `json:"desired,omitempty"`
+	// Wrote is who wrote the object last, of what a watch shows.
+	Wrote *health.Write `json:"-"`
 }
 
 // journal notes what happened to the changes of a plan, and tells the caller.

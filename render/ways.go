@@ -2,23 +2,34 @@ package render
 
 import (
 	"context"
+	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
 
-// Ways are the models of the ways of requests, by the name of each environment
-// that was asked for; environments of one cluster share theirs. What the checks
-// find does not stand in the way of a model, as it shows what comes of it; an
-// environment that does not evaluate does, where it was asked for.
-func (r *Repo) Ways(ctx context.Context, names []string) (map[string]*way.Model, Findings, error) {
+// Ways are the models of the ways of requests, with what they were made of.
+type Ways struct {
+	// Models are those of the environments that were asked for, by name;
+	// environments of one cluster share theirs.
+	Models map[string]*way.Model
+	// Results are the renderings of all environments that the models know.
+	Results map[string]*Result
+	// Warnings are about environments that were not asked for.
+	Warnings Findings
+}
+
+// Ways models the ways of requests. What the checks find does not stand in the way of
+// a model, as it shows what comes of it; an environment that does not evaluate does,
+// where it was asked for.
+func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
 	defer lazyGC()()
 	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
 		return r.renderSet(ctx, names)
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var wrong Findings
 	for _, name := range names {
@@ -27,18 +38,23 @@ func (r *Repo) Ways(ctx context.Context, names []string) (map[string]*way.Model,
 		}
 	}
 	if errs, _ := wrong.split(); len(errs) > 0 {
-		return nil, nil, errs
+		return nil, errs
 	}
-	models := map[string]*way.Model{}
+	ways := &Ways{Models: map[string]*way.Model{}, Results: map[string]*Result{}, Warnings: all.others(names)}
 	clusters := map[string]*way.Model{}
 	for _, name := range names {
 		cluster := all.named(name).header.cluster()
 		if clusters[cluster] == nil {
 			clusters[cluster] = all.way(cluster, true)
 		}
-		models[name] = clusters[cluster]
+		ways.Models[name] = clusters[cluster]
 	}
-	return models, all.others(names), nil
+	for _, one := range all {
+		if one.result != nil && clusters[one.header.cluster()] != nil {
+			ways.Results[one.name] = one.result
+		}
+	}
+	return ways, nil
 }
 
 // way is the model of a cluster, of those environments that evaluate.
@@ -92,4 +108,30 @@ func (r *rendered) spoken(f lint.Finding) []lint.Finding {
 		}
 	}
 	return []lint.Finding{f}
+}
+
+// Picture is the graph of environments of one cluster, with the model that drew it.
+type Picture struct {
+	Model *way.Model
+	Graph *way.Graph
+}
+
+// Pictures draws environments, those of one cluster together, in the order in which
+// they are named.
+func (w *Ways) Pictures(names []string) []Picture {
+	var pictures []Picture
+	for _, name := range names {
+		model := w.Models[name]
+		if slices.ContainsFunc(pictures, func(p Picture) bool { return p.Model == model }) {
+			continue
+		}
+		var same []string
+		for _, other := range names {
+			if w.Models[other] == model && !slices.Contains(same, other) {
+				same = append(same, other)
+			}
+		}
+		pictures = append(pictures, Picture{Model: model, Graph: model.Graph(same...)})
+	}
+	return pictures
 }

@@ -68,11 +68,11 @@ func TestWays(t *testing.T) {
 
 func traced(t *testing.T, repo *render.Repo, url string) *way.Way {
 	t.Helper()
-	models, _, err := repo.Ways(t.Context(), []string{"prod"})
+	ways, err := repo.Ways(t.Context(), []string{"prod"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := models["prod"].Trace(url)
+	w, err := ways.Models["prod"].Trace(url)
 	if err != nil {
 		t.Fatal(err)
 	}

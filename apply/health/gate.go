@@ -83,7 +83,7 @@ func (g *gate) judge(now time.Time) {
 
 // report stores a verdict and tells a change of it.
 func (g *gate) report(t *tracked, v verdict, now time.Time) {
-	u := g.w.update(t.Target, v, now)
+	u := g.w.update(t, v, now)
 	switch {
 	case v.State != Failed:
 		t.failedSince = time.Time{}

@@ -12,6 +12,7 @@ type member struct {
 	last *unstructured.Unstructured // of a gone object: what it was
 	note string                     // how it is read, where that is not by a watch
 	err  error                      // why it cannot be read
+	wrote *Write                    // who wrote it last
 }
 
 // slim drops the managed fields where no rule reads them (they are half of many
@@ -33,6 +34,7 @@ func (m member) slim() {
 // setMember stores what is known of a member.
 func (s *store) setMember(key objectKey, m member) {
 	if m.obj != nil {
+		m.wrote = lastWriter(m.obj)
 		s.clock.saw(m.obj, time.Now())
 	}
 	m.slim()
@@ -46,6 +48,9 @@ func (s *store) setMember(key objectKey, m member) {
 func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m.obj != nil {
+		m.wrote = lastWriter(m.obj)
+	}
 	m.slim()
 	if s.members[key].obj == before {
 		s.put(key, m)

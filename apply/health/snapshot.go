@@ -134,7 +134,7 @@ func (s *snapshot) judge() {
 		if m.note != "" && v.State == Healthy {
 			v.Message = join(v.Message, m.note)
 		}
-		s.updates[i] = s.w.update(t.Target, v, now)
+		s.updates[i] = s.w.update(t, v, now)
 		t.crash = v.crash
 	}
 }

@@ -46,11 +46,14 @@ type Update struct {
 	// Ready and Desired count pods, for workloads; Desired is zero for others.
 	Ready, Desired int
 	At             time.Time
+	// Wrote is the last write of the object; nil where that is not known.
+	Wrote *Write
 }
 
 // update is what is told of a verdict.
-func (w *Watcher) update(t Target, v verdict, now time.Time) Update {
-	u := Update{Target: t, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
+func (w *Watcher) update(t *tracked, v verdict, now time.Time) Update {
+	m, _ := w.store.member(t.key)
+	u := Update{Target: t.Target, Wrote: m.wrote, Result: v.Result, Ready: v.ready, Desired: v.desired, At: now}
 	u.Message, u.Log = w.opts.Hide(u.Message), w.opts.Hide(u.Log)
 	return u
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -12,61 +11,60 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
 
+type graphOptions struct {
+	selection
+	live bool
+}
+
 func newGraphCmd(g *global) *cobra.Command {
-	opts := &selection{}
+	opts := &graphOptions{}
 	cmd := &cobra.Command{
 		Use:   "graph ENV...",
 		Short: "Draw environments: what stands in front, the apps, and what they call",
 		Long: `Draw environments of one cluster in the order of the way of a request: DNS, edge
 or load balancer, ingress controller, the apps with their URLs, what those call, and
-what is outside. What would break is marked and says why. No cluster is asked, and
-the same source gives the same bytes.
+what is outside. What would break is marked and says why. Without --live no cluster
+is asked, and the same source gives the same bytes.
 
 The SVG and the page fit light and dark, need nothing from outside, and say in words
-what they show.`,
+what they show.
+
+With --live the clusters are asked how the apps are, by the rules of evenkeel status,
+and the hosts in front whether they answer; cards have the colour of that and say it.`,
 		Example: `  evenkeel graph prod > prod.svg
   evenkeel graph infra prod test -o html > site.html
+  evenkeel graph prod --live -o html > now.html
   evenkeel graph prod -o mermaid
   evenkeel graph prod -o dot | dot -Tpdf > prod.pdf`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "svg", "mermaid", "dot", "html", "json")
 	opts.addAll(cmd.Flags())
+	cmd.Flags().BoolVar(&opts.live, "live", false, "colour the apps by their health: asks the clusters, and the hosts in front")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runGraph(cmd.Context(), g, opts, args)
 	}
 	return cmd
 }
 
-func runGraph(ctx context.Context, g *global, opts *selection, args []string) error {
-	repo, err := g.repo()
+func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string) error {
+	repo, names, err := g.named(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}
-	names, err := opts.names(ctx, repo, args)
+	ways, err := repo.Ways(ctx, names)
 	if err != nil {
 		return err
 	}
-	models, warnings, err := repo.Ways(ctx, names)
-	if err != nil {
-		return err
-	}
-	g.warn(warnings)
-	var graphs []*way.Graph // of each cluster, in the order of the names
-	var done []*way.Model
-	for _, name := range names {
-		model := models[name]
-		if slices.Contains(done, model) {
-			continue
-		}
-		done = append(done, model)
-		var same []string
-		for _, other := range names {
-			if models[other] == model && !slices.Contains(same, other) {
-				same = append(same, other)
+	g.warn(ways.Warnings)
+	pictures := ways.Pictures(names)
+	graphs := make([]*way.Graph, len(pictures))
+	for i, p := range pictures {
+		if graphs[i] = p.Graph; opts.live {
+			if err := g.sight(ways).over(ctx, p.Model, p.Graph); err != nil {
+				return err
 			}
 		}
-		graphs = append(graphs, model.Graph(same...))
 	}
 	if g.output == "html" {
 		_, err = fmt.Fprint(g.out, draw.GraphHTML(graphs))

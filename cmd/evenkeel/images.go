@@ -45,11 +45,7 @@ programs that copy images.`,
 }
 
 func runImages(ctx context.Context, g *global, opts *imagesOptions, args []string) error {
-	repo, err := g.repo()
-	if err != nil {
-		return err
-	}
-	names, err := opts.names(ctx, repo, args)
+	repo, names, err := g.named(ctx, &opts.selection, args)
 	if err != nil {
 		return err
 	}

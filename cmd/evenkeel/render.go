@@ -127,11 +127,7 @@ func (g *global) renderUnsealed(ctx context.Context, sel *selection, args []stri
 }
 
 func (g *global) renderResults(ctx context.Context, sel *selection, args []string) ([]*render.Result, error) {
-	repo, err := g.repo()
-	if err != nil {
-		return nil, err
-	}
-	names, err := sel.names(ctx, repo, args)
+	repo, names, err := g.named(ctx, sel, args)
 	if err != nil {
 		return nil, err
 	}

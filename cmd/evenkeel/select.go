@@ -68,3 +68,13 @@ func (g *global) completeEnvs(cmd *cobra.Command, args []string, prefix string) 
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
+
+// named opens the repository and finds the environments that are meant.
+func (g *global) named(ctx context.Context, s *selection, args []string) (*render.Repo, []string, error) {
+	repo, err := g.repo()
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := s.names(ctx, repo, args)
+	return repo, names, err
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
 
+type traceOptions struct{ live, probe bool }
+
 func newTraceCmd(g *global) *cobra.Command {
+	opts := &traceOptions{}
 	cmd := &cobra.Command{
 		Use:   "trace ENV [URL]",
 		Short: "Show how a request travels, hop by hop, and where it breaks",
@@ -19,43 +23,64 @@ DNS, virtual address, nginx on the edge hosts or load balancer, ingress controll
 route, Service, pods, app, and what the app calls. Each hop names the field that
 decides it and where that stands in the source. A hop that the request would not
 pass says why, and what to change. Routes are chosen by the rules of their
-controller. No cluster is asked.
+controller. Without --live no cluster is asked.
 
 Without a URL all URLs of the environment are listed, with the app, its pods and
 what it calls, and those that break.
 
+With --live the cluster is asked what it says at each hop: health with its cause,
+endpoints that are ready, each pod, who changed the object last and when. The hosts
+in front are asked who holds the virtual address, and this machine how it resolves
+the name. A hop that failed breaks the way.
+
+With --probe a GET for the URL is sent as well, without credentials: to the address
+in front and, with the same host name, straight to the nodes and pods behind it, as
+far as they are reached from here. The hop whose own answer is the same is where it
+was made. Redirects are not followed to another host or scheme.
+
 Exit codes: 0 all that was asked for is answered, 1 something breaks, 2 error.`,
 		Example: `  evenkeel trace prod http://demo-prod.od.com/hello
   evenkeel trace infra https://dashboard.od.com -o svg > dashboard.svg
+  evenkeel trace prod http://demo-prod.od.com/hello --live --probe
   evenkeel trace prod
   evenkeel trace prod -o json | jq -r '.[] | select(.broken) | .url'`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json", "mermaid", "svg")
+	cmd.Flags().BoolVar(&opts.live, "live", false, "ask the cluster, and the hosts in front, at each hop")
+	cmd.Flags().BoolVar(&opts.probe, "probe", false, "send the request from this machine, and say at which hop the answer was made")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runTrace(cmd.Context(), g, args)
+		return runTrace(cmd.Context(), g, opts, args)
 	}
 	return cmd
 }
 
-func runTrace(ctx context.Context, g *global, args []string) error {
+func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string) error {
 	repo, err := g.repo()
 	if err != nil {
 		return err
 	}
-	models, warnings, err := repo.Ways(ctx, args[:1])
+	if len(args) == 1 && (opts.live || opts.probe) {
+		return &usageError{err: errors.New("--live and --probe follow one URL"), hint: "name a URL, or colour the whole environment: evenkeel graph " + args[0] + " --live"}
+	}
+	ways, err := repo.Ways(ctx, args[:1])
 	if err != nil {
 		return err
 	}
-	g.warn(warnings)
-	model := models[args[0]]
+	g.warn(ways.Warnings)
+	model := ways.Models[args[0]]
 	if len(args) == 1 {
 		return printTable(g, model.Table(args[0]))
 	}
 	w, err := model.Trace(args[1])
 	if err != nil {
 		return &usageError{err: err, hint: "give a URL such as http://demo.od.com/hello, or a host"}
+	}
+	if opts.live || opts.probe {
+		if err := g.sight(ways).follow(ctx, model, w, opts.probe); err != nil {
+			return err
+		}
 	}
 	switch g.output {
 	case "json":

@@ -292,7 +292,7 @@ func (t *tracer) outside(h Hop, o *object, port int64, depth int) {
 func (t *tracer) podsHop(found []*pods, port, depth int) {
 	p := found[0]
 	least, most, by := t.count(p)
-	h := Hop{Kind: Pods, Name: p.ref(), Says: "runs " + podCount(least, most), By: by, pods: found, Calls: depth}
+	h := Hop{Kind: Pods, Name: p.ref(), Says: "runs " + podCount(least, most), By: by, pods: found, Calls: depth, Port: port}
 	for _, other := range found[1:] { // a canary, or two workloads behind one Service
 		n, m, _ := t.count(other)
 		least, most = least+n, most+m

@@ -39,6 +39,10 @@ type Card struct {
 	URLs  []string `json:"urls,omitempty"`
 	// Breaks are the reasons why what leads here, or what this calls, breaks.
 	Breaks []string `json:"breaks,omitempty"`
+	// Units are those that the card stands for, as environment/unit.
+	Units []string `json:"-"`
+	// Live is what the cluster says, where it was asked.
+	Live *Live `json:"live,omitempty"`
 }
 
 // Wire leads from one card to another.
@@ -85,7 +89,7 @@ func (m *Model) entry() []Card {
 		card := Card{ID: "controller" + itoa(i), Kind: Controller, Name: c.kind}
 		if c.pods != nil {
 			least, most, _ := m.count(c.pods)
-			card.Name = c.kind
+			card.Units = []string{c.pods.env.Name + "/" + c.pods.unit.Name}
 			card.Lines = append(card.Lines, c.pods.Kind+" "+c.pods.Namespace+"/"+c.pods.Name, podCount(least, most))
 			if c.pods.Kind == "DaemonSet" {
 				card.Lines[1] = "on every node"
@@ -113,7 +117,7 @@ func (m *Model) band(env *Environment) Band {
 		if c := cards[in.name()]; c != nil {
 			return c
 		}
-		c := &Card{ID: in.name(), Kind: App, Name: in.unit.Name, Type: in.unit.Type}
+		c := &Card{ID: in.name(), Kind: App, Name: in.unit.Name, Type: in.unit.Type, Units: []string{in.name()}}
 		if in.env != env {
 			c.Name = in.name()
 		}

@@ -38,7 +38,8 @@ type Place struct {
 	File  string `json:"file,omitempty"`
 	Line  int    `json:"line,omitempty"`
 
-	path typed.Path
+	path   typed.Path
+	object *object
 }
 
 // Path is Field, step by step.
@@ -58,6 +59,10 @@ type Hop struct {
 	Break *Break `json:"break,omitempty"`
 	// Notes deserve a look and stop nothing.
 	Notes []string `json:"notes,omitempty"`
+	// Live is what the cluster says, where it was asked.
+	Live *Live `json:"live,omitempty"`
+	// Port is the port of the pods that the request arrives at.
+	Port int `json:"-"`
 	// Calls is the depth of a hop behind the app: 1 is what the app calls, 2 what
 	// that calls.
 	Calls int `json:"calls,omitempty"`
@@ -87,6 +92,8 @@ type Way struct {
 	TLS string `json:"tls,omitempty"`
 	// Broken says that the request would not arrive, or not be answered in full.
 	Broken bool `json:"broken"`
+	// Probe is the answer to a request that was really sent.
+	Probe *Probe `json:"probe,omitempty"`
 
 	route *router // that was chosen
 }

@@ -57,7 +57,11 @@ func (o *object) ref() string {
 	return o.Kind + "/" + o.Namespace + "/" + o.Name
 }
 
-func (o *object) at(path ...any) Place { return o.env.place(o.unit, &o.Object, path) }
+func (o *object) at(path ...any) Place {
+	p := o.env.place(o.unit, &o.Object, path)
+	p.object = o
+	return p
+}
 
 func (o *object) spec() map[string]any { return tree.Map(o.Content["spec"]) }
 

@@ -8,66 +8,47 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
 
-// ids are short names for cards, as Mermaid and DOT want them.
-type ids map[string]string
-
-func (i ids) of(band int, card string) string {
-	key := fmt.Sprintf("%d %s", band, card)
-	if i[key] == "" {
-		i[key] = fmt.Sprintf("n%d", len(i))
-	}
-	return i[key]
+// format is a language that graphs are written in for other tools.
+type format interface {
+	card(id string, card way.Card, indent string)
+	wire(from, to string, broken bool)
+	begin(band int, title string)
+	end()
 }
 
-// GraphMermaid is a graph as a flowchart of Mermaid.
-func GraphMermaid(g *way.Graph) string {
-	var b strings.Builder
-	b.WriteString("flowchart LR\n")
-	names := ids{}
-	var broken []string
-	node := func(band int, card way.Card, indent string) {
-		id := names.of(band, card.ID)
-		parts := []string{"<b>" + mermaidText(card.Name) + "</b>"}
-		for _, text := range append(append([]string{}, card.Lines...), card.URLs...) {
-			parts = append(parts, mermaidText(text))
+// write goes through a graph once, in the order of the way: what stands in front,
+// then each band with its cards, what leads into it, and its wires. Cards get short
+// names, as Mermaid and DOT want them.
+func write(g *way.Graph, f format) {
+	names := map[string]string{}
+	name := func(band int, card string) string {
+		key := fmt.Sprintf("%d %s", band, card)
+		if names[key] == "" {
+			names[key] = fmt.Sprintf("n%d", len(names))
 		}
-		for _, text := range card.Breaks {
-			parts = append(parts, "✗ "+mermaidText(text))
-		}
-		if len(card.Breaks) > 0 {
-			broken = append(broken, id)
-		}
-		fmt.Fprintf(&b, "%s%s[\"%s\"]\n", indent, id, strings.Join(parts, "<br/>"))
+		return names[key]
 	}
 	for i, card := range g.Entry {
-		node(-1, card, "  ")
+		f.card(name(-1, card.ID), card, "  ")
 		if i > 0 {
-			fmt.Fprintf(&b, "  %s --> %s\n", names.of(-1, g.Entry[previous(g.Entry, i)].ID), names.of(-1, card.ID))
+			f.wire(name(-1, g.Entry[previous(g.Entry, i)].ID), name(-1, card.ID), false)
 		}
 	}
 	for n, band := range g.Bands {
-		fmt.Fprintf(&b, "  subgraph e%d[\"%s\"]\n", n, mermaidText(strings.TrimSuffix(band.Environment+", "+band.Registry, ", ")))
+		f.begin(n, strings.TrimSuffix(band.Environment+", "+band.Registry, ", "))
 		for _, column := range append(slices.Clone(band.Columns), band.Alone) {
 			for _, card := range column {
-				node(n, card, "    ")
+				f.card(name(n, card.ID), card, "    ")
 			}
 		}
-		b.WriteString("  end\n")
+		f.end()
 		for _, card := range entered(band) {
-			fmt.Fprintf(&b, "  %s --> %s\n", names.of(-1, g.Entry[len(g.Entry)-1].ID), names.of(n, card.ID))
+			f.wire(name(-1, g.Entry[len(g.Entry)-1].ID), name(n, card.ID), false)
 		}
 		for _, w := range band.Wires {
-			arrow := "-->"
-			if w.Broken {
-				arrow = "-.->"
-			}
-			fmt.Fprintf(&b, "  %s %s %s\n", names.of(n, w.From), arrow, names.of(n, w.To))
+			f.wire(name(n, w.From), name(n, w.To), w.Broken)
 		}
 	}
-	if len(broken) > 0 {
-		fmt.Fprintf(&b, "  class %s broken\n  classDef broken stroke:#c62828,stroke-width:2px,color:#c62828\n", strings.Join(broken, ","))
-	}
-	return b.String()
 }
 
 // previous is the card that leads to card i of those in front: controllers stand
@@ -93,49 +74,96 @@ func entered(band way.Band) []way.Card {
 	return all
 }
 
+// says are the lines of a card below its name.
+func says(card way.Card) []string {
+	lines := slices.Concat(card.Lines, card.URLs)
+	if card.Live != nil {
+		lines = append(lines, signOf(card.Live.State).mark+" "+liveText(card.Live, nil))
+	}
+	for _, text := range card.Breaks {
+		lines = append(lines, "✗ "+text)
+	}
+	return lines
+}
+
+func isBroken(card way.Card) bool {
+	return len(card.Breaks) > 0 || card.Live != nil && card.Live.State == way.Failed
+}
+
+// GraphMermaid is a graph as a flowchart of Mermaid.
+func GraphMermaid(g *way.Graph) string {
+	m := &mermaid{}
+	m.WriteString("flowchart LR\n")
+	write(g, m)
+	if len(m.broken) > 0 {
+		fmt.Fprintf(m, "  class %s broken\n  classDef broken stroke:#c62828,stroke-width:2px,color:#c62828\n", strings.Join(m.broken, ","))
+	}
+	return m.String()
+}
+
+type mermaid struct {
+	strings.Builder
+	broken []string
+}
+
+func (m *mermaid) card(id string, card way.Card, indent string) {
+	parts := []string{"<b>" + mermaidText(card.Name) + "</b>"}
+	for _, text := range says(card) {
+		parts = append(parts, mermaidText(text))
+	}
+	if isBroken(card) {
+		m.broken = append(m.broken, id)
+	}
+	fmt.Fprintf(m, "%s%s[\"%s\"]\n", indent, id, strings.Join(parts, "<br/>"))
+}
+
+func (m *mermaid) wire(from, to string, broken bool) {
+	arrow := "-->"
+	if broken {
+		arrow = "-.->"
+	}
+	fmt.Fprintf(m, "  %s %s %s\n", from, arrow, to)
+}
+
+func (m *mermaid) begin(band int, title string) {
+	fmt.Fprintf(m, "  subgraph e%d[\"%s\"]\n", band, mermaidText(title))
+}
+
+func (m *mermaid) end() { m.WriteString("  end\n") }
+
 // GraphDOT is a graph for Graphviz.
 func GraphDOT(g *way.Graph) string {
-	var b strings.Builder
-	b.WriteString("digraph evenkeel {\n  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11];\n")
-	names := ids{}
-	node := func(band int, card way.Card, indent string) {
-		parts := append([]string{card.Name}, card.Lines...)
-		parts = append(parts, card.URLs...)
-		colour := ""
-		for _, text := range card.Breaks {
-			parts = append(parts, "✗ "+text)
-			colour = ", color=\"#c62828\", fontcolor=\"#c62828\""
-		}
-		fmt.Fprintf(&b, "%s%s [label=\"%s\"%s];\n", indent, names.of(band, card.ID), dotText(strings.Join(parts, "\n")), colour)
-	}
-	for i, card := range g.Entry {
-		node(-1, card, "  ")
-		if i > 0 {
-			fmt.Fprintf(&b, "  %s -> %s;\n", names.of(-1, g.Entry[previous(g.Entry, i)].ID), names.of(-1, card.ID))
-		}
-	}
-	for n, band := range g.Bands {
-		fmt.Fprintf(&b, "  subgraph cluster_%d {\n    label=\"%s\";\n", n, dotText(strings.TrimSuffix(band.Environment+", "+band.Registry, ", ")))
-		for _, column := range append(slices.Clone(band.Columns), band.Alone) {
-			for _, card := range column {
-				node(n, card, "    ")
-			}
-		}
-		b.WriteString("  }\n")
-		for _, card := range entered(band) {
-			fmt.Fprintf(&b, "  %s -> %s;\n", names.of(-1, g.Entry[len(g.Entry)-1].ID), names.of(n, card.ID))
-		}
-		for _, w := range band.Wires {
-			style := ""
-			if w.Broken {
-				style = " [style=dashed, color=\"#c62828\"]"
-			}
-			fmt.Fprintf(&b, "  %s -> %s%s;\n", names.of(n, w.From), names.of(n, w.To), style)
-		}
-	}
-	b.WriteString("}\n")
-	return b.String()
+	d := &dot{}
+	d.WriteString("digraph evenkeel {\n  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11];\n")
+	write(g, d)
+	d.WriteString("}\n")
+	return d.String()
 }
+
+type dot struct{ strings.Builder }
+
+func (d *dot) card(id string, card way.Card, indent string) {
+	colour := ""
+	if isBroken(card) {
+		colour = ", color=\"#c62828\", fontcolor=\"#c62828\""
+	}
+	label := strings.Join(append([]string{card.Name}, says(card)...), "\n")
+	fmt.Fprintf(d, "%s%s [label=\"%s\"%s];\n", indent, id, dotText(label), colour)
+}
+
+func (d *dot) wire(from, to string, broken bool) {
+	style := ""
+	if broken {
+		style = " [style=dashed, color=\"#c62828\"]"
+	}
+	fmt.Fprintf(d, "  %s -> %s%s;\n", from, to, style)
+}
+
+func (d *dot) begin(band int, title string) {
+	fmt.Fprintf(d, "  subgraph cluster_%d {\n    label=\"%s\";\n", band, dotText(title))
+}
+
+func (d *dot) end() { d.WriteString("  }\n") }
 
 func dotText(text string) string {
 	var lines []string

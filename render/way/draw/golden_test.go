@@ -23,11 +23,11 @@ func models(t *testing.T, names ...string) map[string]*way.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	models, _, err := repo.Ways(t.Context(), names)
+	ways, err := repo.Ways(t.Context(), names)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return models
+	return ways.Models
 }
 
 // TestGoldenWays holds what is drawn of the examples, twice: the same model gives

@@ -54,6 +54,16 @@ func newBox(card way.Card, w float64, brief bool) *box {
 	case says != "" && (!brief || len(card.URLs) > 0 || len(card.Breaks) > 0):
 		add("dim", cutTo(says, 12, room))
 	}
+	if card.Live != nil {
+		sign := signOf(card.Live.State)
+		for i, text := range wrap(sign.mark+" "+liveText(card.Live, nil), 12, room) {
+			if i == 2 {
+				b.lines[len(b.lines)-1].text = cutTo(b.lines[len(b.lines)-1].text+" …", 12, room)
+				break
+			}
+			add(sign.class+" live", text)
+		}
+	}
 	shown := card.URLs
 	if len(shown) > 4 {
 		shown = shown[:3]
@@ -86,8 +96,11 @@ func newBox(card way.Card, w float64, brief bool) *box {
 
 func (b *box) draw(c *canvas) {
 	class := "card"
-	if len(b.Breaks) > 0 {
+	switch {
+	case len(b.Breaks) > 0:
 		class = "card broken"
+	case b.Live != nil:
+		class = "card " + signOf(b.Live.State).class
 	}
 	c.add(`<g class="node" data-id="%s"><rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="7"/>`, esc(b.ID), class, num(b.x), num(b.y), num(b.w), num(b.h))
 	c.text(b.x+11, b.y+19, "name", cutTo(clean(b.Name), 13.5, b.w-22))
@@ -405,6 +418,9 @@ func Describe(g *way.Graph) string {
 		if len(card.Lines) > 0 {
 			fmt.Fprintf(&b, " (%s)", strings.Join(card.Lines, "; "))
 		}
+		if card.Live != nil {
+			fmt.Fprintf(&b, " %s %s", signOf(card.Live.State).mark, liveText(card.Live, nil))
+		}
 		for _, reason := range card.Breaks {
 			fmt.Fprintf(&b, " ✗ %s", reason)
 		}
@@ -440,6 +456,9 @@ func Describe(g *way.Graph) string {
 				}
 				if len(calls) > 0 {
 					fmt.Fprintf(&b, "; calls %s", strings.Join(calls, ", "))
+				}
+				if card.Live != nil {
+					fmt.Fprintf(&b, "; %s %s", signOf(card.Live.State).mark, liveText(card.Live, nil))
 				}
 				for _, reason := range card.Breaks {
 					fmt.Fprintf(&b, "; ✗ %s", reason)

@@ -30,14 +30,14 @@ func num(f float64) string {
 // style are the colours of pictures, light and dark; red never stands alone: what
 // breaks has a cross and says so, too.
 const style = `
-svg{--bg:#ffffff;--fg:#1c2430;--dim:#5d6878;--line:#c3cad4;--card:#f6f8fa;--edge:#8a95a5;--ok:#1a7f4b;--bad:#c62828;--badbg:#fdecec;--band:#fbfcfd;
+svg{--bg:#ffffff;--fg:#1c2430;--dim:#5d6878;--line:#c3cad4;--card:#f6f8fa;--edge:#8a95a5;--ok:#1a7f4b;--bad:#c62828;--warn:#9a5a00;--badbg:#fdecec;--band:#fbfcfd;
 --c0:#3b6fd4;--c1:#0d8f8c;--c2:#9a5bd0;--c3:#b8690f;--c4:#2f8f3e;--c5:#c2447e;--c6:#5166b0;--c7:#7d7a12}
-@media (prefers-color-scheme:dark){svg{--bg:#0f141b;--fg:#e4e9f0;--dim:#9aa6b6;--line:#364152;--card:#18202b;--edge:#75839a;--ok:#4cc38a;--bad:#ff7b72;--badbg:#331a1c;--band:#131a23;
+@media (prefers-color-scheme:dark){svg{--bg:#0f141b;--fg:#e4e9f0;--dim:#9aa6b6;--line:#364152;--card:#18202b;--edge:#75839a;--ok:#4cc38a;--bad:#ff7b72;--warn:#f0a95a;--badbg:#331a1c;--band:#131a23;
 --c0:#7aa5ff;--c1:#4fd0cb;--c2:#c79bff;--c3:#f0a95a;--c4:#74d082;--c5:#ff8fbd;--c6:#a3b3f5;--c7:#d5d06a}}
 text{font-family:ui-sans-serif,system-ui,"Segoe UI","Noto Sans","Noto Sans CJK SC",sans-serif;font-size:13px;fill:var(--fg)}
 .bg{fill:var(--bg)}.h1{font-size:19px;font-weight:650}.h2{font-size:14px;font-weight:650}.kind{font-size:11px;font-weight:650;fill:var(--dim);letter-spacing:.06em}
 .name{font-weight:650}.dim{fill:var(--dim);font-size:12px}.mono{font-family:ui-monospace,"SFMono-Regular","Noto Sans Mono","DejaVu Sans Mono",monospace;font-size:11px;fill:var(--dim)}
-.bad{fill:var(--bad)}.ok{fill:var(--ok)}.badline{fill:var(--bad);font-size:12px}.card{fill:var(--card);stroke:var(--line)}.broken{fill:var(--badbg);stroke:var(--bad)}
+.bad{fill:var(--bad)}.ok{fill:var(--ok)}.warn{fill:var(--warn)}.live{font-size:12px}.badline{fill:var(--bad);font-size:12px}.card{fill:var(--card);stroke:var(--line)}.card.ok{fill:var(--card);stroke:var(--ok);stroke-width:1.6}.card.warn{fill:var(--card);stroke:var(--warn);stroke-width:1.6}.card.broken,.card.bad{fill:var(--badbg);stroke:var(--bad)}.broken{fill:var(--badbg);stroke:var(--bad)}
 .band{fill:var(--band);stroke:var(--line)}.rail{stroke:var(--line);stroke-width:2;fill:none}.wire{fill:none;stroke-width:1.5}.wire.broken{stroke-dasharray:5 3;stroke:var(--bad);fill:none}.trunk{stroke:var(--edge);stroke-width:2}.tip{fill:var(--edge)}.mark{font-weight:700;text-anchor:middle;fill:var(--bg);font-size:12px}`
 
 // document is a whole picture: with a title and a description for those who do not

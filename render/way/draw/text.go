@@ -43,7 +43,11 @@ func clean(text string) string {
 func WayText(w *way.Way, color bool) string {
 	var b strings.Builder
 	p := painter(color)
-	fmt.Fprintf(&b, "%s\n%s\n\n", p.paint(bold, clean(w.URL)), headline(w, p))
+	fmt.Fprintf(&b, "%s\n%s\n", p.paint(bold, clean(w.URL)), headline(w, p))
+	if w.Probe != nil {
+		fmt.Fprintln(&b, clean(probeText(w.Probe)))
+	}
+	b.WriteByte('\n')
 	for _, h := range w.Hops {
 		writeHop(&b, h, p)
 	}
@@ -93,10 +97,8 @@ const kindWidth = 14
 
 func writeHop(b *strings.Builder, h way.Hop, p painter) {
 	indent := strings.Repeat("  ", h.Calls)
-	mark := p.paint(green, "✓")
-	if h.Break != nil {
-		mark = p.paint(red, "✗")
-	}
+	sign := signOfHop(h)
+	mark := p.paint(sign.color, sign.mark)
 	share := ""
 	if h.Share != "" {
 		share = " (" + h.Share + ")"
@@ -111,6 +113,9 @@ func writeHop(b *strings.Builder, h way.Hop, p painter) {
 		if h.Break.Fix != "" {
 			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, "change:"), clean(h.Break.Fix))
 		}
+	}
+	if h.Live != nil {
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(signOf(h.Live.State).color, "live:"), clean(liveText(h.Live, h.Break)))
 	}
 	for _, note := range h.Notes {
 		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, "note:"), clean(note))

@@ -19,6 +19,9 @@ func WayMermaid(w *way.Way) string {
 		if h.Break != nil {
 			fmt.Fprintf(&b, "<br/>✗ %s", mermaidText(h.Break.Reason))
 		}
+		if h.Live != nil {
+			fmt.Fprintf(&b, "<br/>%s %s", signOf(h.Live.State).mark, mermaidText(liveText(h.Live, h.Break)))
+		}
 		b.WriteString("\"]\n")
 		from := caller(w.Hops, i)
 		arrow := "-->"
@@ -77,6 +80,13 @@ func WaySVG(w *way.Way) string {
 	}
 	c.text(28, y, class, headline(w, false))
 	y += 26
+	if w.Probe != nil {
+		for _, line := range wrap(probeText(w.Probe), 13, wayWidth-60) {
+			c.text(28, y, "line", line)
+			y += 18
+		}
+		y += 8
+	}
 	var rails, marks canvas
 	type point struct{ x, y float64 }
 	at := make([]point, len(w.Hops))
@@ -86,12 +96,9 @@ func WaySVG(w *way.Way) string {
 		if from := caller(w.Hops, i); from >= 0 {
 			rails.add(`<path class="rail" d="M%s %sV%sH%s"/>`, num(at[from].x), num(at[from].y), num(at[i].y), num(at[i].x))
 		}
-		fill, sign := "var(--ok)", "✓"
-		if h.Break != nil {
-			fill, sign = "var(--bad)", "✗"
-		}
-		marks.add(`<circle cx="%s" cy="%s" r="9" style="fill:%s"/>`, num(at[i].x), num(at[i].y), fill)
-		marks.text(at[i].x, at[i].y+4, "mark", sign)
+		sign := signOfHop(h)
+		marks.add(`<circle cx="%s" cy="%s" r="9" style="fill:var(--%s)"/>`, num(at[i].x), num(at[i].y), sign.class)
+		marks.text(at[i].x, at[i].y+4, "mark", sign.mark)
 		y = hopCard(&c, h, x, y)
 	}
 	rails.WriteString(marks.String())
@@ -116,6 +123,11 @@ func hopCard(c *canvas, h way.Hop, x, y float64) float64 {
 		}
 		for _, text := range wrap("→ "+h.Break.Fix, 12, room) {
 			lines = append(lines, line{"dim", text})
+		}
+	}
+	if h.Live != nil {
+		for _, text := range wrap("live: "+liveText(h.Live, h.Break), 12, room) {
+			lines = append(lines, line{signOf(h.Live.State).class + " live", text})
 		}
 	}
 	for _, note := range h.Notes {

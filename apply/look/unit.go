@@ -1,0 +1,32 @@
+package look
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/health"
+)
+
+// UnitLines say how a unit is: the causes of what is not healthy, how many pods are
+// ready, and what evenkeel did to it past git.
+func UnitLines(u apply.UnitStatus) []string {
+	var lines []string
+	ready, desired := 0, 0
+	for _, o := range u.Objects {
+		if o.State != health.Healthy {
+			lines = append(lines, fmt.Sprintf("%s %s: %s", o.Ref, o.State, cmp.Or(o.Message, o.Rule)))
+		}
+		ready, desired = ready+o.Ready, desired+o.Desired
+	}
+	if desired > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d pods are ready", ready, desired))
+	}
+	if u.Paused != nil {
+		lines = append(lines, "paused "+u.Paused.String())
+	}
+	if u.Scaled != nil {
+		lines = append(lines, "scaled past git "+u.Scaled.String())
+	}
+	return lines
+}
