@@ -80,3 +80,25 @@ func imagesOf(o schema.Object) (images []string) {
 	}
 	return images
 }
+
+// MergeImages are the images of environments, each once; of several environments,
+// units are named ENV/UNIT.
+func MergeImages(results []*Result) []Image {
+	images := []Image{}
+	for _, res := range results {
+		for _, i := range res.Images() {
+			if len(results) > 1 {
+				for n, unit := range i.Units {
+					i.Units[n] = res.Env.Name + "/" + unit
+				}
+			}
+			at, found := slices.BinarySearchFunc(images, i, func(a, b Image) int { return strings.Compare(a.Image, b.Image) })
+			if found {
+				images[at].Units = append(images[at].Units, i.Units...)
+			} else {
+				images = slices.Insert(images, at, i)
+			}
+		}
+	}
+	return images
+}

@@ -53,7 +53,7 @@ func runImages(ctx context.Context, g *global, opts *imagesOptions, args []strin
 	if err != nil {
 		return err
 	}
-	images := mergeImages(results)
+	images := render.MergeImages(results)
 	if opts.copy {
 		images = slices.DeleteFunc(images, func(i render.Image) bool { return i.Source == "" })
 	}
@@ -67,30 +67,6 @@ func runImages(ctx context.Context, g *global, opts *imagesOptions, args []strin
 		return nil
 	}
 	return printImages(g.out, images)
-}
-
-// mergeImages lists an image once; of several environments, units are named
-// ENV/UNIT.
-func mergeImages(results []*render.Result) []render.Image {
-	images := []render.Image{}
-	for _, res := range results {
-		for _, i := range res.Images() {
-			if len(results) > 1 {
-				for n, unit := range i.Units {
-					i.Units[n] = res.Env.Name + "/" + unit
-				}
-			}
-			at, found := slices.BinarySearchFunc(images, i, func(a, b render.Image) int {
-				return strings.Compare(a.Image, b.Image)
-			})
-			if found {
-				images[at].Units = append(images[at].Units, i.Units...)
-			} else {
-				images = slices.Insert(images, at, i)
-			}
-		}
-	}
-	return images
 }
 
 func printImages(w io.Writer, images []render.Image) error {

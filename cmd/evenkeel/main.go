@@ -89,6 +89,7 @@ Exit codes, the same for every command:
 		newExplainCmd(g),
 		newTraceCmd(g),
 		newGraphCmd(g),
+		newHandbookCmd(g),
 		newRenderCmd(g),
 		newRenderChildCmd(g),
 		newDiffCmd(g),

@@ -100,6 +100,9 @@ func (m *Model) Addresses(w *Way, i int) (addresses []string, tls bool) {
 // environment describes them.
 func (m *Model) Front() *edge.Config { return m.front }
 
+// Environment finds an environment of the cluster by name, nil where there is none.
+func (m *Model) Environment(name string) *Environment { return m.env(name) }
+
 // Environments are the names of all environments of the cluster.
 func (m *Model) Environments() []string {
 	var names []string

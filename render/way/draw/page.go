@@ -61,12 +61,18 @@ func GraphHTML(graphs []*way.Graph) string {
 <main>
 `, digest(pageScript), esc(title), pageStyle)
 	for i, g := range graphs {
-		svg := strings.NewReplacer(`id="title"`, fmt.Sprintf(`id="title%d"`, i), `id="desc"`, fmt.Sprintf(`id="desc%d"`, i),
-			`aria-labelledby="title desc"`, fmt.Sprintf(`aria-labelledby="title%d desc%d"`, i, i)).Replace(GraphSVG(g))
+		svg := Numbered(GraphSVG(g), i)
 		fmt.Fprintf(&b, "<figure>\n%s</figure>\n<details><summary>In words</summary>\n<pre>%s</pre>\n</details>\n", svg, describe(Describe(g)))
 	}
 	fmt.Fprintf(&b, "</main>\n<script>%s</script>\n</body>\n</html>\n", pageScript)
 	return b.String()
+}
+
+// Numbered gives the names in a picture a number, so that several pictures can stand on
+// one page.
+func Numbered(svg string, n int) string {
+	return strings.NewReplacer(`id="title"`, fmt.Sprintf(`id="title%d"`, n), `id="desc"`, fmt.Sprintf(`id="desc%d"`, n),
+		`aria-labelledby="title desc"`, fmt.Sprintf(`aria-labelledby="title%d desc%d"`, n, n)).Replace(svg)
 }
 
 func digest(text string) string {

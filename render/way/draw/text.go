@@ -28,6 +28,10 @@ func (p painter) paint(color, text string) string {
 	return color + text + reset
 }
 
+// Clean takes out what a terminal would obey: what is drawn comes from files of
+// others.
+func Clean(text string) string { return clean(text) }
+
 // clean takes out what a terminal would obey: what is drawn comes from files of
 // others.
 func clean(text string) string {

@@ -1,0 +1,199 @@
+package handbook
+
+import (
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/way"
+)
+
+// failures are what happens when a host that the site names is gone.
+func (w *writer) failures(c *cluster) []any {
+	t := table{head: []string{w.say("Host"), w.say("Address"), w.say("When it is gone")}}
+	hosts := c.hosts()
+	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+		var says []string
+		for _, ask := range []func(*cluster, string) []string{w.withoutEdge, w.withoutDNS, w.withoutNode, w.withoutAPIServer, w.withoutAddress} {
+			says = append(says, ask(c, hosts[name])...)
+		}
+		if len(says) > 0 {
+			t.rows = append(t.rows, []string{code(name), code(hosts[name]), strings.Join(says, " ")})
+		}
+	}
+	if len(t.rows) == 0 {
+		return nil
+	}
+	return []any{t, paragraph(w.say("Pods that were on a node start elsewhere after about five minutes (the default of Kubernetes), if they fit there; apps with one pod do not answer until then."))}
+}
+
+// hosts are the addresses of the hosts that the site names, by name.
+func (c *cluster) hosts() map[string]string {
+	all := map[string]string{}
+	for _, name := range c.model.Environments() {
+		site := c.model.Environment(name).Site
+		for _, group := range [][]string{{"hosts"}, {"edge", "hosts"}, {"nodes"}, {"apiServers"}} {
+			for host, address := range tree.Map(tree.At(site, group...)) {
+				at := tree.Text(address)
+				if at == "" || slices.Contains(slices.Collect(maps.Values(all)), at) {
+					continue // the same host by another name
+				}
+				all[host] = at
+			}
+		}
+	}
+	return all
+}
+
+func without(list []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == one })
+}
+
+func (w *writer) withoutEdge(c *cluster, address string) []string {
+	f := c.model.Front()
+	if f == nil {
+		return nil
+	}
+	holders := f.Holders()
+	at := slices.IndexFunc(holders, func(name string) bool { return f.Hosts[name].Address == address })
+	if at < 0 {
+		return nil
+	}
+	others := without(holders, holders[at])
+	switch {
+	case len(others) == 0:
+		return []string{w.say("The virtual address %s is gone: no URL is answered.", code(f.VIP))}
+	case at == 0:
+		return []string{w.say("The virtual address %s moves to %s after about %d seconds; requests go on.", code(f.VIP), code(others[0]), 3*max(f.AdvertSeconds, 1)+1)}
+	}
+	if len(others) > 1 {
+		return []string{w.say("The virtual address %s stays at %s.", code(f.VIP), code(holders[0]))}
+	}
+	return []string{w.say("The virtual address %s stays at %s, which then stands alone.", code(f.VIP), code(holders[0]))}
+}
+
+func (w *writer) withoutDNS(c *cluster, address string) []string {
+	f := c.model.Front()
+	if f == nil || !slices.Contains(f.DNSServers, address) {
+		return nil
+	}
+	if others := without(f.DNSServers, address); len(others) > 0 {
+		return []string{w.say("Names of %s are still answered by %s.", code(f.L7.Domain), codes(others))}
+	}
+	return []string{w.say("Names of %s are no longer resolved: it is the only name server. Clients that know the address go on until it leaves their cache.", code(f.L7.Domain))}
+}
+
+func (w *writer) withoutNode(c *cluster, address string) []string {
+	var says []string
+	nodes := map[string]string{}
+	for _, name := range c.model.Environments() {
+		for node, at := range tree.Map(c.model.Environment(name).Site["nodes"]) {
+			nodes[node] = tree.Text(at)
+		}
+	}
+	if !slices.Contains(slices.Collect(maps.Values(nodes)), address) {
+		return nil
+	}
+	if f := c.model.Front(); f != nil && slices.Contains(f.L7.Nodes, address) {
+		if others := without(f.L7.Nodes, address); len(others) > 0 {
+			says = append(says, w.say("nginx passes requests on to %s.", codes(others)))
+		} else {
+			says = append(says, w.say("nginx has no node left to pass requests on to: no URL is answered."))
+		}
+	}
+	says = append(says, w.say("%d of %d nodes are left.", len(nodes)-1, len(nodes)))
+	var single []string
+	c.cards(func(env string, card way.Card) {
+		if slices.Contains(card.Lines, "1 pod") {
+			single = append(single, env+"/"+strings.TrimPrefix(card.Name, env+"/"))
+		}
+	})
+	if len(single) > 0 {
+		says = append(says, w.say("If their pod is there, these are away meanwhile: %s.", codes(single)))
+	}
+	return says
+}
+
+func (w *writer) withoutAPIServer(c *cluster, address string) []string {
+	f := c.model.Front()
+	if f == nil || !f.L4.Enabled {
+		return nil
+	}
+	var others []string
+	found := false
+	for _, backend := range f.L4.Backends {
+		if host, _, err := net.SplitHostPort(backend); err == nil && host == address {
+			found = true
+			continue
+		}
+		others = append(others, backend)
+	}
+	switch {
+	case !found:
+		return nil
+	case len(others) == 0:
+		return []string{w.say("There is no API server left: what runs goes on, and nothing can be changed.")}
+	}
+	return []string{w.say("The API server is still answered by %s.", codes(others))}
+}
+
+// withoutAddress finds Services whose addresses are written by hand.
+func (w *writer) withoutAddress(c *cluster, address string) []string {
+	var says []string
+	c.units(func(_ *way.Environment, u *lint.Unit) {
+		for _, o := range u.Objects {
+			if o.Kind != "EndpointSlice" {
+				continue
+			}
+			var all []string
+			tree.Each(o.Content["endpoints"], func(_ int, e map[string]any) { all = append(all, tree.Texts(e["addresses"])...) })
+			if slices.Contains(all, address) {
+				says = append(says, w.say("%s has %d of %d addresses left.", code(refOf(o)), len(without(all, address)), len(all)))
+			}
+		}
+	})
+	return says
+}
+
+// typed is what to type to look, to act and to go back.
+func (w *writer) typed(c *cluster) []any {
+	name := c.names[0]
+	var blocks []any
+	for _, one := range []struct{ says, command string }{
+		{w.say("How it is now, with the cause of what is wrong:"), "evenkeel status " + name + "\nevenkeel trace " + name + " URL --live --probe\nevenkeel logs " + name + " APP --tail 100"},
+		{w.say("What differs between the source and the cluster, and who changed it:"), "evenkeel diff " + name},
+		{w.say("A new version: set it in the source, look, apply:"), "evenkeel set image " + name + " APP=IMAGE\nevenkeel diff " + name + "\nevenkeel apply " + name},
+		{w.say("Back to what ran before, and then the same in the source:"), "evenkeel history " + name + "\nevenkeel rollback " + name + "\nevenkeel rollback " + name + " --to N"},
+		{w.say("Stop a rollout after its first pods, and go on:"), "evenkeel rollout pause " + name + " APP\nevenkeel rollout resume " + name + " APP"},
+	} {
+		blocks = append(blocks, paragraph(one.says), commands(one.command))
+	}
+	if c.model.Front() != nil {
+		blocks = append(blocks, paragraph(w.say("The files of the hosts in front, written anew:")), commands("evenkeel edge "+w.edgeOf(c)+" --output-dir DIR"))
+	}
+	return blocks
+}
+
+// edgeOf is the environment that describes the hosts in front.
+func (w *writer) edgeOf(c *cluster) string {
+	for _, name := range c.model.Environments() {
+		if c.model.Environment(name).Edge != nil {
+			return name
+		}
+	}
+	return ""
+}
+
+func (w *writer) changes(c *cluster) []any {
+	var lines []string
+	for _, name := range c.names {
+		lines = append(lines, "evenkeel history "+name)
+	}
+	return []any{
+		paragraph(w.say("They are not on this page, which is the same for the same source: the cluster and git know them.")),
+		commands(strings.Join(lines, "\n") + "\ngit log --oneline -- envs"),
+	}
+}
