@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -65,3 +68,27 @@ func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (sche
 // Hide takes the values of Secrets that are known of the environments that were
 // looked at out of a text of others.
 func (c *Cluster) Hide(text string) string { return c.known.Text(text) }
+// resource is the resource of an object's kind; for a kind that the server does
+// not serve yet it is read from the environment's definition.
+func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref schema.Ref) (kschema.GroupResource, error) {
+	gvk := ref.GVK()
+	mapping, err := c.Mapping(ctx, gvk)
+	if err == nil {
+		return mapping.Resource.GroupResource(), nil
+	}
+	if !meta.IsNoMatchError(err) {
+		return kschema.GroupResource{}, err
+	}
+	if resource, ok := kinds.DefinedBy(env, gvk.GroupKind()); ok {
+		return resource, nil
+	}
+	return kschema.GroupResource{}, fmt.Errorf("%s: %w", ref, err)
+}
+
+func configMapResource() kschema.GroupVersionResource {
+	return kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+}
+
+func secretResource() kschema.GroupVersionResource {
+	return kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+}

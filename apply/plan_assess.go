@@ -95,14 +95,6 @@ func (p *planner) reportForeign(it *item, live, result *unstructured.Unstructure
 	it.foreign.Fields = fields
 }
 
-// newChange is a change of an item, checked by the server unless said otherwise.
-func (p *planner) newChange(it *item, action Action) *Change {
-	return &Change{
-		Action: action, Unit: it.unit, Ref: it.ref, Verified: true,
-		desired: it.obj, live: it.live, mask: p.mask,
-	}
-}
-
 // ask has the server dry-run an object and reads the change from its answer.
 func (p *planner) ask(ctx context.Context, it *item) error {
 	if waits := p.waitsFor(it); waits != "" {
@@ -382,16 +374,31 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 	return nil
 }
 
-func (p *planner) warn(text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.plan.Warnings = append(p.plan.Warnings, text)
-}
-
 // reportStaying names the fields that git dropped and that stay because somebody
 // else owns them too.
 func (p *planner) reportStaying(it *item, result *unstructured.Unstructured) {
 	if stay := managed.KeptByOthers(it.live, result); len(stay) > 0 {
 		it.change.Message = strings.TrimPrefix(it.change.Message+"; no longer set here but kept by others: "+strings.Join(stay, ", "), "; ")
 	}
+}
+
+// rerun forgets that a Job has succeeded which is to run again: how that ends is not
+// known yet.
+func (p *planner) rerun(it *item) {
+	if slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) {
+		delete(p.plan.state.finished, it.ref.String())
+	}
+}
+
+// isGone finds that a Job that has succeeded is not there, and need not be.
+func (p *planner) isGone(ctx context.Context, it *item) (bool, error) {
+	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) {
+		return false, nil
+	}
+	_, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	if !apierrors.IsNotFound(err) {
+		return false, err
+	}
+	it.change = p.newChange(it, Unchanged)
+	return true, nil
 }

@@ -14,27 +14,6 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// item is one desired object on its way through a plan.
-type item struct {
-	unit  string
-	order int // position in the environment
-	obj   *schema.Object
-	ref   schema.Ref
-
-	mapping *meta.RESTMapping // nil where the server does not know the kind yet
-	// otherVersion is how the server serves the kind today, where the desired
-	// version arrives with a CRD of this plan.
-	otherVersion *meta.RESTMapping
-	// waits names the CRD of this plan that brings the kind or the version.
-	waits string
-
-	live    *unstructured.Unstructured // nil until found
-	change  *Change                    // nil as long as the server was not asked
-	foreign *Change
-	// certified is the generation of an unchanged object, see Plan.generations.
-	generation int64
-}
-
 // flatten makes items of the selected units and maps their kinds; p.desired gets
 // every object of the environment, selected or not.
 func (p *planner) flatten(ctx context.Context) error {
@@ -74,14 +53,6 @@ func (p *planner) flatten(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (p *planner) selected(unit string) bool {
-	return len(p.opts.Units) == 0 || slices.Contains(p.opts.Units, unit)
-}
-
-func (it *item) wrap(err error) error {
-	return fmt.Errorf("unit %s: %s: %w", it.unit, it.ref, err)
 }
 
 // kindMapping is the answer of the mapper, which takes its time, for one kind.

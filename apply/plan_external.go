@@ -125,29 +125,5 @@ func (c *Cluster) lookFor(ctx context.Context, ext schema.External) (*missing, e
 
 func externalResource(kind string) string { return strings.ToLower(kind) + "s" }
 
-// complete refuses a run whose environment needs what is not there.
-func (r *run) complete() error {
-	var lines, hints []string
-	newSpaces := map[string]bool{}
-	for _, change := range r.changes(Created) {
-		newSpaces[change.Name] = newSpaces[change.Name] || change.Kind == "Namespace"
-	}
-	for _, m := range r.plan.missing {
-		if m.forbidden {
-			continue // the missing right is reported with the others
-		}
-		lines = append(lines, m.reason())
-		if newSpaces[m.Namespace] {
-			hints = append(hints, fmt.Sprintf("kubectl create namespace %s comes first; the environment adopts it", m.Namespace))
-			delete(newSpaces, m.Namespace)
-		}
-		hints = append(hints, m.hint())
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
-}
-
 // readsAtOnce bounds the reads in flight of what others make.
 const readsAtOnce = 16

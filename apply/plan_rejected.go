@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
@@ -123,13 +122,6 @@ func (p *planner) replace(ctx context.Context, it *item, refused error) (done bo
 	return true, nil
 }
 
-// What of a refusal is shown: a server that dislikes a pod may answer with the whole
-// of it.
-const (
-	mostCauses  = 5
-	mostOfCause = 300 // bytes
-)
-
 // words are what the server says, without what the reader knows, and without the
 // values of Secrets and of fields that are marked.
 func (p *planner) words(it *item, err error) string {
@@ -161,14 +153,6 @@ func (p *planner) words(it *item, err error) string {
 		parts = append(parts[:mostCauses], fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, "; ")
-}
-
-func inOneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > mostOfCause {
-		text = strings.ToValidUTF8(text[:mostOfCause], "") + " ..."
-	}
-	return text
 }
 
 // knownRefusal is something that the API server says, in its own words, and what
@@ -228,46 +212,6 @@ func (p *planner) hintOf(ctx context.Context, it *item, err error) string {
 		}
 	}
 	return ""
-}
-
-// terminating says what holds a namespace that is being deleted, or "" for one that
-// is not.
-func (c *Cluster) terminating(ctx context.Context, name string) (string, error) {
-	ns, err := c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return "", nil
-	}
-	if err != nil || ns.GetDeletionTimestamp() == nil {
-		return "", err
-	}
-	return namespaceGoing(ns), nil
-}
-
-// namespaceGoing says what holds a namespace that is being deleted.
-func namespaceGoing(ns *unstructured.Unstructured) string {
-	return fmt.Sprintf("namespace %s is being deleted: %s", ns.GetName(), holdsNamespace(ns))
-}
-
-// holdsNamespace is what the namespace controller says that it waits for, finalizers
-// first.
-func holdsNamespace(ns *unstructured.Unstructured) string {
-	var held []string
-	if finalizers := ns.GetFinalizers(); len(finalizers) > 0 {
-		held = append(held, "it waits for the finalizer "+strings.Join(finalizers, ", "))
-	}
-	conditions := conditionsOf(ns)
-	for _, kind := range []corev1.NamespaceConditionType{
-		corev1.NamespaceFinalizersRemaining, corev1.NamespaceContentRemaining,
-		corev1.NamespaceDeletionContentFailure, corev1.NamespaceDeletionDiscoveryFailure, corev1.NamespaceDeletionGVParsingFailure,
-	} {
-		if condition := conditions[string(kind)]; condition.status == "True" {
-			held = append(held, inOneLine(condition.message))
-		}
-	}
-	if len(held) == 0 {
-		return "it waits until everything in it is gone"
-	}
-	return strings.Join(held, "; ")
 }
 
 // withoutRejected is what to type to apply the other units of a plan, where there

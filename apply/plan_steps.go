@@ -7,17 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
-	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -81,64 +77,6 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 	return it.change, nil
 }
 
-// planner gathers a plan. Its steps run one after the other; inside a step,
-// requests run side by side and mu guards what they share.
-type planner struct {
-	cluster *Cluster
-	env     *schema.Environment
-	opts    PlanOptions
-	plan    *Plan
-	mask    mask.Masker
-
-	signer *signer // of the records
-	former *signer // of those under the environment's former name
-
-	rules    pruneRules
-	siblings map[string]string // environment by set id
-	targets  map[string]bool   // what autoscalers scale
-	scaled   map[string]Scaled
-
-	desired map[schema.ID]*item // of all units
-	items   []*item             // of the selected ones, in order
-
-	mu         sync.Mutex
-	strangers  []stranger // live bearers of the label that nothing desires
-	newSpaces  map[string]string
-	changedCRD map[kschema.GroupKind]string
-	// definitions are the CRDs of the environment as they are live.
-	definitions map[kschema.GroupKind]definition
-	// homeless says that the environment's Namespace is of no selected unit,
-	// and is not there.
-	homeless bool
-	pruned   []Change
-}
-
-func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {
-	if opts.Concurrency <= 0 {
-		opts.Concurrency = 32
-	}
-	p := &planner{
-		cluster: c, env: env, opts: opts,
-		plan:       &Plan{Environment: env.Name, options: opts, Changes: []Change{}, Summary: map[Action]int{}, generations: map[schema.Ref]int64{}},
-		rules:      newPruneRules(c, env, opts),
-		siblings:   map[string]string{},
-		targets:    kinds.Autoscaled(env),
-		desired:    map[schema.ID]*item{},
-		newSpaces:  map[string]string{},
-		changedCRD: map[kschema.GroupKind]string{},
-
-		definitions: map[kschema.GroupKind]definition{},
-	}
-	c.known.Learn(env)
-	p.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
-	p.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
-	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
-	for _, sibling := range opts.Siblings {
-		p.siblings[schema.ApplySetID(sibling.Name, sibling.Namespace)] = sibling.Name
-	}
-	return p
-}
-
 // readContext reads what is known of cluster and environment, all at once.
 func (p *planner) readContext(ctx context.Context) error {
 	p.cluster.Mapper.ResetWithContext(ctx)
@@ -192,15 +130,6 @@ func (p *planner) readContext(ctx context.Context) error {
 	return err
 }
 
-// readParent reads the ApplySet parent of an environment; nil is none.
-func (p *planner) readParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
-	parent, err := readParent(ctx, p.cluster.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
-	if err != nil {
-		return nil, err
-	}
-	return parent.live, nil
-}
-
 // askServer dry-runs what is not proven unchanged: first Namespaces and CRDs,
 // because whether they are there decides what can be asked about the rest.
 func (p *planner) askServer(ctx context.Context) error {
@@ -223,67 +152,6 @@ func (p *planner) askServer(ctx context.Context) error {
 	home := p.home()
 	p.items = append(p.items, home)
 	return p.askAll(ctx, []*item{home})
-}
-
-// home is the environment's own Namespace, where the environment renders it.
-func (p *planner) home() *item {
-	return p.desired[schema.Ref{APIVersion: "v1", Kind: "Namespace", Name: p.env.Namespace}.ID()]
-}
-
-// lookHome finds that the environment's Namespace is not there where the selected
-// units have no object in it: the lock and the parent are in it all the same.
-func (p *planner) lookHome(ctx context.Context) error {
-	home := p.home()
-	if p.homeless || p.plan.parent != nil || home == nil || p.selected(home.unit) {
-		return nil
-	}
-	_, err := p.cluster.Dynamic.Resource(kube.Namespaces()).Get(ctx, p.env.Namespace, metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return err
-	}
-	home.mapping, err = p.cluster.Mapping(ctx, home.ref.GVK())
-	p.homeless = err == nil
-	return err
-}
-
-// needsHome answers a server that does not find the environment's Namespace,
-// which is of no selected unit: the plan makes it first, as any first apply does.
-func (p *planner) needsHome(ctx context.Context, it *item, err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || !apierrors.IsNotFound(err) || it.ref.Namespace != p.env.Namespace {
-		return false
-	}
-	home, details := p.home(), status.Status().Details
-	if home == nil || p.selected(home.unit) || details == nil || details.Kind != "namespaces" {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if home.mapping == nil {
-		home.mapping, err = p.cluster.Mapping(ctx, home.ref.GVK())
-		p.homeless = err == nil
-	}
-	return p.homeless
-}
-
-// askAll asks about objects side by side and returns the errors of all of them.
-func (p *planner) askAll(ctx context.Context, items []*item) error {
-	errs := make([]error, len(items))
-	group := errgroup.Group{}
-	group.SetLimit(p.opts.Concurrency)
-	for i, it := range items {
-		group.Go(func() error {
-			if err := p.ask(ctx, it); err != nil {
-				errs[i] = it.wrap(err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return errors.Join(errs...)
 }
 
 // collect puts the changes into the order of the environment, what is pruned
@@ -353,4 +221,13 @@ func unsealed(env *schema.Environment) error {
 		}
 	}
 	return nil
+}
+
+// readParent reads the ApplySet parent of an environment; nil is none.
+func (p *planner) readParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
+	parent, err := p.cluster.readParent(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return parent.live, nil
 }

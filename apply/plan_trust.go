@@ -103,15 +103,6 @@ func (p *planner) normal(ctx context.Context, at kindIn) kindIn {
 	return at
 }
 
-// name is how a place is named to PlanOptions.LookIn: by its namespace, or by its
-// kind where that has none.
-func (at kindIn) name() string {
-	if at.namespace == "" {
-		return at.gk.String()
-	}
-	return at.namespace
-}
-
 // unconfirmedNames are what LookIn could name.
 func (p *Plan) unconfirmedNames() []string {
 	var names []string
@@ -132,34 +123,4 @@ func (p *planner) warnUnconfirmed() {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	p.warn(fmt.Sprintf("not looked at, as neither git nor a signed record names it: %s; if the environment had objects there: --look-in NAME", text))
-}
-
-// parsePlaces reads KIND:NAMESPACE,...;...
-func parsePlaces(text string) scope {
-	s := scope{}
-	for entry := range strings.SplitSeq(text, ";") {
-		kind, namespaces, named := strings.Cut(entry, ":")
-		if !named {
-			continue
-		}
-		for ns := range strings.SplitSeq(namespaces, ",") {
-			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
-		}
-	}
-	return s
-}
-
-// says is what of a parent is signed.
-func (p *parent) says() []string {
-	return []string{p.annotation(annotationKinds), p.annotation(annotationNamespaces), p.annotation(annotationPlaces)}
-}
-
-// scopeAnnotations are those of the parent for a scope, signed.
-func (r *run) scopeAnnotations(ctx context.Context, s scope) (map[string]string, error) {
-	annotations := s.annotations(r.env.Namespace)
-	annotations[annotationUnconfirmed] = r.plan.unconfirmed.places()
-	var err error
-	annotations[annotationSignature], err = r.signer.sign(ctx, signedParent,
-		annotations[annotationKinds], annotations[annotationNamespaces], annotations[annotationPlaces])
-	return annotations, err
 }

@@ -5,12 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -40,39 +37,6 @@ func (s *state) hasFinished(u *unstructured.Unstructured) bool {
 	}
 	rendered, err := hashOf(u.Object)
 	return err == nil && rendered == noted
-}
-
-// rerun forgets that a Job has succeeded which is to run again: how that ends is not
-// known yet.
-func (p *planner) rerun(it *item) {
-	if slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) {
-		delete(p.plan.state.finished, it.ref.String())
-	}
-}
-
-// isGone finds that a Job that has succeeded is not there, and need not be.
-func (p *planner) isGone(ctx context.Context, it *item) (bool, error) {
-	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) {
-		return false, nil
-	}
-	_, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
-	if !apierrors.IsNotFound(err) {
-		return false, err
-	}
-	it.change = p.newChange(it, Unchanged)
-	return true, nil
-}
-
-// noteFinished keeps for later plans which Jobs of a unit succeeded. The updates
-// are those of its objects, in their order.
-func (r *run) noteFinished(unit *schema.Unit, updates []health.Update) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, u := range updates {
-		if job := unit.Objects[i].Unstructured; u.State == health.Healthy && u.Rule == health.RuleJobComplete && expires(job) {
-			r.plan.state.finish(job)
-		}
-	}
 }
 
 // finishedIn reads which Jobs of an environment have succeeded, if it has any

@@ -78,6 +78,7 @@ func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[st
 
 // Notes are what people did to the apps of one environment.
 type Notes struct {
+	c      *Cluster
 	env    *schema.Environment
 	parent *parent
 }
@@ -85,14 +86,14 @@ type Notes struct {
 // Notes reads the notes of an environment; nil is one that was never applied to
 // this cluster. A cluster that env is not pinned to is *Refused.
 func (c *Cluster) Notes(ctx context.Context, env *schema.Environment) (*Notes, error) {
-	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	p, err := c.readParent(ctx, env)
 	if err != nil || p.live == nil {
 		return nil, err
 	}
 	if _, err := c.identityOf(ctx, env); err != nil {
 		return nil, err
 	}
-	return &Notes{env: env, parent: p}, nil
+	return &Notes{c: c, env: env, parent: p}, nil
 }
 
 // Scaled is the scale of an app that is noted, over or not.
@@ -134,7 +135,7 @@ func setNote[T any](ctx context.Context, n *Notes, annotation, app string, value
 			return err
 		}
 		// An apply or another verb wrote meanwhile.
-		if n.parent, err = readParent(ctx, n.parent.client, n.env); err != nil {
+		if n.parent, err = n.c.readParent(ctx, n.env); err != nil {
 			return err
 		}
 	}
@@ -158,7 +159,7 @@ func withNotes(annotations, notes map[string]string) map[string]string {
 
 // notedParent reads the parent for its notes. Who may not read it is not told.
 func (c *Cluster) notedParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
-	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	p, err := c.readParent(ctx, env)
 	switch {
 	case apierrors.IsForbidden(err):
 		return nil, nil

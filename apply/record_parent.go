@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
-	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -45,9 +42,9 @@ type parent struct {
 
 // readParent gets an environment's parent, which need not exist. A ConfigMap of
 // that name which is no parent, or another tool's, is refused.
-func readParent(ctx context.Context, client dynamic.ResourceInterface, env *schema.Environment) (*parent, error) {
-	p := &parent{client: client, env: env}
-	live, err := client.Get(ctx, schema.ParentName(env.Name), metav1.GetOptions{})
+func (c *Cluster) readParent(ctx context.Context, env *schema.Environment) (*parent, error) {
+	p := &parent{client: c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env: env}
+	live, err := p.client.Get(ctx, schema.ParentName(env.Name), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return p, nil
 	}
@@ -78,127 +75,6 @@ func (p *parent) annotation(name string) string {
 		return ""
 	}
 	return p.live.GetAnnotations()[name]
-}
-
-// kindIn is a kind and a namespace that members have or may have; a kind without
-// namespaces has an empty one.
-type kindIn struct {
-	gk        kschema.GroupKind
-	namespace string
-}
-
-// scope is what a parent says of its members. The annotations of KEP-3659 name
-// kinds and namespaces apart. Who looked for each kind in each of the namespaces
-// would need rights that the environment has no use for, such as to read the
-// Secrets of kube-system, so the places themselves are kept beside them.
-type scope map[kindIn]bool
-
-// scopeOf is the scope of an environment's objects.
-func scopeOf(env *schema.Environment) scope {
-	s := scope{}
-	for i := range env.Units {
-		for _, o := range env.Units[i].Objects {
-			s[kindIn{o.GroupVersionKind().GroupKind(), o.GetNamespace()}] = true
-		}
-	}
-	return s
-}
-
-// scope is what the parent says: its places, or where another tool has written
-// kinds or namespaces since, each of the kinds in each of the namespaces.
-func (p *parent) scope() scope {
-	s := scope{}
-	if p.live == nil {
-		return s
-	}
-	s = parsePlaces(p.annotation(annotationPlaces))
-	if kinds, namespaces := s.kep(p.env.Namespace); kinds == p.annotation(annotationKinds) && namespaces == p.annotation(annotationNamespaces) {
-		return s
-	}
-	s = scope{}
-	for _, kind := range split(p.annotation(annotationKinds)) {
-		for _, ns := range append(split(p.annotation(annotationNamespaces)), p.env.Namespace, "") {
-			s[kindIn{kschema.ParseGroupKind(kind), ns}] = true
-		}
-	}
-	return s
-}
-
-// with is s and also all that the parent says today.
-func (s scope) with(p *parent) scope {
-	out := maps.Clone(s)
-	maps.Copy(out, p.scope())
-	return out
-}
-
-// within reports whether the parent names all of s.
-func (s scope) within(p *parent) bool {
-	return p.live != nil && len(s.with(p)) == len(p.scope())
-}
-
-// kep are the two annotations of KEP-3659: sorted, and the parent's own namespace
-// left out.
-func (s scope) kep(home string) (kinds, namespaces string) {
-	var gks, others []string
-	for at := range s {
-		gks = append(gks, at.gk.String())
-		if at.namespace != "" && at.namespace != home {
-			others = append(others, at.namespace)
-		}
-	}
-	return strings.Join(sortedSet(gks), ","), strings.Join(sortedSet(others), ",")
-}
-
-// annotations are the scope as a parent carries it.
-func (s scope) annotations(home string) map[string]string {
-	kinds, namespaces := s.kep(home)
-	return map[string]string{
-		annotationTooling:    schema.Manager + "/v1",
-		annotationKinds:      kinds,
-		annotationNamespaces: namespaces,
-		annotationPlaces:     s.places(),
-	}
-}
-
-// places are the scope as text; see parsePlaces.
-func (s scope) places() string {
-	byKind := map[string][]string{}
-	for at := range s {
-		byKind[at.gk.String()] = append(byKind[at.gk.String()], at.namespace)
-	}
-	var places []string
-	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
-		places = append(places, kind+":"+strings.Join(sortedSet(byKind[kind]), ","))
-	}
-	return strings.Join(places, ";")
-}
-
-// narrow makes the parent say what is there now: what the environment renders,
-// and what was found and not deleted. A run that looked at some units only, or
-// could not see everything, shrinks nothing.
-func (r *run) narrow(ctx context.Context, revision Revision) error {
-	s := scopeOf(r.env)
-	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
-		maps.Copy(s, r.plan.places)
-	}
-	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
-		if !r.journal.has(change.Ref) {
-			s[kindIn{change.GVK().GroupKind(), change.Namespace}] = true
-		}
-	}
-	annotations, err := r.scopeAnnotations(ctx, s)
-	if err != nil {
-		return err
-	}
-	annotations[annotationRevision] = strconv.Itoa(revision.Number)
-	annotations[annotationHold] = r.opts.Hold
-	if len(r.opts.Units) == 0 {
-		annotations[annotationRendered] = r.plan.Rendered
-	}
-	r.journal.tell(Event{Phase: PhaseNarrow})
-	ctx, cancel := r.request(ctx)
-	defer cancel()
-	return r.parent.write(ctx, annotations)
 }
 
 // write sets annotations of the parent; one with an empty value is removed,
@@ -275,19 +151,15 @@ func (p *parent) onlyNoted(live, desired *unstructured.Unstructured) bool {
 // parentManager is the field manager of the parent.
 const parentManager = schema.Manager + "-applyset"
 
-func split(list string) []string {
-	return slices.DeleteFunc(strings.Split(list, ","), func(s string) bool { return strings.TrimSpace(s) == "" })
-}
-
-func sortedSet(list []string) []string {
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 // merged is a with all of b set.
 func merged(a, b map[string]string) map[string]string {
 	out := make(map[string]string, len(a)+len(b))
 	maps.Copy(out, a)
 	maps.Copy(out, b)
 	return out
+}
+
+// says is what of a parent is signed.
+func (p *parent) says() []string {
+	return []string{p.annotation(annotationKinds), p.annotation(annotationNamespaces), p.annotation(annotationPlaces)}
 }

@@ -17,10 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	kjson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -94,42 +92,6 @@ func (g GitInfo) String() string {
 		commit += "-dirty"
 	}
 	return commit
-}
-
-// newRevision is what the run has made of the cluster.
-func (r *run) newRevision(ctx context.Context) (Revision, error) {
-	revision := Revision{
-		Time:        time.Now().UTC().Truncate(time.Second),
-		Who:         r.opts.Who,
-		Git:         r.opts.Git,
-		Rendered:    r.plan.Rendered,
-		Units:       r.opts.Units,
-		Changes:     map[Action]int{},
-		Secrets:     !r.opts.NoSecrets,
-		Environment: r.env,
-
-		Authenticated: true,
-	}
-	for _, change := range r.plan.Changes {
-		if r.journal.has(change.Ref) {
-			revision.Changes[change.Action.taken()]++
-		}
-	}
-	if len(r.opts.Units) == 0 {
-		return revision, nil
-	}
-	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
-	switch {
-	case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
-		last = &Revision{Environment: &schema.Environment{}, Authenticated: true}
-	case err != nil:
-		return revision, err
-	}
-	revision.Secrets = revision.Secrets && last.Secrets
-	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
-	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
-	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
-	return revision, err
 }
 
 // Restored is env with the units that the revision has, so that it can be
@@ -418,90 +380,6 @@ func (r Revision) secret(part int, chunk []byte) *unstructured.Unstructured {
 		labelPart:             strconv.Itoa(part),
 	})
 	return u
-}
-
-// The form of an environment inside a revision: what is applied, and neither the
-// pins nor the order of environments.
-type (
-	packedEnvironment struct {
-		Name        string       `json:"name"`
-		Namespace   string       `json:"namespace"`
-		Controllers []string     `json:"controllers,omitempty"`
-		Units       []packedUnit `json:"units"`
-	}
-	packedUnit struct {
-		Name    string          `json:"name"`
-		Type    string          `json:"type,omitempty"`
-		After   []string        `json:"after,omitempty"`
-		Timeout time.Duration   `json:"timeout,omitempty"`
-		Objects []schema.Object `json:"objects"`
-	}
-)
-
-// pack is an environment as compressed JSON, without its Secrets where they are
-// to be left out.
-func pack(env *schema.Environment, secrets bool) ([]byte, error) {
-	p := packedEnvironment{Name: env.Name, Namespace: env.Namespace, Controllers: env.Controllers}
-	for _, u := range env.Units {
-		pu := packedUnit{Name: u.Name, Type: u.Type, After: u.After, Timeout: u.Timeout}
-		for _, o := range u.Objects {
-			if !secrets && o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {
-				continue
-			}
-			pu.Objects = append(pu.Objects, o)
-		}
-		p.Units = append(p.Units, pu)
-	}
-	raw, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
-	return compress(raw)
-}
-
-// unpack is the reverse of pack.
-func unpack(packed []byte, limit int) (*schema.Environment, error) {
-	data, err := decompress(packed, limit)
-	if err != nil {
-		return nil, err
-	}
-	var p packedEnvironment
-	if err := kjson.Unmarshal(data, &p); err != nil {
-		return nil, err
-	}
-	env := &schema.Environment{Name: p.Name, Namespace: p.Namespace, Controllers: p.Controllers}
-	for _, pu := range p.Units {
-		if pu.Timeout < 0 || pu.Timeout > longestTimeout {
-			return nil, fmt.Errorf("unit %.80q has the timeout %s", pu.Name, pu.Timeout)
-		}
-		for _, o := range pu.Objects {
-			if o.Unstructured == nil {
-				return nil, fmt.Errorf("unit %.80q: no object", pu.Name)
-			}
-			if err := nameable(o.Object); err != nil {
-				return nil, fmt.Errorf("unit %.80q: %w", pu.Name, err)
-			}
-		}
-		env.Units = append(env.Units, schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout, Objects: pu.Objects})
-	}
-	return env, runnable(env)
-}
-
-// longestTimeout bounds the timeout of a unit that a revision holds.
-const longestTimeout = 24 * time.Hour
-
-// nameable refuses what is no object.
-func nameable(object map[string]any) error {
-	metadata, _ := object["metadata"].(map[string]any)
-	for _, field := range []any{object["apiVersion"], object["kind"], metadata["name"]} {
-		if text, ok := field.(string); !ok || text == "" {
-			return errors.New("an object without apiVersion, kind or name")
-		}
-	}
-	if ns, ok := metadata["namespace"].(string); metadata["namespace"] != nil && !ok {
-		return fmt.Errorf("%.80v has no name for its namespace: %.80q", metadata["name"], ns)
-	}
-	return nil
 }
 
 // runnable refuses units that could not be applied one behind the other: two of a

@@ -44,7 +44,7 @@ const annotationFights = "evenkeel.dev/fights"
 // Standing reads the environment's parent and its lock. Who may not read the lock
 // is told that nobody holds it.
 func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Standing, error) {
-	p, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	p, err := c.readParent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -76,11 +76,10 @@ func (c *Cluster) RecordFights(ctx context.Context, env *schema.Environment, fig
 		}
 		record = string(body)
 	}
-	client := c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace)
 	var err error
 	for range conflictTries {
 		var p *parent
-		if p, err = readParent(ctx, client, env); err != nil || p.live == nil {
+		if p, err = c.readParent(ctx, env); err != nil || p.live == nil {
 			return err
 		}
 		if err = p.write(ctx, map[string]string{annotationFights: record}); !apierrors.IsConflict(err) {

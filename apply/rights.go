@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"strings"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -71,4 +73,16 @@ func (a Action) Verbs() []string {
 		return []string{"get", "patch", "create", "delete"}
 	}
 	return []string{"get", "patch"}
+}
+
+// lacks refuses for want of rights, and lists them.
+func lacks(env *schema.Environment, missing []rights.Right) *Refused {
+	lines := make([]string, len(missing))
+	for i, m := range missing {
+		lines[i] = "  " + m.String()
+	}
+	return &Refused{
+		Reason: "these rights are missing:\n" + strings.Join(lines, "\n"),
+		Hints:  []string{"evenkeel rbac " + env.Name + " prints the least rights that an apply needs"},
+	}
 }

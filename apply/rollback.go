@@ -37,7 +37,7 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 	if len(history) == 0 {
 		return nil, fmt.Errorf("environment %s: %w", env.Name, ErrNoRevision)
 	}
-	parent, err := readParent(ctx, c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env)
+	parent, err := c.readParent(ctx, env)
 	if err != nil {
 		return nil, err
 	}

@@ -3,19 +3,18 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
-	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -73,21 +72,6 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	On func(Event)
 }
 
-// Apply brings the cluster level with env: what plan says, and only that.
-//
-// The errors are *Refused (a guard said no), *Interrupted (ctx ended; nothing
-// was in flight), *health.NotHealthy (written, but a unit did not become
-// healthy), *NotGone (a deletion does not end), or what the API said about each
-// object of a failed wave. The report is there in every case.
-func (c *Cluster) Apply(ctx context.Context, env *schema.Environment, plan *Plan, opts ApplyOptions) (*Report, error) {
-	r := newRun(c, env, plan, opts)
-	err := r.apply(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = r.interrupted(ctx, err)
-	}
-	return r.finish(), err
-}
-
 // run is one apply.
 type run struct {
 	c       *Cluster
@@ -135,247 +119,6 @@ func newRun(c *Cluster, env *schema.Environment, plan *Plan, opts ApplyOptions) 
 	}
 }
 
-func (r *run) apply(ctx context.Context) (err error) {
-	if err := r.guard(ctx); err != nil {
-		return err
-	}
-	if err := r.home(ctx); err != nil {
-		return err
-	}
-	if err := r.take(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.lock.Release(ctx)) }()
-	if err := r.current(ctx); err != nil {
-		return err
-	}
-	if err := r.widen(ctx); err != nil {
-		return err
-	}
-	if err := r.foundations(ctx); err != nil {
-		return err
-	}
-	if err := r.units(ctx); err != nil {
-		return err
-	}
-	if err := r.prune(ctx); err != nil {
-		return err
-	}
-	return r.record(ctx)
-}
-
-// home writes the environment's own Namespace where it does not exist yet: the
-// lock and the parent live there.
-func (r *run) home(ctx context.Context) error {
-	for _, change := range r.changes(Created) {
-		if change.Kind == "Namespace" && change.Name == r.env.Namespace {
-			return r.write(ctx, change)
-		}
-	}
-	return nil
-}
-
-// take takes the lock, for every run: one that has nothing to write still
-// promises that what it saw was not being changed.
-func (r *run) take(ctx context.Context) error {
-	if i := slices.IndexFunc(r.plan.Changes, func(c Change) bool { return c.Action == Terminating && r.isHome(&c) }); i >= 0 {
-		return going(namespaceGoing(r.plan.Changes[i].live))
-	}
-	held, err := lock.Acquire(ctx, r.c.Dynamic, lock.Request{
-		Environment: r.env.Name, Namespace: r.env.Namespace,
-		Holder: r.me, Duration: r.opts.LockDuration, Wait: r.opts.LockTimeout,
-		Waiting: func(other lock.Held) {
-			r.journal.tell(Event{Phase: PhaseLock, Message: "waiting for the lock, held by " + other.By()})
-		},
-	})
-	r.lock = held
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		if why, asked := r.c.terminating(ctx, r.env.Namespace); asked == nil && why != "" {
-			return going(why)
-		}
-	}
-	if other, ok := errors.AsType[*lock.Held](err); ok {
-		return isLocked(other, r.env)
-	}
-	return err
-}
-
-// isLocked refuses to run beside another run.
-func isLocked(other *lock.Held, env *schema.Environment) *Refused {
-	return &Refused{
-		Reason: other.Error(),
-		Hints: []string{
-			"wait until it has ended, or give --lock-timeout",
-			fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name)),
-		},
-		Guard: GuardLock,
-	}
-}
-
-// going refuses to write to an environment whose Namespace is being deleted.
-func going(why string) *Refused {
-	return &Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
-}
-
-// widen makes the parent name every kind and namespace that the run may write
-// to, before the first write: were the run killed, the next one looks there. It
-// also marks the parent with this run, so that a plan made before knows that it
-// is out of date.
-func (r *run) widen(ctx context.Context) error {
-	if r.pending = r.isPending(); !r.pending {
-		return nil
-	}
-	if err := r.mayWrite(ctx); err != nil {
-		return err
-	}
-	if err := r.signer.ensure(ctx); err != nil {
-		return err
-	}
-	s := scopeOf(r.env)
-	maps.Copy(s, r.plan.places)
-	annotations, err := r.scopeAnnotations(ctx, s)
-	if err != nil {
-		return err
-	}
-	annotations[annotationRun] = r.me.Run
-	if r.opts.Release || r.opts.Hold != "" {
-		annotations[annotationHold] = r.opts.Hold
-	}
-	r.journal.tell(Event{Phase: PhaseWiden})
-	ctx, cancel := r.request(ctx)
-	defer cancel()
-	if err := r.keepState(ctx); err != nil {
-		return err
-	}
-	return r.parent.write(ctx, annotations)
-}
-
-// keepState stores the key of keyed hashes and the receipts of the plan, where
-// they are new. With the key, which the first apply makes, the values of Secrets
-// enter the digest.
-func (r *run) keepState(ctx context.Context) error {
-	unsigned := r.plan.state.signature == "" && r.signer.hasKey()
-	if !r.plan.state.changed() && !unsigned {
-		return nil
-	}
-	if err := r.c.saveState(ctx, r.plan.state, r.env, r.signer); err != nil {
-		return err
-	}
-	rendered, err := mask.Digest(r.env, r.plan.state.key)
-	r.plan.Rendered = rendered
-	return err
-}
-
-// record writes the revision and narrows the parent to what is there now. The
-// parent comes last: it names the revision, and a run that was killed between
-// the two finds that the environment was not recorded yet.
-func (r *run) record(ctx context.Context) error {
-	if err := r.mayWrite(ctx); err != nil {
-		return err
-	}
-	if !r.pending {
-		return r.keepState(ctx)
-	}
-	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
-	r.plan.state.members = r.members()
-	r.plan.state.marked = r.marked()
-	if err := r.keepState(ctx); err != nil {
-		return err
-	}
-	revision, err := r.newRevision(ctx)
-	if err != nil {
-		return err
-	}
-	if revision, err = r.c.record(ctx, revision, r.signer); err != nil {
-		return err
-	}
-	r.revision = revision.Number
-	r.journal.tell(Event{Phase: PhaseRecord, Message: revision.String()})
-	if err := r.lock.Check(); err != nil {
-		return err
-	}
-	if err := r.narrow(ctx, revision); err != nil {
-		return err
-	}
-	return r.forgetFormer(ctx)
-}
-
-// members are the objects that the environment has now: those that it renders,
-// and where only some units were applied or pruned, those that were there.
-func (r *run) members() []schema.Ref {
-	deleted := map[schema.ID]bool{}
-	for _, change := range r.changes(Deleted) {
-		if r.journal.has(change.Ref) {
-			deleted[change.ID()] = true
-		}
-	}
-	var members []schema.Ref
-	seen := map[schema.ID]bool{}
-	add := func(ref schema.Ref) {
-		if !seen[ref.ID()] && !deleted[ref.ID()] {
-			seen[ref.ID()] = true
-			members = append(members, ref)
-		}
-	}
-	for _, o := range r.env.Objects() {
-		add(schema.RefOf(o.Unstructured))
-	}
-	if len(r.opts.Units) > 0 || r.opts.NoPrune {
-		for _, ref := range r.plan.state.members {
-			add(ref)
-		}
-	}
-	return members
-}
-
-// marked are the fields of members whose values are not shown.
-func (r *run) marked() []markedObject {
-	marks := mask.Marks(r.env)
-	for _, m := range r.plan.state.marked {
-		if len(r.opts.Units) > 0 || r.opts.NoPrune {
-			marks[m.ref.ID()] = mask.Merge(marks[m.ref.ID()], m.marks)
-		}
-	}
-	var all []markedObject
-	for _, ref := range r.plan.state.members {
-		if m := marks[ref.ID()]; len(m) > 0 {
-			all = append(all, markedObject{ref, m})
-		}
-	}
-	slices.SortFunc(all, func(a, b markedObject) int { return strings.Compare(a.ref.String(), b.ref.String()) })
-	return all
-}
-
-// isPending reports whether there is anything to write and record: changes, or a
-// former run that ended before it could record.
-func (r *run) isPending() bool {
-	return len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
-		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
-		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
-		!scopeOf(r.env).within(r.parent) ||
-		r.parent.annotation(annotationUnconfirmed) != "" && r.parent.annotation(annotationUnconfirmed) != r.plan.unconfirmed.places()
-}
-
-// interrupted says what was done before the context ended.
-func (r *run) interrupted(ctx context.Context, err error) error {
-	i := &Interrupted{Cause: context.Cause(ctx)}
-	i.Done, i.NotDone = r.journal.parted(r.plan.Changes)
-	if errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()) {
-		return i
-	}
-	return errors.Join(i, err)
-}
-
-// finish is the report of the run, however it ended.
-func (r *run) finish() *Report {
-	report := &Report{Plan: r.journal.settled(*r.plan), Health: r.health, Revision: r.revision}
-	report.Done, report.NotDone = r.journal.parted(r.plan.Changes)
-	report.Requests = r.plan.Requests.Plus(r.c.Requests().Since(r.before))
-	report.Durations.Apply = time.Since(r.started).Seconds()
-	report.Durations.Gate = r.gating.Seconds()
-	return report
-}
-
 // changes are the changes of the plan with one of the actions. The plan was made
 // for the units of the run; of others it has the environment's Namespace, where
 // that is not there.
@@ -392,4 +135,113 @@ func (r *run) changes(actions ...Action) []*Change {
 // selected reports whether the run is about a unit.
 func (r *run) selected(unit string) bool {
 	return len(r.opts.Units) == 0 || slices.Contains(r.opts.Units, unit)
+}
+
+// writing are the changes that the run writes.
+func (r *run) writing() []*Change {
+	return slices.DeleteFunc(r.changes(writeActions()...), func(change *Change) bool { return change.desired == nil })
+}
+
+// writeActions are those that an apply sends an apply request for. Foreign
+// fields are reported and left where they are.
+func writeActions() []Action {
+	return []Action{
+		Created, Configured, Adopted, Reowned, Recreated, Terminating, Conflict, UnverifiedCreated, UnverifiedChanged,
+	}
+}
+
+// get reads the live object of a change.
+func (r *run) get(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
+	client, err := r.client(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get(ctx, change.Name, metav1.GetOptions{})
+}
+
+// absent reports whether the object of a change is gone: not there, or another
+// one of that name.
+func (r *run) absent(ctx context.Context, change *Change) (live *unstructured.Unstructured, gone bool, err error) {
+	live, err = r.get(ctx, change)
+	if apierrors.IsNotFound(err) {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return live, change.live != nil && live.GetUID() != change.live.GetUID(), nil
+}
+
+// each does something for every change side by side, as many at a time as the
+// whole run may have in flight, and returns the errors in their order.
+func (r *run) each(changes []*Change, do func(*Change) error) []error {
+	errs := make([]error, len(changes))
+	var wg sync.WaitGroup
+	for i, change := range changes {
+		wg.Go(func() {
+			r.slots <- struct{}{}
+			defer func() { <-r.slots }()
+			errs[i] = do(change)
+		})
+	}
+	wg.Wait()
+	return errs
+}
+
+// joined is errors.Join with each text once: a lock that was lost is the same
+// error for every object of a wave.
+func joined(errs []error) error {
+	var out []error
+	seen := map[string]bool{}
+	for _, err := range errs {
+		if err != nil && !seen[err.Error()] {
+			seen[err.Error()] = true
+			out = append(out, err)
+		}
+	}
+	return errors.Join(out...)
+}
+
+// mayWrite reports why no write may start: the run was told to stop, or its lock
+// may no longer be its own. Before the lock is taken only the environment's
+// Namespace is written.
+func (r *run) mayWrite(ctx context.Context) error {
+	if err := r.ended(ctx); err != nil {
+		return err
+	}
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.Check()
+}
+
+func (r *run) ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// request is the context of one write: it goes to its end when the run is told
+// to stop, so that the report knows what was done, and it ends before the lock
+// could.
+func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), r.opts.LockDuration/3)
+}
+
+// mapping is the resource of a change's object.
+func (r *run) mapping(ctx context.Context, change *Change) (*meta.RESTMapping, error) {
+	return r.c.Mapping(ctx, change.GVK())
+}
+
+// client is the dynamic client for the object of a change.
+func (r *run) client(ctx context.Context, change *Change) (dynamic.ResourceInterface, error) {
+	mapping, err := r.mapping(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		return r.c.Dynamic.Resource(mapping.Resource).Namespace(change.Namespace), nil
+	}
+	return r.c.Dynamic.Resource(mapping.Resource), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -125,30 +124,6 @@ func (r *run) keptMembers() []*Change {
 
 func (r *run) isHome(change *Change) bool {
 	return change.Kind == "Namespace" && change.Name == r.env.Namespace
-}
-
-// deleteRecords deletes what evenkeel kept beside the members of an environment,
-// the parent last: as long as it is there, the environment is.
-func (r *run) deleteRecords(ctx context.Context, name string) error {
-	if err := r.mayWrite(ctx); err != nil {
-		return err
-	}
-	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace)
-	if err != nil {
-		return err
-	}
-	if err := r.c.forget(ctx, r.env.Namespace, parts, math.MaxInt); err != nil {
-		return err
-	}
-	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(name), metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	err = r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	return r.c.signer(name, r.env.Namespace).deleteKey(ctx)
 }
 
 // deleteHome deletes the environment's Namespace if nothing else is in it.

@@ -223,3 +223,15 @@ func severity(s health.State) int {
 	}
 	return 3
 }
+
+// noteFinished keeps for later plans which Jobs of a unit succeeded. The updates
+// are those of its objects, in their order.
+func (r *run) noteFinished(unit *schema.Unit, updates []health.Update) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, u := range updates {
+		if job := unit.Objects[i].Unstructured; u.State == health.Healthy && u.Rule == health.RuleJobComplete && expires(job) {
+			r.plan.state.finish(job)
+		}
+	}
+}

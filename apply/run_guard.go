@@ -8,12 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
-	kschema "k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
-	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // minimumMinor is the oldest 1.x that is supported: the first whose server-side
@@ -184,18 +179,6 @@ func (r *run) rights(ctx context.Context) error {
 	return lacks(r.env, missing)
 }
 
-// lacks refuses for want of rights, and lists them.
-func lacks(env *schema.Environment, missing []rights.Right) *Refused {
-	lines := make([]string, len(missing))
-	for i, m := range missing {
-		lines[i] = "  " + m.String()
-	}
-	return &Refused{
-		Reason: "these rights are missing:\n" + strings.Join(lines, "\n"),
-		Hints:  []string{"evenkeel rbac " + env.Name + " prints the least rights that an apply needs"},
-	}
-}
-
 // needed are the rights that the run will use.
 func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
 	needed := slices.Concat(LockingRights(r.env), externalRights(r.env))
@@ -218,29 +201,12 @@ func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
 	return needed, errors.Join(errs...)
 }
 
-// resource is the resource of an object's kind; for a kind that the server does
-// not serve yet it is read from the environment's definition.
-func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref schema.Ref) (kschema.GroupResource, error) {
-	gvk := ref.GVK()
-	mapping, err := c.Mapping(ctx, gvk)
-	if err == nil {
-		return mapping.Resource.GroupResource(), nil
-	}
-	if !meta.IsNoMatchError(err) {
-		return kschema.GroupResource{}, err
-	}
-	if resource, ok := kinds.DefinedBy(env, gvk.GroupKind()); ok {
-		return resource, nil
-	}
-	return kschema.GroupResource{}, fmt.Errorf("%s: %w", ref, err)
-}
-
 // current reads the parent under the lock. An environment that was rolled back
 // from what is to be applied is on hold. A parent that another run has written
 // since the plan was made means that the plan is out of date: it is made again
 // and must say the same.
 func (r *run) current(ctx context.Context) error {
-	parent, err := readParent(ctx, r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace), r.env)
+	parent, err := r.c.readParent(ctx, r.env)
 	if err != nil {
 		return err
 	}
@@ -291,10 +257,26 @@ func (r *run) again(ctx context.Context) error {
 // goOnWith takes a newer plan for the one that the run began with.
 func (r *run) goOnWith(plan *Plan) { r.plan, r.signer = plan, r.c.signerOf(r.env, plan) }
 
-func configMapResource() kschema.GroupVersionResource {
-	return kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-}
-
-func secretResource() kschema.GroupVersionResource {
-	return kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+// complete refuses a run whose environment needs what is not there.
+func (r *run) complete() error {
+	var lines, hints []string
+	newSpaces := map[string]bool{}
+	for _, change := range r.changes(Created) {
+		newSpaces[change.Name] = newSpaces[change.Name] || change.Kind == "Namespace"
+	}
+	for _, m := range r.plan.missing {
+		if m.forbidden {
+			continue // the missing right is reported with the others
+		}
+		lines = append(lines, m.reason())
+		if newSpaces[m.Namespace] {
+			hints = append(hints, fmt.Sprintf("kubectl create namespace %s comes first; the environment adopts it", m.Namespace))
+			delete(newSpaces, m.Namespace)
+		}
+		hints = append(hints, m.hint())
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 }

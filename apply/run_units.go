@@ -8,27 +8,11 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
-
-// writeActions are those that an apply sends an apply request for. Foreign
-// fields are reported and left where they are.
-func writeActions() []Action {
-	return []Action{
-		Created, Configured, Adopted, Reowned, Recreated, Terminating, Conflict, UnverifiedCreated, UnverifiedChanged,
-	}
-}
-
-// writing are the changes that the run writes.
-func (r *run) writing() []*Change {
-	return slices.DeleteFunc(r.changes(writeActions()...), func(change *Change) bool { return change.desired == nil })
-}
 
 // foundations writes the Namespaces and the CustomResourceDefinitions of all
 // units, and waits until the definitions are served: objects of any unit may
@@ -69,12 +53,11 @@ func (r *run) established(ctx context.Context, change *Change) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", change.Ref, err)
 		}
-		conditions := conditionsOf(live)
-		if conditions["Established"].status == "True" {
+		if status, _ := health.Condition(live, "Established"); status == "True" {
 			return nil
 		}
-		if refused := conditions["NamesAccepted"]; refused.status == "False" {
-			return fmt.Errorf("%s: its names are not accepted: %s", change.Ref, refused.message)
+		if status, why := health.Condition(live, "NamesAccepted"); status == "False" {
+			return fmt.Errorf("%s: its names are not accepted: %s", change.Ref, why)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: not served after %s", change.Ref, r.opts.Timeout)
@@ -83,24 +66,6 @@ func (r *run) established(ctx context.Context, change *Change) error {
 			return err
 		}
 	}
-}
-
-type condition struct{ status, message string }
-
-func conditionsOf(u *unstructured.Unstructured) map[string]condition {
-	out := map[string]condition{}
-	list, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
-	for _, item := range list {
-		fields, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		kind, _ := fields["type"].(string)
-		status, _ := fields["status"].(string)
-		message, _ := fields["message"].(string)
-		out[kind] = condition{status: status, message: message}
-	}
-	return out
 }
 
 // units writes and gates unit by unit. A unit starts when all that it stands
@@ -186,61 +151,4 @@ func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, ga
 		return nil
 	}
 	return gate(ctx, unit)
-}
-
-// writeAll writes changes side by side and returns all errors.
-func (r *run) writeAll(ctx context.Context, changes []*Change) error {
-	return joined(r.each(changes, func(change *Change) error { return r.write(ctx, change) }))
-}
-
-// each does something for every change side by side, as many at a time as the
-// whole run may have in flight, and returns the errors in their order.
-func (r *run) each(changes []*Change, do func(*Change) error) []error {
-	errs := make([]error, len(changes))
-	var wg sync.WaitGroup
-	for i, change := range changes {
-		wg.Go(func() {
-			r.slots <- struct{}{}
-			defer func() { <-r.slots }()
-			errs[i] = do(change)
-		})
-	}
-	wg.Wait()
-	return errs
-}
-
-// joined is errors.Join with each text once: a lock that was lost is the same
-// error for every object of a wave.
-func joined(errs []error) error {
-	var out []error
-	seen := map[string]bool{}
-	for _, err := range errs {
-		if err != nil && !seen[err.Error()] {
-			seen[err.Error()] = true
-			out = append(out, err)
-		}
-	}
-	return errors.Join(out...)
-}
-
-// get reads the live object of a change.
-func (r *run) get(ctx context.Context, change *Change) (*unstructured.Unstructured, error) {
-	client, err := r.client(ctx, change)
-	if err != nil {
-		return nil, err
-	}
-	return client.Get(ctx, change.Name, metav1.GetOptions{})
-}
-
-// absent reports whether the object of a change is gone: not there, or another
-// one of that name.
-func (r *run) absent(ctx context.Context, change *Change) (live *unstructured.Unstructured, gone bool, err error) {
-	live, err = r.get(ctx, change)
-	if apierrors.IsNotFound(err) {
-		return nil, true, nil
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	return live, change.live != nil && live.GetUID() != change.live.GetUID(), nil
 }

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
@@ -157,46 +156,7 @@ func (r *run) patch(ctx context.Context, change *Change, body, live *unstructure
 	return result, err
 }
 
-// mayWrite reports why no write may start: the run was told to stop, or its lock
-// may no longer be its own. Before the lock is taken only the environment's
-// Namespace is written.
-func (r *run) mayWrite(ctx context.Context) error {
-	if err := r.ended(ctx); err != nil {
-		return err
-	}
-	if r.lock == nil {
-		return nil
-	}
-	return r.lock.Check()
-}
-
-func (r *run) ended(ctx context.Context) error {
-	if ctx.Err() == nil {
-		return nil
-	}
-	return context.Cause(ctx)
-}
-
-// request is the context of one write: it goes to its end when the run is told
-// to stop, so that the report knows what was done, and it ends before the lock
-// could.
-func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), r.opts.LockDuration/3)
-}
-
-// mapping is the resource of a change's object.
-func (r *run) mapping(ctx context.Context, change *Change) (*meta.RESTMapping, error) {
-	return r.c.Mapping(ctx, change.GVK())
-}
-
-// client is the dynamic client for the object of a change.
-func (r *run) client(ctx context.Context, change *Change) (dynamic.ResourceInterface, error) {
-	mapping, err := r.mapping(ctx, change)
-	if err != nil {
-		return nil, err
-	}
-	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-		return r.c.Dynamic.Resource(mapping.Resource).Namespace(change.Namespace), nil
-	}
-	return r.c.Dynamic.Resource(mapping.Resource), nil
+// writeAll writes changes side by side and returns all errors.
+func (r *run) writeAll(ctx context.Context, changes []*Change) error {
+	return joined(r.each(changes, func(change *Change) error { return r.write(ctx, change) }))
 }

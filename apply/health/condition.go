@@ -61,6 +61,13 @@ func conditionOf(obj *unstructured.Unstructured, kind string) (condition, bool) 
 	return find(conditionsOf(obj), kind)
 }
 
+// Condition is the status and the message of a condition of an object, empty where
+// it has none of that type.
+func Condition(obj *unstructured.Unstructured, kind string) (status, message string) {
+	c, _ := conditionOf(obj, kind)
+	return c.Status, c.Message
+}
+
 // find returns the condition of a type. Where a controller adds instead of
 // replacing, there are several: the one that changed last counts, and of equals the
 // last.

@@ -1,0 +1,227 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/seed-428f4edd/evenkeel/apply/lock"
+	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// narrow makes the parent say what is there now: what the environment renders,
+// and what was found and not deleted. A run that looked at some units only, or
+// could not see everything, shrinks nothing.
+func (r *run) narrow(ctx context.Context, revision Revision) error {
+	s := scopeOf(r.env)
+	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
+		maps.Copy(s, r.plan.places)
+	}
+	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
+		if !r.journal.has(change.Ref) {
+			s[kindIn{change.GVK().GroupKind(), change.Namespace}] = true
+		}
+	}
+	annotations, err := r.scopeAnnotations(ctx, s)
+	if err != nil {
+		return err
+	}
+	annotations[annotationRevision] = strconv.Itoa(revision.Number)
+	annotations[annotationHold] = r.opts.Hold
+	if len(r.opts.Units) == 0 {
+		annotations[annotationRendered] = r.plan.Rendered
+	}
+	r.journal.tell(Event{Phase: PhaseNarrow})
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	return r.parent.write(ctx, annotations)
+}
+
+// scopeAnnotations are those of the parent for a scope, signed.
+func (r *run) scopeAnnotations(ctx context.Context, s scope) (map[string]string, error) {
+	annotations := s.annotations(r.env.Namespace)
+	annotations[annotationUnconfirmed] = r.plan.unconfirmed.places()
+	var err error
+	annotations[annotationSignature], err = r.signer.sign(ctx, signedParent,
+		annotations[annotationKinds], annotations[annotationNamespaces], annotations[annotationPlaces])
+	return annotations, err
+}
+
+// record writes the revision and narrows the parent to what is there now. The
+// parent comes last: it names the revision, and a run that was killed between
+// the two finds that the environment was not recorded yet.
+func (r *run) record(ctx context.Context) error {
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	if !r.pending {
+		return r.keepState(ctx)
+	}
+	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
+	r.plan.state.members = r.members()
+	r.plan.state.marked = r.marked()
+	if err := r.keepState(ctx); err != nil {
+		return err
+	}
+	revision, err := r.newRevision(ctx)
+	if err != nil {
+		return err
+	}
+	if revision, err = r.c.record(ctx, revision, r.signer); err != nil {
+		return err
+	}
+	r.revision = revision.Number
+	r.journal.tell(Event{Phase: PhaseRecord, Message: revision.String()})
+	if err := r.lock.Check(); err != nil {
+		return err
+	}
+	if err := r.narrow(ctx, revision); err != nil {
+		return err
+	}
+	return r.forgetFormer(ctx)
+}
+
+// keepState stores the key of keyed hashes and the receipts of the plan, where
+// they are new. With the key, which the first apply makes, the values of Secrets
+// enter the digest.
+func (r *run) keepState(ctx context.Context) error {
+	unsigned := r.plan.state.signature == "" && r.signer.hasKey()
+	if !r.plan.state.changed() && !unsigned {
+		return nil
+	}
+	if err := r.c.saveState(ctx, r.plan.state, r.env, r.signer); err != nil {
+		return err
+	}
+	rendered, err := mask.Digest(r.env, r.plan.state.key)
+	r.plan.Rendered = rendered
+	return err
+}
+
+// members are the objects that the environment has now: those that it renders,
+// and where only some units were applied or pruned, those that were there.
+func (r *run) members() []schema.Ref {
+	deleted := map[schema.ID]bool{}
+	for _, change := range r.changes(Deleted) {
+		if r.journal.has(change.Ref) {
+			deleted[change.ID()] = true
+		}
+	}
+	var members []schema.Ref
+	seen := map[schema.ID]bool{}
+	add := func(ref schema.Ref) {
+		if !seen[ref.ID()] && !deleted[ref.ID()] {
+			seen[ref.ID()] = true
+			members = append(members, ref)
+		}
+	}
+	for _, o := range r.env.Objects() {
+		add(schema.RefOf(o.Unstructured))
+	}
+	if len(r.opts.Units) > 0 || r.opts.NoPrune {
+		for _, ref := range r.plan.state.members {
+			add(ref)
+		}
+	}
+	return members
+}
+
+// marked are the fields of members whose values are not shown.
+func (r *run) marked() []markedObject {
+	marks := mask.Marks(r.env)
+	for _, m := range r.plan.state.marked {
+		if len(r.opts.Units) > 0 || r.opts.NoPrune {
+			marks[m.ref.ID()] = mask.Merge(marks[m.ref.ID()], m.marks)
+		}
+	}
+	var all []markedObject
+	for _, ref := range r.plan.state.members {
+		if m := marks[ref.ID()]; len(m) > 0 {
+			all = append(all, markedObject{ref, m})
+		}
+	}
+	slices.SortFunc(all, func(a, b markedObject) int { return strings.Compare(a.ref.String(), b.ref.String()) })
+	return all
+}
+
+// newRevision is what the run has made of the cluster.
+func (r *run) newRevision(ctx context.Context) (Revision, error) {
+	revision := Revision{
+		Time:        time.Now().UTC().Truncate(time.Second),
+		Who:         r.opts.Who,
+		Git:         r.opts.Git,
+		Rendered:    r.plan.Rendered,
+		Units:       r.opts.Units,
+		Changes:     map[Action]int{},
+		Secrets:     !r.opts.NoSecrets,
+		Environment: r.env,
+
+		Authenticated: true,
+	}
+	for _, change := range r.plan.Changes {
+		if r.journal.has(change.Ref) {
+			revision.Changes[change.Action.taken()]++
+		}
+	}
+	if len(r.opts.Units) == 0 {
+		return revision, nil
+	}
+	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
+	switch {
+	case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
+		last = &Revision{Environment: &schema.Environment{}, Authenticated: true}
+	case err != nil:
+		return revision, err
+	}
+	revision.Secrets = revision.Secrets && last.Secrets
+	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
+	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
+	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
+	return revision, err
+}
+
+// forgetFormer deletes what was kept under the environment's former name, once
+// its members are this one's: the revisions cannot be rolled back to under
+// another name, and a parent without members misleads. A run that looked at some
+// units only has not taken all of them over.
+func (r *run) forgetFormer(ctx context.Context) error {
+	if r.plan.former == nil || len(r.opts.Units) > 0 || r.opts.NoPrune || len(r.plan.Incomplete) > 0 {
+		return nil
+	}
+	if err := r.deleteRecords(ctx, r.env.Was); err != nil {
+		return err
+	}
+	return lock.Forget(ctx, r.c.Dynamic, r.env.Was, r.env.Namespace)
+}
+
+// deleteRecords deletes what evenkeel kept beside the members of an environment,
+// the parent last: as long as it is there, the environment is.
+func (r *run) deleteRecords(ctx context.Context, name string) error {
+	if err := r.mayWrite(ctx); err != nil {
+		return err
+	}
+	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := r.c.forget(ctx, r.env.Namespace, parts, math.MaxInt); err != nil {
+		return err
+	}
+	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(name), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	err = r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return r.c.signer(name, r.env.Namespace).deleteKey(ctx)
+}
