@@ -68,6 +68,7 @@ func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (sche
 // Hide takes the values of Secrets that are known of the environments that were
 // looked at out of a text of others.
 func (c *Cluster) Hide(text string) string { return c.known.Text(text) }
+
 // resource is the resource of an object's kind; for a kind that the server does
 // not serve yet it is read from the environment's definition.
 func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref schema.Ref) (kschema.GroupResource, error) {

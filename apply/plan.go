@@ -1,9 +1,3 @@
-// Package apply brings a cluster level with a rendered environment: it plans,
-// writes, gates on health, prunes and keeps the history. It knows no CUE and no
-// kustomize; what it is given is plain data from package schema.
-//
-// The path of the data: *schema.Environment + live objects -> Plan -> writes,
-// unit by unit, each gated -> prune -> Report.
 package apply
 
 import (
@@ -11,7 +5,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
@@ -224,17 +217,4 @@ type Durations struct {
 	Plan  float64 `json:"plan"`
 	Apply float64 `json:"apply,omitempty"`
 	Gate  float64 `json:"gate,omitempty"`
-}
-
-// ObjectHealth is the judgement of one object of a unit.
-type ObjectHealth struct {
-	Unit string `json:"unit"`
-	schema.Ref
-	health.Result
-	// Ready and Desired count the pods of a workload; Desired is zero for other
-	// kinds.
-	Ready   int `json:"ready,omitempty"`
-	Desired int `json:"desired,omitempty"`
-	// Wrote is who wrote the object last, and when: of a status alone.
-	Wrote *health.Write `json:"wrote,omitempty"`
 }

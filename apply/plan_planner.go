@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -139,9 +138,7 @@ func (p *planner) askAll(ctx context.Context, items []*item) error {
 	return errors.Join(errs...)
 }
 
-func (p *planner) selected(unit string) bool {
-	return len(p.opts.Units) == 0 || slices.Contains(p.opts.Units, unit)
-}
+func (p *planner) selected(unit string) bool { return among(p.opts.Units, unit) }
 
 // item is one desired object on its way through a plan.
 type item struct {

@@ -133,8 +133,12 @@ func (r *run) changes(actions ...Action) []*Change {
 }
 
 // selected reports whether the run is about a unit.
-func (r *run) selected(unit string) bool {
-	return len(r.opts.Units) == 0 || slices.Contains(r.opts.Units, unit)
+func (r *run) selected(unit string) bool { return among(r.opts.Units, unit) }
+
+// among reports whether a run, a plan or a status that is limited to some units is
+// about this one; none means all.
+func among(units []string, unit string) bool {
+	return len(units) == 0 || slices.Contains(units, unit)
 }
 
 // writing are the changes that the run writes.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -131,4 +132,29 @@ func packagesBelow(t *testing.T, pkg string) []string {
 		}
 	}
 	return pkgs
+}
+
+// TestMapNamesFiles holds that the files that docs/architecture.md sends its readers to
+// are there. A name without a folder is in the folder of the one before it.
+func TestMapNamesFiles(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repoRoot(t), "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for line := range strings.Lines(string(text)) {
+		dir := ""
+		for _, m := range regexp.MustCompile("`([a-z_/]+\\.(?:go|cue))`").FindAllStringSubmatch(line, -1) {
+			if strings.Contains(m[1], "/") {
+				dir = filepath.Dir(m[1])
+			}
+			named++
+			if _, err := os.Stat(filepath.Join(repoRoot(t), dir, filepath.Base(m[1]))); err != nil {
+				t.Errorf("%v, in the line: %s", err, line)
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("the map names %d files", named)
+	}
 }
