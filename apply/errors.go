@@ -22,8 +22,9 @@ type Guard string
 
 // The guards that a later run may find open.
 const (
-	GuardLock Guard = "lock" // another run holds the lock
-	GuardHold Guard = "hold" // a rollback left this content
+	GuardLock   Guard = "lock"   // another run holds the lock
+	GuardHold   Guard = "hold"   // a rollback left this content
+	GuardFreeze Guard = "freeze" // a time in which nothing new is applied
 )
 
 // Error is the reason; whoever prints it prints the hints below.

@@ -61,6 +61,10 @@ type Revision struct {
 	Who      string    `json:"who,omitempty"`
 	Git      GitInfo   `json:"git"`
 	Rendered string    `json:"rendered"` // digest of what was applied
+	// Message is what who applied it said about it, DespiteFreeze the reason to do so in
+	// a freeze.
+	Message       string `json:"message,omitempty"`
+	DespiteFreeze string `json:"despiteFreeze,omitempty"`
 	// Units names what was applied, where it was not all of the environment.
 	Units   []string       `json:"units,omitempty"`
 	Changes map[Action]int `json:"changes"`
@@ -83,6 +87,16 @@ func (r Revision) String() string {
 		return fmt.Sprintf("revision %d", r.Number)
 	}
 	return fmt.Sprintf("revision %d (%s)", r.Number, r.Git)
+}
+
+// Said is what who applied it said about it, the reason for going past a freeze
+// included, in one line.
+func (r Revision) Said() string {
+	said := strings.Join(strings.Fields(r.Message), " ")
+	if r.DespiteFreeze == "" {
+		return said
+	}
+	return strings.TrimSpace(said + " (despite the freeze: " + strings.Join(strings.Fields(r.DespiteFreeze), " ") + ")")
 }
 
 // String is the short commit, with a mark where the tree held more than it.

@@ -150,7 +150,7 @@ func (b *Rollback) Code(plan *Plan) (string, error) {
 // Options are apply options changed for the rollback: what is recorded with it is
 // where the revision came from.
 func (b *Rollback) Options(opts ApplyOptions) ApplyOptions {
-	opts.Hold, opts.Release = b.Hold, b.Hold == ""
+	opts.Hold, opts.Release, opts.Back = b.Hold, b.Hold == "", true
 	opts.Git = b.To.Git
 	if !b.To.Secrets {
 		opts.NoSecrets, opts.LeaveSecrets = true, true

@@ -62,6 +62,12 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// the lock.
 	Git GitInfo
 	Who string
+	// Message says why, in the history.
+	Message string
+	// DespiteFreeze is the reason to apply new content in a freeze; it is recorded. Back
+	// says that the content is that of a revision: a freeze does not keep it.
+	DespiteFreeze string
+	Back          bool
 	// Unconfirmed says that nobody was shown the plan and agreed to it. Where another
 	// run changed the environment meanwhile, it is then made again and applied, with
 	// all guards; else the run is refused.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 )
@@ -28,6 +29,9 @@ func (r *run) guard(ctx context.Context) error {
 		return err
 	}
 	if err := r.protected(); err != nil {
+		return err
+	}
+	if err := r.thawed(time.Now()); err != nil {
 		return err
 	}
 	return r.possible(ctx)
@@ -279,4 +283,33 @@ func (r *run) complete() error {
 		return nil
 	}
 	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+}
+
+// thawed refuses new content in a freeze. What was applied last may always be written
+// again, and an older revision.
+func (r *run) thawed(now time.Time) error {
+	f, until, frozen := r.env.Frozen(now)
+	applied := &parent{live: r.plan.parent}
+	if !frozen || r.opts.Back || r.opts.DespiteFreeze != "" ||
+		applied.annotation(annotationRendered) == r.plan.Rendered || len(r.writing())+len(r.pruning()) == 0 {
+		return nil
+	}
+	return Frozen(r.env.Name, f, until)
+}
+
+// Frozen refuses new content for an environment in a freeze.
+func Frozen(env string, f schema.Freeze, until time.Time) *Refused {
+	reason := fmt.Sprintf("environment %s is frozen: %s", env, f)
+	if !until.IsZero() {
+		zone, err := time.LoadLocation(f.Zone)
+		if err == nil {
+			until = until.In(zone)
+		}
+		reason = fmt.Sprintf("environment %s is frozen until %s: %s", env, until.Format("2006-01-02 15:04 MST"), f)
+	}
+	return &Refused{
+		Reason: reason,
+		Hints:  []string{"wait, or give --despite-freeze REASON, which is recorded; a rollback and the correction of drift are always allowed"},
+		Guard:  GuardFreeze,
+	}
 }

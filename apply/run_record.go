@@ -158,12 +158,14 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 		Time:        time.Now().UTC().Truncate(time.Second),
 		Who:         r.opts.Who,
 		Git:         r.opts.Git,
+		Message:     r.opts.Message,
 		Rendered:    r.plan.Rendered,
 		Units:       r.opts.Units,
 		Changes:     map[Action]int{},
 		Secrets:     !r.opts.NoSecrets,
 		Environment: r.env,
 
+		DespiteFreeze: r.opts.DespiteFreeze,
 		Authenticated: true,
 	}
 	for _, change := range r.plan.Changes {

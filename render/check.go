@@ -73,14 +73,7 @@ func (r *rendered) place(l lint.Finding) Finding {
 			}
 		}
 	}
-	f := Finding{Environment: r.ev.dir.name, Path: l.Path.String()}
-	for n := len(l.Path); n >= 0; n-- {
-		if pos := r.ev.repo.userPos(r.ev.value().LookupPath(cuePath(l.Path[:n]))); pos.IsValid() {
-			r.ev.repo.place(&f, pos)
-			break
-		}
-	}
-	return f
+	return r.ev.atHeader(l.Path)
 }
 
 // atObject is at, for a field of an object.

@@ -27,7 +27,9 @@ type Summary struct {
 	Cluster   schema.Cluster `json:"cluster"`
 	After     []string       `json:"after,omitempty"`
 	Protected bool           `json:"protected,omitempty"`
-	Units     int            `json:"units"`
+	// Freezes are the times in which nothing new is applied, those of the site included.
+	Freezes []schema.Freeze `json:"freezes,omitempty"`
+	Units   int             `json:"units"`
 	// Err says why the environment does not evaluate; the fields above then
 	// hold what is known all the same.
 	Err error `json:"-"`
@@ -142,6 +144,7 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 		return s
 	}
 	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected
+	s.Freezes = h.freezes()
 	s.Units = len(ev.unitValues())
 	return s
 }
@@ -220,6 +223,7 @@ type header struct {
 	KubernetesVersion string
 	Controllers       []string
 	Was               string
+	Freeze            []schema.Freeze
 	Site              map[string]any
 	Registry          map[string]any
 	External          map[string]any
@@ -266,7 +270,7 @@ func (ev *evaluated) header() (header, error) {
 	for name, to := range map[string]any{
 		"name": &h.Name, "namespace": &h.Namespace, "cluster": &h.Cluster,
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
-		"controllers": &h.Controllers, "was": &h.Was,
+		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze,
 		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))

@@ -31,6 +31,7 @@ func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findin
 	findings := slices.Concat(found...)
 	findings = append(findings, ev.custom(units)...)
 	findings = append(findings, ev.duplicates(units)...)
+	findings = append(findings, ev.freezes(h)...)
 	hashConfig(units)
 	return findings
 }

@@ -321,7 +321,7 @@ func environment(h header, units []*unit) *schema.Environment {
 	env := &schema.Environment{
 		Name: h.Name, Namespace: h.Namespace, Cluster: h.Cluster,
 		After: h.After, Protected: h.Protected, KubernetesVersion: h.KubernetesVersion,
-		Controllers: h.Controllers, Was: h.Was, External: h.externals(),
+		Controllers: h.Controllers, Was: h.Was, Freezes: h.freezes(), External: h.externals(),
 	}
 	byKind := h.ready()
 	for _, u := range units {

@@ -31,6 +31,9 @@ type Environment struct {
 	// Was is the environment's former name, whose ApplySet this one takes over.
 	Was string
 
+	// Freezes are the times in which nothing new is applied.
+	Freezes []Freeze
+
 	// External is what others make and must be there before an apply.
 	External []External
 

@@ -87,6 +87,9 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		}
 	}
 	out.Skipped = skips(plan, standing)
+	if of, ok, err := out.frozen(ctx, c, env, standing, opts, time.Now()); ok {
+		return of, err
+	}
 	if opts.Mode != ModeCorrect {
 		return out, nil
 	}
@@ -125,7 +128,7 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 		rep, err := c.Correct(ctx, env, drifted, opts.Apply)
 		return rep, errors.Join(err, asError(refused))
 	}
-	if slices.ContainsFunc(out.Skipped, func(s Skip) bool { return s.Reason == ReasonHeld || s.Reason == ReasonLocked }) {
+	if held(out.Skipped) {
 		return nil, nil
 	}
 	if slices.ContainsFunc(plan.Changes, func(c apply.Change) bool {
@@ -174,14 +177,14 @@ func (out *Outcome) adopt(rep *apply.Report) {
 	out.Requests, out.Durations.Apply, out.Durations.Gate = rep.Requests, rep.Durations.Apply, rep.Durations.Gate
 }
 
-// overtaken makes a skip of the refusal of a run that found the lock taken, or a
-// hold set, since the pass began.
+// overtaken makes a skip of the refusal of a run that found the lock taken, a
+// hold set, or a freeze begun, since the pass began.
 func (out *Outcome) overtaken(err error) (Skip, bool) {
 	refused, ok := errors.AsType[*apply.Refused](err)
 	if !ok {
 		return Skip{}, false
 	}
-	reason, ok := map[apply.Guard]Reason{apply.GuardLock: ReasonLocked, apply.GuardHold: ReasonHeld}[refused.Guard]
+	reason, ok := map[apply.Guard]Reason{apply.GuardLock: ReasonLocked, apply.GuardHold: ReasonHeld, apply.GuardFreeze: ReasonFrozen}[refused.Guard]
 	return Skip{Reason: reason, Message: refused.Reason, Objects: objectsOf(out.Changes, writes)}, ok
 }
 

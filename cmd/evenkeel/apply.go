@@ -75,6 +75,8 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
 	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
 	f.BoolVar(&opts.run.Release, "release", false, "lift the hold that a rollback set")
+	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
+	f.StringVar(&opts.run.DespiteFreeze, "despite-freeze", "", "apply new content in a freeze, for this REASON, which the history shows")
 	f.BoolVar(&opts.run.NoSecrets, "no-secrets", false, "leave Secrets out of the recorded revision; a rollback to it leaves them as they are")
 	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "no-wait")
 	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "dry-run")
@@ -96,6 +98,9 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 	}
 	opts.run.Units, opts.run.Yes, opts.run.YesCount = opts.units, opts.yes.given, opts.yes.count
 	opts.run.Who = whoami()
+	if err := checkReasons(opts.run.Message, opts.run.DespiteFreeze); err != nil {
+		return err
+	}
 	if opts.run.Git, err = g.gitInfo(); err != nil {
 		return err
 	}
@@ -220,4 +225,15 @@ func whoami() string {
 		return "unknown"
 	}
 	return u.Username
+}
+
+// checkReasons refuses texts that the history has no room for.
+func checkReasons(texts ...string) error {
+	const most = 2000 // bytes; the record of a revision stands in an annotation
+	for _, text := range texts {
+		if len(text) > most {
+			return &usageError{err: fmt.Errorf("a message of %d bytes is too long", len(text)), hint: fmt.Sprintf("%d bytes are kept", most)}
+		}
+	}
+	return nil
 }

@@ -113,14 +113,23 @@ func (g *global) summary(ctx context.Context, name string) (render.Summary, erro
 
 func printHistory(w io.Writer, history []apply.Revision) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "REVISION\tTIME\tWHO\tCOMMIT\tCHANGES\tUNITS")
+	said := slices.ContainsFunc(history, func(r apply.Revision) bool { return r.Said() != "" })
+	header := "REVISION\tTIME\tWHO\tCOMMIT\tCHANGES\tUNITS"
+	if said {
+		header += "\tMESSAGE"
+	}
+	fmt.Fprintln(tw, header)
 	for _, r := range history {
 		units := "all"
 		if len(r.Units) > 0 {
 			units = strings.Join(r.Units, ",")
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())),
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s", r.Number, r.Time.Format(time.RFC3339), orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())),
 			report.Summary(&apply.Plan{Summary: r.Changes}), report.Line(units))
+		if said {
+			fmt.Fprintf(tw, "\t%s", orDash(report.Line(r.Said())))
+		}
+		fmt.Fprintln(tw)
 	}
 	return tw.Flush()
 }

@@ -55,7 +55,7 @@ site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 	flags.StringVar(&opts.facts.Pods, "pods", "", "range of the pod addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.Services, "services", "", "range of the Service addresses (default: one that is free)")
 	flags.StringVar(&opts.facts.ClusterDNS, "cluster-dns", "", "address of the cluster's DNS Service (default: the tenth of the Services)")
-	flags.StringVar(&opts.facts.CI, "ci", "", "pipeline for github, gitlab, jenkins, shell, or none (default: github)")
+	flags.StringVar(&opts.facts.CI, "ci", "", "pipeline for github, gitlab, jenkins, flow, gitee, shell, or none (default: github)")
 	flags.StringVar(&opts.facts.Module, "module", "", "CUE module path (default: the domain)")
 	return cmd
 }

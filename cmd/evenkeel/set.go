@@ -8,14 +8,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"cuelang.org/go/cue/literal"
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 func newSetCmd(g *global) *cobra.Command {
@@ -36,20 +39,30 @@ pass is taken back. The cluster is not touched: apply does that.`,
 
 func newSetImageCmd(g *global) *cobra.Command {
 	opts := &setOptions{}
+	var live liveNames
 	cmd := &cobra.Command{
 		Use:   "image ENV APP[/CONTAINER]=IMAGE...",
 		Short: "Change the image of an app in the source",
 		Long: `Change the image of an app, or of a stack, where the source says it. CONTAINER is
 one of its sidecars or init containers. What is computed, set in several places, or
-stands in a file that other environments read is refused, with its place.`,
+stands in a file that other environments read is refused, with its place.
+
+A pipeline that knows the names of the cluster only gives these: --namespace,
+--deployment and --container, as they are rendered. ENV may be left out where one
+environment alone has that Deployment.`,
 		Example: `  evenkeel set image dev shop=harbor.example.com/app/shop:1.4.2
   evenkeel set image prod shop=harbor.example.com/app/shop:1.4.2 user=harbor.example.com/app/user:2.0.1 --commit
-  evenkeel set image prod shop/proxy=harbor.example.com/infra/proxy:3 --dry-run`,
-		Args:              usageArgs(cobra.MinimumNArgs(2), "name the environment and the app: evenkeel set image ENV APP=IMAGE"),
+  evenkeel set image prod shop/proxy=harbor.example.com/infra/proxy:3 --dry-run
+  evenkeel set image --namespace prod --deployment shop --container shop=harbor.example.com/app/shop:1.4.2 --push`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	opts.add(g, cmd)
+	live.add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		args, err := live.args(cmd.Context(), g, args)
+		if err != nil {
+			return err
+		}
 		return runSet(cmd.Context(), g, opts, args, "image", "IMAGE", func(text string) (any, error) {
 			if text == "" {
 				return nil, errors.New("no image")
@@ -87,12 +100,14 @@ is refused: that decides. For a while, past git: evenkeel scale.`,
 }
 
 func newPromoteCmd(g *global) *cobra.Command {
-	opts := &setOptions{}
+	opts := &promoteOptions{}
 	cmd := &cobra.Command{
 		Use:   "promote FROM TO [APP...]",
 		Short: "Give an environment the images of another one, in the source",
 		Long: `Give the apps of an environment the images that the apps of the same names have in
-another one: all that differ, or the named ones. It is evenkeel set image for each.`,
+another one: all that differ, or the named ones. It is evenkeel set image for each.
+
+An environment in a freeze takes no new images: exit code 4.`,
 		Example: `  evenkeel promote test pre
   evenkeel promote pre prod shop user --commit --push
   evenkeel promote test pre --dry-run`,
@@ -100,6 +115,7 @@ another one: all that differ, or the named ones. It is evenkeel set image for ea
 		ValidArgsFunction: g.completeEnvs,
 	}
 	opts.add(g, cmd)
+	cmd.Flags().StringVar(&opts.despiteFreeze, "despite-freeze", "", "promote in a freeze, for this REASON, which the message of the commit says")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runPromote(cmd.Context(), g, opts, args[0], args[1], args[2:])
 	}
@@ -110,6 +126,12 @@ type setOptions struct {
 	dryRun       bool
 	commit, push bool
 	message      string
+	because      []string // why a guard was overridden: further paragraphs of the message
+}
+
+type promoteOptions struct {
+	setOptions
+	despiteFreeze string
 }
 
 func (o *setOptions) add(g *global, cmd *cobra.Command) {
@@ -265,7 +287,7 @@ func noField(ctx context.Context, repo *render.Repo, env string, t setTarget, fi
 	return &usageError{err: fmt.Errorf("env %s: %s has no %s to set", env, t.unit, field), hint: "evenkeel explain TYPE shows the fields of a type"}
 }
 
-func runPromote(ctx context.Context, g *global, opts *setOptions, from, to string, apps []string) error {
+func runPromote(ctx context.Context, g *global, opts *promoteOptions, from, to string, apps []string) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
@@ -275,6 +297,10 @@ func runPromote(ctx context.Context, g *global, opts *setOptions, from, to strin
 	repo, at, err := g.source(ctx, to)
 	if err != nil {
 		return err
+	}
+	frozen := schema.Environment{Freezes: at.Freezes}
+	if f, until, is := frozen.Frozen(time.Now()); is && opts.despiteFreeze == "" {
+		return apply.Frozen(to, f, until)
 	}
 	theirs, _, err := imagesOf(ctx, repo, from)
 	if err != nil {
@@ -311,7 +337,10 @@ func runPromote(ctx context.Context, g *global, opts *setOptions, from, to strin
 	if len(apps) > 0 {
 		message += " for " + strings.Join(apps, ", ")
 	}
-	return g.set(ctx, repo, at, files, edits, opts, message)
+	if opts.despiteFreeze != "" {
+		opts.because = append(opts.because, "despite the freeze: "+opts.despiteFreeze)
+	}
+	return g.set(ctx, repo, at, files, edits, &opts.setOptions, message)
 }
 
 // imagesOf are the images of an environment's apps, by their paths.
@@ -383,6 +412,7 @@ func (g *global) set(ctx context.Context, repo *render.Repo, at render.Summary, 
 	if opts.message != "" {
 		message = opts.message
 	}
+	message = strings.Join(append([]string{message}, opts.because...), "\n\n")
 	if err := g.write(ctx, repo, at.Name, changed, edits, opts, message); err != nil {
 		return err
 	}

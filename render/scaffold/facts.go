@@ -41,7 +41,7 @@ type Facts struct {
 	// of the Services, where kubeadm puts it.
 	ClusterDNS string
 	Context    string // of the kubeconfig
-	CI         string // service that the pipeline is written for: github, gitlab, jenkins, shell; NoCI for none
+	CI         string // service that the pipeline is written for: github, gitlab, jenkins, shell, flow, gitee; NoCI for none
 	Version    string // of evenkeel, for the pipeline
 }
 
@@ -79,7 +79,7 @@ func (f *Facts) Missing() []Question {
 	if f.From == Dubbo {
 		ask(len(f.DNS) == 0, Question{Flag: "dns", Text: "addresses of the name servers of the domain, separated by commas"})
 	}
-	ask(f.CI == "", Question{Flag: "ci", Text: "pipeline for github, gitlab, jenkins, shell, or none", Default: "github"})
+	ask(f.CI == "", Question{Flag: "ci", Text: "pipeline for github, gitlab, jenkins, flow, gitee, shell, or none", Default: "github"})
 	return all
 }
 
