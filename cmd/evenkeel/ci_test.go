@@ -121,8 +121,13 @@ func TestCICommands(t *testing.T) {
 	}
 	for _, file := range files {
 		name := filepath.Base(file)
+		text := string(readFile(t, repoRoot(t), ciDir+"/"+name))
+		if strings.Contains(text, "ci.sh") && name != "ci.sh" {
+			wraps(t, name, text)
+			continue
+		}
 		found := 0
-		for line := range strings.Lines(string(readFile(t, repoRoot(t), ciDir+"/"+name))) {
+		for line := range strings.Lines(text) {
 			if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, "//") {
 				continue
 			}
@@ -139,8 +144,28 @@ func TestCICommands(t *testing.T) {
 			t.Errorf("%s: %d command lines found, want vet, diff, apply and the look for drift", name, found)
 		}
 	}
-	if len(files) != 4 {
-		t.Errorf("%s has %d files, want 4", ciDir, len(files))
+	if len(files) != 8 {
+		t.Errorf("%s has %d files, want 8", ciDir, len(files))
+	}
+}
+
+// wraps holds the file of a service that runs ci.sh to it: it is YAML, installs
+// evenkeel, and names steps that ci.sh has.
+func wraps(t *testing.T, name, text string) {
+	t.Helper()
+	var content map[string]any
+	if err := yaml.UnmarshalStrict([]byte(text), &content); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	script := string(readFile(t, repoRoot(t), ciDir+"/ci.sh"))
+	steps := regexp.MustCompile(`(?m)^ +sh \.ci/ci\.sh (\w+)$`).FindAllStringSubmatch(text, -1)
+	if len(steps) == 0 || !strings.Contains(text, "@latest # pin a version") {
+		t.Errorf("%s: runs no step of ci.sh, or does not install evenkeel", name)
+	}
+	for _, step := range steps {
+		if !strings.Contains(script, "\n"+step[1]+")\n") {
+			t.Errorf("%s: ci.sh has no %s", name, step[1])
+		}
 	}
 }
 

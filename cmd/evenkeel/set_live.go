@@ -74,15 +74,15 @@ func (l *liveNames) args(ctx context.Context, g *global, args []string) ([]strin
 	return out, nil
 }
 
-// deployment is a Deployment that an environment renders.
-type deployment struct {
+// renderedDeployment is a Deployment that an environment renders.
+type renderedDeployment struct {
 	env, unit, namespace, name string
 	containers                 []string
 }
 
 // findDeployment is the one Deployment of these names.
-func findDeployment(rendered []*render.Result, namespace, name string) (*deployment, error) {
-	var found []deployment
+func findDeployment(rendered []*render.Result, namespace, name string) (*renderedDeployment, error) {
+	var found []renderedDeployment
 	var namespaces, others []string
 	for _, d := range deploymentsOf(rendered) {
 		namespaces = append(namespaces, d.namespace)
@@ -111,14 +111,14 @@ func findDeployment(rendered []*render.Result, namespace, name string) (*deploym
 	return nil, unknownName(fmt.Sprintf("no Deployment in a namespace %q", namespace), namespace, namespaces)
 }
 
-func deploymentsOf(rendered []*render.Result) []deployment {
-	var all []deployment
+func deploymentsOf(rendered []*render.Result) []renderedDeployment {
+	var all []renderedDeployment
 	for _, res := range rendered {
 		for unit, o := range res.Env.Objects() {
 			if o.GetKind() != "Deployment" || o.GroupVersionKind().Group != "apps" {
 				continue
 			}
-			d := deployment{env: res.Env.Name, unit: unit, namespace: o.GetNamespace(), name: o.GetName()}
+			d := renderedDeployment{env: res.Env.Name, unit: unit, namespace: o.GetNamespace(), name: o.GetName()}
 			for _, list := range []string{"containers", "initContainers"} {
 				containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
 				for _, c := range containers {
