@@ -25,14 +25,17 @@ type NoticeKind string
 
 // The kinds of notices.
 const (
-	NoticeDrift     NoticeKind = "drift"     // found, and left as it is
-	NoticeCorrected NoticeKind = "corrected" // found and written back
-	NoticeApplied   NoticeKind = "applied"   // new content
-	NoticeFight     NoticeKind = "fight"     // begun: the object is left alone
-	NoticeRefused   NoticeKind = "refused"   // a guard wants a person
-	NoticeUnhealthy NoticeKind = "unhealthy" // written, and did not become healthy
-	NoticeFailed    NoticeKind = "failed"    // the cluster or the source does not answer, or is wrong
-	NoticeRecovered NoticeKind = "recovered"
+	NoticeDrift      NoticeKind = "drift"     // found, and left as it is
+	NoticeCorrected  NoticeKind = "corrected" // found and written back
+	NoticeApplied    NoticeKind = "applied"   // new content
+	NoticeFight      NoticeKind = "fight"     // begun: the object is left alone
+	NoticeRefused    NoticeKind = "refused"   // a guard wants a person
+	NoticeUnhealthy  NoticeKind = "unhealthy" // written, and did not become healthy
+	NoticeFailed     NoticeKind = "failed"    // the cluster or the source does not answer, or is wrong
+	NoticeRecovered  NoticeKind = "recovered"
+	NoticeRolledBack NoticeKind = "rolled back" // to an older revision
+	NoticeCanary     NoticeKind = "canary"      // a step of one
+	NoticeAborted    NoticeKind = "aborted"     // a canary
 )
 
 // Notices are what people may want to be told of one look.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -24,6 +25,9 @@ type applyOptions struct {
 
 	plan              string // the file of a saved plan
 	rollbackOnFailure bool
+
+	notify    notifyFlags
+	messenger *messenger
 }
 
 func newApplyCmd(g *global) *cobra.Command {
@@ -78,6 +82,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
 	f.StringVar(&opts.run.DespiteFreeze, "despite-freeze", "", "apply new content in a freeze, for this REASON, which the history shows")
 	f.BoolVar(&opts.run.NoSecrets, "no-secrets", false, "leave Secrets out of the recorded revision; a rollback to it leaves them as they are")
+	opts.notify.addFlags(f, "the run")
 	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "no-wait")
 	cmd.MarkFlagsMutuallyExclusive("rollback-on-failure", "dry-run")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -94,6 +99,9 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 	}
 	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
+		return err
+	}
+	if opts.messenger, err = opts.notify.messenger(g); err != nil {
 		return err
 	}
 	opts.run.Units, opts.run.Yes, opts.run.YesCount = opts.units, opts.yes.given, opts.yes.count
@@ -124,12 +132,18 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 }
 
 // applyOne plans, asks and applies one environment, after those applied before.
-func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.Environment, before []*schema.Environment) (*apply.Plan, error) {
+func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.Environment, before []*schema.Environment) (plan *apply.Plan, err error) {
+	var rep *apply.Report
+	defer func() {
+		if rep == nil && !opts.dryRun { // it did not come to a run
+			opts.messenger.run(ctx, env.Name, reconcile.NoticeApplied, nil, opts.run, err)
+		}
+	}()
 	cluster, err := g.cluster(env.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := g.plan(ctx, cluster, env, apply.PlanOptions{
+	plan, err = g.plan(ctx, cluster, env, apply.PlanOptions{
 		Units: opts.units, ForceConflicts: opts.run.ForceConflicts, TakeOwnership: opts.run.TakeOwnership,
 		Recreate: opts.run.Recreate, Prune: opts.run.AllowPrune, LookIn: opts.run.LookIn, Concurrency: opts.run.Concurrency,
 		ToApply: !opts.dryRun,
@@ -153,7 +167,8 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	}
 	run := opts.run
 	run.Unconfirmed = opts.plan == "" && (opts.yes.given || !opts.run.Yes)
-	rep, err := g.execute(ctx, cluster, env, plan, run)
+	rep, err = g.execute(ctx, cluster, env, plan, run)
+	opts.messenger.run(ctx, env.Name, reconcile.NoticeApplied, rep, run, err)
 	if err == nil && rep.Revision == 1 && env.Cluster.UID == "" {
 		fmt.Fprintf(g.err, "hint: pin %s to this cluster, add to it: cluster: uid: %q\n", env.Name, rep.Cluster.UID)
 	}

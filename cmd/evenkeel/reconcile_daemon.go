@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,14 +16,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
-	"github.com/seed-428f4edd/evenkeel/apply/reconcile/notify"
 	"github.com/seed-428f4edd/evenkeel/schema"
-)
-
-// The variables with what leads to a webhook.
-const (
-	envNotifyURL    = "EVENKEEL_NOTIFY_URL"
-	envNotifySecret = "EVENKEEL_NOTIFY_SECRET"
 )
 
 // daemonOptions are the flags of reconcile without --once.
@@ -34,9 +26,7 @@ type daemonOptions struct {
 	lease                  string
 	logFormat              string
 
-	notifyURL, notifyURLFile string
-	notifyFormat             string
-	notifySecretFile         string
+	notify notifyFlags
 }
 
 func (o *daemonOptions) addFlags(f *pflag.FlagSet) {
@@ -45,22 +35,17 @@ func (o *daemonOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", "", "serve /metrics, /healthz and /readyz at this address, such as :8080")
 	f.StringVar(&o.lease, "lease", "", "elect the replica that works by this Lease, NAMESPACE or NAMESPACE/NAME; in a pod, the pod's namespace; none: no election")
 	f.StringVar(&o.logFormat, "log-format", "text", "the log on stderr: text or json")
-	f.StringVar(&o.notifyURL, "notify-url", "", "tell of drift at this webhook; the variable "+envNotifyURL+" shows it to nobody")
-	f.StringVar(&o.notifyURLFile, "notify-url-file", "", "the file with the URL of the webhook")
-	f.StringVar(&o.notifyFormat, "notify-format", string(notify.Generic), "what the webhook takes: "+strings.Join(notify.Formats(), ", "))
-	f.StringVar(&o.notifySecretFile, "notify-secret-file", "", "the file with the secret that signs messages (dingtalk, feishu); default: the variable "+envNotifySecret)
+	o.notify.addFlags(f, "drift")
 }
 
 func (o *daemonOptions) check() error {
 	switch {
 	case o.logFormat != "text" && o.logFormat != "json":
 		return &usageError{err: fmt.Errorf("--log-format %q is not known", o.logFormat), hint: "use text or json"}
-	case !slices.Contains(notify.Formats(), o.notifyFormat):
-		return &usageError{err: fmt.Errorf("--notify-format %q is not known", o.notifyFormat), hint: "use " + strings.Join(notify.Formats(), ", ")}
 	case o.interval < time.Second || o.fullInterval < o.interval:
 		return &usageError{err: errors.New("--interval is a second at least, and --full-interval not shorter than it"), hint: "as in --interval 1m --full-interval 10m"}
 	}
-	return nil
+	return o.notify.check()
 }
 
 // reconcileForever is the daemon.
@@ -91,7 +76,7 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		}
 		logger.Info("listens", "address", run.Listen.Addr().String())
 	}
-	sender, err := opts.daemon.sender(logger)
+	sender, err := opts.daemon.notify.sender(logger)
 	if err != nil {
 		return err
 	}
@@ -119,29 +104,9 @@ func (o *daemonOptions) logger(g *global) *slog.Logger {
 	return slog.New(slog.NewTextHandler(g.err, level))
 }
 
-// sender tells people, where they want to be told.
-func (o *daemonOptions) sender(log *slog.Logger) (*notify.Sender, error) {
-	target := o.notifyURL
-	if target == "" {
-		var err error
-		if target, err = secretFrom(o.notifyURLFile, envNotifyURL); err != nil || target == "" {
-			return nil, err
-		}
-	}
-	secret, err := secretFrom(o.notifySecretFile, envNotifySecret)
-	if err != nil {
-		return nil, err
-	}
-	sender, err := notify.New(notify.Options{URL: target, Format: notify.Format(o.notifyFormat), Secret: secret, Log: log})
-	if err != nil {
-		return nil, &usageError{err: err, hint: "give an http or https URL with --notify-url-file or " + envNotifyURL}
-	}
-	return sender, nil
-}
-
 // tell tells people of one look, where they want to be told.
 func (o *daemonOptions) tell(ctx context.Context, g *global, outcomes []*reconcile.Outcome, errs []error) error {
-	sender, err := o.sender(o.logger(g))
+	sender, err := o.notify.sender(o.logger(g))
 	if err != nil || sender == nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -60,6 +61,8 @@ Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
+	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
+	opts.notify.addFlags(f, "the run")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runRollback(cmd.Context(), g, opts, args)
 	}
@@ -86,6 +89,12 @@ func runRollback(ctx context.Context, g *global, opts *rollbackOptions, args []s
 		return err
 	}
 	opts.run.Units, opts.run.Yes, opts.run.YesCount, opts.run.Who = units, opts.yes.given, opts.yes.count, whoami()
+	if err := checkReasons(opts.run.Message); err != nil {
+		return err
+	}
+	if opts.messenger, err = opts.notify.messenger(g); err != nil {
+		return err
+	}
 	if err := goBack(ctx, g, cluster, env, back, opts); err != nil {
 		return fmt.Errorf("env %s: %w", env.Name, err)
 	}
@@ -111,7 +120,9 @@ func goBack(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.
 	if err := g.confirm(ctx, env, plan, &opts.applyOptions); err != nil {
 		return err
 	}
-	_, err = g.execute(ctx, cluster, restored, plan, back.Options(opts.run))
+	run := back.Options(opts.run)
+	rep, err := g.execute(ctx, cluster, restored, plan, run)
+	opts.messenger.run(ctx, env.Name, reconcile.NoticeRolledBack, rep, run, err)
 	return err
 }
 
@@ -144,7 +155,9 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 	if n, all := deletions(plan, failed); all {
 		run.YesCount = n
 	}
-	if _, err := g.execute(ctx, cluster, restored, plan, run); err != nil {
+	rep, err := g.execute(ctx, cluster, restored, plan, run)
+	opts.messenger.run(ctx, env.Name, reconcile.NoticeRolledBack, rep, run, err)
+	if err != nil {
 		return fmt.Errorf("rollback: %w", err)
 	}
 	return g.sayPermanent(ctx, env, newest, opts.units)
