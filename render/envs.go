@@ -224,6 +224,7 @@ type header struct {
 	Controllers       []string
 	Was               string
 	Freeze            []schema.Freeze
+	Defaults          map[string]any
 	Site              map[string]any
 	Registry          map[string]any
 	External          map[string]any
@@ -270,7 +271,7 @@ func (ev *evaluated) header() (header, error) {
 	for name, to := range map[string]any{
 		"name": &h.Name, "namespace": &h.Namespace, "cluster": &h.Cluster,
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
-		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze,
+		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze, "defaults": &h.Defaults,
 		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))

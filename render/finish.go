@@ -32,6 +32,7 @@ func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findin
 	findings = append(findings, ev.custom(units)...)
 	findings = append(findings, ev.duplicates(units)...)
 	findings = append(findings, ev.freezes(h)...)
+	findings = append(findings, ev.canaries(h, units)...)
 	hashConfig(units)
 	return findings
 }

@@ -326,7 +326,7 @@ func environment(h header, units []*unit) *schema.Environment {
 	byKind := h.ready()
 	for _, u := range units {
 		timeout, _ := u.data.timeout() // checked by finish
-		out := schema.Unit{Name: u.data.Name, Type: u.data.Type, After: u.data.After, Timeout: timeout}
+		out := schema.Unit{Name: u.data.Name, Type: u.data.Type, After: u.data.After, Timeout: timeout, Canary: u.canary(h)}
 		if u.data.Name != schema.UnitEnvironment && len(units) > 0 && units[0].data.Name == schema.UnitEnvironment {
 			out.After = withEnvironment(u.data.After)
 		}

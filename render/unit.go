@@ -43,6 +43,7 @@ type unitData struct {
 	Kustomize    map[string]any
 	Notice       string
 	Consumes     []string
+	Rollout      map[string]any
 
 	fields map[string]any // for the rules that know a type
 	made   bool           // by a type: without one, CUE takes whatever fields there are
@@ -53,7 +54,7 @@ type unitData struct {
 // and for the sixty of an app that takes longer than to export these.
 var appFields = append([]string{ //nolint:gochecknoglobals // a table
 	"name", "type", "namespace", "after", "timeout", "objects", "extraObjects", "patch", "recreate", "ignore",
-	"ready", "silence", "reloads", "kustomize", "notice", "consumes",
+	"ready", "silence", "reloads", "kustomize", "notice", "consumes", "rollout",
 }, lint.AppFields...)
 
 // set picks the known fields. CUE has checked their types.
@@ -75,6 +76,7 @@ func (d *unitData) set(fields map[string]any) {
 		Kustomize:    tree.Map(fields["kustomize"]),
 		Notice:       tree.Text(fields["notice"]),
 		Consumes:     tree.Texts(fields["consumes"]),
+		Rollout:      tree.Map(fields["rollout"]),
 		fields:       fields,
 	}
 	d.made = true

@@ -70,6 +70,8 @@ type Unit struct {
 	After []string // units of the same environment that must be healthy first
 	// Timeout bounds the wait for health; zero means the run's own timeout.
 	Timeout time.Duration
+	// Canary says how a new version comes in; nil: at once.
+	Canary *Canary `json:"-"`
 	// Objects are in apply order: Namespaces and CRDs first, webhooks last.
 	Objects []Object
 }

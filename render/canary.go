@@ -1,0 +1,156 @@
+package render
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// canary is how a new version of the unit comes in: as it says itself, or else as the
+// environment does for all apps with a Deployment; nil where nobody says anything.
+func (u *unit) canary(h header) *schema.Canary {
+	if u.group != "apps" || !u.deploys() {
+		return nil
+	}
+	fields := tree.Map(u.data.Rollout["canary"])
+	if fields == nil {
+		fields = tree.Map(tree.Map(h.Defaults["rollout"])["canary"])
+	}
+	if fields == nil {
+		return nil
+	}
+	c := &schema.Canary{Prometheus: tree.Text(fields["prometheus"])}
+	c.Every, _ = time.ParseDuration(tree.Text(fields["every"])) // their form is that of core.#Duration
+	steps, _ := fields["steps"].([]any)
+	for _, item := range steps {
+		s := tree.Map(item)
+		step := schema.CanaryStep{Pods: number(s["pods"]), Percent: number(s["percent"]), Manual: s["hold"] == "manual"}
+		step.Hold, _ = time.ParseDuration(tree.Text(s["hold"]))
+		c.Steps = append(c.Steps, step)
+	}
+	checks, _ := fields["checks"].([]any)
+	for _, item := range checks {
+		k := tree.Map(item)
+		check := schema.CanaryCheck{
+			PromQL: tree.Text(k["promql"]), URL: tree.Text(k["url"]), Expect: number(k["expect"]), Log: tree.Text(k["log"]),
+			Max: decimal(k["max"]), Min: decimal(k["min"]),
+		}
+		if k["restarts"] != nil {
+			n := number(k["restarts"])
+			check.Restarts = &n
+		}
+		c.Checks = append(c.Checks, check)
+	}
+	return c
+}
+
+func (u *unit) deploys() bool {
+	for _, o := range u.objs {
+		if o.GetKind() == "Deployment" {
+			return true
+		}
+	}
+	return false
+}
+
+func number(v any) int {
+	if f := decimal(v); f != nil {
+		return int(*f)
+	}
+	return 0
+}
+
+func decimal(v any) *float64 {
+	var f float64
+	switch v := v.(type) {
+	case int64:
+		f = float64(v)
+	case float64:
+		f = v
+	default:
+		return nil
+	}
+	return &f
+}
+
+// canaries finds what the fields of a canary do not say together, and what a second
+// Deployment beside the first cannot be.
+func (ev *evaluated) canaries(h header, units []*unit) Findings {
+	var findings Findings
+	for _, u := range units {
+		c := u.canary(h)
+		if c == nil || len(c.Steps) == 0 {
+			continue
+		}
+		path := typed.Path{"apps", u.data.Name, "rollout", "canary"}
+		if tree.Map(u.data.Rollout["canary"]) == nil {
+			path = typed.Path{"defaults", "rollout", "canary"}
+		}
+		find := func(message, hint string, below ...any) {
+			f := ev.atHeader(append(append(typed.Path{}, path...), below...))
+			f.Unit, f.Message, f.Hint = u.data.Name, message, hint
+			findings = append(findings, f)
+		}
+		for i, s := range c.Steps {
+			if (s.Pods > 0) == (s.Percent > 0) {
+				find("a step has either pods or percent", "", "steps", i)
+			}
+		}
+		for i, k := range c.Checks {
+			if message := wrongCheck(k, c); message != "" {
+				find(message, "", "checks", i)
+			}
+		}
+		for _, o := range u.objs {
+			if why := alone(o); why != "" {
+				find(fmt.Sprintf("%s cannot have a canary: %s", o.ref(), why), "rollout: canary: steps: [] has none")
+			}
+		}
+	}
+	return findings
+}
+
+func wrongCheck(k schema.CanaryCheck, c *schema.Canary) string {
+	kinds := 0
+	for _, is := range []bool{k.PromQL != "", k.URL != "", k.Log != "", k.Restarts != nil} {
+		if is {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1:
+		return "a check is one of promql, url, log and restarts"
+	case k.PromQL != "" && c.Prometheus == "":
+		return "promql asks nobody: prometheus is not set"
+	case k.PromQL != "" && k.Max == nil && k.Min == nil:
+		return "promql without max and min allows everything"
+	case k.PromQL == "" && k.Min != nil || k.Max != nil && k.PromQL == "" && k.Log == "":
+		return "max is for promql and log, min for promql"
+	}
+	return ""
+}
+
+// alone says why two versions of a Deployment cannot run side by side.
+func alone(o *object) string {
+	if o.GetKind() != "Deployment" {
+		return ""
+	}
+	spec := tree.Map(o.Object["spec"])
+	if tree.Map(spec["strategy"])["type"] == "Recreate" {
+		return "its strategy is Recreate, two versions of it must not run at once"
+	}
+	pod := tree.Map(tree.Map(spec["template"])["spec"])
+	containers, _ := pod["containers"].([]any)
+	for _, c := range containers {
+		ports, _ := tree.Map(c)["ports"].([]any)
+		for _, p := range ports {
+			if tree.Map(p)["hostPort"] != nil {
+				return "a container has a port of the node, which a second pod there cannot have"
+			}
+		}
+	}
+	return ""
+}

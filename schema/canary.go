@@ -1,0 +1,33 @@
+package schema
+
+import "time"
+
+// Canary is how a new version of a unit comes in: a few pods of it first, beside
+// those of the old one.
+type Canary struct {
+	Steps  []CanaryStep
+	Checks []CanaryCheck
+	// Prometheus is the URL that PromQL asks, Every how often all checks are looked at.
+	Prometheus string
+	Every      time.Duration
+}
+
+// CanaryStep is how many pods of the new version there are: Pods, or where that is
+// zero, Percent of those of the app. Hold is how long they are watched, with Manual
+// until somebody says so.
+type CanaryStep struct {
+	Pods, Percent int
+	Hold          time.Duration
+	Manual        bool
+}
+
+// CanaryCheck must hold as long as the canary is there. Exactly one of PromQL, URL,
+// Log and Restarts is set.
+type CanaryCheck struct {
+	PromQL   string
+	URL      string
+	Expect   int // the status of URL
+	Log      string
+	Restarts *int
+	Max, Min *float64
+}
