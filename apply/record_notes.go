@@ -148,7 +148,7 @@ const conflictTries = 5
 // withNotes is annotations with the notes that other annotations have.
 func withNotes(annotations, notes map[string]string) map[string]string {
 	out := maps.Clone(annotations)
-	for _, a := range []string{annotationPaused, annotationScaled, annotationFights} {
+	for _, a := range []string{annotationPaused, annotationScaled, annotationFights, annotationCanary} {
 		delete(out, a)
 		if text, ok := notes[a]; ok {
 			out[a] = text

@@ -95,7 +95,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights} {
+	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationCanary} {
 		if all[own] == "" {
 			delete(all, own)
 		}

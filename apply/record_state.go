@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -35,6 +36,8 @@ type state struct {
 	// members are the objects of the last recorded apply: what of them lost its
 	// label is found by name.
 	members []schema.Ref
+	// canary is where the canary of an app stands; nil where none runs.
+	canary *canary.State
 	// marked are the fields of the last recorded apply whose values are not shown.
 	marked []markedObject
 	// raw is what is signed of the state that was read, with its signature.
@@ -120,9 +123,12 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer
 	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
 		s.marked = unpackMarked(marked)
 	}
+	if raw, err := base64.StdEncoding.DecodeString(data["canary"]); err == nil && len(raw) > 0 {
+		s.canary = unpackCanary(raw)
+	}
 	s.raw, s.signature = signedValues(data), u.GetAnnotations()[annotationSignature]
 	s.keep()
-	if len(s.receipts) > 0 {
+	if len(s.receipts) > 0 || s.canary != nil {
 		return s, s.verify(ctx, signer)
 	}
 	return s, nil
@@ -130,10 +136,26 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer
 
 // signedValues are the values of the state's Secret that its signature is about.
 func signedValues(data map[string]string) []string {
-	return []string{data["key"], data["receipts"], data["finished"], data["members"], data["marked"]}
+	values := []string{data["key"], data["receipts"], data["finished"], data["members"], data["marked"]}
+	if data["canary"] != "" { // what was signed before there were any has none
+		values = append(values, data["canary"])
+	}
+	return values
 }
 
-// verify drops the receipts and members of a state that is not signed. What has
+// unpackCanary reads where a canary stands. What cannot be is none.
+func unpackCanary(raw []byte) *canary.State {
+	s := &canary.State{}
+	if json.Unmarshal(raw, s) != nil || s.App == "" || s.Step < 0 || s.Replicas < 0 || s.Replicas > replicasLimit {
+		return nil
+	}
+	return s
+}
+
+// replicasLimit bounds the pods that a record may say an app has.
+const replicasLimit = 10000
+
+// verify drops the receipts, the members and the canary of a state that is not signed. What has
 // finished stays: to run a Job twice would be worse. So do the marks, which only
 // hide.
 func (s *state) verify(ctx context.Context, signer *signer) error {
@@ -145,7 +167,7 @@ func (s *state) verify(ctx context.Context, signer *signer) error {
 		return err
 	}
 	if s.verified = true; !ok {
-		s.receipts, s.members = map[string]string{}, nil
+		s.receipts, s.members, s.canary = map[string]string{}, nil, nil
 	}
 	return nil
 }
@@ -168,14 +190,14 @@ func unpackMap(packed string) map[string]string {
 
 // keep notes that what is known now is what is in the cluster.
 func (s *state) keep() {
-	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), finished: maps.Clone(s.finished), members: s.members, marked: s.marked}
+	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), finished: maps.Clone(s.finished), members: s.members, marked: s.marked, canary: s.canary}
 }
 
 // changed reports whether there is something that is not in the cluster.
 func (s *state) changed() bool {
 	return s.stored == nil || len(s.stored.key) == 0 ||
 		!maps.Equal(s.receipts, s.stored.receipts) || !maps.Equal(s.finished, s.stored.finished) || !slices.Equal(s.members, s.stored.members) ||
-		!reflect.DeepEqual(s.marked, s.stored.marked)
+		!reflect.DeepEqual(s.marked, s.stored.marked) || !reflect.DeepEqual(s.canary, s.stored.canary)
 }
 
 // saveState stores the state. It is written by no two runs at once: the lock is
@@ -255,7 +277,7 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 	if err != nil {
 		return nil, err
 	}
-	return &unstructured.Unstructured{Object: map[string]any{
+	secret := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
 		"metadata": map[string]any{
@@ -271,7 +293,15 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 			"members":  members,
 			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},
-	}}, nil
+	}}
+	if s.canary == nil {
+		return secret, nil
+	}
+	raw, err := json.Marshal(s.canary)
+	if err != nil {
+		return nil, err
+	}
+	return secret, unstructured.SetNestedField(secret.Object, base64.StdEncoding.EncodeToString(raw), "data", "canary")
 }
 
 // receipt identifies a pair of desired and live object whose dry-run changed

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -68,6 +69,10 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// says that the content is that of a revision: a freeze does not keep it.
 	DespiteFreeze string
 	Back          bool
+	// Canary is where the canary of an app stands in the environment that is applied;
+	// nil: none runs, and one that did is over. Until its last step nothing is recorded
+	// as a revision: what was applied last is what the app goes back to.
+	Canary *canary.State
 	// Unconfirmed says that nobody was shown the plan and agreed to it. Where another
 	// run changed the environment meanwhile, it is then made again and applied, with
 	// all guards; else the run is refused.

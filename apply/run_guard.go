@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // minimumMinor is the oldest 1.x that is supported: the first whose server-side
@@ -153,7 +155,8 @@ func (r *run) limits() error {
 	if r.opts.NoPrune {
 		return nil
 	}
-	return pruneLimit(len(r.pruning()), objects, r.opts.YesCount)
+	pruned := slices.DeleteFunc(r.pruning(), ofCanary)
+	return pruneLimit(len(pruned), objects, r.opts.YesCount)
 }
 
 // pruneLimit allows ten objects, or five or a third of all if that is less,
@@ -216,11 +219,7 @@ func (r *run) current(ctx context.Context) error {
 	}
 	r.parent = parent
 	if hold := parent.annotation(annotationHold); hold != "" && hold == r.plan.Rendered && !r.opts.Release {
-		return &Refused{
-			Reason: fmt.Sprintf("environment %s was rolled back from exactly this content and is held", r.env.Name),
-			Hints:  []string{"change the environment, or lift the hold with --release"},
-			Guard:  GuardHold,
-		}
+		return onHold(r.env)
 	}
 	planned := ""
 	if r.plan.parent != nil {
@@ -312,4 +311,10 @@ func Frozen(env string, f schema.Freeze, until time.Time) *Refused {
 		Hints:  []string{"wait, or give --despite-freeze REASON, which is recorded; a rollback and the correction of drift are always allowed"},
 		Guard:  GuardFreeze,
 	}
+}
+
+// ofCanary reports whether a change is about an object that a canary had for itself:
+// that it goes is no loss.
+func ofCanary(change *Change) bool {
+	return change.live != nil && change.live.GetLabels()[canary.Label] != ""
 }

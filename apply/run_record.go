@@ -20,8 +20,8 @@ import (
 
 // narrow makes the parent say what is there now: what the environment renders,
 // and what was found and not deleted. A run that looked at some units only, or
-// could not see everything, shrinks nothing.
-func (r *run) narrow(ctx context.Context, revision Revision) error {
+// could not see everything, shrinks nothing. A step of a canary has no revision.
+func (r *run) narrow(ctx context.Context, revision *Revision) error {
 	s := scopeOf(r.env)
 	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
 		maps.Copy(s, r.plan.places)
@@ -35,8 +35,13 @@ func (r *run) narrow(ctx context.Context, revision Revision) error {
 	if err != nil {
 		return err
 	}
-	annotations[annotationRevision] = strconv.Itoa(revision.Number)
+	if revision != nil {
+		annotations[annotationRevision] = strconv.Itoa(revision.Number)
+	}
 	annotations[annotationHold] = r.opts.Hold
+	if r.opts.Canary != nil && r.opts.Canary.Last {
+		annotations[annotationCanary] = ""
+	}
 	if len(r.opts.Units) == 0 {
 		annotations[annotationRendered] = r.plan.Rendered
 	}
@@ -72,6 +77,9 @@ func (r *run) record(ctx context.Context) error {
 	if err := r.keepState(ctx); err != nil {
 		return err
 	}
+	if r.opts.Canary != nil && !r.opts.Canary.Last {
+		return r.narrow(ctx, nil)
+	}
 	revision, err := r.newRevision(ctx)
 	if err != nil {
 		return err
@@ -84,7 +92,7 @@ func (r *run) record(ctx context.Context) error {
 	if err := r.lock.Check(); err != nil {
 		return err
 	}
-	if err := r.narrow(ctx, revision); err != nil {
+	if err := r.narrow(ctx, &revision); err != nil {
 		return err
 	}
 	return r.forgetFormer(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -126,6 +127,7 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.signer.ensure(ctx); err != nil {
 		return err
 	}
+	r.keepCanary()
 	s := scopeOf(r.env)
 	maps.Copy(s, r.plan.places)
 	annotations, err := r.scopeAnnotations(ctx, s)
@@ -133,6 +135,7 @@ func (r *run) widen(ctx context.Context) error {
 		return err
 	}
 	annotations[annotationRun] = r.me.Run
+	annotations[annotationCanary] = r.canaryNote()
 	if r.opts.Release || r.opts.Hold != "" {
 		annotations[annotationHold] = r.opts.Hold
 	}
@@ -148,7 +151,8 @@ func (r *run) widen(ctx context.Context) error {
 // isPending reports whether there is anything to write and record: changes, or a
 // former run that ended before it could record.
 func (r *run) isPending() bool {
-	return len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
+	return !reflect.DeepEqual(unfinished(r.plan.state.canary), unfinished(r.canaryAfter())) ||
+		len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
 		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
 		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
 		!scopeOf(r.env).within(r.parent) ||

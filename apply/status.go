@@ -27,8 +27,10 @@ type UnitStatus struct {
 	State health.State `json:"state"`
 	// Paused says that `rollout pause` stopped its rollout, Scaled that `scale`
 	// set its replicas for a while.
-	Paused  *Paused        `json:"paused,omitempty"`
-	Scaled  *Scaled        `json:"scaled,omitempty"`
+	Paused *Paused `json:"paused,omitempty"`
+	Scaled *Scaled `json:"scaled,omitempty"`
+	// Canary is how far its canary is.
+	Canary  *CanaryNote    `json:"canary,omitempty"`
 	Objects []ObjectHealth `json:"objects"`
 }
 
@@ -51,6 +53,9 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 	}
 	parent, err := c.notedParent(ctx, env)
 	if err != nil {
+		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
+	}
+	if env, err = c.composed(ctx, env, parent); err != nil {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
 	watcher, targets, on, err := c.observe(ctx, env, opts)
@@ -111,6 +116,7 @@ const statusFailAfter = time.Minute
 // what is noted on the parent.
 func statusOf(env *schema.Environment, updates []health.Update, parent *unstructured.Unstructured) *Status {
 	paused, scaled := notesIn[Paused](parent, annotationPaused), scaledIn(parent, time.Now())
+	canaries := notesIn[CanaryNote](parent, annotationCanary)
 	s := &Status{Environment: env.Name, Healthy: true}
 	for _, u := range updates {
 		if n := len(s.Units); n == 0 || s.Units[n-1].Name != u.Unit {
@@ -120,6 +126,9 @@ func statusOf(env *schema.Environment, updates []health.Update, parent *unstruct
 			}
 			if s, ok := scaled[u.Unit]; ok {
 				unit.Scaled = &s
+			}
+			if n, ok := canaries[u.Unit]; ok {
+				unit.Canary = &n
 			}
 			s.Units = append(s.Units, unit)
 		}

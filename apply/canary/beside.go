@@ -46,8 +46,7 @@ func beside(was, now *schema.Unit, pods int) (*schema.Unit, error) {
 // second is the Deployment of a canary.
 func second(o *schema.Object, own map[string]map[string]bool, pods int) (schema.Object, error) {
 	canary := renamed(o)
-	labels := map[string]string{Label: o.GetName()}
-	for _, path := range [][]string{{"metadata", "labels"}, {"spec", "selector", "matchLabels"}, {"spec", "template", "metadata", "labels"}} {
+	for _, path := range [][]string{{"spec", "selector", "matchLabels"}, {"spec", "template", "metadata", "labels"}} {
 		all, _, err := unstructured.NestedStringMap(canary.Object, path...)
 		if err != nil {
 			return canary, err
@@ -55,9 +54,7 @@ func second(o *schema.Object, own map[string]map[string]bool, pods int) (schema.
 		if all == nil {
 			all = map[string]string{}
 		}
-		for k, v := range labels {
-			all[k] = v
-		}
+		all[Label] = o.GetName()
 		if err := unstructured.SetNestedStringMap(canary.Object, all, path...); err != nil {
 			return canary, err
 		}
@@ -79,6 +76,12 @@ func renamed(o *schema.Object) schema.Object {
 	canary.Unstructured = o.DeepCopy()
 	canary.Key = o.Key + suffix
 	canary.SetName(o.GetName() + suffix)
+	labels := canary.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[Label] = o.GetName()
+	canary.SetLabels(labels)
 	return canary
 }
 

@@ -15,6 +15,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
@@ -109,6 +110,15 @@ func (b *builder) members() error {
 			probe.Name = apply.ProbeName(ref.Name)
 			b.member(resource, probe, "patch", "create")
 		}
+	}
+	for _, o := range canary.Possible(b.env) {
+		ref := schema.RefOf(o.Unstructured)
+		resource, err := b.resource(ref.GVK().GroupKind())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", ref, err))
+			continue
+		}
+		b.member(resource, ref, b.verbs(o.Unstructured)...)
 	}
 	if b.plan != nil {
 		b.former(rendered)

@@ -36,7 +36,7 @@ type Options struct {
 	// always waited for.
 	NoWait bool
 	// Planner makes the plan; nil means Cluster.Plan.
-	Planner func(context.Context, apply.PlanOptions) (*apply.Plan, error)
+	Planner func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error)
 	// Confirm is asked, where it is not nil, before anything is made of content
 	// that is not what was applied last: it may be older than that.
 	Confirm func(context.Context) error
@@ -67,11 +67,19 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 	if err != nil {
 		return nil, err
 	}
+	k, err := c.Canaries(ctx, env, opts.Apply)
+	if refused, held := errors.AsType[*apply.Refused](err); err != nil && !(held && refused.Guard == apply.GuardHold) {
+		return nil, err
+	}
+	if k != nil && k.Begun {
+		// The canary that runs is what is desired; its next step is not taken here.
+		env, opts.Apply.Canary = k.Environment, k.State
+	}
 	planner := opts.Planner
 	if planner == nil {
-		planner = func(ctx context.Context, plan apply.PlanOptions) (*apply.Plan, error) { return c.Plan(ctx, env, plan) }
+		planner = c.Plan
 	}
-	plan, err := planner(ctx, opts.Plan)
+	plan, err := planner(ctx, env, opts.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +95,8 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		}
 	}
 	out.Skipped = skips(plan, standing)
-	if of, ok, err := out.frozen(ctx, c, env, standing, opts, time.Now()); ok {
-		return of, err
+	if why, until := out.waits(env, standing, k, time.Now()); why != nil {
+		return out.meanwhile(ctx, c, env, standing, opts, *why, until)
 	}
 	if opts.Mode != ModeCorrect {
 		return out, nil
@@ -114,7 +122,7 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 
 // correct writes what is not left alone.
 func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *apply.Standing,
-	planner func(context.Context, apply.PlanOptions) (*apply.Plan, error), opts Options,
+	planner func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error), opts Options,
 ) (*apply.Report, error) {
 	plan := &out.Plan
 	if standing.Rendered == plan.Rendered && plan.Summary[apply.Deleted] == 0 {
@@ -128,7 +136,7 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 		rep, err := c.Correct(ctx, env, drifted, opts.Apply)
 		return rep, errors.Join(err, asError(refused))
 	}
-	if held(out.Skipped) {
+	if untouched(out.Skipped) {
 		return nil, nil
 	}
 	if slices.ContainsFunc(plan.Changes, func(c apply.Change) bool {
@@ -152,7 +160,7 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 			return nil, nil // all that was asked for is paused
 		}
 		var err error
-		if plan, err = planner(ctx, opts.Plan); err != nil {
+		if plan, err = planner(ctx, env, opts.Plan); err != nil {
 			return nil, err
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	ReasonHeld        Reason = "held"        // a rollback left exactly this content
 	ReasonLocked      Reason = "locked"      // a deploy is under way
 	ReasonFrozen      Reason = "frozen"      // new content, in a freeze
+	ReasonCanary      Reason = "canary"      // a new version that an apply tries first
 	ReasonPaused      Reason = "paused"      // the app's rollout is paused
 	ReasonFight       Reason = "fight"       // somebody else sets the field again and again
 	ReasonTerminating Reason = "terminating" // not gone yet

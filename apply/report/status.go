@@ -29,10 +29,18 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		if u.Scaled != nil {
 			text += fmt.Sprintf("  %s %s: evenkeel scale %s %s --end", out.paint(yellow, "scaled past git"), Clean(u.Scaled.String()), s.Environment, u.Name)
 		}
+		if u.Canary != nil {
+			text += "  " + out.paint(yellow, Clean(u.Canary.String()))
+		}
 		if u.Paused != nil {
 			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), Clean(u.Paused.String()), s.Environment, u.Name)
 		}
 		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
+		if u.Canary != nil {
+			for _, check := range u.Canary.Checks {
+				out.line("      %s", Clean(check))
+			}
+		}
 		for _, o := range u.Objects {
 			if o.State != health.Healthy {
 				out.health(o)

@@ -22,6 +22,11 @@ const rolloutManager = schema.Manager + "-rollout"
 // RolloutStatus waits until the workloads of an app are rolled out, by the rules
 // of the gate, or for opts.Timeout; with none it looks once. It writes nothing.
 func RolloutStatus(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string, opts apply.StatusOptions) (*apply.Status, error) {
+	// The whole unit tells which version it is, its workloads alone do not.
+	env, err := c.WithCanary(ctx, env)
+	if err != nil {
+		return nil, err
+	}
 	only, err := Of(env, app)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,9 @@ type applyOptions struct {
 	plan              string // the file of a saved plan
 	rollbackOnFailure bool
 
+	noCanary   bool
+	manualWait time.Duration
+
 	notify    notifyFlags
 	messenger *messenger
 }
@@ -78,6 +81,8 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.StringSliceVar(&opts.run.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
 	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
+	f.BoolVar(&opts.noCanary, "no-canary", false, "new versions come in at once, whatever rollout: canary says")
+	f.DurationVar(&opts.manualWait, "wait-for-resume", 0, "how long to wait, and to watch the checks, where a canary goes on after rollout resume only")
 	f.BoolVar(&opts.run.Release, "release", false, "lift the hold that a rollback set")
 	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
 	f.StringVar(&opts.run.DespiteFreeze, "despite-freeze", "", "apply new content in a freeze, for this REASON, which the history shows")
@@ -143,27 +148,25 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 	if err != nil {
 		return nil, err
 	}
-	plan, err = g.plan(ctx, cluster, env, apply.PlanOptions{
-		Units: opts.units, ForceConflicts: opts.run.ForceConflicts, TakeOwnership: opts.run.TakeOwnership,
-		Recreate: opts.run.Recreate, Prune: opts.run.AllowPrune, LookIn: opts.run.LookIn, Concurrency: opts.run.Concurrency,
-		ToApply: !opts.dryRun,
-	})
+	if !opts.noCanary {
+		k, err := cluster.Canaries(ctx, env, opts.run)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil {
+			rep = &apply.Report{} // each step is told
+			return applySteps(ctx, g, opts, cluster, env, k)
+		}
+	}
+	plan, err = g.plan(ctx, cluster, env, opts.planning())
 	if err != nil {
 		return nil, err
 	}
-	if opts.plan != "" {
-		if err := g.checkSaved(opts.plan, plan); err != nil {
-			return nil, err
-		}
-	}
-	if opts.dryRun {
-		return plan, g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
-	}
-	if plan.Differs(false) {
+	if plan.Differs(false) && !opts.dryRun {
 		g.warnOfEarlier(ctx, env, before)
 	}
-	if err := g.confirm(ctx, env, plan, opts); err != nil {
-		return nil, err
+	if err := g.agreed(ctx, env, plan, opts); err != nil || opts.dryRun {
+		return plan, err
 	}
 	run := opts.run
 	run.Unconfirmed = opts.plan == "" && (opts.yes.given || !opts.run.Yes)
@@ -176,6 +179,28 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 		err = errors.Join(err, rollbackAfter(ctx, g, cluster, env, rep, opts))
 	}
 	return plan, err
+}
+
+// planning are the options of a plan that is to be applied.
+func (o *applyOptions) planning() apply.PlanOptions {
+	return apply.PlanOptions{
+		Units: o.units, ForceConflicts: o.run.ForceConflicts, TakeOwnership: o.run.TakeOwnership,
+		Recreate: o.run.Recreate, Prune: o.run.AllowPrune, LookIn: o.run.LookIn, Concurrency: o.run.Concurrency,
+		ToApply: !o.dryRun,
+	}
+}
+
+// agreed holds a plan to the one that was saved, prints it for a dry run, and asks.
+func (g *global) agreed(ctx context.Context, env *schema.Environment, plan *apply.Plan, opts *applyOptions) error {
+	if opts.plan != "" {
+		if err := g.checkSaved(opts.plan, plan); err != nil {
+			return err
+		}
+	}
+	if opts.dryRun {
+		return g.printPlans(ctx, []*apply.Plan{plan}, report.Options{})
+	}
+	return g.confirm(ctx, env, plan, opts)
 }
 
 // execute applies a plan, shows how it goes and prints the report.

@@ -112,6 +112,14 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 			against = fmt.Sprintf("revision %d", opts.revision)
 			plans[i], err = sinceRevision(ctx, cluster, env, opts)
 		} else {
+			k, looking := cluster.Canaries(ctx, env, apply.ApplyOptions{Units: opts.units, Release: true})
+			if looking != nil {
+				return fmt.Errorf("env %s: %w", env.Name, looking)
+			}
+			if k != nil {
+				fmt.Fprintln(g.err, k.Says())
+				env = k.Environment
+			}
 			plans[i], err = g.plan(ctx, cluster, env, opts.plan)
 			if err != nil {
 				err = fmt.Errorf("env %s: %w", env.Name, err)

@@ -44,7 +44,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case *apply.Refused:
 		return exitRefused
-	case *health.NotHealthy, *apply.NotGone:
+	case *health.NotHealthy, *apply.NotGone, *apply.CanaryFailed:
 		return exitNotHealthy
 	case interface{ Unwrap() []error }:
 		urgency := []int{exitDone, exitDifferences, exitNotHealthy, exitRefused, exitError, exitInterrupted}

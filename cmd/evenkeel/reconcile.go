@@ -148,7 +148,7 @@ func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts
 		Mode:  reconcile.Mode(opts.mode),
 		Plan:  apply.PlanOptions{ListOnly: opts.listOnly},
 		Apply: run, NoWait: opts.noWait, Descends: descends,
-		Planner: func(ctx context.Context, plan apply.PlanOptions) (*apply.Plan, error) {
+		Planner: func(ctx context.Context, env *schema.Environment, plan apply.PlanOptions) (*apply.Plan, error) {
 			return g.plan(ctx, cluster, env, plan)
 		},
 	})

@@ -17,7 +17,7 @@ import (
 func newRolloutCmd(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollout",
-		Short: "Watch, restart, pause or resume the rollout of an app",
+		Short: "Watch, restart, pause, resume or abort the rollout of an app",
 		Long: `What kubectl rollout does, for all workloads of an app. What these commands
 write is no difference for diff, apply and reconcile.
 
@@ -26,7 +26,7 @@ Exit codes: 0 done, 2 error, 3 not rolled out, 4 refused, 130 interrupted.`,
   evenkeel rollout status prod dubbo-demo-service --timeout 5m
   evenkeel rollout pause prod dubbo-demo-service`,
 	}
-	cmd.AddCommand(newRolloutStatusCmd(g), newRestartCmd(g), newPauseCmd(g), newResumeCmd(g))
+	cmd.AddCommand(newRolloutStatusCmd(g), newRestartCmd(g), newPauseCmd(g), newResumeCmd(g), newAbortCmd(g))
 	return cmd
 }
 
@@ -36,7 +36,8 @@ func newRolloutStatusCmd(g *global) *cobra.Command {
 		Use:   "status ENV APP",
 		Short: "Wait until the workloads of an app are rolled out",
 		Long: `Wait like the gate of an apply until the workloads of an app are rolled out, or
-fail with the cause. --timeout 0 looks once. Nothing is written.
+fail with the cause. --timeout 0 looks once. Nothing is written. While a canary of the
+app runs, its step, the time that it is watched, and how its checks stand are shown.
 
 Exit codes: 0 rolled out, 2 error, 3 failed or not in time, 130 interrupted.`,
 		Example: `  evenkeel rollout status prod dubbo-demo-service
@@ -75,6 +76,9 @@ func runRolloutStatus(ctx context.Context, g *global, name, app string, timeout 
 		return errEnded
 	}
 	if err != nil {
+		return fmt.Errorf("env %s: %w", name, err)
+	}
+	if err := addChecks(ctx, cluster, env, app, status); err != nil {
 		return fmt.Errorf("env %s: %w", name, err)
 	}
 	if err := g.printStatus([]envStatus{{Status: status}}); err != nil {
@@ -119,13 +123,95 @@ func newResumeCmd(g *global) *cobra.Command {
 	return g.rolloutVerb(&cobra.Command{
 		Use:   "resume ENV APP",
 		Short: "Let the rollout of a paused app go on",
-		Long: `Let the rollout of a paused app go on, whoever paused it.
+		Long: `Let the rollout of a paused app go on, whoever paused it. Where a canary of the app
+runs, that goes on to its next step: in the apply that watches it, or the next one.
 
 Exit codes: 0 resumed, 2 error, 4 refused (no Deployment, wrong cluster).`,
 		Example: `  evenkeel rollout resume prod dubbo-demo-service`,
 	}, "resumed", func(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string) ([]schema.Ref, error) {
+		if ran, err := c.ResumeCanary(ctx, env, app, whoami()); ran || err != nil {
+			if err == nil {
+				fmt.Fprintf(g.out, "canary of %s resumed\n", app)
+				fmt.Fprintf(g.err, "hint: where no apply watches it: evenkeel apply %s\n", env.Name)
+			}
+			return nil, err
+		}
 		return workload.Resume(ctx, c, env, app)
 	})
+}
+
+func newAbortCmd(g *global) *cobra.Command {
+	opts := &applyOptions{}
+	cmd := &cobra.Command{
+		Use:   "abort ENV APP",
+		Short: "End the canary of an app",
+		Long: `Delete the canary of an app. The app itself was not touched, and stays as it is.
+What git says is on hold, as after a rollback: until it says something else, or
+until apply --release. A run that watches the canary ends.
+
+Exit codes: 0 ended, 2 error, 3 not healthy, 4 refused (no canary runs, it has
+passed, wrong cluster).`,
+		Example:           `  evenkeel rollout abort prod dubbo-demo-service -m "too many errors in the log"`,
+		Args:              envAnd("an app"),
+		ValidArgsFunction: g.completeEnvs,
+	}
+	g.addOutput(cmd, "text", "json")
+	f := cmd.Flags()
+	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
+	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
+	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 30*time.Second, "how long to wait for a lock that another run holds")
+	opts.notify.addFlags(f, "it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runAbort(cmd.Context(), g, opts, args[0], args[1])
+	}
+	return cmd
+}
+
+func runAbort(ctx context.Context, g *global, opts *applyOptions, name, app string) error {
+	if err := checkReasons(opts.run.Message); err != nil {
+		return err
+	}
+	envs, err := g.renderUnsealed(ctx, &selection{units: []string{app}}, []string{name})
+	if err != nil {
+		return err
+	}
+	env := envs[0]
+	cluster, err := g.cluster(env.Cluster)
+	if err != nil {
+		return err
+	}
+	if opts.messenger, err = opts.notify.messenger(g); err != nil {
+		return err
+	}
+	if opts.run.Git, err = g.gitInfo(); err != nil {
+		return err
+	}
+	opts.run.Who, opts.run.Yes = whoami(), true // it writes nothing that was not there before
+	restored, run, err := cluster.AbortCanary(ctx, env, app, opts.run)
+	if err == nil {
+		err = g.abort(ctx, opts, cluster, restored, run)
+	}
+	if err != nil {
+		return fmt.Errorf("env %s: %w", name, err)
+	}
+	return nil
+}
+
+// addChecks says how the checks of the canary that runs stand.
+func addChecks(ctx context.Context, cluster *apply.Cluster, env *schema.Environment, app string, status *apply.Status) error {
+	for i := range status.Units {
+		u := &status.Units[i]
+		if u.Name != app || u.Canary == nil {
+			continue
+		}
+		k, err := cluster.Canaries(ctx, env, apply.ApplyOptions{Release: true})
+		if err != nil || k == nil || !k.Begun || k.State.App != app || k.State.Last {
+			return err
+		}
+		u.Canary.Checks, err = k.Checks(ctx)
+		return err
+	}
+	return nil
 }
 
 // rolloutVerb completes a command that does one thing to an app and names the

@@ -1,0 +1,135 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// unanswered is how long a check may give no answer in a row: nobody knows then
+// whether the new version is any good.
+const unanswered = 30 * time.Second
+
+// Hold watches the canary in its step, which is healthy: until the time is over and
+// every check has passed at the last look, or somebody resumed it. It returns true
+// where somebody has to, and did not within wait. A check that fails is *CanaryFailed,
+// and so is one that does not answer. A canary that another run has ended is *Refused.
+//
+// A hold begins anew where a run goes on with the canary of one that was killed: what
+// nobody watched does not count.
+func (k *Canaries) Hold(ctx context.Context, wait time.Duration, on func(string)) (waits bool, err error) {
+	if k.State.Last {
+		return false, nil
+	}
+	canary, step := k.Unit.Canary, k.Unit.Canary.Steps[k.State.Step]
+	began := time.Now().UTC().Truncate(time.Second)
+	until := began.Add(step.Hold)
+	if err := k.noteHold(ctx, began, until, step.Manual); err != nil {
+		return false, err
+	}
+	said := k.heldText(step, until)
+	if step.Hold > 0 || step.Manual {
+		on(said)
+	}
+	checks := newChecker(k)
+	for {
+		pending, err := checks.look(ctx)
+		if err != nil {
+			return false, err
+		}
+		note, err := k.note(ctx)
+		if err != nil {
+			return false, err
+		}
+		switch now := time.Now(); {
+		case pending != "":
+		case note.Resumed, !step.Manual && !now.Before(until):
+			k.passed = true
+			return false, nil
+		case step.Manual && !now.Before(began.Add(wait)):
+			return true, nil
+		}
+		if err := pause.For(ctx, max(canary.Every, time.Second)); err != nil {
+			return false, err
+		}
+	}
+}
+
+func (k *Canaries) heldText(step schema.CanaryStep, until time.Time) string {
+	checks := count(len(k.Unit.Canary.Checks), "check")
+	if step.Manual {
+		return fmt.Sprintf("canary of %s: healthy, %s; goes on after: evenkeel rollout resume %s %s", k.State.App, checks, k.desired.Name, k.State.App)
+	}
+	return fmt.Sprintf("canary of %s: healthy, watched until %s by %s", k.State.App, until.Format(time.RFC3339), checks)
+}
+
+// noteHold notes that the hold of the step began. That somebody resumed it stays.
+func (k *Canaries) noteHold(ctx context.Context, began, until time.Time, manual bool) error {
+	r, n, err := k.readNote(ctx)
+	if err != nil {
+		return err
+	}
+	n.Since, n.Until = began, until
+	if manual {
+		n.Until = time.Time{}
+	}
+	return setNote(ctx, r, annotationCanary, k.State.App, &n)
+}
+
+// note reads the note of the canary. Another version's, or none, means that another run
+// has ended this one.
+func (k *Canaries) note(ctx context.Context) (CanaryNote, error) {
+	_, n, err := k.readNote(ctx)
+	return n, err
+}
+
+func (k *Canaries) readNote(ctx context.Context) (*Notes, CanaryNote, error) {
+	p, err := k.c.readParent(ctx, k.desired)
+	if err != nil {
+		return nil, CanaryNote{}, err
+	}
+	n, ok := notesIn[CanaryNote](p.live, annotationCanary)[k.State.App]
+	if !ok || n.Version != k.State.Version || n.Step != k.State.Step+1 {
+		return nil, n, overtaken(k.State.App)
+	}
+	return &Notes{c: k.c, env: k.desired, parent: p}, n, nil
+}
+
+// ResumeCanary lets the canary of an app go on to its next step, whatever time is left.
+// It returns false where none runs.
+func (c *Cluster) ResumeCanary(ctx context.Context, env *schema.Environment, app, who string) (bool, error) {
+	p, err := c.readParent(ctx, env)
+	if err != nil {
+		return false, err
+	}
+	n, ok := notesIn[CanaryNote](p.live, annotationCanary)[app]
+	if !ok {
+		return false, nil
+	}
+	if _, err := c.identityOf(ctx, env); err != nil {
+		return true, err
+	}
+	if n.Since.IsZero() {
+		return true, &Refused{Reason: fmt.Sprintf("unit %s: its canary is not healthy yet", app), Hints: []string{"evenkeel rollout status " + env.Name + " " + app}}
+	}
+	n.Resumed, n.By = true, who
+	return true, setNote(ctx, &Notes{c: c, env: env, parent: p}, annotationCanary, app, &n)
+}
+
+// Checks looks once at the checks of a canary, and says of each how it stands.
+func (k *Canaries) Checks(ctx context.Context) ([]string, error) {
+	checks := newChecker(k)
+	pods, err := checks.pods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	said := make([]string, len(k.Unit.Canary.Checks))
+	for i, check := range k.Unit.Canary.Checks {
+		a := checks.ask(ctx, check, pods)
+		said[i] = a.state() + ": " + a.says
+	}
+	return said, nil
+}
