@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )

@@ -29,6 +29,8 @@ func TestImportDirections(t *testing.T) {
 		{"apply/managed", "k8s.io/client-go", "who owns which field is pure"},
 		{"apply/mask", "k8s.io/client-go", "what must not be seen is known without a client, and a client is told of it"},
 		{"apply/mask", module + "apply/rights", "masks are below rights"},
+		{"apply/canary", module + "apply/", "what is applied while a version is tried follows from data alone"},
+		{"apply/canary", "k8s.io/client-go", "what is applied while a version is tried follows from data alone"},
 		{"apply/rights", module + "apply/managed", "what the caller may do depends on no object"},
 		{"apply/rights", module + "apply/mask", "what the caller may do depends on no object"},
 		{"apply/kinds", module + "apply/", "what is true of a kind is true without a cluster"},

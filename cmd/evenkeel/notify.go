@@ -101,7 +101,7 @@ func (m *messenger) run(ctx context.Context, env string, done reconcile.NoticeKi
 	case m == nil || m.sender == nil:
 	case rep == nil && errors.As(err, new(*apply.Refused)): // who was asked has said no
 	case err != nil:
-		text := fmt.Sprintf("%s %v", runBy(opts), err)
+		text := fmt.Sprintf("%s: %v", runBy(opts), err)
 		m.tell(ctx, env, kindOf(err), text)
 	case rep != nil && rep.Revision > 0:
 		text := fmt.Sprintf("revision %d, %s; %s", rep.Revision, runBy(opts), report.Summary(&rep.Plan))
@@ -132,7 +132,7 @@ func runBy(opts apply.ApplyOptions) string {
 			parts = append(parts, more)
 		}
 	}
-	return strings.Join(parts, ", ") + ":"
+	return strings.Join(parts, ", ")
 }
 
 // runLink is where the log of a pipeline's run is, as its service says.
