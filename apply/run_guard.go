@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
-	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
