@@ -65,6 +65,10 @@ func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (sche
 	return is, nil
 }
 
+// Learn makes the secret values of an environment known, before anything of it is
+// read.
+func (c *Cluster) Learn(env *schema.Environment) { c.known.Learn(env) }
+
 // Hide takes the values of Secrets that are known of the environments that were
 // looked at out of a text of others.
 func (c *Cluster) Hide(text string) string { return c.known.Text(text) }

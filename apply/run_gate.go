@@ -16,7 +16,7 @@ type gate func(ctx context.Context, unit *schema.Unit) error
 // can write no more: its gate ends.
 func (r *run) openGate(ctx context.Context) (gate, func()) {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	watcher := r.c.watcher(watching, r.env, r.opts.FailAfter)
+	watcher := r.c.watcher(watching, r.env, r.opts.FailAfter, nil)
 	return func(ctx context.Context, unit *schema.Unit) error {
 		timeout := unit.Timeout
 		if timeout == 0 {

@@ -41,6 +41,9 @@ type StatusOptions struct {
 	Timeout time.Duration
 	// On is called at every change of an object's state, while waiting.
 	On func(Event)
+	// Silent is called by WatchStatus when the API server no longer answers, and with
+	// nil when it does again.
+	Silent func(error)
 }
 
 // Status judges the objects of an environment by the same rules as the gate of
@@ -105,7 +108,7 @@ func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts Sta
 		}
 	}
 	j := newJournal(opts.On)
-	return c.watcher(ctx, env, statusFailAfter), targets, func(u health.Update) { j.tell(gateEvent(u)) }, nil
+	return c.watcher(ctx, env, statusFailAfter, opts.Silent), targets, func(u health.Update) { j.tell(gateEvent(u)) }, nil
 }
 
 // statusFailAfter is how long a condition has named an error when status calls it
@@ -186,10 +189,10 @@ func gateEvent(u health.Update) Event {
 
 // watcher watches the members of an environment's ApplySet. With a failAfter of
 // zero a condition that names an error is waited for.
-func (c *Cluster) watcher(ctx context.Context, env *schema.Environment, failAfter time.Duration) *health.Watcher {
+func (c *Cluster) watcher(ctx context.Context, env *schema.Environment, failAfter time.Duration, silent func(error)) *health.Watcher {
 	c.known.Learn(env)
 	selector := schema.LabelPartOf + "=" + schema.ApplySetID(env.Name, env.Namespace)
-	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text, Lasting: cmp.Or(failAfter, -1)})
+	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text, Lasting: cmp.Or(failAfter, -1), Silent: silent})
 }
 
 // targetsOf are the objects of a unit as a watcher is asked about them. A Job that has

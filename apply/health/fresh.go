@@ -211,3 +211,22 @@ func (s *stream) compare(seen, got *unstructured.Unstructured) {
 		s.Again()
 	}
 }
+
+// tellSilence tells whether the API server answers, when that has changed.
+func (g *gate) tellSilence(now time.Time) {
+	if g.w.opts.Silent == nil {
+		return
+	}
+	var why error
+	g.w.mu.Lock()
+	for _, s := range g.w.streams {
+		if why == nil && s.unread(now) {
+			why = s.unanswered()
+		}
+	}
+	g.w.mu.Unlock()
+	if (why != nil) != g.silent {
+		g.silent = why != nil
+		g.w.opts.Silent(why)
+	}
+}

@@ -16,6 +16,7 @@ type gate struct {
 
 	timeout time.Duration // the time that is over; zero while it is not
 	asked   time.Time     // when everything was asked for once more, for a verdict
+	silent  bool          // that the API server does not answer was told
 }
 
 // newGate subscribes to the targets. With written, those that can only exist are

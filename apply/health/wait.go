@@ -89,6 +89,7 @@ func (w *Watcher) Watch(ctx context.Context, targets []Target, on func(Update)) 
 		case <-g.sub.signal:
 			_ = pause.About(ctx, burst)
 		case <-tick.C:
+			g.tellSilence(time.Now())
 			g.markUnhealthy()
 		}
 	}

@@ -74,6 +74,9 @@ type Options struct {
 	Lasting  time.Duration
 	// AllowUnknown lets Wait succeed with objects whose health is unknown.
 	AllowUnknown bool
+	// Silent is called by Watch when the API server no longer answers, and with nil when
+	// it does again; it may be nil.
+	Silent func(error)
 }
 
 // Mapper finds the resource of a kind, as restmapper.DeferredDiscoveryRESTMapper

@@ -5,24 +5,17 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
-	"github.com/google/go-cmp/cmp"
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/extension"
 	gmhtml "github.com/yuin/goldmark/renderer/html"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/browsertest"
 )
 
 func TestHTML(t *testing.T) {
@@ -104,50 +97,12 @@ func TestPageInChromium(t *testing.T) {
 	shots(ctx, t)
 }
 
-type step = chromedp.Action[chromedp.Void]
+type step = browsertest.Step
 
-// press types keys as a keyboard does: a character comes with its key, so that a
-// handler that prevents the one prevents the other. (chromedp.KeyEvent sends them
-// apart.)
-func press(keys string) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		for _, r := range keys {
-			events := kb.Encode(r)
-			down, up := *events[0], *events[len(events)-1]
-			if len(events) == 3 {
-				down.Text = events[1].Text
-			}
-			for _, event := range []input.DispatchKeyEventParams{down, up} {
-				if _, err := cdp.Call(ctx, target, input.DispatchKeyEvent, event); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
+func press(keys string) step { return browsertest.Press(keys) }
 
-// expect waits until an expression has a value. A page settles a moment after the
-// last key, on a busy machine a longer one.
 func expect(t *testing.T, what, js string, want any) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		var got any
-		for deadline := time.Now().Add(10 * time.Second); ; {
-			var err error
-			if got, err = chromedp.Evaluate[any](js)(ctx, target); err != nil {
-				return fmt.Errorf("%s: %w", what, err)
-			}
-			if cmp.Equal(want, got) {
-				return nil
-			}
-			if time.Now().After(deadline) {
-				break
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		t.Errorf("%s (-want +got):\n%s", what, cmp.Diff(want, got))
-		return nil
-	})
+	return browsertest.Expect(t, what, js, want)
 }
 
 // TestCommentInChromium shows the comment as a code host renders it: all of it is
@@ -198,18 +153,6 @@ func shots(ctx context.Context, t *testing.T) {
 	if dir == "" {
 		return
 	}
-	shot := func(name string) step {
-		return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-			if err := chromedp.Do(ctx, chromedp.Sleep(300*time.Millisecond)); err != nil {
-				return err
-			}
-			png, err := chromedp.CaptureScreenshot()(ctx, target)
-			if err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
-		})
-	}
 	run := func(js string) step {
 		return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 			_, err := chromedp.Evaluate[any](js+"; null")(ctx, target)
@@ -217,71 +160,20 @@ func shots(ctx context.Context, t *testing.T) {
 		})
 	}
 	err := chromedp.Do(ctx,
-		shot("keys"), run(`document.getElementById("keys").close(); scrollTo(0, 0)`), shot("folded"),
-		press("E"), run(`scrollTo(0, 0)`), shot("light"),
-		press("t"), shot("dark"),
-		run(`document.getElementById("prod/edge").scrollIntoView()`), shot("dark-edge"),
-		press("s"), press("t"), run(`document.getElementById("prod/dubbo-demo-service-0").scrollIntoView()`), shot("sides"),
-		press("/"), press("kubectl"), shot("search"), run(`scrollTo(0, 0)`),
-		chromedp.EmulateViewport(420, 900), press("\x1b"), run(`scrollTo(0, 0)`), shot("narrow"),
+		browsertest.Shot("keys"), run(`document.getElementById("keys").close(); scrollTo(0, 0)`), browsertest.Shot("folded"),
+		press("E"), run(`scrollTo(0, 0)`), browsertest.Shot("light"),
+		press("t"), browsertest.Shot("dark"),
+		run(`document.getElementById("prod/edge").scrollIntoView()`), browsertest.Shot("dark-edge"),
+		press("s"), press("t"), run(`document.getElementById("prod/dubbo-demo-service-0").scrollIntoView()`), browsertest.Shot("sides"),
+		press("/"), press("kubectl"), browsertest.Shot("search"), run(`scrollTo(0, 0)`),
+		chromedp.EmulateViewport(420, 900), press("\x1b"), run(`scrollTo(0, 0)`), browsertest.Shot("narrow"),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// browse opens a page in a real Chromium and gathers what it writes to the
-// console and what it throws.
 func browse(t *testing.T, page string) (context.Context, func() []string) {
 	t.Helper()
-	binary := chromium(t)
-	file := filepath.Join(t.TempDir(), "page.html")
-	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	flags := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
-	}
-	for _, flag := range []string{
-		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-		"disable-background-networking", "disable-component-update", "disable-sync",
-	} {
-		flags = append(flags, chromedp.Flag(flag, true))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)
-	t.Cleanup(cancel)
-	var mu sync.Mutex
-	var said []string
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithBrowserOption(chromedp.WithConsolef(func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		said = append(said, fmt.Sprintf(format, args...))
-	})))
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("file://"+file), chromedp.WaitReady("body")); err != nil {
-		t.Fatal(err)
-	}
-	return ctx, func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		return slices.Clone(said)
-	}
-}
-
-// chromium finds the browser. Only a machine that is nobody's CI may lack it.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	const reason = "no chromium on this machine (apt-get install chromium)"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-	return ""
+	return browsertest.OpenPage(t, page)
 }

@@ -50,6 +50,8 @@ func TestImportDirections(t *testing.T) {
 		{"apply", module + "apply/report", "a plan does not know how it is printed"},
 		{"apply", module + "apply/workload", "a plan knows what the verbs noted, and not the verbs"},
 		{"apply", module + "apply/rbac", "what requests need stands where they are sent; who prints it is above"},
+		{"apply", module + "apply/ui", "a plan does not know who looks at it"},
+		{"apply/report", module + "apply/ui", "what is written for people does not know the page that shows it"},
 		{"apply", module + "apply/reconcile", "a run does not know who started it"},
 		{"apply", "cuelang.org/go", "apply knows no CUE"},
 		{"apply", "sigs.k8s.io/kustomize/api/krusty", "apply knows no kustomize"},

@@ -88,6 +88,7 @@ Exit codes, the same for every command:
 		newImagesCmd(g),
 		newExplainCmd(g),
 		newTraceCmd(g),
+		newUICmd(g),
 		newGraphCmd(g),
 		newHandbookCmd(g),
 		newRenderCmd(g),

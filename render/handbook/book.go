@@ -102,7 +102,7 @@ func (w *writer) book() *book {
 	b := &book{title: w.say("Handbook of %s", strings.Join(w.names, ", "))}
 	b.lead = append(b.lead,
 		w.say("This page is written by %s from the source of the environments: what it says is what is rendered. Do not edit it.", code(w.command())),
-		w.say("It asks no cluster. How things are now is said by %s.", code("evenkeel status")))
+		w.say("It asks no cluster. How things are now is said by %s and %s.", code("evenkeel status"), code("evenkeel ui")))
 	pictures := w.ways.Pictures(w.names)
 	for i, p := range pictures {
 		c := &cluster{model: p.Model, graph: p.Graph, hasEdge: p.Model.Front() != nil}

@@ -58,6 +58,9 @@ func WayText(w *way.Way, color bool) string {
 	return b.String()
 }
 
+// Headline says how a way ends.
+func Headline(w *way.Way) string { return headline(w, false) }
+
 // headline says how it ends.
 func headline(w *way.Way, p painter) string {
 	breaks := w.Breaks()
