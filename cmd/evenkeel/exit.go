@@ -11,6 +11,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -119,6 +120,9 @@ func hints(err error) []string {
 	}
 	if refused, ok := errors.AsType[*apply.Refused](err); ok {
 		return refused.Hints
+	}
+	if refused, ok := errors.AsType[*usergit.Refused](err); ok {
+		return []string{refused.Hint}
 	}
 	if over, ok := errors.AsType[*render.OverBudget](err); ok {
 		return over.Hints()

@@ -24,6 +24,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 )
 
 // TestGitSource reads one repository as it is served in production: over https
@@ -38,7 +40,7 @@ func TestGitSource(t *testing.T) {
 	ca := write(t, dir, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
 	address, known, key := gitOverSSH(t, bare, dir)
 
-	sources := map[string]gitSource{
+	sources := map[string]remote.Git{
 		"https": {URL: server.URL + "/repo.git", CA: ca, TokenFile: write(t, dir, "token", "t0ken\n")},
 		"ssh":   {URL: "ssh://git@" + address + bare, Key: key, KnownHosts: known},
 		"file":  {URL: "file://" + bare},
@@ -47,16 +49,16 @@ func TestGitSource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for ref, want := range map[string]string{"main": commits[1], "refs/heads/main": commits[1], "HEAD": commits[1], "v1": commits[0], "annotated": commits[0]} {
 				s.Ref = ref
-				head, err := s.head(t.Context())
+				head, err := s.Head(t.Context())
 				if err != nil || head != want {
 					t.Errorf("%s is %s, want %s: %v", ref, head, want, err)
 				}
 			}
 			s.Ref = "main"
-			root, at, done, err := s.checkout(t.Context())
+			root, at, done, err := s.Checkout(t.Context())
 			defer done()
-			if err != nil || at.commit != commits[1] {
-				t.Fatalf("checkout: %s, want %s: %v", at.commit, commits[1], err)
+			if err != nil || at.Commit != commits[1] {
+				t.Fatalf("checkout: %s, want %s: %v", at.Commit, commits[1], err)
 			}
 			if data, err := os.ReadFile(filepath.Join(root, "file")); err != nil || string(data) != "two" {
 				t.Errorf("file: %q, %v", data, err)
@@ -69,13 +71,13 @@ func TestGitSource(t *testing.T) {
 				t.Errorf("the clone is not shallow: %v, %v", shallow, err)
 			}
 			s.Ref = "none"
-			if _, err := s.head(t.Context()); err == nil || !strings.Contains(err.Error(), `no branch or tag "none"`) {
+			if _, err := s.Head(t.Context()); err == nil || !strings.Contains(err.Error(), `no branch or tag "none"`) {
 				t.Errorf("a reference that is none: %v", err)
 			}
 		})
 	}
 
-	refused := map[string]gitSource{
+	refused := map[string]remote.Git{
 		"wrong token":      {URL: server.URL + "/repo.git", CA: ca, TokenFile: write(t, dir, "wrong", "n0t-it")},
 		"unknown CA":       {URL: server.URL + "/repo.git", TokenFile: filepath.Join(dir, "token")},
 		"token in the URL": {URL: strings.Replace(server.URL, "https://", "https://git:n0t-it@", 1) + "/repo.git", CA: ca},
@@ -84,7 +86,7 @@ func TestGitSource(t *testing.T) {
 	}
 	for name, s := range refused {
 		s.Ref = "main"
-		if _, err := s.head(t.Context()); err == nil || strings.Contains(err.Error(), "n0t-it") || strings.Contains(err.Error(), "t0ken") {
+		if _, err := s.Head(t.Context()); err == nil || strings.Contains(err.Error(), "n0t-it") || strings.Contains(err.Error(), "t0ken") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -119,8 +121,8 @@ func TestSignatures(t *testing.T) {
 				t.Fatal(err)
 			}
 			commitFile(t, repo, at, "one", test.key)
-			s := gitSource{URL: "file://" + at, Ref: "HEAD", Keyring: keyring}
-			_, _, done, err := s.checkout(t.Context())
+			s := remote.Git{URL: "file://" + at, Ref: "HEAD", Keyring: keyring}
+			_, _, done, err := s.Checkout(t.Context())
 			defer done()
 			if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
@@ -129,20 +131,20 @@ func TestSignatures(t *testing.T) {
 				return
 			}
 			// What it descends from is known, unless going back is allowed.
-			first, err := s.head(t.Context())
+			first, err := s.Head(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			second := commitFile(t, repo, at, "two", test.key)
-			_, newer, done, err := s.checkout(t.Context())
+			_, newer, done, err := s.Checkout(t.Context())
 			defer done()
-			if err != nil || newer.commit != second || !descent(newer.ancestors)(first) || descent(newer.ancestors)(strings.Repeat("0", 40)) {
+			if err != nil || newer.Commit != second || !remote.Descent(newer.Ancestors)(first) || remote.Descent(newer.Ancestors)(strings.Repeat("0", 40)) {
 				t.Errorf("%+v descends from %s: %v", newer, first, err)
 			}
 			s.AllowRewind = true
-			_, newer, done, err = s.checkout(t.Context())
+			_, newer, done, err = s.Checkout(t.Context())
 			defer done()
-			if err != nil || descent(newer.ancestors) != nil {
+			if err != nil || remote.Descent(newer.Ancestors) != nil {
 				t.Errorf("with --allow-rewind: %+v, %v", newer, err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -22,7 +23,7 @@ type reconcileOptions struct {
 	listOnly bool
 	noWait   bool
 	timeout  time.Duration
-	git      gitSource
+	git      remote.Git
 	daemon   daemonOptions
 }
 
@@ -60,7 +61,7 @@ Exit codes: 0 level, or corrected and healthy; 1 drift found (--mode report);
 	f.StringVar(&opts.mode, "mode", string(reconcile.ModeReport), "what to do about drift: report or correct")
 	f.BoolVar(&opts.listOnly, "list-only", false, "send no dry-runs, for an account that may only read")
 	f.BoolVar(&opts.noWait, "no-wait", false, "do not wait for the health of what was corrected")
-	opts.git.addFlags(f)
+	addGitFlags(f, &opts.git)
 	opts.daemon.addFlags(f)
 	f.DurationVar(&opts.timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -90,12 +91,12 @@ func (o *reconcileOptions) check() error {
 func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args []string) error {
 	var descends func(string) bool
 	if opts.git.URL != "" {
-		root, at, done, err := opts.git.checkout(ctx)
+		root, at, done, err := opts.git.Checkout(ctx)
 		defer done()
 		if err != nil {
 			return err
 		}
-		g.dir, descends = root, descent(at.ancestors)
+		g.dir, descends = root, remote.Descent(at.Ancestors)
 	}
 	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -448,23 +449,23 @@ func (g *global) printPatch(before, after []scaffold.File) error {
 // git refuses takes the change back; a push that it refuses does not, as the commit
 // is there, and the same command pushes it later.
 func (g *global) write(ctx context.Context, repo *render.Repo, env string, files []scaffold.File, edits []*fieldEdit, opts *setOptions, message string) error {
-	commit := gitFiles{root: repo.Root(), err: g.err}
+	commit := usergit.Files{Root: repo.Root(), Say: func(text string) { fmt.Fprintln(g.err, text) }}
 	for _, f := range files {
-		commit.names = append(commit.names, f.Name)
+		commit.Names = append(commit.Names, f.Name)
 	}
 	if opts.commit || opts.push {
-		if err := commit.open(ctx); err != nil {
+		if err := commit.Open(ctx); err != nil {
 			return err
 		}
 	}
 	if opts.push {
-		if err := commit.onBranch(ctx); err != nil {
+		if err := commit.OnBranch(ctx); err != nil {
 			return err
 		}
 	}
 	if len(files) > 0 {
 		if opts.commit || opts.push {
-			if err := commit.clean(ctx); err != nil {
+			if err := commit.Clean(ctx); err != nil {
 				return err
 			}
 		}
@@ -474,14 +475,14 @@ func (g *global) write(ctx context.Context, repo *render.Repo, env string, files
 		}
 		err = g.verify(ctx, env, edits)
 		if err == nil && (opts.commit || opts.push) {
-			err = commit.commit(ctx, message)
+			err = commit.Commit(ctx, message)
 		}
 		if err != nil {
 			return errors.Join(err, undo())
 		}
 	}
 	if opts.push {
-		return commit.push(ctx)
+		return commit.Push(ctx)
 	}
 	return nil
 }

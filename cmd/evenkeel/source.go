@@ -23,6 +23,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -32,7 +33,7 @@ import (
 // with the process; and because a process can be ended, and CUE cannot.
 type source struct {
 	dir   string // where there is no git
-	git   gitSource
+	git   remote.Git
 	all   bool
 	names []string
 
@@ -120,7 +121,7 @@ func (s *source) rendering(version string, response *renderResponse) (*reconcile
 	r := &reconcile.Rendering{
 		Version: version, Git: response.Git, Environments: response.Environments,
 		Siblings: response.Siblings, Incomplete: response.Incomplete, Wrong: map[string]error{},
-		Descends: descent(response.Ancestors),
+		Descends: remote.Descent(response.Ancestors),
 	}
 	if response.Git.Commit != "" && s.git.URL != "" {
 		r.Version = response.Git.Commit // the branch may have moved in between
@@ -153,7 +154,7 @@ func (s *source) rendering(version string, response *renderResponse) (*reconcile
 // version tells two states of the source apart without evaluating them.
 func (s *source) version(ctx context.Context) (string, error) {
 	if s.git.URL != "" {
-		return s.git.head(ctx)
+		return s.git.Head(ctx)
 	}
 	repo, err := render.Open(s.dir)
 	if err != nil {
@@ -204,7 +205,7 @@ type (
 	renderRequest struct {
 		Dir    string            `json:"dir"`
 		Clone  string            `json:"clone,omitempty"` // a directory to clone into
-		Git    gitSource         `json:"git"`
+		Git    remote.Git        `json:"git"`
 		All    bool              `json:"all"`
 		Names  []string          `json:"names"`
 		Budget render.Budget     `json:"budget"`
@@ -407,12 +408,12 @@ func runRenderChild(ctx context.Context, g *global) error {
 	}()
 	response := &renderResponse{Wrong: map[string]string{}}
 	if request.Clone != "" {
-		at, err := request.Git.clone(ctx, request.Clone)
+		at, err := request.Git.Clone(ctx, request.Clone)
 		if err != nil {
 			return err
 		}
 		request.Dir = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path))
-		response.Git.Commit, response.Ancestors = at.commit, at.ancestors
+		response.Git.Commit, response.Ancestors = at.Commit, at.Ancestors
 	}
 	out := &messages{enc: json.NewEncoder(uncleaned(g.out))}
 	if err := response.fill(ctx, request, out.progress); err != nil {

@@ -1,10 +1,12 @@
-package main
+// Package usergit has the user's git commit and push files of a tree that anybody may
+// have written to. It is asked with what the user configured, and with nothing that
+// lies in the tree.
+package usergit
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,27 +16,40 @@ import (
 	"github.com/go-git/go-git/v5"
 )
 
-// gitFiles are files of a repository that git is to commit. The user's git does
+// Refused says why git is not asked, or what it did not do, and what to type.
+type Refused struct {
+	Err  error
+	Hint string
+}
+
+// Error is that of Err.
+func (r *Refused) Error() string { return r.Err.Error() }
+
+// Unwrap returns Err.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// Files are files of a repository that git is to commit. The user's git does
 // it: with the user's configuration, signature, credentials and hooks, but with
 // nothing that lies in the tree, where a branch of anybody may have put it.
-type gitFiles struct {
-	root  string
-	names []string // below the root, with slashes
-	err   io.Writer
+type Files struct {
+	Root  string
+	Names []string // below the root, with slashes
+	// Say is told what was done, and what git was kept from doing.
+	Say func(string)
 
 	noHooks bool
 }
 
-// open refuses a directory that git takes for another repository than the nearest
+// Open refuses a directory that git takes for another repository than the nearest
 // one above it that has .git, and leaves out hooks that lie in the tree.
-func (f *gitFiles) open(ctx context.Context) error {
-	repo, err := git.PlainOpenWithOptions(f.root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+func (f *Files) Open(ctx context.Context) error {
+	repo, err := git.PlainOpenWithOptions(f.Root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
-		return &usageError{err: fmt.Errorf("%s: %w", f.root, err), hint: "leave out --commit, or begin with git init"}
+		return &Refused{Err: fmt.Errorf("%s: %w", f.Root, err), Hint: "leave out --commit, or begin with git init"}
 	}
 	tree, err := repo.Worktree()
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.root, err)
+		return fmt.Errorf("%s: %w", f.Root, err)
 	}
 	top := tree.Filesystem.Root()
 	found, err := f.git(ctx, "rev-parse", "--show-toplevel")
@@ -42,9 +57,9 @@ func (f *gitFiles) open(ctx context.Context) error {
 		return err
 	}
 	if !sameFile(top, found) {
-		return &usageError{
-			err:  fmt.Errorf("%s: git takes this for a part of %s, and it is one of %s", f.root, found, top),
-			hint: "look at core.worktree in the configuration of the repository",
+		return &Refused{
+			Err:  fmt.Errorf("%s: git takes this for a part of %s, and it is one of %s", f.Root, found, top),
+			Hint: "look at core.worktree in the configuration of the repository",
 		}
 	}
 	hooks, err := f.git(ctx, "rev-parse", "--path-format=absolute", "--git-path", "hooks")
@@ -55,7 +70,7 @@ func (f *gitFiles) open(ctx context.Context) error {
 	below = filepath.ToSlash(below)
 	if err == nil && filepath.IsLocal(below) && below != ".git" && !strings.HasPrefix(below, ".git/") {
 		f.noHooks = true
-		fmt.Fprintf(f.err, "warning: the hooks in %s are not run: they lie in the tree, where any branch can put them\n", below)
+		f.Say(fmt.Sprintf("warning: the hooks in %s are not run: they lie in the tree, where any branch can put them", below))
 	}
 	return nil
 }
@@ -74,44 +89,44 @@ func sameFile(a, b string) bool {
 	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
-// clean refuses files with changes that would go along.
-func (f gitFiles) clean(ctx context.Context) error {
-	out, err := f.git(ctx, append([]string{"status", "--porcelain", "--"}, f.names...)...)
+// Clean refuses files with changes that would go along.
+func (f Files) Clean(ctx context.Context) error {
+	out, err := f.git(ctx, append([]string{"status", "--porcelain", "--"}, f.Names...)...)
 	if err != nil {
 		return err
 	}
 	if out != "" {
-		return &usageError{
-			err:  fmt.Errorf("%s: there are changes that are not committed, and would go along", strings.Fields(out)[1]),
-			hint: "commit or stash them, or leave out --commit",
+		return &Refused{
+			Err:  fmt.Errorf("%s: there are changes that are not committed, and would go along", strings.Fields(out)[1]),
+			Hint: "commit or stash them, or leave out --commit",
 		}
 	}
 	return nil
 }
 
-// commit commits these files and nothing else, whatever is staged.
-func (f gitFiles) commit(ctx context.Context, message string) error {
-	if _, err := f.git(ctx, append([]string{"commit", "--quiet", "--message", message, "--only", "--"}, f.names...)...); err != nil {
+// Commit commits these files and nothing else, whatever is staged.
+func (f Files) Commit(ctx context.Context, message string) error {
+	if _, err := f.git(ctx, append([]string{"commit", "--quiet", "--message", message, "--only", "--"}, f.Names...)...); err != nil {
 		return err
 	}
 	commit, err := f.git(ctx, "rev-parse", "--short", "HEAD")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(f.err, "commit %s: %s\n", commit, message)
+	f.Say(fmt.Sprintf("commit %s: %s", commit, message))
 	return nil
 }
 
-// onBranch refuses to push where no branch is checked out, as in many pipelines.
-func (f gitFiles) onBranch(ctx context.Context) error {
+// OnBranch refuses to push where no branch is checked out, as in many pipelines.
+func (f Files) OnBranch(ctx context.Context) error {
 	if _, err := f.git(ctx, "symbolic-ref", "--short", "HEAD"); err != nil {
-		return &usageError{err: errors.New("no branch is checked out that could be pushed"), hint: "git switch BRANCH before"}
+		return &Refused{Err: errors.New("no branch is checked out that could be pushed"), Hint: "git switch BRANCH before"}
 	}
 	return nil
 }
 
-// push pushes the branch that is checked out; a new one to origin.
-func (f gitFiles) push(ctx context.Context) error {
+// Push pushes the branch that is checked out; a new one to origin.
+func (f Files) Push(ctx context.Context) error {
 	args := []string{"push", "--quiet"}
 	if _, err := f.git(ctx, "rev-parse", "--abbrev-ref", "@{upstream}"); err != nil {
 		args = append(args, "--set-upstream", "origin", "HEAD")
@@ -121,12 +136,12 @@ func (f gitFiles) push(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case strings.Contains(err.Error(), "[rejected]"):
-		return &usageError{err: err, hint: "the commit is there; others were faster: git pull --rebase, and the same command again"}
+		return &Refused{Err: err, Hint: "the commit is there; others were faster: git pull --rebase, and the same command again"}
 	}
-	return &usageError{err: err, hint: "the commit is there; the same command pushes it later"}
+	return &Refused{Err: err, Hint: "the commit is there; the same command pushes it later"}
 }
 
-func (f gitFiles) git(ctx context.Context, args ...string) (string, error) {
+func (f Files) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), elsewhere)
 	out, err := cmd.Output()
@@ -142,9 +157,9 @@ func (f gitFiles) git(ctx context.Context, args ...string) (string, error) {
 // safely are options of git for a tree that anybody may have written to: a bare
 // repository in it, with a configuration that starts programs, is none; names are
 // no patterns; submodules are left alone.
-func (f gitFiles) safely() []string {
+func (f Files) safely() []string {
 	options := []string{
-		"-C", f.root, "--literal-pathspecs",
+		"-C", f.Root, "--literal-pathspecs",
 		"-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never",
 		"-c", "submodule.recurse=false", "-c", "push.recurseSubmodules=no",
 	}
