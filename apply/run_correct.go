@@ -64,11 +64,15 @@ func (r *run) restore(ctx context.Context, wait bool) error {
 			continue
 		}
 		var failed error
-		for _, wave := range waves(changes[unit.Name]) {
-			if failed = r.writeAll(ctx, wave); failed != nil {
-				errs = append(errs, fmt.Errorf("unit %s: %w", unit.Name, failed))
-				break
+		for _, stage := range stages(unit, changes[unit.Name]) {
+			for _, wave := range waves(stage) {
+				if failed == nil {
+					failed = r.writeAll(ctx, wave)
+				}
 			}
+		}
+		if failed != nil {
+			errs = append(errs, fmt.Errorf("unit %s: %w", unit.Name, failed))
 		}
 		if failed == nil {
 			written = append(written, unit)

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
@@ -58,6 +59,13 @@ func (r *run) judged(updates []health.Update, took time.Duration) {
 	for _, u := range updates {
 		r.health = append(r.health, objectHealth(u))
 	}
+}
+
+// unjudged forgets what a gate saw of a unit, as another one looks at it again.
+func (r *run) unjudged(unit string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health = slices.DeleteFunc(r.health, func(h ObjectHealth) bool { return h.Unit == unit })
 }
 
 // noteFinished keeps for later plans which Jobs of a unit succeeded. The updates

@@ -140,11 +140,21 @@ func (r *run) behind(unit *schema.Unit) []string {
 	return append([]string{schema.UnitEnvironment}, unit.After...)
 }
 
-// unit writes one unit, wave by wave, and waits until it is healthy.
+// unit writes one unit, stage by stage and wave by wave, and waits until it is
+// healthy. What comes in a later stage stands on the health of those before it, also
+// where nobody waits for the last.
 func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gate) error {
-	for _, wave := range waves(changes) {
-		if err := r.writeAll(ctx, wave); err != nil {
-			return err
+	for i, stage := range stages(unit, changes) {
+		if i > 0 {
+			if err := gate(ctx, upTo(unit, stage[0])); err != nil {
+				return err
+			}
+			r.unjudged(unit.Name)
+		}
+		for _, wave := range waves(stage) {
+			if err := r.writeAll(ctx, wave); err != nil {
+				return err
+			}
 		}
 	}
 	if r.opts.NoWait {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"strings"
 
 	"cuelang.org/go/cue/token"
@@ -83,7 +84,7 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	if pos := ev.patchPosition(u, o, path); pos.IsValid() {
 		ev.repo.place(&f, pos)
 	}
-	if o.from == nil { // kustomize made it: there is no way back
+	if o.from == nil { // kustomize or a chart made it: there is no way back
 		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
 	}
 	return f
@@ -95,7 +96,7 @@ func (u *unit) objectPath(o *object, path typed.Path) string { return u.path(o.b
 // below is the path of a field of the object, below its unit.
 func (o *object) below(path typed.Path) typed.Path {
 	if o.from == nil {
-		return typed.Path{"kustomize"}
+		return typed.Path{cmp.Or(o.maker, "kustomize")}
 	}
 	below := make(typed.Path, 0, len(o.from)+len(path))
 	for _, step := range o.from {

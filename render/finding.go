@@ -143,6 +143,11 @@ func (f *Finding) shared(other Finding) {
 	}
 }
 
+// wrong says whether one of the findings is an error.
+func (fs Findings) wrong() bool {
+	return slices.ContainsFunc(fs, func(f Finding) bool { return !f.Warning })
+}
+
 // split separates errors from warnings, and leaves out what may follow from others.
 func (fs Findings) split() (errs, warnings Findings) {
 	for _, f := range fs {

@@ -41,7 +41,13 @@ func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings
 	if !u.data.made {
 		return Findings{ev.unmade(u)}
 	}
-	findings := ev.checkUnit(u)
+	var findings Findings
+	if u.data.chart != nil {
+		if findings = ev.chart(ctx, h, u); findings.wrong() {
+			return findings // the rest would follow from it
+		}
+	}
+	findings = append(findings, ev.checkUnit(u)...)
 	if len(u.data.Kustomize) > 0 {
 		findings = append(findings, ev.kustomize(ctx, u)...)
 	}

@@ -192,7 +192,7 @@ func kustomized(u *unit, result resmap.ResMap) ([]*object, error) {
 		dropOrigin(&o.Unstructured)
 		o.key = strings.ToLower(o.GetKind()) + "-" + o.GetName()
 		if source := sourceOf(u, o, origin); source != nil {
-			o.key, o.from = source.key, source.from
+			o.key, o.from, o.maker, o.stage = source.key, source.from, source.maker, source.stage
 		}
 		objs = append(objs, o)
 	}
@@ -220,7 +220,13 @@ func sourceOf(u *unit, o *object, origin *resource.Origin) *object {
 }
 
 // file is where an object of the unit lies for kustomize.
-func (o *object) file() string { return path.Join(objectsDir, o.from[0], o.key+".json") }
+func (o *object) file() string {
+	where := o.maker
+	if o.from != nil {
+		where = o.from[0]
+	}
+	return path.Join(objectsDir, where, o.key+".json")
+}
 
 func dropOrigin(o *unstructured.Unstructured) {
 	annotations := o.GetAnnotations()

@@ -159,6 +159,7 @@ func kindOrder(kind string) int {
 
 func compareObjects(a, b *object) int {
 	return cmp.Or(
+		cmp.Compare(a.stage, b.stage),
 		cmp.Compare(kindOrder(a.GetKind()), kindOrder(b.GetKind())),
 		cmp.Compare(a.GetKind(), b.GetKind()),
 		cmp.Compare(a.GetAPIVersion(), b.GetAPIVersion()),

@@ -282,9 +282,12 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.result.Env.Withheld = withheld
 	one.result.markSealed()
 	for _, u := range units {
-		if u.data.Notice != "" {
+		for _, text := range []string{u.data.Notice, u.data.left} {
+			if text == "" {
+				continue
+			}
 			f := ev.at(u, nil)
-			f.Warning, f.Message = true, u.data.Notice
+			f.Warning, f.Message = true, text
 			one.notices = append(one.notices, f)
 		}
 	}
@@ -331,7 +334,7 @@ func environment(h header, units []*unit) *schema.Environment {
 			out.After = withEnvironment(u.data.After)
 		}
 		for _, o := range u.objs {
-			obj := schema.Object{Unstructured: &o.Unstructured, Key: o.key, Ignore: u.data.Ignore[o.key], Secret: o.secret}
+			obj := schema.Object{Unstructured: &o.Unstructured, Key: o.key, Stage: o.stage, Ignore: u.data.Ignore[o.key], Secret: o.secret}
 			for _, key := range u.data.Recreate {
 				obj.Recreate = obj.Recreate || key == o.key
 			}

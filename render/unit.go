@@ -45,6 +45,9 @@ type unitData struct {
 	Consumes     []string
 	Rollout      map[string]any
 
+	chart *chartData // nil where no Helm chart makes the unit
+	left  string     // what of it is left out
+
 	fields map[string]any // for the rules that know a type
 	made   bool           // by a type: without one, CUE takes whatever fields there are
 }
@@ -79,6 +82,7 @@ func (d *unitData) set(fields map[string]any) {
 		Rollout:      tree.Map(fields["rollout"]),
 		fields:       fields,
 	}
+	d.chart = chartDataOf(fields)
 	d.made = true
 	for _, name := range []string{"objects", "recreate", "reloads"} { // of core.#Unit, which every type embeds
 		d.made = d.made && fields[name] != nil
@@ -112,6 +116,9 @@ type object struct {
 	unstructured.Unstructured
 	key  string
 	from []string // where it stands in the unit: "objects" or "extraObjects", and its key
+	// maker is the field that made it where from is nil: "chart", or kustomize.
+	maker string
+	stage int // when it is written: before (negative), with or after the rest of the unit
 	// secret are JSON pointers of fields with values that are marked secret.
 	secret []string
 }

@@ -84,6 +84,9 @@ type Object struct {
 	// Key is the object's key in the unit's objects map; patches and error
 	// messages name it.
 	Key string
+	// Stage orders the objects of a unit: those of a lower one are written first, and
+	// are healthy before the next. Zero is the unit itself, less comes before it.
+	Stage int
 	// Recreate allows deletion and creation where an immutable field changes.
 	Recreate bool
 	// Ignore lists JSON pointers (RFC 6901) of fields that are left to others:

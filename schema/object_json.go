@@ -12,6 +12,7 @@ import (
 type objectJSON struct {
 	Object   map[string]any `json:"object"`
 	Key      string         `json:"key,omitempty"`
+	Stage    int            `json:"stage,omitempty"`
 	Recreate bool           `json:"recreate,omitempty"`
 	Ignore   []string       `json:"ignore,omitempty"`
 	Ready    *ReadyRule     `json:"ready,omitempty"`
@@ -22,7 +23,7 @@ type objectJSON struct {
 // MarshalJSON writes the object with its handling, Secrets included: the result is
 // for another process of evenkeel.
 func (o Object) MarshalJSON() ([]byte, error) {
-	return json.Marshal(objectJSON{Object: o.Object, Key: o.Key, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready, Secret: o.Secret, Sealed: o.Sealed})
+	return json.Marshal(objectJSON{Object: o.Object, Key: o.Key, Stage: o.Stage, Recreate: o.Recreate, Ignore: o.Ignore, Ready: o.Ready, Secret: o.Secret, Sealed: o.Sealed})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote, integers kept.
@@ -33,7 +34,7 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 	}
 	*o = Object{
 		Unstructured: &unstructured.Unstructured{Object: form.Object},
-		Key:          form.Key, Recreate: form.Recreate, Ignore: form.Ignore, Ready: form.Ready,
+		Key:          form.Key, Stage: form.Stage, Recreate: form.Recreate, Ignore: form.Ignore, Ready: form.Ready,
 		Secret: form.Secret, Sealed: form.Sealed,
 	}
 	return nil

@@ -107,6 +107,7 @@ Exit codes, the same for every command:
 		newNewCmd(g),
 		newImportCmd(g),
 		newExportCmd(g),
+		newChartCmd(g),
 		newPinCmd(g),
 		newPromoteCmd(g),
 		newPushCmd(g),

@@ -85,7 +85,7 @@ type Finding struct {
 
 // Rules are the names of all rules, in lexical order.
 func Rules() []string {
-	names := []string{ruleSilence, RuleWay}
+	names := []string{ruleSilence, RuleWay, RuleChart}
 	for _, r := range rules() {
 		names = append(names, r.names...)
 	}
@@ -152,6 +152,9 @@ const RuleCustomResource = "custom-resource"
 
 // RuleWay is about URLs that would not be answered: render/way finds them.
 const RuleWay = "way"
+
+// RuleChart is about values that a Helm chart does not take as they are: render says so.
+const RuleChart = "chart"
 
 // Check applies the rules that look at one environment.
 func Check(env Environment) []Finding {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -74,6 +75,27 @@ func (k *Kinds) Versions(gk schema.GroupKind) []string {
 		versions = append(versions, gv.Version)
 	}
 	return versions
+}
+
+// Served are the versions, as apps/v1, and the kinds, as apps/v1/Deployment, that a
+// cluster of a minor version of Kubernetes serves by itself.
+func (k *Kinds) Served(minor int) []string {
+	k.once.Do(k.build)
+	served := []string{
+		"apiregistration.k8s.io/v1", "apiregistration.k8s.io/v1/APIService",
+		"authentication.k8s.io/v1", "authentication.k8s.io/v1/TokenReview",
+		"authorization.k8s.io/v1", "authorization.k8s.io/v1/SubjectAccessReview",
+	}
+	for gvk, t := range k.scheme.AllKnownTypes() {
+		came := Since(t)
+		if strings.Contains(gvk.Version, "alpha") || strings.Contains(gvk.Version, "beta") || gvk.Version == runtime.APIVersionInternal || came > minor && minor > 0 {
+			continue
+		}
+		gv := gvk.GroupVersion().String()
+		served = append(served, gv, gv+"/"+gvk.Kind)
+	}
+	slices.Sort(served)
+	return slices.Compact(served)
 }
 
 // KindsOf lists the kinds of a group-version in lexical order.

@@ -29,6 +29,19 @@ func (s Set) Add(obj map[string]any) {
 	}
 }
 
+// Versions are what .Capabilities of Helm calls the versions that a definition serves:
+// group/version, and group/version/Kind.
+func Versions(obj map[string]any) []string {
+	spec := tree.Map(obj["spec"])
+	var versions []string
+	tree.Each(spec["versions"], func(_ int, v map[string]any) {
+		if gv := tree.Text(spec["group"]) + "/" + tree.Text(v["name"]); v["served"] != false {
+			versions = append(versions, gv, gv+"/"+tree.Text(tree.At(spec, "names", "kind")))
+		}
+	})
+	return versions
+}
+
 // Kinds are the kinds of a group that are defined, in lexical order.
 func (s Set) Kinds(group string) []string {
 	var kinds []string

@@ -1,0 +1,125 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+)
+
+// Object is an object that a chart makes.
+type Object struct {
+	Content map[string]any
+	// Source is the file of the chart that it comes from.
+	Source string
+	// Hook is set where Helm would write the object at certain events only.
+	Hook *Hook
+}
+
+// Hook is when Helm writes an object.
+type Hook struct {
+	Events []string // such as pre-install, in their order
+	Weight int
+}
+
+// Test says whether only helm test writes the object.
+func (h *Hook) Test() bool {
+	return !slices.ContainsFunc(h.Events, func(event string) bool { return !strings.HasPrefix(event, "test") })
+}
+
+const (
+	annotationHook   = "helm.sh/hook"
+	annotationWeight = "helm.sh/hook-weight"
+)
+
+// separator is where Helm ends a document: also in the middle of a text.
+var separator = regexp.MustCompile(`(?m)^---[ \t]*`)
+
+// sortedObjects are the objects of rendered files, in the order of the files' names.
+// Notes are for people who type helm install.
+func sortedObjects(files map[string]string) ([]Object, error) {
+	var objects []Object
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if strings.HasSuffix(name, "NOTES.txt") || strings.HasPrefix(path.Base(name), "_") {
+			continue
+		}
+		made, err := objectsIn(name, files[name])
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, made...)
+	}
+	return objects, nil
+}
+
+func objectsIn(name, text string) ([]Object, error) {
+	var objects []Object
+	for _, doc := range separator.Split(strings.TrimSpace(text), -1) {
+		if strings.TrimSpace(doc) == "" {
+			continue
+		}
+		if err := alias.Check([]byte(doc)); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		data, err := yaml.YAMLToJSON([]byte(doc))
+		if err != nil {
+			return nil, fmt.Errorf("%s: what it renders to is no YAML: %w", name, err)
+		}
+		var content any
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &content); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if content == nil {
+			continue // comments
+		}
+		obj, ok := content.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: what it renders to is no object", name)
+		}
+		objects = append(objects, flattened(name, obj)...)
+	}
+	return objects, nil
+}
+
+// flattened takes lists apart.
+func flattened(name string, obj map[string]any) []Object {
+	if kind := tree.Text(obj["kind"]); strings.HasSuffix(kind, "List") && obj["items"] != nil && obj["metadata"] == nil || kind == "List" {
+		var objects []Object
+		tree.Each(obj["items"], func(_ int, item map[string]any) { objects = append(objects, flattened(name, item)...) })
+		return objects
+	}
+	return []Object{{Content: obj, Source: name, Hook: takeHook(obj)}}
+}
+
+// takeHook reads the annotations of a hook, and takes them away: they are Helm's.
+func takeHook(obj map[string]any) *Hook {
+	meta := tree.Map(obj["metadata"])
+	annotations := tree.Map(meta["annotations"])
+	events, ok := annotations[annotationHook].(string)
+	if !ok {
+		return nil
+	}
+	hook := &Hook{}
+	for event := range strings.SplitSeq(events, ",") {
+		hook.Events = append(hook.Events, strings.ToLower(strings.TrimSpace(event)))
+	}
+	hook.Weight, _ = strconv.Atoi(fmt.Sprint(annotations[annotationWeight])) // without one it is 0
+	for key := range annotations {
+		if key == annotationHook || strings.HasPrefix(key, annotationHook+"-") {
+			delete(annotations, key)
+		}
+	}
+	if len(annotations) == 0 {
+		delete(meta, "annotations")
+	}
+	return hook
+}

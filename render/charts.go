@@ -1,0 +1,422 @@
+package render
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/render/chart"
+	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// typeChart is the type of a unit that a Helm chart makes.
+const typeChart = "Chart"
+
+// chartData is what such a unit says of its chart.
+type chartData struct {
+	chart, version, digest, release, seed, now string
+
+	values      map[string]any
+	apiVersions []string
+	lookup      []map[string]any
+	hooks       map[string]any
+	crds        bool
+	mirror      bool
+}
+
+func chartDataOf(fields map[string]any) *chartData {
+	if fields["type"] != typeChart || fields["chart"] == nil {
+		return nil
+	}
+	d := &chartData{
+		chart: tree.Text(fields["chart"]), version: tree.Text(fields["version"]), digest: tree.Text(fields["digest"]),
+		release: tree.Text(fields["release"]), seed: tree.Text(fields["seed"]), now: tree.Text(fields["now"]),
+		values: tree.Map(fields["values"]), apiVersions: tree.Texts(fields["apiVersions"]), hooks: tree.Map(fields["hooks"]),
+		crds: fields["crds"] != false, mirror: fields["mirror"] != false,
+	}
+	tree.Each(fields["lookup"], func(_ int, obj map[string]any) { d.lookup = append(d.lookup, obj) })
+	return d
+}
+
+// chart adds the objects of the unit's chart to those that it has.
+func (ev *evaluated) chart(ctx context.Context, h header, u *unit) Findings {
+	d := u.data.chart
+	loaded, err := chart.Load(ev.repo.fsys, d.chart)
+	if err != nil {
+		return Findings{ev.ofChart(u, err, "chart")}
+	}
+	if f := ev.otherChart(u, loaded); f != nil {
+		return Findings{*f}
+	}
+	var findings Findings
+	for _, p := range loaded.Unknown(d.values) {
+		findings = append(findings, ev.chartValue(u, p))
+	}
+	if len(findings) > 0 {
+		return findings
+	}
+	in := chart.Input{
+		Release: d.release, Namespace: u.data.Namespace, Values: d.values, KubeVersion: h.KubernetesVersion,
+		APIVersions: ev.repo.apiVersions(h, d), Lookup: d.lookup,
+	}
+	if d.seed != "" { // each unit of each environment has values of its own
+		in.Seed = strings.Join([]string{d.seed, h.Name, u.data.Name}, "\x00")
+	}
+	if in.Now, err = time.Parse(time.RFC3339, cmp.Or(d.now, "0001-01-01T00:00:00Z")); err != nil {
+		f := ev.at(u, typed.Path{"now"})
+		f.Message, f.Expected, f.Found = "no time", "such as 2026-01-31T00:00:00Z", quote(d.now)
+		return Findings{f}
+	}
+	out, err := loaded.Render(ctx, in)
+	if invalid, ok := errors.AsType[*chart.Invalid](err); ok {
+		for _, p := range invalid.Problems {
+			findings = append(findings, ev.chartValue(u, p))
+		}
+		return findings
+	}
+	if err != nil {
+		return Findings{ev.ofChart(u, err, "chart")}
+	}
+	for _, text := range out.Warnings {
+		f := ev.ofChart(u, errors.New(text), "values")
+		f.Warning, f.Rule = true, lint.RuleChart
+		if _, silenced := u.data.Silence[lint.RuleChart]; silenced {
+			continue
+		}
+		findings = append(findings, f)
+	}
+	return append(findings, ev.take(h, u, out.Objects)...)
+}
+
+// ofChart says what is wrong with the chart of a unit.
+func (ev *evaluated) ofChart(u *unit, err error, field string) Finding {
+	f := ev.at(u, typed.Path{field})
+	f.Message = path.Clean(u.data.chart.chart) + ": " + err.Error()
+	if refused, ok := errors.AsType[*chart.Refused](err); ok {
+		switch refused.Function {
+		case "now", "ago", "date", "dateInZone", "htmlDate", "htmlDateInZone", "durationRound":
+			f.Hint = "give the unit a time: now: \"2026-01-31T00:00:00Z\""
+		default:
+			f.Hint = "give what it makes among the values, or what to make it from: seed: \"...\" @secret()"
+			if strings.HasPrefix(refused.Function, "gen") && refused.Function != "genPrivateKey" {
+				f.Hint += ", and now: \"2026-01-31T00:00:00Z\", from when on certificates are valid"
+			}
+		}
+	}
+	return f
+}
+
+// otherChart finds that the chart is not the one that the unit asks for.
+func (ev *evaluated) otherChart(u *unit, c *chart.Chart) *Finding {
+	d := u.data.chart
+	for _, want := range []struct{ field, want, is string }{{"version", d.version, c.Version}, {"digest", d.digest, c.Digest}} {
+		if want.want == "" || want.want == want.is {
+			continue
+		}
+		f := ev.at(u, typed.Path{want.field})
+		f.Message, f.Expected, f.Found = d.chart+" has another "+want.field, quote(want.want), quote(want.is)
+		if want.is == "" {
+			f.Message, f.Expected, f.Found = d.chart+" is a directory, and has no digest", "", ""
+		}
+		return &f
+	}
+	return nil
+}
+
+func (ev *evaluated) chartValue(u *unit, p chart.Problem) Finding {
+	at := typed.Path{"values"}
+	for _, step := range p.Path {
+		at = append(at, step)
+	}
+	f := ev.at(u, at)
+	f.Message, f.DidYouMean = p.Message, p.DidYouMean
+	if f.DidYouMean == "" {
+		f.Hint = "evenkeel chart values " + u.data.chart.chart + " lists the chart's"
+	}
+	return f
+}
+
+// apiVersions are those that .Capabilities has: of the built-in kinds of the
+// environment's version of Kubernetes, but for betas, which clusters do not serve by
+// themselves; of the folder crds; and those that the unit adds.
+func (r *Repo) apiVersions(h header, d *chartData) []string {
+	versions := slices.Clone(d.apiVersions)
+	versions = append(versions, r.kinds.Served(lint.Minor(h.KubernetesVersion))...)
+	shared, _ := r.definitions() // what is wrong with them is said elsewhere
+	for _, obj := range shared {
+		versions = append(versions, crd.Versions(obj)...)
+	}
+	slices.Sort(versions)
+	return slices.Compact(versions)
+}
+
+// take makes objects of the unit of what its chart made.
+func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Findings) {
+	d := u.data.chart
+	keys := map[string]bool{}
+	for _, o := range u.objs {
+		keys[o.key] = true
+	}
+	hooks := hookStages{}
+	var tests []string
+	for _, m := range made {
+		if !d.crds && m.Content["kind"] == crd.Kind && strings.Contains("/"+m.Source, "/crds/") {
+			continue
+		}
+		o := &object{Unstructured: unstructured.Unstructured{Object: m.Content}, maker: "chart"}
+		o.key = chartKey(o, keys)
+		keys[o.key] = true
+		when, err := u.hook(o, m.Hook)
+		if err != nil {
+			f := ev.at(u, typed.Path{"hooks", o.key})
+			f.Object, f.Message = o.ref(), err.Error()
+			f.Hint = fmt.Sprintf("say what to do with it: hooks: %q: \"before\", \"after\", \"with\" or \"never\"", o.key)
+			findings = append(findings, f)
+			continue
+		}
+		switch when {
+		case "test":
+			tests = append(tests, o.ref())
+			continue
+		case "never":
+			continue
+		case "before", "after":
+			asJob(o)
+			if o.GetKind() == "Job" && !slices.Contains(u.data.Recreate, o.key) {
+				u.data.Recreate = append(u.data.Recreate, o.key)
+			}
+			hooks.add(o, when, m.Hook.Weight)
+		}
+		if d.mirror {
+			mirrorImages(o.Object, tree.Map(tree.At(h.Site, "images", "mirror")))
+		}
+		u.objs = append(u.objs, o)
+	}
+	hooks.number()
+	if len(tests) > 0 {
+		u.data.left = "left out, as tests or a deletion by Helm alone need it: " + strings.Join(tests, ", ")
+	}
+	for _, key := range slices.Sorted(maps.Keys(d.hooks)) {
+		if !keys[key] {
+			f := ev.at(u, typed.Path{"hooks", key})
+			f.Message = fmt.Sprintf("the chart makes no object %q", key)
+			f.DidYouMean = typed.Closest(key, slices.Sorted(maps.Keys(keys)))
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// notInKey is what keys are kept free of: they are written in CUE and in file names.
+var notInKey = regexp.MustCompile(`[^a-z0-9.-]+`)
+
+// chartKey is the key of an object: its kind and name; where two share those, with the
+// namespace and the group.
+func chartKey(o *object, taken map[string]bool) string {
+	key := notInKey.ReplaceAllString(strings.ToLower(o.GetKind()+"-"+o.GetName()), "-")
+	for _, more := range []string{o.GetNamespace(), o.GroupVersionKind().Group} {
+		if taken[key] && more != "" {
+			key += "-" + notInKey.ReplaceAllString(strings.ToLower(more), "-")
+		}
+	}
+	return key
+}
+
+// hook says when an object is written: "" with the rest of the unit.
+func (u *unit) hook(o *object, hook *chart.Hook) (string, error) {
+	if hook == nil {
+		return "", nil
+	}
+	switch chosen := tree.Text(u.data.chart.hooks[o.key]); chosen {
+	case "":
+	case "with":
+		return "", nil
+	default:
+		return chosen, nil
+	}
+	var before, after, test, other []string
+	for _, event := range hook.Events {
+		switch event {
+		case "pre-install", "pre-upgrade":
+			before = append(before, event)
+		case "post-install", "post-upgrade":
+			after = append(after, event)
+		case "test", "test-success", "test-failure":
+			test = append(test, event)
+		default:
+			other = append(other, event)
+		}
+	}
+	written := slices.Concat(before, after)
+	if kind := o.GetKind(); kind != "Job" && kind != "Pod" { // it stays, so it may come first
+		switch {
+		case len(before) > 0:
+			return "before", nil
+		case len(after) > 0:
+			return "after", nil
+		}
+		return "test", nil
+	}
+	switch {
+	case len(before) > 0 && len(after) > 0:
+		return "", fmt.Errorf("a hook both before and after (%s): an environment has one order, and no first time", strings.Join(written, ", "))
+	case len(written) > 0 && len(other) > 0:
+		return "", fmt.Errorf("a hook of %s and of %s: evenkeel runs nothing at the latter", strings.Join(written, ", "), strings.Join(other, ", "))
+	case len(before) > 0:
+		return "before", nil
+	case len(after) > 0:
+		return "after", nil
+	case len(other) > 0:
+		return "", fmt.Errorf("a hook of %s: evenkeel runs nothing then", strings.Join(other, ", "))
+	}
+	return "test", nil
+}
+
+// asJob makes a Job of a Pod that runs to its end: a Pod is not run again, and nobody
+// looks after it.
+func asJob(o *object) {
+	if o.GetKind() != "Pod" || o.GetAPIVersion() != "v1" {
+		return
+	}
+	pod := o.Object
+	meta := tree.Map(pod["metadata"])
+	template := map[string]any{}
+	for _, name := range []string{"labels", "annotations"} {
+		if v, ok := meta[name]; ok {
+			template[name] = v
+		}
+	}
+	spec := tree.Map(pod["spec"])
+	if policy := tree.Text(spec["restartPolicy"]); policy == "" || policy == "Always" {
+		spec["restartPolicy"] = "Never"
+	}
+	o.Object = map[string]any{
+		"apiVersion": "batch/v1", "kind": "Job", "metadata": meta,
+		"spec": map[string]any{"backoffLimit": int64(0), "template": map[string]any{"metadata": template, "spec": spec}},
+	}
+}
+
+// hookStages puts hooks in the order of their weights, before and after the rest. A
+// stage ends with a weight that has something that runs: what does not is not waited for.
+type hookStages struct {
+	hooks []stagedHook
+}
+
+type stagedHook struct {
+	o      *object
+	after  bool
+	weight int
+}
+
+func (s *hookStages) add(o *object, when string, weight int) {
+	s.hooks = append(s.hooks, stagedHook{o, when == "after", weight})
+}
+
+func (s *hookStages) number() {
+	for _, after := range []bool{false, true} {
+		runs := map[int]bool{}
+		for _, h := range s.hooks {
+			if h.after == after {
+				runs[h.weight] = runs[h.weight] || h.o.GetKind() == "Job"
+			}
+		}
+		stages, stage := map[int]int{}, 0
+		weights := slices.Sorted(maps.Keys(runs))
+		for _, weight := range weights {
+			stages[weight] = stage
+			if runs[weight] {
+				stage++
+			}
+		}
+		for _, h := range s.hooks {
+			switch {
+			case h.after != after:
+			case after:
+				h.o.stage = stages[h.weight] + 1
+			default:
+				h.o.stage = stages[h.weight] - len(weights)
+			}
+		}
+	}
+}
+
+// mirrorImages takes the images of an object to the site's mirror: those of containers,
+// fields named image of custom resources, and arguments and variables that are or end
+// in the name of one.
+func mirrorImages(obj map[string]any, mirror map[string]any) {
+	if len(mirror) == 0 || obj["kind"] == "ConfigMap" || obj["kind"] == "Secret" || obj["kind"] == crd.Kind {
+		return
+	}
+	var visit func(v any, inPod bool)
+	visit = func(v any, inContainer bool) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				visit(item, inContainer)
+			}
+		case map[string]any:
+			for key, value := range v {
+				text, isText := value.(string)
+				switch {
+				case key == "image" && isText:
+					v[key] = mirrored(text, mirror)
+				case inContainer && (key == "args" || key == "command"):
+					for i, item := range tree.List(value) {
+						if arg, ok := item.(string); ok {
+							tree.List(value)[i] = mirroredArgument(arg, mirror)
+						}
+					}
+				case inContainer && key == "env":
+					tree.Each(value, func(_ int, variable map[string]any) {
+						if text, ok := variable["value"].(string); ok {
+							variable["value"] = mirroredArgument(text, mirror)
+						}
+					})
+				case key == "data" || key == "annotations" || key == "labels":
+				default:
+					visit(value, key == "containers" || key == "initContainers")
+				}
+			}
+		}
+	}
+	visit(obj, false)
+}
+
+// mirrored is an image as the site has it; one without a registry is Docker Hub's.
+func mirrored(image string, mirror map[string]any) string {
+	registry, name, ok := strings.Cut(image, "/")
+	if !ok || !strings.ContainsAny(registry, ".:") && registry != "localhost" {
+		registry, name = "docker.io", image
+		if !ok {
+			name = "library/" + image
+		}
+	}
+	prefix := tree.Text(mirror[registry])
+	if prefix == "" || prefix == registry || image == "" {
+		return image
+	}
+	return prefix + "/" + name
+}
+
+// mirroredArgument takes an image in an argument to the mirror: --image=quay.io/a/b:1.
+// Only where the registry is spelt out, as other texts have slashes too.
+func mirroredArgument(arg string, mirror map[string]any) string {
+	at := strings.LastIndex(arg, "=") + 1
+	registry, _, ok := strings.Cut(arg[at:], "/")
+	if !ok || tree.Text(mirror[registry]) == "" || !strings.Contains(registry, ".") || strings.ContainsAny(arg[at:], " \n\t,") {
+		return arg
+	}
+	return arg[:at] + mirrored(arg[at:], mirror)
+}
