@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
+	"github.com/seed-428f4edd/evenkeel/apply/lock"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -317,4 +318,21 @@ func Frozen(env string, f schema.Freeze, until time.Time) *Refused {
 // that it goes is no loss.
 func ofCanary(change *Change) bool {
 	return change.live != nil && change.live.GetLabels()[canary.Label] != ""
+}
+
+// isLocked refuses to run beside another run.
+func isLocked(other *lock.Held, env *schema.Environment) *Refused {
+	return &Refused{
+		Reason: other.Error(),
+		Hints: []string{
+			"wait until it has ended, or give --lock-timeout",
+			fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name)),
+		},
+		Guard: GuardLock,
+	}
+}
+
+// going refuses to write to an environment whose Namespace is being deleted.
+func going(why string) *Refused {
+	return &Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
 }

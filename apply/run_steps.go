@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -94,23 +93,6 @@ func (r *run) take(ctx context.Context) error {
 		return isLocked(other, r.env)
 	}
 	return err
-}
-
-// isLocked refuses to run beside another run.
-func isLocked(other *lock.Held, env *schema.Environment) *Refused {
-	return &Refused{
-		Reason: other.Error(),
-		Hints: []string{
-			"wait until it has ended, or give --lock-timeout",
-			fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name)),
-		},
-		Guard: GuardLock,
-	}
-}
-
-// going refuses to write to an environment whose Namespace is being deleted.
-func going(why string) *Refused {
-	return &Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
 }
 
 // widen makes the parent name every kind and namespace that the run may write
