@@ -8,14 +8,24 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 )
 
-// UnitLines say how a unit is: the causes of what is not healthy, how many pods are
-// ready, and what evenkeel did to it past git.
+// UnitLines say how a unit is: the causes of what is not healthy (with the objects, where
+// there are several), how many pods are ready, and what evenkeel did to it past git.
 func UnitLines(u apply.UnitStatus) []string {
 	var lines []string
+	unhealthy := 0
+	for _, o := range u.Objects {
+		if o.State != health.Healthy {
+			unhealthy++
+		}
+	}
 	ready, desired := 0, 0
 	for _, o := range u.Objects {
 		if o.State != health.Healthy {
-			lines = append(lines, fmt.Sprintf("%s %s: %s", o.Ref, o.State, cmp.Or(o.Message, o.Rule)))
+			line := cmp.Or(o.Message, o.Rule)
+			if unhealthy > 1 {
+				line = fmt.Sprintf("%s %s: %s", o.Ref, o.State, line)
+			}
+			lines = append(lines, line)
 		}
 		ready, desired = ready+o.Ready, desired+o.Desired
 	}

@@ -35,7 +35,7 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		if u.Paused != nil {
 			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), Clean(u.Paused.String()), s.Environment, u.Name)
 		}
-		out.line("  %-*s  %s  %s", width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
+		out.line("  %s %-*s  %s  %s", out.paint(colorOfState(u.State), u.State.Mark()), width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
 		if u.Canary != nil {
 			for _, check := range u.Canary.Checks {
 				out.line("      %s", Clean(check))
@@ -51,7 +51,7 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 }
 
 func (p *printer) health(o apply.ObjectHealth) {
-	p.line("      %s %s: %s", p.paint(colorOfState(o.State), string(o.State)), o.Ref, Clean(cmp.Or(o.Message, o.Rule)))
+	p.line("      %s %s: %s", p.paint(colorOfState(o.State), o.State.Mark()+" "+string(o.State)), o.Ref, Clean(cmp.Or(o.Message, o.Rule)))
 	for l := range strings.Lines(o.Log) {
 		p.line("          | %s", Clean(strings.TrimRight(l, "\r\n")))
 	}

@@ -62,19 +62,7 @@ func functions() template.FuncMap {
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // mark is the sign of a state, the same as in status, trace and graph.
-func mark(state any) string {
-	switch fmt.Sprint(state) {
-	case string(health.Healthy):
-		return "✓"
-	case string(health.Progressing):
-		return "…"
-	case string(health.Failed):
-		return "✗"
-	case string(health.Unknown):
-		return "?"
-	}
-	return "·"
-}
+func mark(state any) string { return health.State(fmt.Sprint(state)).Mark() }
 
 // text makes a text of others fit for the page: on one line, without control
 // characters or values that are known to be secret.

@@ -167,22 +167,24 @@ func (v *liveView) lines(now time.Time, width int) []string {
 }
 
 func (v *liveView) unitLines(u *liveUnit, now time.Time, width int) []string {
-	healthy, failed := 0, false
+	healthy, worst := 0, health.Progressing
 	for _, o := range u.objects {
 		if o.State == health.Healthy {
 			healthy++
 		}
-		failed = failed || o.State == health.Failed
+		if o.State == health.Failed || o.State == health.Unknown && worst != health.Failed {
+			worst = o.State
+		}
 	}
 	switch {
 	case len(u.objects) == 0:
-		return []string{fmt.Sprintf("  %s %s", v.paint(dim, "·"), u.name)}
+		return []string{fmt.Sprintf("  %s %s", v.paint(dim, health.State("").Mark()), u.name)}
 	case healthy >= u.total:
-		return []string{fmt.Sprintf("  %s %s  %s", v.paint(green, "✓"), u.name, healthyObjects(u.total))}
+		return []string{fmt.Sprintf("  %s %s  %s", v.paint(green, health.Healthy.Mark()), u.name, healthyObjects(u.total))}
 	}
-	mark := v.paint(yellow, "…")
-	if failed {
-		mark = v.paint(red, "✗")
+	mark := v.paint(yellow, worst.Mark())
+	if worst == health.Failed {
+		mark = v.paint(red, worst.Mark())
 	}
 	lines := []string{fmt.Sprintf("  %s %s  %d of %d healthy", mark, u.name, healthy, u.total)}
 	for _, o := range u.objects {
@@ -207,7 +209,7 @@ func (v *liveView) objectLines(o *liveObject, now time.Time, width int) []string
 		if o.State == health.Failed {
 			color = red
 		}
-		parts = append(parts, v.paint(color, string(o.State)))
+		parts = append(parts, v.paint(color, o.State.Mark()+" "+string(o.State)))
 	case o.Action != "":
 		parts = append(parts, string(o.Action))
 	}

@@ -35,7 +35,7 @@ func TestLiveView(t *testing.T) {
 	view.event(apply.Event{Time: view.start, Unit: "db", Ref: deployment("db"), State: health.Healthy})
 	view.event(apply.Event{Time: view.start, Unit: "web", Ref: deployment("web"), State: health.Progressing, Ready: 1, Desired: 2, Message: "等待就绪\x1b[2J等待"})
 	screen.want(t, "$ evenkeel apply dev", "dev  0s", "  ✓ db  healthy: 1 object", "  … web  0 of 1 healthy",
-		"      Deployment/dev/web  1 of 2 ready  0s  progressing", "          等待就绪\\u001b[2J等待")
+		"      Deployment/dev/web  1 of 2 ready  0s  … progressing", "          等待就绪\\u001b[2J等待")
 
 	view.event(apply.Event{Time: view.start, Unit: "web", Ref: deployment("web"), State: health.Healthy})
 	screen.want(t, "$ evenkeel apply dev", "dev  0s", "  ✓ db  healthy: 1 object", "  ✓ web  healthy: 1 object")
@@ -54,7 +54,7 @@ func TestLiveView(t *testing.T) {
 	screen.resize(24, 60)
 	view.close()
 	screen.want(t, "dev  0s", "  ✓ db  healthy: 1 object", "  ✗ web  0 of 1 healthy",
-		"      Deployment/dev/web  0s  failed", "          exit code 137 OOMKilled")
+		"      Deployment/dev/web  0s  ✗ failed", "          exit code 137 OOMKilled")
 }
 
 // TestLiveInterrupt presses Ctrl-C in the middle of a gate: the last frame stays,

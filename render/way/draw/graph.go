@@ -57,7 +57,7 @@ func newBox(card way.Card, w float64, brief bool) *box {
 	if card.Live != nil {
 		sign := signOf(card.Live.State)
 		for i, text := range wrap(sign.mark+" "+liveText(card.Live, nil), 12, room) {
-			if i == 2 {
+			if i == 3 {
 				b.lines[len(b.lines)-1].text = cutTo(b.lines[len(b.lines)-1].text+" …", 12, room)
 				break
 			}
