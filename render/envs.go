@@ -29,12 +29,20 @@ type Summary struct {
 	Protected bool           `json:"protected,omitempty"`
 	// Freezes are the times in which nothing new is applied, those of the site included.
 	Freezes []schema.Freeze `json:"freezes,omitempty"`
-	Units   int             `json:"units"`
+	// Promotion is what promote demands of the images of this environment.
+	Promotion *Promotion `json:"promotion,omitempty"`
+	Units     int        `json:"units"`
 	// Err says why the environment does not evaluate; the fields above then
 	// hold what is known all the same.
 	Err error `json:"-"`
 	// Lost says that the directory declares no environment, and should: Err says why.
 	Lost bool `json:"-"`
+}
+
+// Promotion says where an image must have been healthy, and for how long.
+type Promotion struct {
+	From string `json:"from"`
+	Soak string `json:"soak"` // a duration
 }
 
 // envDir is a directory that declares an environment, or should.
@@ -145,6 +153,9 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	}
 	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected
 	s.Freezes = h.freezes()
+	if h.Promotion.From != "" {
+		s.Promotion = &h.Promotion
+	}
 	s.Units = len(ev.unitValues())
 	return s
 }
@@ -224,6 +235,7 @@ type header struct {
 	Controllers       []string
 	Was               string
 	Freeze            []schema.Freeze
+	Promotion         Promotion
 	Defaults          map[string]any
 	Site              map[string]any
 	Registry          map[string]any
@@ -271,7 +283,7 @@ func (ev *evaluated) header() (header, error) {
 	for name, to := range map[string]any{
 		"name": &h.Name, "namespace": &h.Namespace, "cluster": &h.Cluster,
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
-		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze, "defaults": &h.Defaults,
+		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze, "promotion": &h.Promotion, "defaults": &h.Defaults,
 		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))

@@ -20,6 +20,7 @@ import (
 
 type historyOptions struct {
 	revision int
+	app      string
 }
 
 func newHistoryCmd(g *global) *cobra.Command {
@@ -35,12 +36,15 @@ were not those of the commit.
 --revision N shows what that revision changed in the manifests.`,
 		Example: `  evenkeel history prod
   evenkeel history prod --revision 7
+  evenkeel history prod --app shop
   evenkeel history prod -o json | jq -r '.[0].git.commit'`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json")
 	cmd.Flags().IntVar(&opts.revision, "revision", 0, "show this revision")
+	cmd.Flags().StringVar(&opts.app, "app", "", "what this app has run as: its images, since when, and who brought them")
+	cmd.MarkFlagsMutuallyExclusive("app", "revision")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runHistory(cmd.Context(), g, opts, args[0])
 	}
@@ -55,6 +59,9 @@ func runHistory(ctx context.Context, g *global, opts *historyOptions, name strin
 	cluster, err := g.cluster(env.Cluster)
 	if err != nil {
 		return err
+	}
+	if opts.app != "" {
+		return appHistory(ctx, g, cluster, env, opts.app)
 	}
 	history, err := cluster.History(ctx, env.Name, env.Namespace)
 	if err != nil {
@@ -75,6 +82,29 @@ func runHistory(ctx context.Context, g *global, opts *historyOptions, name strin
 	}
 	g.sayUnsigned(history)
 	return nil
+}
+
+// appHistory lists the images of an app, the newest first.
+func appHistory(ctx context.Context, g *global, cluster *apply.Cluster, env render.Summary, app string) error {
+	history, err := cluster.AppHistory(ctx, env.Name, env.Namespace, app)
+	if err != nil {
+		return err
+	}
+	if g.output == "json" {
+		return writeJSON(g.out, append([]apply.AppRevision{}, history...))
+	}
+	if len(history) == 0 {
+		fmt.Fprintf(g.err, "env %s: nothing is recorded of an app %q\n", env.Name, app)
+		return nil
+	}
+	tw := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "REVISION\tTIME\tFOR\tWHO\tCOMMIT\tIMAGES")
+	now := time.Now()
+	for _, r := range history {
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), r.For(now).Round(time.Second),
+			orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())), report.Line(strings.Join(r.Images, " ")))
+	}
+	return tw.Flush()
 }
 
 // sayUnsigned names the revisions of which nobody knows who wrote them.

@@ -108,7 +108,11 @@ func newPromoteCmd(g *global) *cobra.Command {
 		Long: `Give the apps of an environment the images that the apps of the same names have in
 another one: all that differ, or the named ones. It is evenkeel set image for each.
 
-An environment in a freeze takes no new images: exit code 4.`,
+An environment in a freeze takes no new images: exit code 4.
+
+Where the environment says promotion: {from, soak}, FROM must be that environment,
+and its history must show that each image was healthy there for that time. The
+cluster of FROM is asked; --unproven REASON goes past it.`,
 		Example: `  evenkeel promote test pre
   evenkeel promote pre prod shop user --commit --push
   evenkeel promote test pre --dry-run`,
@@ -116,6 +120,7 @@ An environment in a freeze takes no new images: exit code 4.`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	opts.add(g, cmd)
+	cmd.Flags().StringVar(&opts.unproven, "unproven", "", "promote what was not healthy in FROM for long enough, for this REASON, which the message of the commit says")
 	cmd.Flags().StringVar(&opts.despiteFreeze, "despite-freeze", "", "promote in a freeze, for this REASON, which the message of the commit says")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runPromote(cmd.Context(), g, opts, args[0], args[1], args[2:])
@@ -132,6 +137,7 @@ type setOptions struct {
 
 type promoteOptions struct {
 	setOptions
+	unproven      string
 	despiteFreeze string
 }
 
@@ -337,6 +343,9 @@ func runPromote(ctx context.Context, g *global, opts *promoteOptions, from, to s
 	message := fmt.Sprintf("%s: the images of %s", to, from)
 	if len(apps) > 0 {
 		message += " for " + strings.Join(apps, ", ")
+	}
+	if err := g.proven(ctx, at, from, edits, opts); err != nil {
+		return err
 	}
 	if opts.despiteFreeze != "" {
 		opts.because = append(opts.because, "despite the freeze: "+opts.despiteFreeze)
