@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -80,12 +82,19 @@ func (r *rendered) place(l lint.Finding) Finding {
 // atObject is at, for a field of an object.
 func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	f := ev.at(u, o.below(path))
-	f.Object = o.ref()
-	if pos := ev.patchPosition(u, o, path); pos.IsValid() {
-		ev.repo.place(&f, pos)
-	}
-	if o.from == nil { // kustomize or a chart made it: there is no way back
+	f.Object, f.field = o.ref(), path
+	pos, literal := ev.patchPosition(u, o, path)
+	switch {
+	case o.from == nil: // kustomize or a chart made it: there is no way back
 		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
+	case pos.IsValid():
+		f.Path = u.path(append(typed.Path{"patch", o.key}, path...))
+	default:
+		ev.own(&f, u, o, path)
+	}
+	if pos.IsValid() {
+		ev.repo.place(&f, pos)
+		f.literal = literal
 	}
 	return f
 }
@@ -106,21 +115,44 @@ func (o *object) below(path typed.Path) typed.Path {
 }
 
 // patchPosition is where the user's patch of an object sets a field; not valid
-// where it does not. Inside a list it is the list: its items merge by their keys.
-func (ev *evaluated) patchPosition(u *unit, o *object, path typed.Path) token.Pos {
+// where it does not. Inside a list, whose items merge by their keys, it is the item of
+// the same name, else the list; literal says that it is the field itself.
+func (ev *evaluated) patchPosition(u *unit, o *object, path typed.Path) (pos token.Pos, literal bool) {
 	if u.data.Patch[o.key] == nil || len(path) == 0 {
-		return token.NoPos
+		return token.NoPos, false
 	}
 	v := u.value().LookupPath(cuePath(typed.Path{"patch", o.key}))
-	for _, step := range path {
+	for i, step := range path {
 		next := v.LookupPath(cuePath(typed.Path{step}))
 		if _, inList := step.(int); inList && v.Exists() {
-			break
+			next = itemNamed(v, valueAt(o.Object, path[:i+1]))
+			if !next.Exists() {
+				return ev.repo.userPos(v), false
+			}
 		}
 		if !next.Exists() {
-			return token.NoPos
+			return token.NoPos, false
 		}
 		v = next
 	}
-	return ev.repo.userPos(v)
+	return ev.repo.userPos(v), true
+}
+
+// itemNamed is the item of a list with the name of an object's item.
+func itemNamed(list cue.Value, item any) cue.Value {
+	iter, err := list.List()
+	for _, key := range []string{"name", "mountPath", "containerPort", "port", "key"} {
+		name := tree.Map(item)[key]
+		if name == nil {
+			continue
+		}
+		for err == nil && iter.Next() {
+			var found any
+			if decodeJSON(iter.Value().LookupPath(cue.MakePath(cue.Str(key))), &found) == nil && found == name {
+				return iter.Value()
+			}
+		}
+		break
+	}
+	return cue.Value{}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // Finding is one thing that is wrong with the input, or, as a warning, one that
@@ -42,6 +44,9 @@ type Finding struct {
 	others  []token.Pos // further places in the user's files
 	derived bool        // may be no mistake of its own, but follow from another
 	closed  bool        // a closed list does not have the app: what else is said of it follows from that
+
+	field   typed.Path // of Object
+	literal bool       // pos is the very value, or the word that it was made of
 
 	documented bool // Expected is the field's doc comment
 	quiet      bool // said only where nothing else is wrong: it may follow from that

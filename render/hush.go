@@ -210,6 +210,9 @@ func (s *secrecy) at(f Finding) bool {
 			}
 		}
 	}
+	if len(f.field) > 0 && (f.field[0] == "data" || f.field[0] == "stringData") && strings.HasPrefix(f.Object, "Secret/") {
+		return true
+	}
 	steps := pathSteps(f.Path)
 	for i, step := range steps {
 		if s.ev.marked().labels[step] {

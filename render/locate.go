@@ -14,7 +14,9 @@ import (
 // user's files. The path is below the unit.
 func (ev *evaluated) at(u *unit, path typed.Path) Finding {
 	f := Finding{Environment: ev.dir.name, Unit: u.data.Name, Path: u.path(path)}
-	ev.repo.place(&f, ev.position(u, path))
+	pos, literal := ev.position(u, path)
+	ev.repo.place(&f, pos)
+	f.literal = literal
 	return f
 }
 
@@ -26,7 +28,9 @@ func (u *unit) path(below typed.Path) string {
 	return append(typed.Path{u.group, u.data.Name}, below...).String()
 }
 
-func (ev *evaluated) position(u *unit, path typed.Path) token.Pos {
+// position is that of a field, or of the nearest thing above it; literal says that it is
+// of the field itself.
+func (ev *evaluated) position(u *unit, path typed.Path) (pos token.Pos, literal bool) {
 	for n := len(path); n > 0; n-- {
 		v := u.value().LookupPath(cuePath(path[:n]))
 		if !v.Exists() {
@@ -35,13 +39,13 @@ func (ev *evaluated) position(u *unit, path typed.Path) token.Pos {
 		// A struct above the field says little more than the unit does, unless
 		// the user wrote it.
 		if pos := ev.repo.userPos(v); pos.IsValid() {
-			return pos
+			return pos, n == len(path)
 		}
 	}
 	if pos := ev.repo.userPos(u.value()); pos.IsValid() {
-		return pos
+		return pos, false
 	}
-	return ev.repo.userPos(ev.value())
+	return ev.repo.userPos(ev.value()), false
 }
 
 // userPos is the place in the user's files that a value comes from.

@@ -1,0 +1,224 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
+	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// own leads a finding about a field of an object to what the user wrote: an app says
+// mounts: logz: "/logs", and the definitions make a field of a container of it. Where
+// CUE has lost the way, it is the one word in the unit that the field says too.
+func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
+	if !f.literal {
+		if pos, ok := ev.wordAt(u, o, path); ok {
+			ev.repo.place(f, pos)
+			f.literal = true
+		}
+	}
+	if !f.literal {
+		return // the place is above the field: its path in the object says more
+	}
+	if labels := ev.labelsAt(f.pos); labels != nil {
+		if below, ok := belowUnit(labels, u.data.Name); ok {
+			f.Path = u.path(below)
+		} else if labels[0] == "environment" {
+			f.Path = labels[1:].String()
+		}
+	}
+}
+
+// belowUnit is what of a path of labels stands below the unit: the same in an
+// environment and in a list that several share.
+func belowUnit(labels typed.Path, unit string) (typed.Path, bool) {
+	for i, label := range labels[:len(labels)-1] {
+		if label == unit {
+			return labels[i+1:], true
+		}
+	}
+	return nil, false
+}
+
+// labelsAt are the labels of the fields around a place in the user's files.
+func (ev *evaluated) labelsAt(pos token.Pos) typed.Path {
+	for _, file := range ev.userFiles() {
+		if file.Filename == pos.Filename() {
+			var labels typed.Path
+			eachWord(file, func(w word) {
+				if w.pos.Offset() == pos.Offset() {
+					labels = w.path
+				}
+			})
+			return labels
+		}
+	}
+	return nil
+}
+
+// wordAt finds the word of the unit, as the user wrote it, that a field of an object
+// repeats: the only one, or the only one below the same names.
+func (ev *evaluated) wordAt(u *unit, o *object, path typed.Path) (token.Pos, bool) {
+	text, isText := scalarAt(o.Object, path)
+	if text == "" {
+		return token.NoPos, false
+	}
+	names := namesAlong(o.Object, path)
+	var best word
+	most, tied := -1, false
+	for _, file := range ev.userFiles() {
+		eachWord(file, func(w word) {
+			below, ok := belowUnit(w.path, u.data.Name)
+			if !ok || w.text != text || !isText && !akin(w.path[len(w.path)-1], path) || below[0] == "objects" {
+				return
+			}
+			n := 0
+			for _, label := range below {
+				if names[fmt.Sprint(label)] {
+					n++
+				}
+			}
+			switch {
+			case n > most:
+				best, most, tied = w, n, false
+			case n == most && w.pos != best.pos:
+				tied = true
+			}
+		})
+	}
+	return best.pos, most >= 0 && !tied
+}
+
+// akin says whether a label may be that of a number in an object: port of
+// containerPort. Numbers are everywhere.
+func akin(label any, path typed.Path) bool {
+	name := strings.ToLower(fmt.Sprint(label))
+	for _, step := range path[max(0, len(path)-2):] {
+		if strings.HasSuffix(strings.ToLower(fmt.Sprint(step)), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// valueAt is the value at a path, nil where there is none.
+func valueAt(v any, path typed.Path) any {
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			v = tree.Map(v)[s]
+		case int:
+			items := tree.List(v)
+			if s < 0 || s >= len(items) {
+				return nil
+			}
+			v = items[s]
+		}
+	}
+	return v
+}
+
+// scalarAt is the text of a scalar of an object, and of the only one of a struct.
+func scalarAt(v any, path typed.Path) (text string, isText bool) {
+	v = valueAt(v, path)
+	if m := tree.Map(v); len(m) == 1 {
+		for _, inner := range m {
+			v = inner
+		}
+	}
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case int64, float64, bool:
+		return fmt.Sprint(v), false
+	}
+	return "", false
+}
+
+// namesAlong are the keys of a path in an object and the names of the items of lists
+// on it.
+func namesAlong(v any, path typed.Path) map[string]bool {
+	names := map[string]bool{}
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			names[s] = true
+			v = tree.Map(v)[s]
+		case int:
+			items := tree.List(v)
+			if s >= len(items) {
+				return names
+			}
+			v = items[s]
+			for _, key := range []string{"name", "mountPath", "key"} {
+				if name := tree.Text(tree.Map(v)[key]); name != "" {
+					names[name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// word is a label or a literal in a file; its path ends with the label itself.
+type word struct {
+	text string
+	path typed.Path
+	pos  token.Pos
+}
+
+// eachWord calls fn for the labels and literals of a file.
+func eachWord(file *ast.File, fn func(word)) {
+	for _, decl := range file.Decls {
+		wordsOf(decl, nil, fn)
+	}
+}
+
+func wordsOf(n ast.Node, path typed.Path, fn func(word)) {
+	switch n := n.(type) {
+	case *ast.Field:
+		label, _, err := ast.LabelName(n.Label)
+		if err != nil {
+			return // a pattern: what it makes has no place of its own
+		}
+		at := append(slices.Clip(path), label)
+		fn(word{label, at, n.Label.Pos()})
+		wordsOf(n.Value, at, fn)
+	case *ast.StructLit:
+		for _, decl := range n.Elts {
+			wordsOf(decl, path, fn)
+		}
+	case *ast.ListLit:
+		for i, item := range n.Elts {
+			wordsOf(item, append(slices.Clip(path), i), fn)
+		}
+	case *ast.BasicLit:
+		text, err := literal.Unquote(n.Value)
+		if err != nil || n.Kind != token.STRING {
+			text = n.Value
+		}
+		if len(path) > 0 {
+			fn(word{text, path, n.Pos()})
+		}
+	case *ast.BinaryExpr:
+		wordsOf(n.X, path, fn)
+		wordsOf(n.Y, path, fn)
+	case *ast.ParenExpr:
+		wordsOf(n.X, path, fn)
+	case *ast.EmbedDecl:
+		wordsOf(n.Expr, path, fn)
+	case *ast.Comprehension:
+		wordsOf(n.Value, path, fn)
+	case *ast.LetClause, *ast.Ellipsis, *ast.Attribute, *ast.CommentGroup, *ast.ImportDecl, *ast.Package:
+	case *ast.Interpolation:
+		if len(path) > 0 {
+			fn(word{"", path, n.Pos()})
+		}
+	}
+}
