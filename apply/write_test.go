@@ -112,44 +112,6 @@ func TestPackKeepsEverything(t *testing.T) {
 	}
 }
 
-func TestMigratedMergesEntries(t *testing.T) {
-	entry := func(manager string, op metav1.ManagedFieldsOperationType, subresource, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{
-			Manager: manager, Operation: op, APIVersion: "v1", FieldsType: "FieldsV1", Subresource: subresource,
-			FieldsV1: metav1.NewFieldsV1(fields),
-		}
-	}
-	entries := []metav1.ManagedFieldsEntry{
-		entry("kubectl-client-side-apply", metav1.ManagedFieldsOperationUpdate, "", `{"f:data":{"f:a":{}}}`),
-		entry("kubectl", metav1.ManagedFieldsOperationApply, "", `{"f:data":{"f:b":{}}}`),
-		entry("kubectl", metav1.ManagedFieldsOperationUpdate, "status", `{"f:status":{}}`),
-		entry("k9s", metav1.ManagedFieldsOperationUpdate, "", `{"f:data":{"f:c":{}}}`),
-		entry("evenkeel", metav1.ManagedFieldsOperationApply, "", `{"f:data":{"f:d":{}}}`),
-	}
-	live := testConfigMap("dev", "web")
-	live.SetManagedFields(entries)
-	got, err := takeEntries(live, []string{"kubectl", "kubectl-client-side-apply"})
-	if err != nil || len(got) != 1 {
-		t.Fatalf("patch %v, error %v", got, err)
-	}
-	var lines []string
-	for _, e := range got[0].Value {
-		lines = append(lines, strings.Join([]string{e.Manager, string(e.Operation), e.Subresource, string(e.FieldsV1.GetRawBytes())}, " "))
-	}
-	want := []string{
-		`kubectl Update status {"f:status":{}}`,
-		`k9s Update  {"f:data":{"f:c":{}}}`,
-		`evenkeel Apply  {"f:data":{"f:a":{},"f:b":{},"f:d":{}}}`,
-	}
-	if diff := cmp.Diff(want, lines); diff != "" {
-		t.Errorf("entries (-want +got):\n%s", diff)
-	}
-	live.SetManagedFields(entries[3:])
-	if got, err := takeEntries(live, []string{"kubectl"}); err != nil || got != nil {
-		t.Errorf("nothing to migrate, and yet: %v, %v", got, err)
-	}
-}
-
 func testConfigMap(namespace, name string, pairs ...string) *unstructured.Unstructured {
 	data := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {

@@ -18,6 +18,7 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 		all, err := r.renderSet(ctx, names)
 		if err == nil {
 			all.ways()
+			all.refused(dirNames(chosen))
 		}
 		return all, err
 	})
@@ -59,4 +60,12 @@ func (r *Repo) chosen(names []string) ([]envDir, error) {
 		dirs = append(dirs, dir)
 	}
 	return dirs, nil
+}
+
+func dirNames(dirs []envDir) []string {
+	names := make([]string, len(dirs))
+	for i, dir := range dirs {
+		names[i] = dir.name
+	}
+	return names
 }

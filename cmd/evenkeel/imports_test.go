@@ -49,6 +49,8 @@ func TestImportDirections(t *testing.T) {
 		{"render/way", module + "render/scaffold", "the way of a request is read from what is rendered"},
 		{"render/lint", "cuelang.org/go", "checks are given plain objects"},
 		{"render/typed", "cuelang.org/go", "the types of Kubernetes know no CUE"},
+		{"render/server", "cuelang.org/go", "what the API server says of an object depends on no file"},
+		{"render/lint", module + "render/server", "the rules are cheap; the server's own are asked by vet alone"},
 		{"apply", module + "apply/report", "a plan does not know how it is printed"},
 		{"apply", module + "apply/workload", "a plan knows what the verbs noted, and not the verbs"},
 		{"apply", module + "apply/rbac", "what requests need stands where they are sent; who prints it is above"},

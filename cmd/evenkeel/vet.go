@@ -14,8 +14,9 @@ func newVetCmd(g *global) *cobra.Command {
 		Use:   "vet [ENV...]",
 		Short: "Evaluate and check environments; silent when all is well",
 		Long: `Evaluate environments and check what they render: strict decoding, removed and
-deprecated APIs, links between objects and environments, safety rules. Without
-a name all environments are checked. Warnings go to stderr.`,
+deprecated APIs, links between objects and environments, safety rules, and what the
+API server itself would refuse of built-in kinds. Without a name all environments
+are checked. Warnings go to stderr.`,
 		Example: `  evenkeel vet
   evenkeel vet prod
   evenkeel vet -o json | jq -r '.[].message'`,

@@ -85,7 +85,7 @@ type Finding struct {
 
 // Rules are the names of all rules, in lexical order.
 func Rules() []string {
-	names := []string{ruleSilence, RuleWay, RuleChart}
+	names := []string{ruleSilence, RuleServer, RuleWay, RuleChart}
 	for _, r := range rules() {
 		names = append(names, r.names...)
 	}
@@ -155,6 +155,9 @@ const RuleWay = "way"
 
 // RuleChart is about values that a Helm chart does not take as they are: render says so.
 const RuleChart = "chart"
+
+// RuleServer is about what the API server itself would refuse: render/server says it.
+const RuleServer = "server"
 
 // Check applies the rules that look at one environment.
 func Check(env Environment) []Finding {

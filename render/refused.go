@@ -1,0 +1,133 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/server"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
+
+// refused adds what the API server would say against the objects of the named
+// environments, where no rule has said it better.
+func (set renderedSet) refused(names []string) {
+	var api server.Server
+	var g errgroup.Group
+	g.SetLimit(parallel())
+	all := make([][]refused, len(set))
+	for i, one := range set {
+		if one.result == nil || !slices.Contains(names, one.name) {
+			continue
+		}
+		g.Go(func() error {
+			all[i] = one.refused(&api)
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
+	for i, one := range set {
+		one.findings = append(one.findings, one.ev.hush(one.refusals(all[i]), one.units)...)
+	}
+}
+
+// refused is what the server says against an object.
+type refused struct {
+	unit   *unit
+	object *object
+	server.Refusal
+}
+
+func (r *rendered) refused(api *server.Server) []refused {
+	var all []refused
+	for _, u := range r.units {
+		if _, silent := u.data.Silence[lint.RuleServer]; silent {
+			continue
+		}
+		for _, o := range u.objs {
+			for _, refusal := range api.Refusals(o.Object) {
+				all = append(all, refused{u, o, refusal})
+			}
+		}
+	}
+	return all
+}
+
+func (r *rendered) refusals(all []refused) Findings {
+	said := slices.Clone(r.findings)
+	var findings Findings
+	for _, refusal := range all {
+		f := r.ev.atObject(refusal.unit, refusal.object, refusal.Path)
+		f.Rule, f.Message = lint.RuleServer, refusal.Message
+		f.Expected, f.DidYouMean = oneOf(refusal.Refusal)
+		if refusal.Value != nil && !refusal.object.withholds(refusal.Path) {
+			f.Found = found(refusal.Value)
+		}
+		if said.covers(f) {
+			continue
+		}
+		said, findings = append(said, f), append(findings, f)
+	}
+	return findings
+}
+
+func oneOf(refusal server.Refusal) (expected, near string) {
+	if len(refusal.Accepted) == 0 {
+		return "", ""
+	}
+	value, _ := refusal.Value.(string)
+	return "one of " + strings.Join(refusal.Accepted, ", "), typed.Closest(value, refusal.Accepted)
+}
+
+func found(value any) string {
+	if text, ok := value.(string); ok {
+		return quote(text)
+	}
+	return fmt.Sprint(value)
+}
+
+// withholds says whether what stands at a path, or below it, is not to be shown.
+func (o *object) withholds(path typed.Path) bool {
+	if o.GetKind() == "Secret" {
+		return true
+	}
+	pointer := ""
+	for _, step := range path {
+		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(fmt.Sprint(step))
+	}
+	return slices.ContainsFunc(o.secret, func(secret string) bool {
+		return secret == pointer || strings.HasPrefix(secret, pointer+"/") || strings.HasPrefix(pointer, secret+"/")
+	})
+}
+
+// covers says whether one of the findings is of the same mistake: of the field, of one
+// above or below it, or of the same word in the user's files.
+func (fs Findings) covers(f Finding) bool {
+	return slices.ContainsFunc(fs, func(other Finding) bool {
+		if other.Warning || other.Unit != f.Unit {
+			return false
+		}
+		if other.literal && f.literal && other.pos == f.pos {
+			return true
+		}
+		return other.Object == f.Object && other.Object != "" && saysToo(other.Rule) && alongside(other.field, f.field)
+	})
+}
+
+// saysToo says whether a rule is about what the server refuses as well.
+func saysToo(rule string) bool {
+	return slices.Contains([]string{"container", "duplicate", "ingress", "name", "namespace", "selector", lint.RuleServer, "strategy", "volume"}, rule)
+}
+
+// alongside says whether one path leads to the other, or both to the same struct of a
+// rollout, whose fields depend on each other.
+func alongside(a, b typed.Path) bool {
+	n := min(len(a), len(b))
+	if n > 1 && a[n-1] != b[n-1] && a[n-2] == "rollingUpdate" {
+		n--
+	}
+	return n > 0 && slices.Equal(a[:n], b[:n])
+}
