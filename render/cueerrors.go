@@ -242,13 +242,14 @@ func (t translator) place(e cueError) token.Pos {
 const (
 	missingField = "field is required but not present"
 	missing      = "missing"
+	unknownField = "unknown field"
 	noValue      = "has no value"
 )
 
 func (t translator) say(f *Finding, e cueError, group []cueError) {
 	switch {
 	case e.format == "field not allowed":
-		f.Message = "unknown field"
+		f.Message = unknownField
 		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
 		f.DidYouMean = typed.Closest(last(e.path), t.siblings(e.path))
 		if f.DidYouMean == "" {
@@ -555,14 +556,19 @@ func (t translator) siblings(path []string) []string {
 
 // dropConsequences removes what the definitions make of a mistake: errors inside
 // the objects of a unit, or its hidden fields, where the unit has another one; what
-// a unit then lacks of a broken environment; and all but one of the errors that one
+// a unit then lacks of a broken environment, or beside a field that it does not have; and all but one of the errors that one
 // literal causes.
 func dropConsequences(findings Findings) Findings {
 	visible, broken, closed := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	meant, within := map[string]bool{}, map[string]bool{}
+	meant, within, unknown := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	undefined := false
 	for _, f := range findings {
+		undefined = undefined || strings.HasSuffix(f.Message, " is not defined")
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
+		}
+		if f.Message == unknownField {
+			unknown[parentPath(f.Path)] = true
 		}
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		closed[f.Unit] = closed[f.Unit] || f.closed
@@ -575,7 +581,7 @@ func dropConsequences(findings Findings) Findings {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
-			f.Message == missing && (isBelow(f.Path, meant) || within[f.Path])
+			f.Message == missing && (isBelow(f.Path, meant) || within[f.Path] || unknown[parentPath(f.Path)] || undefined && strings.HasSuffix(f.Path, ".type"))
 	})
 	best := map[token.Pos]int{}
 	kept := findings[:0]

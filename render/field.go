@@ -17,29 +17,38 @@ import (
 // mounts: logz: "/logs", and the definitions make a field of a container of it. Where
 // CUE has lost the way, it is the one word in the unit that the field says too.
 func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
-	if !f.literal {
-		if pos, ok := ev.wordAt(u, o, path); ok {
+	var rest typed.Path
+	for n := len(path); n > 0 && !f.literal; n-- {
+		if _, item := path[n-1].(int); n < len(path) && !item {
+			continue // of what is above the field, items of lists have names
+		}
+		if pos, ok := ev.wordAt(u, o, path[:n]); ok {
 			ev.repo.place(f, pos)
-			f.literal = true
+			f.literal, rest = true, path[n:]
 		}
 	}
 	if !f.literal {
 		return // the place is above the field: its path in the object says more
 	}
 	if labels := ev.labelsAt(f.pos); labels != nil {
-		if below, ok := belowUnit(labels, u.data.Name); ok {
-			f.Path = u.path(below)
+		if below, ok := belowUnit(labels, u); ok {
+			f.Path = u.path(append(below, rest...))
 		} else if labels[0] == "environment" {
-			f.Path = labels[1:].String()
+			f.Path = append(labels[1:], rest...).String()
 		}
 	}
+	f.literal = len(rest) == 0 || len(rest) == 1
 }
 
 // belowUnit is what of a path of labels stands below the unit: the same in an
 // environment and in a list that several share.
-func belowUnit(labels typed.Path, unit string) (typed.Path, bool) {
+func belowUnit(labels typed.Path, u *unit) (typed.Path, bool) {
+	name := u.data.Name
+	if u.group == "base" {
+		name = u.group
+	}
 	for i, label := range labels[:len(labels)-1] {
-		if label == unit {
+		if label == name {
 			return labels[i+1:], true
 		}
 	}
@@ -74,7 +83,7 @@ func (ev *evaluated) wordAt(u *unit, o *object, path typed.Path) (token.Pos, boo
 	most, tied := -1, false
 	for _, file := range ev.userFiles() {
 		eachWord(file, func(w word) {
-			below, ok := belowUnit(w.path, u.data.Name)
+			below, ok := belowUnit(w.path, u)
 			if !ok || w.text != text || !isText && !akin(w.path[len(w.path)-1], path) || below[0] == "objects" {
 				return
 			}
@@ -127,6 +136,11 @@ func valueAt(v any, path typed.Path) any {
 // scalarAt is the text of a scalar of an object, and of the only one of a struct.
 func scalarAt(v any, path typed.Path) (text string, isText bool) {
 	v = valueAt(v, path)
+	if name := tree.Text(tree.Map(v)["name"]); name != "" && len(path) > 0 {
+		if _, item := path[len(path)-1].(int); item {
+			return name, true
+		}
+	}
 	if m := tree.Map(v); len(m) == 1 {
 		for _, inner := range m {
 			v = inner

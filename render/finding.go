@@ -9,6 +9,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -120,9 +121,30 @@ func (fs Findings) tidy() Findings {
 			kept[n-1].shared(f)
 			continue
 		}
+		if i := slices.IndexFunc(kept, f.follows); i >= 0 {
+			kept[i].shared(f)
+			continue
+		}
 		kept = append(kept, f)
 	}
 	return kept
+}
+
+// follows says whether another finding, of the same word in the user's files and of the
+// same rule, says enough: the definitions make several fields of one word, several
+// environments share it, and many URLs may not be answered for it.
+func (f Finding) follows(other Finding) bool {
+	if !f.literal || !other.literal || f.pos != other.pos || f.Rule != other.Rule || f.Warning != other.Warning {
+		return false
+	}
+	switch f.Rule {
+	case "duplicate", "name", lint.RuleServer, lint.RuleWay:
+		return true
+	case "":
+		return false
+	}
+	return f.Environment != other.Environment && f.Path == other.Path &&
+		strings.ReplaceAll(f.Message, f.Environment, other.Environment) == other.Message
 }
 
 // same says whether two findings are of one mistake.
@@ -162,6 +184,9 @@ func (fs Findings) split() (errs, warnings Findings) {
 			errs = append(errs, f)
 		}
 	}
+	warnings = slices.DeleteFunc(warnings, func(w Finding) bool {
+		return w.literal && slices.ContainsFunc(errs, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
+	})
 	if slices.ContainsFunc(errs, func(f Finding) bool { return !f.quiet }) {
 		errs = slices.DeleteFunc(errs, func(f Finding) bool { return f.quiet })
 	}

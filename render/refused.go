@@ -113,7 +113,8 @@ func (fs Findings) covers(f Finding) bool {
 		if other.literal && f.literal && other.pos == f.pos {
 			return true
 		}
-		return other.Object == f.Object && other.Object != "" && saysToo(other.Rule) && alongside(other.field, f.field)
+		return other.Object == f.Object && other.Object != "" &&
+			(slices.Equal(other.field, f.field) || saysToo(other.Rule) && alongside(other.field, f.field))
 	})
 }
 

@@ -36,6 +36,7 @@ func betweenRules() []betweenRule {
 		{"registry", checkLogins},
 		{"registry", checkNacosPorts},
 		{RuleReference, checkClasses},
+		{"namespace", checkNamespaces},
 	}
 }
 

@@ -62,6 +62,7 @@ func checkLists(w *world) {
 // lack the first key are left alone.
 func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 	seen := map[string]int{}
+	names := map[int]string{}
 	tree.Each(items, func(i int, item map[string]any) {
 		if item[keys[0]] == nil {
 			return
@@ -71,6 +72,7 @@ func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 			parts[j] = fmt.Sprint(item[key])
 		}
 		value := strings.Join(parts, "/")
+		names[i] = tree.Text(item["name"])
 		first, ok := seen[value]
 		if !ok {
 			seen[value] = i
@@ -78,6 +80,9 @@ func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 		}
 		f := o.at("duplicate", append(slices.Clip(path), i, keys[0])...)
 		f.Message = fmt.Sprintf("the same %s as item %d: %s", strings.Join(keys, " and "), first, value)
+		if names[first] != "" && names[i] != "" && names[first] != names[i] && keys[0] != "name" {
+			f.Message = fmt.Sprintf("%s is both %s and %s", value, names[first], names[i])
+		}
 		w.report(f)
 	})
 }

@@ -214,7 +214,7 @@ func (w *world) checkServed(domain string, served []string) {
 	for _, o := range w.byKind["Ingress"] {
 		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
 			host := tree.Text(rule["host"])
-			if host == "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, host) }) {
+			if host == "" || meantDomain(host, tree.Text(w.env.Site["domain"])) != "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, host) }) {
 				return
 			}
 			f := o.at("edge", "spec", "rules", i, "host")

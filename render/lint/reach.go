@@ -48,6 +48,9 @@ func checkProbes(w *world) {
 // variable matches $(NAME), and $$(NAME), which stands for itself.
 var variable = regexp.MustCompile(`\$?\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)`)
 
+// readable matches the names of variables that programs read.
+var readable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
 // checkVariables: $(NAME) in a variable's value means one that stands before it;
 // another stays as it is written.
 func checkVariables(w *world) {
@@ -59,6 +62,13 @@ func checkVariables(w *world) {
 				name := tree.Text(env["name"])
 				at[name] = i
 				names = append(names, name)
+				if readable.MatchString(name) || name == "" || strings.Contains(name, "=") {
+					return // what has none or an = is refused by the server
+				}
+				f := p.located.at("variable", append(slices.Clip(path), "env", i, "name")...)
+				f.Warning = true
+				f.Message, f.Found = "no shell reads a variable of this name", quote(name)
+				w.report(f)
 			})
 			from := len(tree.List(c["envFrom"])) > 0
 			tree.Each(c["env"], func(i int, env map[string]any) {
@@ -241,27 +251,33 @@ func size(v any) int {
 // checkDomains: a host that is nearly in the site's domain was meant to be in it.
 func checkDomains(w *world) {
 	domain := tree.Text(w.env.Site["domain"])
-	labels := strings.Count(domain, ".") + 1
-	if domain == "" {
-		return
-	}
 	for _, o := range w.byKind["Ingress"] {
 		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
-			host := strings.Split(tree.Text(rule["host"]), ".")
-			if len(host) <= labels {
-				return
-			}
-			end := strings.Join(host[len(host)-labels:], ".")
-			if end == domain || typed.Closest(end, []string{domain}) == "" {
+			meant := meantDomain(tree.Text(rule["host"]), domain)
+			if meant == "" {
 				return
 			}
 			f := o.at("host", "spec", "rules", i, "host")
 			f.Warning = true
 			f.Message, f.Found = "not in the site's domain, "+domain, quote(tree.Text(rule["host"]))
-			f.DidYouMean = strings.Join(host[:len(host)-labels], ".") + "." + domain
+			f.DidYouMean = meant
 			w.report(f)
 		})
 	}
+}
+
+// meantDomain is a host with the domain in place of one that is nearly the same, empty
+// where there is none.
+func meantDomain(name, domain string) string {
+	host, labels := strings.Split(name, "."), strings.Count(domain, ".")+1
+	if domain == "" || len(host) <= labels {
+		return ""
+	}
+	end := strings.Join(host[len(host)-labels:], ".")
+	if end == domain || typed.Closest(end, []string{domain}) == "" {
+		return ""
+	}
+	return strings.Join(host[:len(host)-labels], ".") + "." + domain
 }
 
 // checkIngressFields: what says how an app is reached from outside needs a host.
@@ -349,6 +365,31 @@ func checkClasses(worlds []*world) {
 		}
 		for _, o := range w.byKind["PersistentVolumeClaim"] {
 			check(o, "StorageClass", tree.Text(tree.At(o.Content, "spec", "storageClassName")), "spec", "storageClassName")
+		}
+	}
+}
+
+// checkNamespaces: a namespace that is nearly one of those of the cluster's environments
+// was meant to be that one.
+func checkNamespaces(worlds []*world) {
+	made := map[string][]string{} // by cluster
+	for _, w := range worlds {
+		made[w.env.Cluster] = append(made[w.env.Cluster], w.env.Namespace, "default", "kube-system", "kube-public")
+		for _, o := range w.byKind["Namespace"] {
+			made[w.env.Cluster] = append(made[w.env.Cluster], o.Name)
+		}
+	}
+	for _, w := range worlds {
+		for _, o := range w.objects {
+			known := made[w.env.Cluster]
+			near := typed.Closest(o.Namespace, known)
+			if o.Namespace == "" || near == "" || slices.Contains(known, o.Namespace) {
+				continue
+			}
+			f := o.at("namespace", "metadata", "namespace")
+			f.Warning = true
+			f.Message, f.DidYouMean = fmt.Sprintf("no environment of this cluster makes the namespace %q", o.Namespace), near
+			w.report(f)
 		}
 	}
 }

@@ -284,6 +284,12 @@ func checkVolumes(w *world) {
 		p.containers(func(c map[string]any, path typed.Path) {
 			tree.Each(c["volumeMounts"], func(i int, m map[string]any) {
 				name := tree.Text(m["name"])
+				if at := tree.Text(m["mountPath"]); at != "" && !strings.HasPrefix(at, "/") && !strings.Contains(at, ":") {
+					f := p.located.at("volume", append(slices.Clip(path), "volumeMounts", i, "mountPath")...)
+					f.Warning = true
+					f.Message, f.Found, f.DidYouMean = "not a path from the root", quote(at), "/"+at
+					w.report(f)
+				}
 				if slices.Contains(names, name) {
 					return
 				}

@@ -106,6 +106,9 @@ func checkPasswords(w *world) {
 					return
 				}
 				f.Hint = "take it from a Secret: valueFrom: secretKeyRef"
+				if p.unit.App {
+					f.Hint = fmt.Sprintf("take it from a Secret: envRef: %s: {secret: ..., key: ...}", name)
+				}
 				w.report(f)
 			})
 		})
