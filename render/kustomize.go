@@ -67,16 +67,22 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 	if err := r.writeKustomization(files, u); err != nil {
 		return nil, err
 	}
+	result, err := kustomizeIn(files)
+	if err != nil {
+		return nil, err
+	}
+	return kustomized(u, result)
+}
+
+// kustomizeIn builds the kustomization of a unit.
+func kustomizeIn(files repoFiles) (resmap.ResMap, error) {
 	defer shutIn()()
 	result, err := krusty.MakeKustomizer(&krusty.Options{
 		Reorder:          krusty.ReorderOptionNone,
 		LoadRestrictions: types.LoadRestrictionsNone, // what repoFiles shows is all there is
 		PluginConfig:     types.DisabledPluginConfig(),
 	}).Run(files, unitDir)
-	if err := cmp.Or(*files.refused, err); err != nil {
-		return nil, err
-	}
-	return kustomized(u, result)
+	return result, cmp.Or(*files.refused, err)
 }
 
 // shutIn is the wall behind repoFiles. Kustomize fetches with the transport that all

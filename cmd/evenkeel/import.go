@@ -29,14 +29,19 @@ func newImportCmd(g *global) *cobra.Command {
 		Use:   "import [FILE|DIR|-]...",
 		Short: "Write existing YAML, or what runs in a namespace, as an environment",
 		Long: `Write the objects of files, of directories, of stdin (-) or of a live namespace
-(--live) into an environment, which is made where there is none: one unit for
-each app. Workloads become apps of a type where that renders them back alike,
-with a patch of what the manifests have otherwise; all else, whole objects. What
-the server or kubectl adds is left out, and API versions that are gone are
-replaced. Values of Secrets are never written: the environment declares the
-Secrets with their keys. The result is rendered and held against the objects,
-field by field; rules that they do not meet are switched off unit by unit, with
-the reason in the source.`,
+(--live) into an environment, which is made where there is none: one unit and one
+file for each app. A kustomization is built; charts and templates are named, and
+YAML of something else is passed over. A new environment has the namespace of -n,
+or the one that all objects name, or that of its name.
+
+Workloads become apps of a type where that renders them back alike, in the same
+order, with a patch of what the manifests have otherwise; all else, whole objects,
+with the reason. What the server or kubectl adds is left out, and API versions
+that are gone are replaced. Values of Secrets are never written: the environment
+declares the Secrets with their keys. The result is rendered and held against the
+objects, field by field; rules that they do not meet are switched off unit by
+unit, with the reason in the source, but for those that say what a server refuses.
+Where the import does not come to an end, nothing of it is left behind.`,
 		Example: `  evenkeel import --env legacy manifests/
   helm template my-chart | evenkeel import --env chart -
   evenkeel import --env shop --live -n shop`,
@@ -70,72 +75,87 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	if err != nil {
 		return err
 	}
-	objs, err := readObjects(ctx, g, opts, args)
+	read, err := readObjects(ctx, g, opts, args)
+	for _, s := range read.Skipped {
+		fmt.Fprintf(g.err, "skipped: %s\n", s)
+	}
+	if hinted, ok := errors.AsType[importer.Hinted](err); ok {
+		return &usageError{err: hinted.Err, hint: hinted.Hint}
+	}
 	if err != nil {
 		return err
+	}
+	if len(read.Items) == 0 {
+		return errors.New("no objects to import")
 	}
 	at := slices.IndexFunc(envs, func(e render.Summary) bool { return e.Name == opts.env })
 	namespace := opts.namespace
-	switch {
-	case at >= 0:
+	if at >= 0 {
 		namespace = envs[at].Namespace
-	case namespace == "":
-		namespace = opts.env
 	}
-	imp := importer.Objects(objs, importer.Options{Namespace: namespace, Live: opts.live, Whole: opts.objects})
-	target, err := importTarget(g, repo, envs, at, opts, namespace, imp.Level)
+	imp, err := importer.Objects(read.Items, importer.Options{Namespace: namespace, Env: opts.env, Live: opts.live, Whole: opts.objects})
 	if err != nil {
 		return err
+	}
+	target, err := importTarget(g, repo, envs, at, opts, imp)
+	if err != nil {
+		return err
+	}
+	for _, e := range envs {
+		if e.Name != opts.env {
+			target.others = append(target.others, e.Name)
+		}
 	}
 	return writeImport(ctx, g, opts.env, imp, target)
 }
 
-func readObjects(ctx context.Context, g *global, opts *importOptions, args []string) ([]importer.Object, error) {
-	var all []importer.Object
+func readObjects(ctx context.Context, g *global, opts *importOptions, args []string) (importer.Reading, error) {
+	var all importer.Reading
 	for _, arg := range args {
-		var objs []importer.Object
+		var read importer.Reading
 		var err error
 		if arg == "-" {
-			objs, err = importer.Read(g.in)
+			read, err = importer.Read(g.in, "stdin")
 		} else {
-			objs, err = importer.ReadPath(arg)
+			read, err = importer.ReadPath(arg, opts.env)
 		}
+		all.Items = append(all.Items, read.Items...)
+		all.Skipped = append(all.Skipped, read.Skipped...)
 		if err != nil {
-			return nil, err
-		}
-		all = append(all, objs...)
-	}
-	if opts.live {
-		cluster, err := g.cluster(schema.Cluster{})
-		if err != nil {
-			return nil, err
-		}
-		objs, skipped, err := cluster.Everything(ctx, opts.namespace)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range skipped {
-			fmt.Fprintf(g.err, "left out: %s: may not be listed\n", s)
-		}
-		for _, o := range objs {
-			all = append(all, o.Object)
+			return all, err
 		}
 	}
-	if len(all) == 0 {
-		return nil, errors.New("no objects to import")
+	if !opts.live {
+		return all, nil
+	}
+	cluster, err := g.cluster(schema.Cluster{})
+	if err != nil {
+		return all, err
+	}
+	objs, skipped, err := cluster.Everything(ctx, opts.namespace)
+	if err != nil {
+		return all, err
+	}
+	for _, s := range skipped {
+		fmt.Fprintf(g.err, "left out: %s: may not be listed\n", s)
+	}
+	for _, o := range objs {
+		all.Items = append(all.Items, importer.Item{Object: o.Object})
 	}
 	return all, nil
 }
 
 // target is where an import goes.
 type target struct {
-	root  string
-	name  string          // of the file with the units
-	pkg   string          // its CUE package
-	files []scaffold.File // a new environment's own
+	root   string
+	dir    string          // of the environment
+	pkg    string          // its CUE package
+	files  []scaffold.File // a new environment's own
+	there  []scaffold.File // those of an environment that is there
+	others []string        // the other environments
 }
 
-func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, opts *importOptions, namespace, level string) (target, error) {
+func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, opts *importOptions, imp *importer.Import) (target, error) {
 	t := target{root: repo.Root()}
 	like := max(at, 0)
 	if at < 0 && opts.like != "" {
@@ -149,14 +169,11 @@ func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, o
 		return t, err
 	}
 	if at < 0 {
-		file, pkg, err := scaffold.NewEnv(files, scaffold.EnvHeader{Name: opts.env, Namespace: namespace, Context: *g.kube.Context, Level: level})
-		t.name, t.pkg, t.files = path.Join("envs", opts.env, "imported.cue"), pkg, []scaffold.File{file}
+		file, pkg, err := scaffold.NewEnv(files, scaffold.EnvHeader{Name: opts.env, Namespace: imp.Namespace(), Context: *g.kube.Context, Level: imp.Level})
+		t.dir, t.pkg, t.files = path.Join("envs", opts.env), pkg, []scaffold.File{file}
 		return t, err
 	}
-	t.name = path.Join(envs[at].Dir, "imported.cue")
-	if slices.ContainsFunc(files, func(f scaffold.File) bool { return f.Name == t.name }) {
-		return t, &usageError{err: fmt.Errorf("%s is there already", t.name), hint: "rename it to keep it beside another import"}
-	}
+	t.dir, t.there = envs[at].Dir, files
 	t.pkg, err = scaffold.PackageOf(files)
 	return t, err
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // importWriter writes an import, each time in place of the last.
@@ -24,100 +26,138 @@ type importWriter struct {
 
 // writeImport writes the files, renders them and compares. It takes two passes:
 // what the types render, to see what a patch has to bend; and that with the
-// patches. An app that is not alike even then becomes whole objects.
-func writeImport(ctx context.Context, g *global, env string, imp *importer.Import, to target) error {
+// patches. An app that is not alike even then becomes whole objects. Where it does
+// not come to an end, nothing is left.
+func writeImport(ctx context.Context, g *global, env string, imp *importer.Import, to target) (err error) {
 	w := &importWriter{g: g, env: env, imp: imp, to: to}
+	kept := false
+	defer func() {
+		if !kept && w.undo != nil {
+			err = errors.Join(err, w.undo())
+		}
+	}()
 	if imp.Typed() {
-		repo, err := w.settle(ctx)
+		env, _, err := w.settle(ctx, true)
 		if err != nil {
 			return err
 		}
-		res, err := repo.Render(ctx, env)
-		if err != nil {
-			return err
-		}
-		imp.Fit(res.Env)
+		imp.Fit(env)
 	}
-	for {
-		repo, err := w.settle(ctx)
+	for draft := imp.HasDefinitions(); ; {
+		env, stored, err := w.settle(ctx, draft)
 		if err != nil {
 			return err
 		}
-		res, err := repo.Render(ctx, env)
-		if err != nil {
-			return err
-		}
-		diffs := imp.Compare(res.Env)
+		diffs := imp.Compare(env, stored)
 		if imp.Refuse(nil, diffs) {
 			continue
 		}
-		return w.report(diffs)
+		if draft { // what the definitions fill in, and the rules about their kinds, come last
+			draft = false
+			continue
+		}
+		kept = true
+		return w.report(env.Namespace, diffs)
 	}
 }
 
 // settle writes and renders until it renders: rules that the objects do not meet
 // are switched off, and apps that do not evaluate become whole objects. One
-// mistake may hide another, so it goes round.
-func (w *importWriter) settle(ctx context.Context) (*render.Repo, error) {
+// mistake may hide another, so it goes round. A draft is without definitions of
+// custom resources, and is held against no other environment.
+func (w *importWriter) settle(ctx context.Context, draft bool) (*schema.Environment, func([]importer.Object), error) {
 	const rounds = 8
 	for round := 1; ; round++ {
-		repo, err := w.write()
+		repo, err := w.write(draft)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		found, err := wrong(ctx, repo)
+		results, wrong, err := repo.RenderEach(ctx, []string{w.env})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		found = slices.DeleteFunc(found, func(f render.Finding) bool { return f.Environment != w.env || f.Warning })
+		found := wrong[w.env]
 		if len(found) == 0 {
-			return repo, nil
+			return results[0].Env, repo.Stored, nil
 		}
-		if round == rounds || !w.imp.Silence(found) && !w.imp.Refuse(found, nil) {
-			return nil, errors.Join(found, fmt.Errorf("written to %s, which does not render yet", filepath.FromSlash(w.to.name)))
+		if !w.imp.Silence(found) && !w.imp.Refuse(found, nil) || round == rounds {
+			var errs []error
+			for _, line := range w.imp.Blamed(found, w.imp.Namespace()) {
+				errs = append(errs, errors.New(line))
+			}
+			return nil, nil, &usageError{err: errors.Join(errs...), hint: "nothing was written: mend the manifests, or leave these objects out"}
 		}
 	}
 }
 
 // write puts the files in place of those of the last round.
-func (w *importWriter) write() (*render.Repo, error) {
-	data, err := w.imp.Source(w.to.pkg)
+func (w *importWriter) write(draft bool) (*render.Repo, error) {
+	sources, err := w.imp.Sources(w.to.pkg, draft)
 	if err != nil {
 		return nil, err
 	}
-	if w.undo != nil {
-		if err := w.undo(); err != nil {
-			return nil, err
-		}
+	var files []scaffold.File
+	for _, f := range sources {
+		files = append(files, scaffold.File{Name: path.Join(w.to.dir, f.Name), Data: f.Data})
 	}
-	files := append(slices.Clone(w.to.files), scaffold.File{Name: w.to.name, Data: data})
-	if w.undo, err = scaffold.Change(w.to.root, files); err != nil {
+	if w.undo == nil {
+		for _, f := range files {
+			if slices.ContainsFunc(w.to.there, func(t scaffold.File) bool { return t.Name == f.Name }) {
+				return nil, &usageError{err: fmt.Errorf("%s is there already", f.Name), hint: "rename it to keep it beside another import"}
+			}
+		}
+	} else if err := w.undo(); err != nil {
 		return nil, err
 	}
-	return w.g.repo()
+	if w.undo, err = scaffold.Change(w.to.root, append(files, w.to.files...)); err != nil {
+		return nil, err
+	}
+	repo, err := w.g.repo()
+	if err != nil || !draft {
+		return repo, err
+	}
+	repo.Skip = map[string]string{}
+	for _, name := range w.to.others {
+		repo.Skip[name] = "not looked at yet"
+	}
+	return repo, nil
 }
 
-func (w *importWriter) report(diffs []importer.Difference) error {
+func (w *importWriter) report(namespace string, diffs []importer.Difference) error {
+	imp := w.imp
 	say := func(format string, args ...any) { fmt.Fprintf(w.g.err, format+"\n", args...) }
-	for _, l := range w.imp.Left {
+	for _, l := range imp.Left {
 		say("left out: %s", l)
 	}
-	for _, s := range w.imp.Secrets {
+	for _, s := range imp.Secrets {
 		say("left out: Secret %s: its values do not belong in files; declared under external.secrets", s.Name)
 	}
-	for _, u := range w.imp.Upgraded {
+	for _, u := range imp.Upgraded {
 		say("replaced: %s", u)
 	}
-	for _, u := range w.imp.Units {
+	for _, n := range imp.AllNotes() {
+		say("note: %s", n)
+	}
+	for _, u := range imp.Units {
 		for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
+			if rule == "pod-security" {
+				say("will not start: %s: %s", u.Name, u.Silence[rule])
+				continue
+			}
 			say("switched off: %s: %s (%s)", u.Name, rule, u.Silence[rule])
 		}
 	}
 	for _, d := range diffs {
 		say("differs: %s", d)
 	}
-	say("%d objects in %d units in %s", w.imp.Len(), len(w.imp.Units), filepath.FromSlash(w.to.name))
-	if apps := w.imp.Apps(); len(apps) > 0 {
+	for _, line := range imp.Whole() {
+		say("whole: %s", line)
+	}
+	if where := imp.Elsewhere(); where != "" {
+		say("namespace %s: %s", namespace, where)
+	}
+	say("%d objects in %d units in %s", imp.Len(), len(imp.Units), filepath.FromSlash(w.to.dir))
+	if apps := imp.Apps(); len(apps) > 0 {
 		say("of a type: %s", apps)
 	}
 	if len(diffs) > 0 {

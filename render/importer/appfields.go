@@ -40,8 +40,11 @@ func (w *workload) typeFields(a *app) {
 				a.fields.set("http", false)
 			}
 		}
-	case "WebApp":
+	case "WebApp", "SpringService":
 		a.fields.setUnless("port", w.httpPort()["containerPort"], 8080)
+		if profile := or(w.env("SPRING_PROFILES_ACTIVE"), w.env("spring.profiles.active")); a.typ == "SpringService" && profile != nil {
+			a.fields.set("spring", fields{{name: "profile", value: profile}})
+		}
 	}
 }
 
@@ -59,7 +62,15 @@ func (w *workload) answersQoS() bool {
 // madeByType are environment variables that the type writes.
 func madeByType(typ, name string) bool {
 	switch name {
-	case "JAR_BALL", "M_PORT", "C_OPTS", "JAVA_TOOL_OPTIONS", "DUBBO_IP_TO_REGISTRY", "REGISTRY_USERNAME", "REGISTRY_PASSWORD":
+	case "SPRING_PROFILES_ACTIVE", "SPRING_APPLICATION_NAME", "SERVER_PORT", "SERVER_SHUTDOWN", "SERVER_FORWARD_HEADERS_STRATEGY",
+		"SPRING_LIFECYCLE_TIMEOUT_PER_SHUTDOWN_PHASE", "MANAGEMENT_ENDPOINT_HEALTH_PROBES_ENABLED",
+		"SPRING_CLOUD_NACOS_DISCOVERY_SERVER_ADDR", "SPRING_CLOUD_NACOS_DISCOVERY_NAMESPACE", "SPRING_CLOUD_NACOS_DISCOVERY_GROUP",
+		"SPRING_CLOUD_NACOS_CONFIG_SERVER_ADDR", "SPRING_CLOUD_NACOS_CONFIG_NAMESPACE", "SPRING_CLOUD_NACOS_CONFIG_GROUP",
+		"SPRING_CLOUD_NACOS_DISCOVERY_IP", "SPRING_CLOUD_NACOS_USERNAME", "SPRING_CLOUD_NACOS_PASSWORD":
+		return typ == "SpringService"
+	case "JAVA_TOOL_OPTIONS":
+		return strings.HasPrefix(typ, "Dubbo") || typ == "SpringService"
+	case "JAR_BALL", "M_PORT", "C_OPTS", "DUBBO_IP_TO_REGISTRY", "REGISTRY_USERNAME", "REGISTRY_PASSWORD":
 		return strings.HasPrefix(typ, "Dubbo")
 	}
 	return false
@@ -90,7 +101,7 @@ func (w *workload) deploymentFields(a *app, beside map[string]besideObject) {
 	}
 	a.fields.set("strategy", strategy)
 	ready := 0
-	if strings.HasPrefix(a.typ, "Dubbo") {
+	if strings.HasPrefix(a.typ, "Dubbo") || a.typ == "SpringService" {
 		ready = 10
 	}
 	a.fields.setUnless("minReadySeconds", or(w.spec["minReadySeconds"], 0), ready)
@@ -197,7 +208,7 @@ func (w *workload) portFields(a *app, service Object) {
 			if byType != "tri" {
 				byType = "dubbo"
 			}
-		case (a.typ == "WebApp" || a.typ == "DubboConsumer") && same(port, w.httpPort()):
+		case (a.typ == "WebApp" || a.typ == "SpringService" || a.typ == "DubboConsumer") && same(port, w.httpPort()):
 			byType = "http"
 		}
 		var one fields

@@ -1,9 +1,12 @@
 package importer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -59,13 +62,28 @@ func keyOf(kind string) string {
 	return ""
 }
 
-func readWorkload(kinds *typed.Kinds, obj Object) *workload {
-	kind := text(obj, "kind")
-	if keyOf(kind) == "" || mapping(obj, "metadata")["namespace"] != nil || !unitForm(text(obj, "metadata", "name")) {
-		return nil
+// isWorkload says whether an object runs pods.
+func isWorkload(obj Object) bool {
+	switch text(obj, "kind") {
+	case "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod", "ReplicaSet", "ReplicationController":
+		return true
 	}
-	plain := meaning(kinds, normalNumbers(obj))
-	w := &workload{obj: plain, name: text(plain, "metadata", "name"), spec: mapping(plain, "spec")}
+	return false
+}
+
+// readWorkload returns the reason where no type can have the workload.
+func readWorkload(kinds *typed.Kinds, obj Object) (w *workload, why string) {
+	kind := text(obj, "kind")
+	switch ns := text(obj, "metadata", "namespace"); {
+	case keyOf(kind) == "":
+		return nil, "no type describes a " + kind
+	case ns != "":
+		return nil, fmt.Sprintf("its namespace %s is not that of the environment", ns)
+	case !unitForm(text(obj, "metadata", "name")):
+		return nil, "an app cannot have its name"
+	}
+	plain := meaning(kinds, runtime.DeepCopyJSON(obj))
+	w = &workload{obj: plain, name: text(plain, "metadata", "name"), spec: mapping(plain, "spec")}
 	template := mapping(w.spec, "template")
 	if kind == "CronJob" {
 		template = mapping(w.spec, "jobTemplate", "spec", "template")
@@ -73,13 +91,20 @@ func readWorkload(kinds *typed.Kinds, obj Object) *workload {
 	w.labels, w.pod = mapping(template, "metadata", "labels"), mapping(template, "spec")
 	containers := list(w.pod, "containers")
 	if len(containers) == 0 {
-		return nil
+		return nil, "it has no containers"
 	}
 	w.main, _ = containers[0].(map[string]any)
-	if text(w.main, "image") == "" || !uniqueNames(list(w.main, "env")) {
-		return nil
+	switch {
+	case text(w.main, "image") == "":
+		return nil, "its container has no image"
+	case !tagged(text(w.main, "image")):
+		return nil, "its image has no tag"
+	case or(at(w.spec, "selector", "matchLabels", nameLabel), w.name) != any(w.name):
+		return nil, fmt.Sprintf("its selector has another %s than its name", nameLabel)
+	case !uniqueNames(list(w.main, "env")):
+		return nil, "its environment has a variable twice"
 	}
-	return w
+	return w, ""
 }
 
 func uniqueNames(env []any) bool {
@@ -94,14 +119,14 @@ func uniqueNames(env []any) bool {
 	return true
 }
 
-// appOf maps a workload and the objects beside it to a type; nil where no type
-// comes near.
-func appOf(kinds *typed.Kinds, obj Object, others []Object) *app {
-	w := readWorkload(kinds, obj)
+// appOf maps a workload and the objects beside it to a type; where no type comes
+// near, it says why.
+func appOf(kinds *typed.Kinds, obj Object, others []Object) (a *app, why string) {
+	w, why := readWorkload(kinds, obj)
 	if w == nil {
-		return nil
+		return nil, why
 	}
-	a := &app{name: w.name, made: map[string]Object{keyOf(text(obj, "kind")): obj}}
+	a = &app{name: w.name, made: map[string]Object{keyOf(text(obj, "kind")): obj}}
 	beside := w.beside(kinds, others)
 	switch text(obj, "kind") {
 	case "Deployment":
@@ -112,7 +137,7 @@ func appOf(kinds *typed.Kinds, obj Object, others []Object) *app {
 		a.typ = text(obj, "kind")
 	}
 	if a.typ == "" {
-		return nil
+		return nil, "no port that serves anything"
 	}
 	a.fields.set("image", w.main["image"])
 	w.typeFields(a)
@@ -131,7 +156,7 @@ func appOf(kinds *typed.Kinds, obj Object, others []Object) *app {
 	for key, o := range beside {
 		a.made[key] = o.source
 	}
-	return a
+	return a, ""
 }
 
 // besideObject is an object that the type of an app makes too.
@@ -172,7 +197,7 @@ func (w *workload) beside(kinds *typed.Kinds, others []Object) map[string]beside
 			}
 		}
 		if key != "" {
-			found[key] = besideObject{source: o, plain: meaning(kinds, normalNumbers(o))}
+			found[key] = besideObject{source: o, plain: meaning(kinds, runtime.DeepCopyJSON(o))}
 		}
 	}
 	if text(w.obj, "kind") != "Deployment" {
@@ -243,23 +268,81 @@ func (w *workload) plainIngress(obj Object) bool {
 	return len(paths) > 0
 }
 
-// deploymentType tells the apps of Dubbo from others that listen. Consoles of
-// Dubbo are web apps.
+// deploymentType tells the apps of Dubbo and of Spring from others that listen, where
+// something says that they are. Consoles of Dubbo are web apps.
 func (w *workload) deploymentType(beside map[string]besideObject) string {
-	image := text(w.main, "image")
-	_, tag, _ := strings.Cut(image[strings.LastIndexByte(image, '/')+1:], ":")
-	repository := strings.TrimSuffix(image, ":"+tag)
-	console := strings.Contains(w.name, "monitor") || strings.Contains(w.name, "admin")
-	if !console && (strings.Contains(repository, "dubbo") || strings.Contains(w.options(), "-Ddubbo.") || w.dubboPort() != nil) {
-		if _, web := beside["ingress"]; web || w.dubboPort() == nil {
+	switch {
+	case w.isDubbo():
+		_, ingress := beside["ingress"]
+		if w.dubboPort() == nil || ingress || w.calls() || w.serves(beside["service"].plain) {
 			return "DubboConsumer"
 		}
 		return "DubboProvider"
+	case w.httpPort() == nil:
+		return ""
+	case w.isSpring():
+		return "SpringService"
 	}
-	if w.httpPort() != nil {
-		return "WebApp"
+	return "WebApp"
+}
+
+// isDubbo says whether image, options, variables or the name of a port speak of Dubbo. A
+// number alone is no evidence: any gRPC service may listen on 50051.
+func (w *workload) isDubbo() bool {
+	if strings.Contains(w.name, "monitor") || strings.Contains(w.name, "admin") || strings.Contains(w.repository(), "dubbo-admin") {
+		return false
 	}
-	return ""
+	return w.speaksDubbo() || w.dubboPort() != nil
+}
+
+func (w *workload) speaksDubbo() bool {
+	if strings.Contains(w.repository(), "dubbo") || strings.Contains(w.options(), "-Ddubbo.") {
+		return true
+	}
+	return slices.ContainsFunc(list(w.main, "env"), func(e any) bool {
+		name := strings.ToLower(text(e, "name"))
+		return strings.HasPrefix(name, "dubbo_") || strings.HasPrefix(name, "dubbo.")
+	})
+}
+
+// tagged says whether an image has a tag or a digest.
+func tagged(image string) bool {
+	return strings.ContainsAny(image[strings.LastIndexByte(image, '/')+1:], ":@")
+}
+
+// repository is the image without registry, tag and digest.
+func (w *workload) repository() string {
+	image, _, _ := strings.Cut(text(w.main, "image"), "@")
+	name := image[strings.LastIndexByte(image, '/')+1:]
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
+// calls says whether the name tells that others are called, and nobody calls.
+func (w *workload) calls() bool {
+	for _, word := range strings.FieldsFunc(w.name+"-"+w.repository(), func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+		if slices.Contains([]string{"consumer", "frontend", "client", "web", "gateway"}, word) {
+			return true
+		}
+	}
+	return strings.Contains(w.name, "front-end")
+}
+
+// serves says whether a Service leads to the port that HTTP is served on.
+func (w *workload) serves(service Object) bool {
+	p := w.httpPort()
+	return p != nil && service != nil && servicePort(service, p) != nil
+}
+
+// isSpring says whether variables or options are those of Spring.
+func (w *workload) isSpring() bool {
+	if strings.Contains(w.options(), "-Dspring.") || strings.Contains(w.options(), "--spring.") {
+		return true
+	}
+	return slices.ContainsFunc(list(w.main, "env"), func(e any) bool {
+		name := strings.ToLower(text(e, "name"))
+		return strings.HasPrefix(name, "spring_") || strings.HasPrefix(name, "spring.")
+	})
 }
 
 // options are the texts in which JVM options stand.
@@ -286,12 +369,14 @@ func (w *workload) env(name string) string {
 	return ""
 }
 
-// dubboPort is the port that Dubbo is called on.
+// dubboPort is the port that Dubbo is called on: by its name, or by a number that is
+// usual, where that is not everybody's.
 func (w *workload) dubboPort() map[string]any {
 	for _, p := range list(w.main, "ports") {
 		number, _ := number(at(p, "containerPort"))
 		name := text(p, "name")
-		if number >= 20880 && number < 20900 || name == "dubbo" || name == "tri" || number == 50051 {
+		if name == "dubbo" || name == "tri" || name == "triple" || number >= 20880 && number < 20900 ||
+			(number >= 50051 && number < 50060 || number >= 20900 && number < 21000) && w.speaksDubbo() {
 			m, _ := p.(map[string]any)
 			return m
 		}
@@ -305,7 +390,7 @@ func (w *workload) httpPort() map[string]any {
 	var first map[string]any
 	for _, p := range list(w.main, "ports") {
 		m, _ := p.(map[string]any)
-		if text(p, "protocol") != "" || same(m, w.dubboPort()) { // TCP was dropped, as the default
+		if text(p, "protocol") != "" || same(m, w.dubboPort()) || isQoS(m) { // TCP was dropped, as the default
 			continue
 		}
 		if text(p, "name") == "http" {
@@ -316,4 +401,9 @@ func (w *workload) httpPort() map[string]any {
 		}
 	}
 	return first
+}
+
+// isQoS says whether a port is that of Dubbo's QoS server.
+func isQoS(port map[string]any) bool {
+	return strings.Contains(text(port, "name"), "qos") || same(port["containerPort"], 22222)
 }

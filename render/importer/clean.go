@@ -223,6 +223,11 @@ func same(a, b any) bool {
 		}
 		return true
 	}
+	if i, ok := a.(int64); ok {
+		if j, ok := b.(int64); ok {
+			return i == j // a float64 has 53 bits
+		}
+	}
 	x, okX := number(a)
 	y, okY := number(b)
 	if okX && okY {

@@ -1,13 +1,12 @@
 package importer
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -15,26 +14,30 @@ import (
 )
 
 // Compare holds a rendered environment against the objects of the import and
-// returns what differs, one for each field: nothing where both mean the same to
-// the API server.
-func (imp *Import) Compare(env *schema.Environment) []Difference {
+// returns what differs, one for each field: nothing where both are stored alike by
+// the API server, in the same order. stored rewrites objects as a rendering does.
+func (imp *Import) Compare(env *schema.Environment, stored func([]Object)) []Difference {
 	got := map[string]Object{}
 	for _, u := range env.Units {
 		for _, o := range u.Objects {
-			obj := o.DeepCopy().Object
-			got[identity(obj, env.Namespace)] = meaning(imp.kinds, obj)
+			got[identity(o.Object, env.Namespace)] = o.Object
 		}
 	}
+	wanted := make([]Object, len(imp.objects))
+	for i, obj := range imp.objects {
+		wanted[i] = runtime.DeepCopyJSON(obj)
+	}
+	stored(wanted)
 	var diffs []Difference
-	for _, want := range imp.objects {
+	for i, want := range wanted {
+		unit := imp.unitOf(imp.objects[i])
 		have, ok := got[identity(want, env.Namespace)]
 		if !ok {
-			diffs = append(diffs, Difference{unit: imp.unitOf(want), text: ref(want) + ": not rendered"})
+			diffs = append(diffs, Difference{unit: unit, text: ref(want) + ": not rendered"})
 			continue
 		}
-		obj := (&unstructured.Unstructured{Object: normalNumbers(want)}).Object
-		for _, d := range differences("", meaning(imp.kinds, obj), have) {
-			diffs = append(diffs, Difference{unit: imp.unitOf(want), text: ref(want) + ": " + d})
+		for _, d := range differences("", meant(want), meant(runtime.DeepCopyJSON(have))) {
+			diffs = append(diffs, Difference{unit: unit, text: ref(want) + ": " + d})
 		}
 	}
 	return diffs
@@ -66,41 +69,28 @@ func identity(obj Object, namespace string) string {
 }
 
 // meaning is an object without what makes no difference to the API server: other
-// ways to write the same, defaults, and what evenkeel adds.
+// ways to write the same, defaults, and what evenkeel adds to its metadata.
 func meaning(kinds *typed.Kinds, obj Object) Object {
 	gv, _ := kschema.ParseGroupVersion(text(obj, "apiVersion"))
 	if t, ok := kinds.Type(gv.WithKind(text(obj, "kind"))); ok {
 		kinds.Normalise(obj, t, 0)
 	}
+	return meant(obj)
+}
+
+// meant is the meaning of an object that is normal already.
+func meant(obj Object) Object {
 	clean(obj)
 	dropDefaults(obj)
 	delete(mapping(obj, "metadata"), "namespace") // it is part of the identity
-	for _, path := range [][]string{{"spec", "template", "metadata"}, {"spec", "jobTemplate", "spec", "template", "metadata"}} {
-		meta := mapping(obj, path...)
-		annotations := mapping(meta, "annotations")
-		for name := range annotations {
-			if strings.HasPrefix(name, "evenkeel.dev/") {
-				delete(annotations, name)
-			}
-		}
+	for _, path := range [][]string{{"spec", "template"}, {"spec", "jobTemplate"}, {"spec", "jobTemplate", "spec", "template"}} {
+		template := mapping(obj, path...)
+		meta := mapping(template, "metadata")
 		delete(meta, "creationTimestamp")
 		dropEmpty(meta, "annotations", "labels")
+		dropEmpty(template, "metadata")
 	}
-	sortKeyed(obj)
 	return obj
-}
-
-// normalNumbers is a copy with the numbers that JSON has.
-func normalNumbers(obj Object) Object {
-	data, err := json.Marshal(obj)
-	if err != nil {
-		return obj
-	}
-	var out unstructured.Unstructured
-	if err := out.UnmarshalJSON(data); err != nil {
-		return obj
-	}
-	return out.Object
 }
 
 // differences lists the fields that differ.
@@ -134,36 +124,6 @@ func differences(path string, want, have any) []string {
 		diffs = append(diffs, differences(path+"."+name, w[name], h[name])...)
 	}
 	return diffs
-}
-
-// sortKeyed sorts the lists whose order means nothing: ports, volumes and where
-// they are mounted; environment variables, unless they refer to each other.
-func sortKeyed(obj Object) {
-	sortBy := func(m any, name string, keys ...string) {
-		slices.SortStableFunc(list(m, name), func(a, b any) int {
-			for _, key := range keys {
-				if c := strings.Compare(fmt.Sprint(at(a, key)), fmt.Sprint(at(b, key))); c != 0 {
-					return c
-				}
-			}
-			return 0
-		})
-	}
-	if text(obj, "kind") == "Service" {
-		sortBy(mapping(obj, "spec"), "ports", "port", "protocol")
-	}
-	for _, pod := range podSpecs(obj) {
-		sortBy(pod, "volumes", "name")
-		sortBy(pod, "imagePullSecrets", "name")
-		for _, c := range slices.Concat(list(pod, "initContainers"), list(pod, "containers")) {
-			sortBy(c, "ports", "containerPort", "protocol")
-			sortBy(c, "volumeMounts", "mountPath")
-			refers := slices.ContainsFunc(list(c, "env"), func(e any) bool { return strings.Contains(text(e, "value"), "$(") })
-			if !refers {
-				sortBy(c, "env", "name")
-			}
-		}
-	}
 }
 
 func sortedNames(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,10 +1,12 @@
 package importer
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -24,6 +26,7 @@ spec:
       - name: shop
         image: r.cn/shop:1
         ports: [{containerPort: 8080}]
+        env: [{name: A, value: a}, {name: B, value: b}]
         resources: {requests: {cpu: 100m}}
 `
 
@@ -42,18 +45,29 @@ func TestCompare(t *testing.T) {
 		"lost":          {"replicas: 2", "paused: false", []string{"Deployment/shop: spec.replicas: the number 2 became null"}},
 		"added":         {"replicas: 2", "replicas: 2\n  paused: true", []string{"Deployment/shop: spec.paused: null became the boolean true"}},
 		"not a default": {"containerPort: 8080", "containerPort: 8080, protocol: UDP", []string{`Deployment/shop: spec.template.spec.containers[0].ports[0].protocol: null became the string "UDP"`}},
+		"another order": {"name: A, value: a}, {name: B, value: b}", "name: B, value: b}, {name: A, value: a}", []string{
+			`Deployment/shop: spec.template.spec.containers[0].env[0].name: the string "A" became the string "B"`, `Deployment/shop: spec.template.spec.containers[0].env[0].value: the string "a" became the string "b"`,
+			`Deployment/shop: spec.template.spec.containers[0].env[1].name: the string "B" became the string "A"`, `Deployment/shop: spec.template.spec.containers[0].env[1].value: the string "b" became the string "a"`,
+		}},
 		"other name":    {"name: shop, namespace", "name: shop2, namespace", []string{"Deployment/shop: not rendered"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			imp := Objects(read(t, deployment), Options{Namespace: "shop"})
+			imp := objects(t, deployment, Options{Namespace: "shop"})
 			changed := deployment
 			if tt.old != "" {
 				changed = strings.Replace(deployment, tt.old, tt.new, 1)
 			}
-			obj := schema.Object{Unstructured: &unstructured.Unstructured{Object: normalNumbers(read(t, changed)[0])}}
+			stored := func(objs []Object) {
+				for _, obj := range objs {
+					builtIn().Normalise(obj, reflect.TypeFor[appsv1.Deployment](), 0)
+				}
+			}
+			rendered := read(t, changed)[0].Object
+			stored([]Object{rendered})
+			obj := schema.Object{Unstructured: &unstructured.Unstructured{Object: rendered}}
 			env := &schema.Environment{Namespace: "shop", Units: []schema.Unit{{Objects: []schema.Object{obj}}}}
 			var got []string
-			for _, d := range imp.Compare(env) {
+			for _, d := range imp.Compare(env, stored) {
 				got = append(got, d.String())
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -65,7 +79,7 @@ func TestCompare(t *testing.T) {
 
 // TestObjects holds what is left out, and why.
 func TestObjects(t *testing.T) {
-	imp := Objects(read(t, `
+	imp := objects(t, `
 apiVersion: v1
 kind: Pod
 metadata: {name: p, ownerReferences: [{kind: ReplicaSet, name: r}]}
@@ -96,7 +110,7 @@ metadata: {name: c, namespace: shop, labels: {app: web}}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: c, namespace: other, labels: {app: web}}
-`), Options{Namespace: "shop", Live: true})
+`, Options{Namespace: "shop", Live: true})
 	if diff := cmp.Diff([]string{
 		"Pod/p: made by ReplicaSet", "ConfigMap/kube-root-ca.crt: made by the cluster", "Secret/sh.helm.release.v1.a: the record of helm",
 		"Namespace/shop: the environment makes it",
@@ -116,13 +130,22 @@ metadata: {name: c, namespace: other, labels: {app: web}}
 	}
 }
 
-func read(t *testing.T, manifest string) []Object {
+func read(t *testing.T, manifest string) []Item {
 	t.Helper()
-	objs, err := Read(strings.NewReader(manifest))
+	got, err := Read(strings.NewReader(manifest), "test.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return objs
+	return got.Items
+}
+
+func objects(t *testing.T, manifest string, opts Options) *Import {
+	t.Helper()
+	imp, err := Objects(read(t, manifest), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imp
 }
 
 // TestNamespaceKept: what the environment does not say of its Namespace by itself goes
@@ -145,18 +168,17 @@ metadata:
 		"shop":  "package dev\n\nenvironment: {\n\tnamespaceLabels: \"istio-injection\":        \"enabled\"\n\tnamespaceAnnotations: \"linkerd.io/inject\": \"enabled\"\n}\n",
 		"other": "",
 	} {
-		imp := Objects(read(t, manifest), Options{Namespace: namespace})
-		got, err := imp.Source("dev")
+		files, err := objects(t, manifest, Options{Namespace: namespace}).Sources("dev", false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want == "" {
-			if strings.Contains(string(got), "namespaceLabels") {
-				t.Errorf("another namespace's labels are the environment's:\n%s", got)
+		got := ""
+		for _, f := range files {
+			if f.Name == "imported.cue" {
+				got = string(f.Data)
 			}
-			continue
 		}
-		if diff := cmp.Diff(want, string(got)); diff != "" {
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("source (-want +got):\n%s", diff)
 		}
 	}

@@ -2,11 +2,11 @@ package importer
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
@@ -24,8 +24,9 @@ func (imp *Import) Fit(env *evenkeel.Environment) {
 		if u.app == nil {
 			continue
 		}
-		if !imp.fit(u, env.Unit(u.Name)) {
-			imp.whole[u.Name], changed = true, true
+		if why := imp.fit(u, env.Unit(u.Name)); why != "" {
+			imp.keepWhole(u, why)
+			changed = true
 		}
 	}
 	if changed {
@@ -33,39 +34,57 @@ func (imp *Import) Fit(env *evenkeel.Environment) {
 	}
 	for i := range imp.Units {
 		imp.Units[i].Silence = map[string]string{} // of what was not patched yet
+		imp.Units[i].text = nil
 	}
 }
 
-// fit computes the patch of a unit; false where the type does not fit.
-func (imp *Import) fit(u *Unit, rendered *evenkeel.Unit) bool {
+// keepWhole makes whole objects of an app.
+func (imp *Import) keepWhole(u *Unit, why string) {
+	for _, o := range u.app.made {
+		if isWorkload(o) {
+			imp.whole[workloadName(o)] = why
+		}
+	}
+}
+
+// fit computes the patch of a unit; where the type does not fit, it says why.
+func (imp *Import) fit(u *Unit, rendered *evenkeel.Unit) string {
 	if rendered == nil {
-		return false
+		return u.Type + " does not render"
 	}
 	u.patch = map[string]map[string]any{}
-	sets, all := 0, 0
+	sets, all, made := 0, 0, 0
 	for _, o := range rendered.Objects {
 		if _, whole := u.Objects[o.Key]; whole {
 			continue
 		}
 		want, ok := u.app.made[o.Key]
 		if !ok {
-			return false // the type makes more
+			return fmt.Sprintf("%s makes a %s, and there is none", u.Type, o.GetKind())
 		}
+		made++
 		patch, err := imp.gap(o.DeepCopy().Object, want)
 		if err != nil {
-			return false
+			return err.Error()
 		}
 		if len(patch) > 0 {
 			u.patch[o.Key] = patch
 		}
 		sets += leaves(patch)
-		all += leaves(normalNumbers(want))
+		all += leaves(want)
 	}
-	return len(rendered.Objects) == len(u.app.made)+len(u.Objects) && sets*3 <= all
+	switch {
+	case made != len(u.app.made):
+		return u.Type + " does not make all of its objects"
+	case sets*2 > all:
+		return "little of it is what " + u.Type + " makes"
+	}
+	return ""
 }
 
 // gap is the strategic merge patch that leads from what is rendered to what is
-// wanted. The order of keyed lists is left alone: it means nothing.
+// wanted. Where the order of a list is another one, it says the order: the pods of
+// another order are other pods.
 func (imp *Import) gap(rendered, want Object) (map[string]any, error) {
 	gv, err := schema.ParseGroupVersion(text(want, "apiVersion"))
 	if err != nil {
@@ -79,31 +98,52 @@ func (imp *Import) gap(rendered, want Object) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	patch, err := strategicpatch.CreateTwoWayMergeMapPatchUsingLookupPatchMeta(
-		meaning(imp.kinds, rendered), meaning(imp.kinds, normalNumbers(want)), meta)
+	from, to := meaning(imp.kinds, rendered), meaning(imp.kinds, runtime.DeepCopyJSON(want))
+	change, err := strategicpatch.CreateTwoWayMergeMapPatchUsingLookupPatchMeta(runtime.DeepCopyJSON(from), runtime.DeepCopyJSON(to), meta)
 	if err != nil {
 		return nil, err
 	}
-	plain := map[string]any(patch)
-	dropDirectives(plain)
-	return plain, nil
+	leads := func(patch map[string]any) bool {
+		got, err := strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(runtime.DeepCopyJSON(from), runtime.DeepCopyJSON(patch), meta)
+		return err == nil && same(map[string]any(got), to)
+	}
+	patch := map[string]any(change)
+	whole := runtime.DeepCopyJSON(patch)
+	dropDirectives(patch, func(string, map[string]any) bool { return true })
+	if leads(patch) || !leads(whole) {
+		return patch, nil
+	}
+	// One by one: most lists are in order.
+	dropDirectives(whole, func(name string, m map[string]any) bool {
+		value := m[name]
+		delete(m, name)
+		if leads(whole) {
+			return true
+		}
+		m[name] = value
+		return false
+	})
+	return whole, nil
 }
 
-func dropDirectives(v any) {
+// dropDirectives takes the directives out of a patch that drop says can go.
+func dropDirectives(v any, drop func(name string, m map[string]any) bool) {
 	switch n := v.(type) {
 	case map[string]any:
-		maps.DeleteFunc(n, func(name string, _ any) bool {
-			return strings.HasPrefix(name, "$setElementOrder/") || name == "$retainKeys"
-		})
+		for _, name := range sortedNames(n) {
+			if (strings.HasPrefix(name, "$setElementOrder/") || name == "$retainKeys") && drop(name, n) {
+				delete(n, name)
+			}
+		}
 		for name, item := range n {
-			dropDirectives(item)
+			dropDirectives(item, drop)
 			if inner, ok := item.(map[string]any); ok && len(inner) == 0 {
 				delete(n, name)
 			}
 		}
 	case []any:
 		for _, item := range n {
-			dropDirectives(item)
+			dropDirectives(item, drop)
 		}
 	}
 }
@@ -117,8 +157,10 @@ func leaves(v any) int {
 		if x["$patch"] == "delete" {
 			return 0
 		}
-		for _, item := range x {
-			n += leaves(item)
+		for name, item := range x {
+			if !strings.HasPrefix(name, "$") {
+				n += leaves(item)
+			}
 		}
 	case []any:
 		for _, item := range x {
@@ -133,21 +175,27 @@ func leaves(v any) int {
 // Refuse makes whole objects of the apps that findings, or differences, are about;
 // it says whether there were any.
 func (imp *Import) Refuse(findings render.Findings, diffs []Difference) bool {
-	names := map[string]bool{}
+	why := map[string]string{}
 	for _, d := range diffs {
-		names[d.unit] = true
+		if why[d.unit] == "" {
+			why[d.unit] = "it would render otherwise: " + d.text
+		}
 	}
 	for _, f := range findings {
 		unit := f.Unit
 		if rest, ok := strings.CutPrefix(f.Path, "apps."); ok && unit == "" {
 			unit, _, _ = strings.Cut(rest, ".")
+			unit = strings.Trim(unit, `"`)
 		}
-		names[unit] = true
+		if why[unit] == "" {
+			why[unit] = strings.TrimPrefix(strings.TrimPrefix(f.Path, "apps."+unit+"."), "apps."+label(unit)+".") + ": " + f.Message
+		}
 	}
 	changed := false
-	for _, u := range imp.Units {
-		if u.app != nil && names[u.Name] {
-			imp.whole[u.Name], changed = true, true
+	for i := range imp.Units {
+		if u := &imp.Units[i]; u.app != nil && why[u.Name] != "" {
+			imp.keepWhole(u, why[u.Name])
+			changed = true
 		}
 	}
 	if changed {
@@ -186,21 +234,35 @@ func (a *app) uses(kind, name string) bool {
 	return false
 }
 
+// podUses says whether a pod names a ConfigMap, a Secret or a claim.
 func podUses(pod map[string]any, kind, name string) bool {
-	mounted := slices.ContainsFunc(list(pod, "volumes"), func(v any) bool {
-		return kind == "ConfigMap" && text(v, "configMap", "name") == name ||
-			kind == "PersistentVolumeClaim" && text(v, "persistentVolumeClaim", "claimName") == name
-	})
-	if mounted || kind != "ConfigMap" {
-		return mounted
+	for _, v := range list(pod, "volumes") {
+		if kind == "PersistentVolumeClaim" && text(v, "persistentVolumeClaim", "claimName") == name ||
+			kind == "ConfigMap" && text(v, "configMap", "name") == name ||
+			kind == "Secret" && text(v, "secret", "secretName") == name {
+			return true
+		}
+		for _, s := range list(v, "projected", "sources") {
+			if kind == "ConfigMap" && text(s, "configMap", "name") == name || kind == "Secret" && text(s, "secret", "name") == name {
+				return true
+			}
+		}
+	}
+	var key, all string
+	switch kind {
+	case "ConfigMap":
+		key, all = "configMapKeyRef", "configMapRef"
+	case "Secret":
+		key, all = "secretKeyRef", "secretRef"
+	default:
+		return false
 	}
 	for _, c := range append(slices.Clone(list(pod, "initContainers")), list(pod, "containers")...) {
-		for _, e := range list(c, "env") {
-			mounted = mounted || text(e, "valueFrom", "configMapKeyRef", "name") == name
-		}
-		for _, e := range list(c, "envFrom") {
-			mounted = mounted || text(e, "configMapRef", "name") == name
+		named := slices.ContainsFunc(list(c, "env"), func(e any) bool { return text(e, "valueFrom", key, "name") == name }) ||
+			slices.ContainsFunc(list(c, "envFrom"), func(e any) bool { return text(e, all, "name") == name })
+		if named {
+			return true
 		}
 	}
-	return mounted
+	return false
 }

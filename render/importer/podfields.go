@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,7 +28,7 @@ func (w *workload) podFields(a *app, beside map[string]besideObject) {
 		var all fields
 		for i, c := range list(w.pod, group.list) {
 			if group.list == "initContainers" || i > 0 {
-				all.set(text(c, "name"), sidecarFields(c))
+				all.set(text(c, "name"), sidecarFields(c, a.fields.names("volumes")))
 			}
 		}
 		a.fields.set(group.name, all)
@@ -82,15 +83,19 @@ func (w *workload) envFields(a *app) {
 // probeFields: what a type has by itself is off where the manifests have none.
 func (w *workload) probeFields(a *app) {
 	probes := fields{}
-	has := a.typ == "WebApp" || strings.HasPrefix(a.typ, "Dubbo") // probes of its own
+	has := a.typ == "WebApp" || a.typ == "SpringService" || strings.HasPrefix(a.typ, "Dubbo") // probes of its own
 	if a.typ == "DubboConsumer" && w.httpPort() == nil && !w.answersQoS() {
 		has = false
+	}
+	starts := 30
+	if a.typ == "SpringService" {
+		starts = 60
 	}
 	for _, p := range []struct {
 		name     string
 		period   any
 		failures any
-	}{{"startup", 5, 30}, {"readiness", 5, nil}, {"liveness", 10, nil}} {
+	}{{"startup", 5, starts}, {"readiness", 5, nil}, {"liveness", 10, nil}} {
 		probe := mapping(w.main, p.name+"Probe")
 		if probe == nil {
 			if has {
@@ -160,7 +165,7 @@ func (w *workload) stopFields(a *app) {
 			wait, command = seconds, before
 		}
 	}
-	byType := map[string]int{"WebApp": 5, "DubboProvider": 10, "DubboConsumer": 10}[a.typ]
+	byType := map[string]int{"WebApp": 5, "DubboProvider": 10, "DubboConsumer": 10, "SpringService": 10}[a.typ]
 	a.fields.setUnless("preStopSeconds", wait, byType)
 	if command != "" {
 		a.fields.set("preStopCommand", command)
@@ -270,7 +275,20 @@ func sourceFields(v any) fields {
 	return f
 }
 
-func sidecarFields(c any) fields {
+// names are the names of the fields of a field.
+func (f fields) names(name string) []string {
+	var names []string
+	for _, one := range f {
+		if inner, ok := one.value.(fields); ok && one.name == name {
+			for _, field := range inner {
+				names = append(names, field.name)
+			}
+		}
+	}
+	return names
+}
+
+func sidecarFields(c any, volumes []string) fields {
 	one := fields{{name: "image", value: text(c, "image")}}
 	for _, name := range []string{"command", "args"} {
 		one.setUnless(name, at(c, name), nil)
@@ -287,7 +305,9 @@ func sidecarFields(c any) fields {
 		}
 	}
 	for _, m := range list(c, "volumeMounts") {
-		mounts.set(text(m, "name"), text(m, "mountPath"))
+		if slices.Contains(volumes, text(m, "name")) { // else the patch has both
+			mounts.set(text(m, "name"), text(m, "mountPath"))
+		}
 	}
 	one.set("env", env)
 	one.set("ports", ports)

@@ -1,14 +1,26 @@
 package importer
 
-import "github.com/seed-428f4edd/evenkeel/render"
+import (
+	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/render"
+)
+
+// certain are the rules that foretell what a server does: refuse the object. To
+// switch them off would only hide it until the first apply.
+func certain(rule string) bool {
+	return slices.Contains([]string{
+		"strict", "api-version", "custom-resource", "container", "duplicate", "name", "namespace", "node-port", "object-taken", "selector", "silence", "size", "strategy", "volume",
+	}, rule)
+}
 
 // Silence switches off the rules that the objects do not meet, unit by unit, so that what
 // runs today can be rendered today: the reasons stay visible in the source. It
-// says whether there was any to switch off.
+// says whether there was any to switch off. What a server would refuse stays.
 func (imp *Import) Silence(findings render.Findings) bool {
 	changed := false
 	for _, f := range findings {
-		if f.Rule == "" || f.Rule == "strict" || f.Warning {
+		if f.Rule == "" || certain(f.Rule) || f.Warning {
 			continue
 		}
 		for i := range imp.Units {
@@ -17,8 +29,33 @@ func (imp *Import) Silence(findings render.Findings) bool {
 				continue
 			}
 			u.Silence[f.Rule] = "as imported: " + f.Message
+			u.text = nil
 			changed = true
 		}
 	}
 	return changed
+}
+
+// Blamed gives findings about imported objects the place where those were read: the
+// file that they are about is not kept.
+func (imp *Import) Blamed(findings render.Findings, namespace string) []string {
+	var lines []string
+	for _, f := range findings {
+		line := f.String()
+		for _, obj := range imp.objects {
+			shown := ref(obj)
+			if text(obj, "metadata", "namespace") == "" {
+				shown = text(obj, "kind") + "/" + namespace + "/" + text(obj, "metadata", "name")
+			}
+			if from := imp.from[imp.identity(obj)]; from != "" && (f.Object == shown || f.Object == ref(obj)) {
+				line = from + ": " + f.Object + ": " + f.Message
+				if f.Found != "" {
+					line += ", found " + f.Found
+				}
+				break
+			}
+		}
+		lines = append(lines, line)
+	}
+	return slices.Compact(lines)
 }

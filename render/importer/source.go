@@ -1,118 +1,178 @@
 package importer
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
-	cueyaml "cuelang.org/go/encoding/yaml"
-	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/render"
 )
 
-// Source is the CUE text of an import: a file of the environment's package that
-// holds its units, and the Secrets that others make.
-func (imp *Import) Source(pkg string) ([]byte, error) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "package %s\n\n", pkg)
-	if len(imp.Units) > 0 {
-		b.WriteString("import \"github.com/seed-428f4edd/evenkeel/schema\"\n\n")
+// File is one file of an import, below the directory of the environment.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// prefix begins the names of an import's files.
+const prefix = "imported"
+
+// Sources are the files of an import, all of the environment's package: one for each
+// unit, and one for what the environment says of its Namespace and of Secrets that
+// others make. Definitions of custom resources stand beside as YAML; a draft is
+// without them.
+func (imp *Import) Sources(pkg string, draft bool) ([]File, error) {
+	var files []File
+	if !draft {
+		definitions, err := imp.definitionFiles()
+		if err != nil {
+			return nil, err
+		}
+		files = definitions
 	}
-	b.WriteString("environment: {\n")
+	if len(imp.Labels)+len(imp.Annotations)+len(imp.Secrets) > 0 {
+		data, err := imp.facts(pkg)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{prefix + ".cue", data})
+	}
+	for i := range imp.Units {
+		u := &imp.Units[i]
+		if u.text == nil || len(u.Definitions) > 0 {
+			text, err := u.source(pkg, draft)
+			if err != nil {
+				return nil, fmt.Errorf("unit %s: %w", u.Name, err)
+			}
+			u.text = text
+		}
+		files = append(files, File{prefix + "_" + u.Name + ".cue", u.text})
+	}
+	return files, nil
+}
+
+// HasDefinitions says whether files of definitions stand beside.
+func (imp *Import) HasDefinitions() bool {
+	return slices.ContainsFunc(imp.Units, func(u Unit) bool { return len(u.Definitions) > 0 })
+}
+
+// definitionDir holds definitions of custom resources, below the environment.
+const definitionDir = "crds"
+
+func definitionFile(obj Object) string {
+	return path.Join(definitionDir, text(obj, "metadata", "name")+".yaml")
+}
+
+func (imp *Import) definitionFiles() ([]File, error) {
+	var files []File
+	for _, u := range imp.Units {
+		for _, key := range u.Definitions {
+			data, err := render.ObjectYAML(u.Objects[key])
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, File{definitionFile(u.Objects[key]), data})
+		}
+	}
+	return files, nil
+}
+
+// facts is the file with what the environment itself says.
+func (imp *Import) facts(pkg string) ([]byte, error) {
+	w := &cueWriter{}
+	w.line("package " + pkg + "\n")
+	w.line("environment: {")
 	for _, kept := range []struct {
 		name   string
 		values map[string]any
 	}{{"namespaceLabels", imp.Labels}, {"namespaceAnnotations", imp.Annotations}} {
-		if len(kept.values) == 0 {
-			continue
-		}
-		if err := whole(&b, kept.name, kept.values); err != nil {
-			return nil, err
+		if len(kept.values) > 0 {
+			w.field(kept.name, kept.values)
 		}
 	}
 	if len(imp.Secrets) > 0 {
-		b.WriteString("\t// left out of the import: they have to be there, with these keys\n\texternal: secrets: {\n")
+		w.line("// left out of the import: they have to be there, with these keys\nexternal: secrets: {")
 		for _, s := range imp.Secrets {
-			b.WriteString(s.source())
+			w.line(s.source())
 		}
-		b.WriteString("\t}\n")
+		w.line("}")
 	}
-	for _, u := range imp.Units {
-		if err := u.source(&b); err != nil {
-			return nil, fmt.Errorf("unit %s: %w", u.Name, err)
-		}
-	}
-	b.WriteString("}\n")
-	out, err := format.Source([]byte(b.String()), format.Simplify())
-	if err != nil {
-		return nil, err
-	}
-	return format.Source(out) // the first pass leaves alignment to a second
+	w.line("}")
+	return w.formatted()
 }
 
-func (u *Unit) source(b *strings.Builder) error {
-	fmt.Fprintf(b, "\tapps: %s: schema.#%s & {\n", label(u.Name), u.Type)
+// source is the file of a unit.
+func (u *Unit) source(pkg string, draft bool) ([]byte, error) {
+	w := &cueWriter{}
+	if len(u.Definitions) > 0 && !draft {
+		w.line("@extern(embed)\n")
+	}
+	w.line("package " + pkg + "\n\nimport \"github.com/seed-428f4edd/evenkeel/schema\"\n")
+	w.line(fmt.Sprintf("environment: apps: %s: schema.#%s & {", label(u.Name), u.Type))
+	if len(u.After) > 0 {
+		w.field("after", texts(u.After))
+	}
 	if u.app != nil {
-		if err := u.app.fields.source(b); err != nil {
-			return err
-		}
+		w.fields(u.app.fields)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
-		fmt.Fprintf(b, "silence: %s: %s\n", label(rule), literal.String.Quote(u.Silence[rule]))
+		w.line(fmt.Sprintf("silence: %s: %s", label(rule), literal.String.Quote(u.Silence[rule])))
+	}
+	if len(u.Recreate) > 0 {
+		w.field("recreate", texts(u.Recreate))
+	}
+	if len(u.Reloads) > 0 {
+		w.line("// pods run on when these change, as they did; without the line they restart\n// then, and once at the first apply")
+		w.field("reloads", texts(u.Reloads))
 	}
 	if len(u.patch) > 0 {
-		b.WriteString("\n// what the manifests have otherwise than the type; null is what they do\n// not have: take lines out to get what the type adds\n")
-		if err := whole(b, "patch", u.patch); err != nil {
-			return err
+		w.line("\n// what the manifests have otherwise than the type; null is what they do\n// not have: take lines out to get what the type adds")
+		patch := map[string]any{}
+		for key, value := range u.patch {
+			patch[key] = value
 		}
+		w.field("patch", patch)
 	}
-	if len(u.Objects) > 0 {
-		if err := whole(b, "extraObjects", u.Objects); err != nil {
-			return err
-		}
-	}
-	b.WriteString("}\n")
-	return nil
+	u.extraObjects(w, draft)
+	w.line("}")
+	return w.formatted()
 }
 
-// whole writes a value as one field.
-func whole(b *strings.Builder, name string, value any) error {
-	text, err := object(Object{name: value})
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	b.WriteString(text + "\n")
-	return nil
-}
-
-// source writes fields in their order.
-func (f fields) source(b *strings.Builder) error {
-	for _, one := range f {
-		if one.comment != "" {
-			fmt.Fprintf(b, "// %s\n", one.comment)
+func (u *Unit) extraObjects(w *cueWriter, draft bool) {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(u.Objects)) {
+		if !draft || !slices.Contains(u.Definitions, key) {
+			keys = append(keys, key)
 		}
-		if inner, ok := one.value.(fields); ok {
-			b.WriteString(label(one.name) + ": ")
-			short := len(inner) == 1 && inner[0].comment == ""
-			if !short {
-				b.WriteString("{\n")
-			}
-			if err := inner.source(b); err != nil {
-				return err
-			}
-			if !short {
-				b.WriteString("}\n")
-			}
+	}
+	if len(keys) == 0 {
+		return
+	}
+	w.line("extraObjects: {")
+	for _, key := range keys {
+		if slices.Contains(u.Definitions, key) {
+			w.line(fmt.Sprintf("%s: _ @embed(file=%s)", label(key), strconv.Quote(definitionFile(u.Objects[key]))))
 			continue
 		}
-		if err := whole(b, one.name, one.value); err != nil {
-			return err
-		}
+		w.field(key, u.Objects[key])
 	}
-	return nil
+	w.line("}")
+}
+
+func texts(items []string) []any {
+	out := make([]any, len(items))
+	for i, item := range items {
+		out[i] = item
+	}
+	return out
 }
 
 func (s Secret) source() string {
@@ -124,22 +184,114 @@ func (s Secret) source() string {
 	if s.Namespace != "" {
 		ns = ", namespace: " + literal.String.Quote(s.Namespace)
 	}
-	return fmt.Sprintf("\t\t%s: {keys: [%s]%s}\n", label(s.Name), strings.Join(keys, ", "), ns)
+	return fmt.Sprintf("%s: {keys: [%s]%s}", label(s.Name), strings.Join(keys, ", "), ns)
 }
 
-// object is an object as CUE fields. It goes through YAML, where texts of several
-// lines stay that: so they do in CUE.
-func object(obj Object) (string, error) {
-	data, err := yaml.Marshal(obj)
+// cueWriter writes values as CUE; the format is left to CUE's own.
+type cueWriter struct{ b strings.Builder }
+
+func (w *cueWriter) line(s string) { w.b.WriteString(s + "\n") }
+
+func (w *cueWriter) formatted() ([]byte, error) {
+	out, err := format.Source([]byte(w.b.String()), format.Simplify())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	file, err := cueyaml.Extract("", data)
-	if err != nil {
-		return "", err
+	return format.Source(out) // the first pass leaves alignment to a second
+}
+
+// fields writes fields in their order.
+func (w *cueWriter) fields(f fields) {
+	for _, one := range f {
+		if one.comment != "" {
+			w.line("// " + one.comment)
+		}
+		inner, ok := one.value.(fields)
+		if !ok {
+			w.field(one.name, one.value)
+			continue
+		}
+		w.b.WriteString(label(one.name) + ": ")
+		short := len(inner) == 1 && inner[0].comment == ""
+		if !short {
+			w.line("{")
+		}
+		w.fields(inner)
+		if !short {
+			w.line("}")
+		}
 	}
-	out, err := format.Node(file)
-	return strings.TrimSpace(string(out)), err
+}
+
+// field writes a field; a struct that has but one goes on in the line.
+func (w *cueWriter) field(name string, value any) {
+	w.b.WriteString(label(name) + ": ")
+	if m, ok := value.(map[string]any); ok && len(m) == 1 {
+		for inner, v := range m {
+			w.field(inner, v)
+		}
+		return
+	}
+	w.value(value)
+	w.b.WriteString("\n")
+}
+
+func (w *cueWriter) value(v any) {
+	switch n := v.(type) {
+	case map[string]any:
+		w.b.WriteString("{")
+		for i, name := range sortedNames(n) {
+			if i == 0 {
+				w.b.WriteString("\n")
+			}
+			w.field(name, n[name])
+		}
+		w.b.WriteString("}")
+	case []any:
+		w.list(n)
+	case string:
+		w.b.WriteString(literal.String.WithOptionalTabIndent(1).Quote(n))
+	default:
+		data, err := json.Marshal(n) // a number, true, false or null: CUE writes them alike
+		if err != nil {
+			data = []byte("null")
+		}
+		w.b.Write(data)
+	}
+}
+
+// list writes short items in one line.
+func (w *cueWriter) list(items []any) {
+	short := true
+	length := 0
+	for _, item := range items {
+		switch n := item.(type) {
+		case map[string]any, []any:
+			short = false
+		case string:
+			length += len(n) + 4
+		}
+	}
+	short = short && (length <= 100 || len(items) == 1)
+	w.b.WriteString("[")
+	for i, item := range items {
+		_, isMap := item.(map[string]any)
+		switch {
+		case i > 0 && (short || isMap):
+			w.b.WriteString(", ")
+		case i > 0:
+			w.b.WriteString(",\n")
+		case !short && !isMap:
+			w.b.WriteString("\n")
+		}
+		w.value(item)
+	}
+	if len(items) > 0 && !short {
+		if _, isMap := items[len(items)-1].(map[string]any); !isMap {
+			w.b.WriteString(",\n")
+		}
+	}
+	w.b.WriteString("]")
 }
 
 // label writes a name as the label of a field.

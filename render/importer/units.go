@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -18,6 +21,8 @@ type Import struct {
 	Secrets []Secret
 	// Left are objects that are not imported, each with the reason.
 	Left []string
+	// Notes are what else was changed, each with the reason.
+	Notes []string
 	// Level is the Pod Security level that the environment's Namespace enforces.
 	Level string
 	// Labels and Annotations are what else the Namespace has: a mesh, say, injects by them.
@@ -26,11 +31,18 @@ type Import struct {
 	// Upgraded are objects of API versions that are gone, each with its successor.
 	Upgraded []string
 
-	objects []Object // those of all units
-	opts    Options
-	kinds   *typed.Kinds
-	whole   map[string]bool // names of workloads that no type renders alike
+	objects     []Object // those of all units
+	opts        Options
+	kinds       *typed.Kinds
+	definitions crd.Set
+	from        map[string]string // where an object was read, by its identity
+	original    map[string]Object // as it was read
+	hooks       map[string]string // the unit of a hook, by the identity of the object
+	whole       map[string]string // why a workload is no app of a type, by its name
 }
+
+// Namespace is that of the environment, "" where the objects do not say.
+func (imp *Import) Namespace() string { return imp.opts.Namespace }
 
 // Unit is one unit: an app of a type, or whole objects.
 type Unit struct {
@@ -39,11 +51,20 @@ type Unit struct {
 	Type string
 	// Objects are those that the type does not make, by key.
 	Objects map[string]Object
+	// Definitions are the keys of those that stand in files of their own.
+	Definitions []string
+	// Reloads are the keys of what pods read that shall go on running when it changes.
+	Reloads []string
+	// Recreate are the keys of Jobs that a change makes anew.
+	Recreate []string
+	// After are the units that are applied before this one.
+	After []string
 	// Silence are rules that are off, each with the reason.
 	Silence map[string]string
 
 	app   *app
 	patch map[string]map[string]any // by the key of the object
+	text  []byte                    // the source, where nothing changed since it was written
 }
 
 // Secret names a Secret and its keys, never its values.
@@ -54,49 +75,12 @@ type Secret struct {
 
 // Options say where objects come from and where they go.
 type Options struct {
-	Namespace string // of the environment
-	Live      bool   // from a cluster: without what the server fills in
-	Whole     bool   // no apps of a type
-}
-
-// Objects sorts objects into units. Those that others make (controllers, the
-// server itself) are left out, as are Secrets: their values never reach a file.
-func Objects(objs []Object, opts Options) *Import {
-	imp := &Import{Level: "privileged", opts: opts, kinds: typed.New(), whole: map[string]bool{}}
-	for _, obj := range objs {
-		if reason := leftOut(obj, opts); reason != "" {
-			imp.Left = append(imp.Left, ref(obj)+": "+reason)
-			continue
-		}
-		switch {
-		case text(obj, "kind") == "Secret" && text(obj, "apiVersion") == "v1":
-			imp.Secrets = append(imp.Secrets, secret(obj, opts))
-			continue
-		case text(obj, "kind") == "Namespace" && text(obj, "metadata", "name") == opts.Namespace:
-			if level := text(mapping(obj, "metadata", "labels"), "pod-security.kubernetes.io/enforce"); level != "" {
-				imp.Level = level
-			}
-			imp.namespace(obj)
-			imp.Left = append(imp.Left, ref(obj)+": the environment makes it")
-			continue
-		}
-		clean(obj)
-		if old := upgrade(obj); old != "" {
-			imp.Upgraded = append(imp.Upgraded, fmt.Sprintf("%s: from %s to %s", ref(obj), old, text(obj, "apiVersion")))
-		}
-		if opts.Live {
-			dropDefaults(obj)
-		}
-		if text(obj, "metadata", "namespace") == opts.Namespace {
-			delete(mapping(obj, "metadata"), "namespace")
-		}
-		imp.objects = append(imp.objects, obj)
-	}
-	imp.plan()
-	slices.SortFunc(imp.Secrets, func(a, b Secret) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
-	})
-	return imp
+	// Namespace is that of the environment; "" is the one that all objects name, or
+	// else the name of the environment.
+	Namespace string
+	Env       string
+	Live      bool // from a cluster: without what the server fills in
+	Whole     bool // no apps of a type
 }
 
 // namespace keeps what the environment does not say of its Namespace by itself. The
@@ -124,26 +108,22 @@ func (imp *Import) plan() {
 		}
 		return units[name]
 	}
-	var rest []Object
 	workloads := map[string][]string{} // by the group that they say they belong to
+	made := map[uintptr]bool{}
 	for _, obj := range imp.objects {
-		name := text(obj, "metadata", "name")
-		if imp.opts.Whole || imp.whole[name] || units[name] != nil {
+		if a := imp.appOf(obj, units, made); a != nil {
+			u := unit(a.name)
+			u.Type, u.app = a.typ, a
+			workloads[unitName(obj)] = append(workloads[unitName(obj)], a.name)
+			for _, o := range a.made {
+				made[pointer(o)] = true
+			}
+		}
+	}
+	for _, obj := range imp.objects {
+		if made[pointer(obj)] {
 			continue
 		}
-		if a := appOf(imp.kinds, obj, imp.objects); a != nil {
-			u := unit(name)
-			u.Type, u.app = a.typ, a
-			workloads[unitName(obj)] = append(workloads[unitName(obj)], name)
-		}
-	}
-	for _, obj := range imp.objects {
-		made := slices.ContainsFunc(slices.Collect(maps.Values(units)), func(u *Unit) bool { return u.makes(obj) })
-		if !made {
-			rest = append(rest, obj)
-		}
-	}
-	for _, obj := range rest {
 		group := unitName(obj)
 		if apps := workloads[group]; len(apps) == 1 && group != others {
 			group = apps[0]
@@ -151,13 +131,87 @@ func (imp *Import) plan() {
 		if user := userOf(units, obj); group == others && user != "" {
 			group = user
 		}
-		u := unit(group)
-		u.Objects[freeKey(u.Objects, obj)] = obj
+		hook := imp.hooks[imp.identity(obj)]
+		u := unit(cmp.Or(hook, group))
+		key := freeKey(u.Objects, obj)
+		u.Objects[key] = obj
+		switch kind := text(obj, "kind"); {
+		case kind == crd.Kind && fileName(text(obj, "metadata", "name")):
+			u.Definitions = append(u.Definitions, key)
+		case kind == "Job" && hook != "":
+			u.Recreate = append(u.Recreate, key)
+		case (kind == "ConfigMap" || kind == "Secret") && imp.read(obj):
+			u.Reloads = append(u.Reloads, key)
+		}
 	}
 	imp.Units = nil
-	for _, name := range slices.Sorted(maps.Keys(units)) {
-		imp.Units = append(imp.Units, *units[name])
+	names := slices.Sorted(maps.Keys(units))
+	for _, name := range names {
+		u := units[name]
+		slices.Sort(u.Reloads)
+		if units[hooksBefore] != nil && name != hooksBefore {
+			u.After = append(u.After, hooksBefore)
+		}
+		if name == hooksAfter {
+			u.After = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == hooksAfter })
+		}
+		imp.Units = append(imp.Units, *u)
 	}
+	slices.SortFunc(imp.Secrets, func(a, b Secret) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
+	})
+}
+
+// appOf maps a workload to a type; where none comes near, it keeps the reason.
+func (imp *Import) appOf(obj Object, units map[string]*Unit, made map[uintptr]bool) *app {
+	name := text(obj, "metadata", "name")
+	if !isWorkload(obj) || imp.opts.Whole || imp.hooks[imp.identity(obj)] != "" || imp.whole[workloadName(obj)] != "" {
+		return nil
+	}
+	if units[name] != nil {
+		imp.whole[workloadName(obj)] = "another workload has its name"
+		return nil
+	}
+	free := slices.DeleteFunc(slices.Clone(imp.objects), func(o Object) bool { return made[pointer(o)] })
+	a, why := appOf(imp.kinds, obj, free)
+	if a == nil {
+		imp.whole[workloadName(obj)] = why
+	}
+	return a
+}
+
+// workloadName names a workload in messages and in the list of those that stay whole.
+func workloadName(obj Object) string {
+	name := text(obj, "metadata", "name")
+	if ns := text(obj, "metadata", "namespace"); ns != "" {
+		name = ns + "/" + name
+	}
+	return name + " (" + text(obj, "kind") + ")"
+}
+
+func pointer(obj Object) uintptr { return reflect.ValueOf(obj).Pointer() }
+
+func (imp *Import) identity(obj Object) string { return identity(obj, imp.opts.Namespace) }
+
+// read says whether pods of the import read a ConfigMap or Secret when they start: a
+// rendering marks their template with a hash of it, which would restart them.
+func (imp *Import) read(obj Object) bool {
+	for _, o := range imp.objects {
+		if text(o, "kind") == "Pod" || text(o, "kind") == "Job" || text(o, "metadata", "namespace") != text(obj, "metadata", "namespace") {
+			continue
+		}
+		for _, pod := range podSpecs(o) {
+			if podUses(pod, text(obj, "kind"), text(obj, "metadata", "name")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fileName says whether a name can be that of a file: one of DNS.
+func fileName(name string) bool {
+	return len(validation.IsDNS1123Subdomain(name)) == 0
 }
 
 // makes says whether the type of the unit makes the object.
@@ -166,7 +220,7 @@ func (u *Unit) makes(obj Object) bool {
 		return false
 	}
 	for _, o := range u.app.made {
-		if reflect.ValueOf(o).Pointer() == reflect.ValueOf(obj).Pointer() {
+		if pointer(o) == pointer(obj) {
 			return true
 		}
 	}
@@ -193,6 +247,9 @@ func userOf(units map[string]*Unit, obj Object) string {
 
 // leftOut says why an object is not imported.
 func leftOut(obj Object, opts Options) string {
+	if why := notRun(obj); why != "" {
+		return why
+	}
 	if len(list(obj, "metadata", "ownerReferences")) > 0 {
 		return "made by " + text(list(obj, "metadata", "ownerReferences")[0], "kind")
 	}
@@ -219,7 +276,7 @@ func leftOut(obj Object, opts Options) string {
 		switch t := text(obj, "type"); {
 		case strings.HasPrefix(t, "helm.sh/"):
 			return "the record of helm"
-		case t == "kubernetes.io/service-account-token", t == "bootstrap.kubernetes.io/token":
+		case t == "kubernetes.io/service-account-token" && len(mapping(obj, "data")) > 0, t == "bootstrap.kubernetes.io/token":
 			return "made by the cluster"
 		}
 	}
@@ -307,4 +364,49 @@ func (imp *Import) Apps() string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// Whole lists the workloads that stay whole objects, each with the reason; those of
+// another namespace in one line.
+func (imp *Import) Whole() []string {
+	if imp.opts.Whole {
+		return nil
+	}
+	var all []string
+	elsewhere := map[string]int{}
+	for _, obj := range imp.objects {
+		why := imp.whole[workloadName(obj)]
+		switch ns := text(obj, "metadata", "namespace"); {
+		case why == "":
+		case ns != "" && keyOf(text(obj, "kind")) != "":
+			elsewhere[ns]++
+		default:
+			all = append(all, workloadName(obj)+": "+why)
+		}
+	}
+	slices.Sort(all)
+	for _, ns := range slices.Sorted(maps.Keys(elsewhere)) {
+		all = append(all, fmt.Sprintf("%s in namespace %s, which is not that of the environment", some(elsewhere[ns], "workload", "workloads"), ns))
+	}
+	return slices.Compact(all)
+}
+
+// strangers are the namespaces, beside the environment's, that nothing here makes.
+func (imp *Import) strangers() []string {
+	missing := map[string]bool{}
+	for _, obj := range imp.objects {
+		if ns := text(obj, "metadata", "namespace"); ns != "" && !strings.HasPrefix(ns, "kube-") && ns != "default" {
+			missing[ns] = true
+		}
+	}
+	for _, obj := range imp.objects {
+		if text(obj, "kind") == "Namespace" {
+			delete(missing, text(obj, "metadata", "name"))
+		}
+	}
+	var notes []string
+	for _, ns := range slices.Sorted(maps.Keys(missing)) {
+		notes = append(notes, fmt.Sprintf("namespace %s: nothing here makes it", ns))
+	}
+	return notes
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -42,7 +43,7 @@ func checkSelectors(w *world) {
 	for _, o := range w.byKind["PodDisruptionBudget"] {
 		raw := tree.Map(tree.At(o.Content, "spec", "selector"))
 		selector, err := selectorOf(raw)
-		if err == nil && w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) {
+		if err == nil && (w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) || w.madeByOperator(o, selector)) {
 			continue
 		}
 		f := o.at("selector", "spec", "selector")
@@ -84,6 +85,16 @@ func (w *world) selectsAny(namespace string, selector labels.Selector, plain map
 	}
 	return slices.ContainsFunc(candidates, func(p podSource) bool {
 		return p.Namespace == namespace && selector.Matches(labelSet(p.labels()))
+	})
+}
+
+// madeByOperator says whether a custom resource of the unit bears the labels that are
+// selected: its operator gives them to the pods that it makes.
+func (w *world) madeByOperator(o located, selector labels.Selector) bool {
+	return slices.ContainsFunc(w.objects, func(cr located) bool {
+		group, _, _ := strings.Cut(tree.Text(cr.Content["apiVersion"]), "/")
+		return cr.unit == o.unit && cr.Namespace == o.Namespace && strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") &&
+			selector.Matches(labelSet(tree.Map(tree.At(cr.Content, "metadata", "labels"))))
 	})
 }
 
@@ -135,6 +146,9 @@ func checkServices(w *world) {
 			continue
 		}
 		pods := w.servicePods(o)
+		if len(pods) == 0 && w.madeByOperator(o, labels.SelectorFromSet(labelSet(selector))) {
+			continue
+		}
 		if len(pods) == 0 {
 			f := o.at("service-port", "spec", "selector")
 			f.Message = "selects no pod of this environment"
@@ -153,36 +167,26 @@ func (w *world) checkTargetPort(o located, i int, port map[string]any, pods []po
 	if target == nil {
 		target = port["port"]
 	}
-	names, numbers := []string{}, map[int64]bool{}
+	name, ok := target.(string)
+	if !ok {
+		return // what a container listens on it need not declare
+	}
+	var names []string
 	for _, p := range pods {
 		p.containers(func(c map[string]any, _ typed.Path) {
 			tree.Each(c["ports"], func(_ int, cp map[string]any) {
 				if name := tree.Text(cp["name"]); name != "" {
 					names = append(names, name)
 				}
-				if n, ok := cp["containerPort"].(int64); ok {
-					numbers[n] = true
-				}
 			})
 		})
 	}
-	f := o.at("service-port", "spec", "ports", i, "targetPort")
-	switch t := target.(type) {
-	case string:
-		if slices.Contains(names, t) {
-			return
-		}
-		f.Message = fmt.Sprintf("no container port named %q in %s", t, pods[0].ref())
-		f.DidYouMean = typed.Closest(t, names)
-	case int64:
-		if numbers[t] || len(numbers) == 0 {
-			return
-		}
-		f.Warning = true
-		f.Message = fmt.Sprintf("no container of %s declares port %d", pods[0].ref(), t)
-	default:
+	if slices.Contains(names, name) {
 		return
 	}
+	f := o.at("service-port", "spec", "ports", i, "targetPort")
+	f.Message = fmt.Sprintf("no container port named %q in %s", name, pods[0].ref())
+	f.DidYouMean = typed.Closest(name, names)
 	w.report(f)
 }
 

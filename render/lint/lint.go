@@ -138,7 +138,7 @@ func rules() []rule {
 		{[]string{"password"}, checkPasswords},
 		{[]string{"cluster-admin"}, checkClusterAdmin},
 		{[]string{"open-access"}, checkOpenAccess},
-		{[]string{"pod-security"}, checkPodSecurity},
+		{[]string{rulePodSecurity}, checkPodSecurity},
 	}
 }
 

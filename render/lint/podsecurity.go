@@ -15,6 +15,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
+const rulePodSecurity = "pod-security"
+
 // checkPodSecurity applies the checks of the Pod Security admission plugin to the
 // pods of namespaces whose level the environment sets: a workload that violates it
 // is accepted by the server, and its pods are not.
@@ -62,7 +64,7 @@ func checkPodSecurity(w *world) {
 		if len(reasons) == 0 {
 			continue
 		}
-		f := p.located.at("pod-security", p.at("spec")...)
+		f := p.located.at(rulePodSecurity, p.at("spec")...)
 		f.Message = fmt.Sprintf("namespace %s enforces %s, and these pods violate it: %s", p.Namespace, level.Level, strings.Join(reasons, "; "))
 		w.report(f)
 	}

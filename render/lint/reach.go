@@ -129,7 +129,7 @@ func checkPolicies(w *world) {
 	for _, o := range w.byKind["NetworkPolicy"] {
 		raw := tree.Map(tree.At(o.Content, "spec", "podSelector"))
 		selector, err := selectorOf(raw)
-		if len(raw) == 0 || err != nil || w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) {
+		if len(raw) == 0 || err != nil || w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) || w.madeByOperator(o, selector) {
 			continue
 		}
 		f := o.at("selector", "spec", "podSelector")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -26,8 +27,25 @@ func Removed(group, version, kind string) bool {
 	return ok
 }
 
-// lifecycles reads the embedded table, by group/version/kind.
-func lifecycles() map[string]lifecycle {
+// Gone says of an API version that Kubernetes does not have any more in a minor version
+// that it is so, and what took its place; "" of all others.
+func Gone(group, version, kind string, minor int) string {
+	lc := lifecycles()[group+"/"+version+"/"+kind]
+	if lc.removed == 0 || lc.removed > minor {
+		return ""
+	}
+	gone := fmt.Sprintf("%s/%s was removed in Kubernetes 1.%d", group, version, lc.removed)
+	if lc.instead != "" {
+		gone += ": use " + lc.instead
+	}
+	return gone
+}
+
+// lifecycles is the embedded table.
+var lifecycles = sync.OnceValue(readLifecycles) //nolint:gochecknoglobals // read once, and only read
+
+// readLifecycles reads the embedded table, by group/version/kind.
+func readLifecycles() map[string]lifecycle {
 	table := map[string]lifecycle{}
 	for line := range strings.Lines(lifecycleTable) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
@@ -148,8 +166,13 @@ func checkPodFields(w *world, p podSource) {
 			deprecated("the label "+key+" is deprecated since Kubernetes 1.14", "use "+strings.TrimPrefix(key, "beta."), "spec", "nodeSelector", key)
 		}
 	}
+	current := false // the taint of today is tolerated, too
+	tree.Each(spec["tolerations"], func(_ int, t map[string]any) {
+		key, all := t["key"], t["operator"] == "Exists"
+		current = current || key == "node-role.kubernetes.io/control-plane" || all && (key == nil || key == "")
+	})
 	tree.Each(spec["tolerations"], func(i int, t map[string]any) {
-		if tree.Text(t["key"]) == "node-role.kubernetes.io/master" {
+		if tree.Text(t["key"]) == "node-role.kubernetes.io/master" && !current {
 			deprecated("no node has the taint node-role.kubernetes.io/master since Kubernetes 1.25", "use node-role.kubernetes.io/control-plane", "spec", "tolerations", i, "key")
 		}
 	})

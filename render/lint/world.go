@@ -91,9 +91,15 @@ func (w *world) spoken() []Finding {
 	for _, u := range w.env.Units {
 		silenced[u.Name] = u.Silence
 	}
+	for i := range w.findings {
+		// Pods that violate the level of their namespace do not start, whoever knows.
+		if f := &w.findings[i]; f.Rule == rulePodSecurity && silenced[f.Unit][f.Rule] != "" {
+			f.Warning = true
+		}
+	}
 	return slices.DeleteFunc(w.findings, func(f Finding) bool {
 		_, ok := silenced[f.Unit][f.Rule]
-		return ok
+		return ok && f.Rule != rulePodSecurity
 	})
 }
 
