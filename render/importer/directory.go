@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // ReadPath reads the manifests of a file, or of a directory and those below it: a
@@ -309,6 +310,9 @@ func (d *directory) unread(dir string, read []string) []string {
 
 // reason is an error of a file without its name.
 func reason(err error) string {
+	if refused, ok := errors.AsType[below.Refusal](err); ok {
+		return refused.Reason
+	}
 	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
 		return wrapped.Err.Error()
 	}

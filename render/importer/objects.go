@@ -443,6 +443,9 @@ func (imp *Import) AllNotes() []string { return slices.Concat(imp.Notes, imp.hoo
 
 // Elsewhere says which other namespace would make apps, were it the environment's.
 func (imp *Import) Elsewhere() string {
+	if imp.opts.Whole {
+		return ""
+	}
 	counts := map[string]int{}
 	for _, obj := range imp.objects {
 		if ns := text(obj, "metadata", "namespace"); ns != "" && keyOf(text(obj, "kind")) != "" {
