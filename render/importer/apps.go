@@ -97,8 +97,8 @@ func readWorkload(kinds *typed.Kinds, obj Object) (w *workload, why string) {
 	switch {
 	case text(w.main, "image") == "":
 		return nil, "its container has no image"
-	case !tagged(text(w.main, "image")):
-		return nil, "its image has no tag"
+	case slices.ContainsFunc(slices.Concat(list(w.pod, "initContainers"), containers), func(c any) bool { return !tagged(text(c, "image")) }):
+		return nil, "an image has no tag"
 	case or(at(w.spec, "selector", "matchLabels", nameLabel), w.name) != any(w.name):
 		return nil, fmt.Sprintf("its selector has another %s than its name", nameLabel)
 	case !uniqueNames(list(w.main, "env")):
@@ -138,6 +138,9 @@ func appOf(kinds *typed.Kinds, obj Object, others []Object) (a *app, why string)
 	}
 	if a.typ == "" {
 		return nil, "no port that serves anything"
+	}
+	if _, served := beside["service"]; a.typ == "StatefulApp" && !served {
+		return nil, "it has no Service of its name"
 	}
 	a.fields.set("image", w.main["image"])
 	w.typeFields(a)

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -36,13 +37,13 @@ func dropDefaults(obj Object) {
 	switch text(obj, "kind") {
 	case "Deployment":
 		drop(spec, Object{"progressDeadlineSeconds": 600, "revisionHistoryLimit": 10})
-		drop(spec, Object{"strategy": map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": "25%", "maxUnavailable": "25%"}}})
+		dropRolling(spec, "strategy", map[string]any{"maxSurge": "25%", "maxUnavailable": "25%"})
 	case "StatefulSet":
 		drop(spec, Object{
 			"revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
-			"updateStrategy":                       map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"partition": 0}},
 			"persistentVolumeClaimRetentionPolicy": map[string]any{"whenDeleted": "Retain", "whenScaled": "Retain"},
 		})
+		dropRolling(spec, "updateStrategy", map[string]any{"partition": int64(0)})
 		for _, c := range list(spec, "volumeClaimTemplates") {
 			claim, _ := c.(map[string]any)
 			delete(claim, "status")
@@ -50,10 +51,8 @@ func dropDefaults(obj Object) {
 			drop(mapping(claim, "spec"), Object{"volumeMode": "Filesystem"})
 		}
 	case "DaemonSet":
-		drop(spec, Object{
-			"revisionHistoryLimit": 10,
-			"updateStrategy":       map[string]any{"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": 0, "maxUnavailable": 1}},
-		})
+		drop(spec, Object{"revisionHistoryLimit": 10})
+		dropRolling(spec, "updateStrategy", map[string]any{"maxSurge": int64(0), "maxUnavailable": int64(1)})
 	case "Job":
 		dropJob(spec)
 	case "CronJob":
@@ -78,6 +77,23 @@ func dropDefaults(obj Object) {
 	for _, pod := range podSpecs(obj) {
 		dropPod(pod)
 	}
+}
+
+// dropRolling takes out a rolling strategy that is the default, and spells out one that
+// says a part of it.
+func dropRolling(spec map[string]any, name string, defaults map[string]any) {
+	strategy, ok := spec[name].(map[string]any)
+	if !ok || or(strategy["type"], "RollingUpdate") != any("RollingUpdate") {
+		return
+	}
+	rolling := map[string]any{}
+	maps.Copy(rolling, defaults)
+	maps.Copy(rolling, mapping(strategy, "rollingUpdate"))
+	if same(rolling, defaults) {
+		delete(spec, name)
+		return
+	}
+	spec[name] = map[string]any{"type": "RollingUpdate", "rollingUpdate": rolling}
 }
 
 func dropJob(spec map[string]any) {
@@ -119,7 +135,12 @@ func dropPod(pod map[string]any) {
 		"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler",
 		"terminationGracePeriodSeconds": 30, "securityContext": map[string]any{},
 	})
-	delete(pod, "serviceAccount") // the old name of serviceAccountName
+	if old := pod["serviceAccount"]; old != nil { // the old name of serviceAccountName
+		delete(pod, "serviceAccount")
+		if pod["serviceAccountName"] == nil {
+			pod["serviceAccountName"] = old
+		}
+	}
 	for _, kind := range []string{"containers", "initContainers"} {
 		for _, c := range list(pod, kind) {
 			container, _ := c.(map[string]any)

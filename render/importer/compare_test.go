@@ -49,7 +49,7 @@ func TestCompare(t *testing.T) {
 			`Deployment/shop: spec.template.spec.containers[0].env[0].name: the string "A" became the string "B"`, `Deployment/shop: spec.template.spec.containers[0].env[0].value: the string "a" became the string "b"`,
 			`Deployment/shop: spec.template.spec.containers[0].env[1].name: the string "B" became the string "A"`, `Deployment/shop: spec.template.spec.containers[0].env[1].value: the string "b" became the string "a"`,
 		}},
-		"other name":    {"name: shop, namespace", "name: shop2, namespace", []string{"Deployment/shop: not rendered"}},
+		"other name": {"name: shop, namespace", "name: shop2, namespace", []string{"Deployment/shop: not rendered"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			imp := objects(t, deployment, Options{Namespace: "shop"})

@@ -136,8 +136,10 @@ func dropDirectives(v any, drop func(name string, m map[string]any) bool) {
 			}
 		}
 		for name, item := range n {
+			inner, ok := item.(map[string]any)
+			said := len(inner) > 0 // an empty directory is a source
 			dropDirectives(item, drop)
-			if inner, ok := item.(map[string]any); ok && len(inner) == 0 {
+			if ok && said && len(inner) == 0 {
 				delete(n, name)
 			}
 		}

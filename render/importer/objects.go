@@ -439,7 +439,9 @@ func (imp *Import) hookNotes() []string {
 }
 
 // AllNotes are the notes, and what is to be said of hooks and namespaces.
-func (imp *Import) AllNotes() []string { return slices.Concat(imp.Notes, imp.hookNotes(), imp.strangers()) }
+func (imp *Import) AllNotes() []string {
+	return slices.Concat(imp.Notes, imp.hookNotes(), imp.strangers())
+}
 
 // Elsewhere says which other namespace would make apps, were it the environment's.
 func (imp *Import) Elsewhere() string {

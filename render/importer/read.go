@@ -140,6 +140,8 @@ func notAnObject(obj Object) string {
 // notDeclared says why an object that a server would take cannot be declared.
 func notDeclared(obj Object) string {
 	switch {
+	case strings.Contains(text(obj, "metadata", "name"), "{{"):
+		return "a template: print it first"
 	case text(obj, "metadata", "name") == "":
 		return "generateName gives it another name at each creation; to declare it, give it metadata.name"
 	case text(mapping(obj, "metadata", "annotations"), "config.kubernetes.io/local-config") == "true":

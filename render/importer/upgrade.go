@@ -212,6 +212,7 @@ func upgradeMetric(m any) {
 		delete(source, gone)
 	}
 }
+
 // upgradeIngress gives backends and paths the form of networking.k8s.io/v1.
 func upgradeIngress(spec map[string]any) {
 	if backend := mapping(spec, "backend"); backend != nil {
