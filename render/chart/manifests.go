@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
@@ -63,7 +64,8 @@ func sortedObjects(files map[string]string) ([]Object, error) {
 
 func objectsIn(name, text string) ([]Object, error) {
 	var objects []Object
-	for _, doc := range separator.Split(strings.TrimSpace(text), -1) {
+	// A text at the end of a file has its line end, whether the file has one or not.
+	for _, doc := range separator.Split(strings.TrimLeftFunc(text, unicode.IsSpace)+"\n", -1) {
 		if strings.TrimSpace(doc) == "" {
 			continue
 		}
