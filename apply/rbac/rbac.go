@@ -251,6 +251,7 @@ func (b *builder) health() {
 		b.own.Add(resource.Group, resource.Resource, ns, "", "watch")
 		if reads.Status {
 			b.own.Add(resource.Group, resource.Resource+"/status", ns, o.GetName(), "get")
+			b.own.Add("apiextensions.k8s.io", "customresourcedefinitions", "", resource.Resource+"."+resource.Group, "get")
 		}
 		for _, r := range reads.Explained {
 			b.own.Add(r.Group, r.Resource, ns, "", "list", "watch")

@@ -62,6 +62,7 @@ type DaemonOptions struct {
 	Interval     time.Duration // between looks at the source; zero means a minute
 	FullInterval time.Duration // between passes over everything; zero means ten minutes
 	Timeout      time.Duration // for the health of a unit that new content is applied to
+	FailAfter    time.Duration // apply.ApplyOptions.FailAfter
 
 	// FightLimit corrections of one field within FightWindow are a fight; the
 	// object is then left alone for FightCoolDown. Zero means 5 in ten minutes, and

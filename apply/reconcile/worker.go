@@ -333,7 +333,7 @@ func (w *worker) pass(ctx context.Context, l letter) error {
 		Mode: w.d.opts.Mode, NoWait: true, Confirm: w.confirm, Descends: w.content.descends,
 		Plan: apply.PlanOptions{Siblings: w.content.siblings, ListOnly: w.d.opts.ListOnly},
 		Apply: apply.ApplyOptions{
-			Timeout: w.d.opts.Timeout, Who: w.d.opts.Who, Git: w.content.git, NoPrune: w.content.noPrune, On: w.logEvent,
+			Timeout: w.d.opts.Timeout, FailAfter: w.d.opts.FailAfter, Who: w.d.opts.Who, Git: w.content.git, NoPrune: w.content.noPrune, On: w.logEvent,
 		},
 	}
 	kind := "touched"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
@@ -70,7 +71,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.Lookup("yes").NoOptDefVal = "true"
 	f.BoolVar(&opts.dryRun, "dry-run", false, "show the plan and write nothing; exits like diff")
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
-	f.DurationVar(&opts.run.FailAfter, "fail-after", time.Minute, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
+	addFailAfter(f, &opts.run.FailAfter)
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
 	f.BoolVar(&opts.run.NoWait, "no-wait", false, "do not wait for health, and do not prune")
 	f.BoolVar(&opts.run.NoPrune, "no-prune", false, "delete nothing")
@@ -94,6 +95,11 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 		return runApply(cmd.Context(), g, opts, args)
 	}
 	return cmd
+}
+
+// addFailAfter is the flag of every command that waits for health.
+func addFailAfter(f *pflag.FlagSet, to *time.Duration) {
+	f.DurationVar(to, "fail-after", time.Minute, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
 }
 
 // runApply applies the environments in order and stops at the first that does

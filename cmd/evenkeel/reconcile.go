@@ -18,13 +18,14 @@ import (
 
 type reconcileOptions struct {
 	selection
-	once     bool
-	mode     string
-	listOnly bool
-	noWait   bool
-	timeout  time.Duration
-	git      remote.Git
-	daemon   daemonOptions
+	once      bool
+	mode      string
+	listOnly  bool
+	noWait    bool
+	timeout   time.Duration
+	failAfter time.Duration
+	git       remote.Git
+	daemon    daemonOptions
 }
 
 func newReconcileCmd(g *global) *cobra.Command {
@@ -64,6 +65,7 @@ Exit codes: 0 level, or corrected and healthy; 1 drift found (--mode report);
 	addGitFlags(f, &opts.git)
 	opts.daemon.addFlags(f)
 	f.DurationVar(&opts.timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
+	addFailAfter(f, &opts.failAfter)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := opts.check(); err != nil {
 			return err
@@ -139,7 +141,7 @@ func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts
 	if err != nil {
 		return nil, err
 	}
-	run := apply.ApplyOptions{Timeout: opts.timeout, Who: whoami(), Git: git}
+	run := apply.ApplyOptions{Timeout: opts.timeout, FailAfter: opts.failAfter, Who: whoami(), Git: git}
 	if opts.mode == string(reconcile.ModeCorrect) {
 		view := g.progress(env)
 		defer view.close()

@@ -62,7 +62,7 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args, budget: budget}
 	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
 	run := reconcile.DaemonOptions{
-		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout,
+		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout, FailAfter: opts.failAfter,
 		Interval: opts.daemon.interval, FullInterval: opts.daemon.fullInterval,
 		Who: "reconcile", Replica: replica(), Log: logger, Render: src.render,
 		Connect: func(env *schema.Environment) (*apply.Cluster, error) { return clusters.of(env.Cluster) },

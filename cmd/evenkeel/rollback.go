@@ -58,6 +58,7 @@ Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 	f.Var(&opts.yes, "yes", "answer what a guard asks; --yes=N allows N deletions")
 	f.Lookup("yes").NoOptDefVal = "true"
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
+	addFailAfter(f, &opts.run.FailAfter)
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
