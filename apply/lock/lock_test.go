@@ -3,6 +3,7 @@ package lock
 import (
 	"testing"
 	"time"
+	"unsafe"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,6 +54,37 @@ func TestObservation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClockSetForward sets the clock forward by more than a lease: who waits does
+// not take the lock for it, who holds it writes no more.
+func TestClockSetForward(t *testing.T) {
+	start := time.Now()
+	holder := "a"
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
+	lease.Spec.LeaseDurationSeconds = new(int32(30))
+	lease.Spec.RenewTime = new(metav1.NewMicroTime(start))
+	lease.Spec.HolderIdentity = &holder
+	var o observation
+	o.look(lease, start)
+	later := setForward(start.Add(time.Second), time.Minute)
+	if o.free(Holder{}, later) {
+		t.Error("a lock that was seen for a second is free by a clock that was set forward")
+	}
+	if o.free(Holder{}, start.Add(29*time.Second)) || !o.free(Holder{}, start.Add(30*time.Second)) {
+		t.Error("the lock is not free after its duration, or before it")
+	}
+	if got := elapsed(start, later); got != 61*time.Second {
+		t.Errorf("the holder counts %s", got)
+	}
+}
+
+// setForward is t on a wall clock that was set forward while the monotonic one
+// went on: the first word of a time.Time with a monotonic reading has the seconds
+// of the wall clock above 30 bits of nanoseconds.
+func setForward(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(by/time.Second) << 30
+	return t
 }
 
 // TestLockCheck lets no write start that could end after the lease does.

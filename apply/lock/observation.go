@@ -71,7 +71,7 @@ func (o *observation) look(lease *coordinationv1.Lease, now time.Time) {
 // free reports whether the lock may be taken now. A lease that this very run
 // holds is one whose answer was lost.
 func (o *observation) free(me Holder, now time.Time) bool {
-	return value(o.lease.Spec.HolderIdentity) == "" || o.holder == me || me.gone(o.holder) || elapsed(o.first, now) >= o.duration()
+	return value(o.lease.Spec.HolderIdentity) == "" || o.holder == me || me.gone(o.holder) || watched(o.first, now) >= o.duration()
 }
 
 // expiring reports whether the holder looks dead by its own clock, so that
@@ -96,8 +96,14 @@ func (o *observation) held(env string) *Held {
 	return &Held{Environment: env, Holder: o.holder, Since: value(o.lease.Spec.AcquireTime).Time}
 }
 
+// watched is how long this process has looked on, by the monotonic clock alone: a
+// wall clock that is set forward makes nobody's lease end, and after a sleep the
+// Lease is read first.
+func watched(a, b time.Time) time.Duration { return b.Sub(a) }
+
 // elapsed is the time from a to b, by whichever clock saw more of it: the
-// monotonic clock stands still while the machine sleeps.
+// monotonic clock stands still while the machine sleeps. For a holder the longer
+// one is the safe one.
 func elapsed(a, b time.Time) time.Duration {
 	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
 }
