@@ -38,6 +38,12 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	case role != "" && (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)):
 		p.unverified(it, role)
 		return nil
+	case refusedByLimit(err) && p.plannedLimit(it, err) != "":
+		p.unverified(it, p.plannedLimit(it, err))
+		return nil
+	case refusedByWebhook(err) && p.plannedServer(it, err) != "":
+		p.unverified(it, p.plannedServer(it, err))
+		return nil
 	case p.needsHome(ctx, it, err):
 		p.unverified(it, p.home().ref.String())
 		return nil

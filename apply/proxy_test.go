@@ -150,9 +150,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // hang keeps a request waiting for longer than any client does.
 func (p *proxy) hang() {
+	p.silent(5 * time.Second)
+}
+
+// silent keeps a request without an answer.
+func (p *proxy) silent(d time.Duration) {
 	select {
 	case <-p.closing:
-	case <-time.After(5 * time.Second):
+	case <-time.After(d):
 	}
 }
 

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// at all.
 	LockTimeout time.Duration
 	// LockDuration is how long the lock outlives a run that was killed; zero
-	// means 45 seconds. A third of it bounds each write.
+	// means 45 seconds. A write may take twice as long while it is renewed.
 	LockDuration time.Duration
 	// NoWait leaves out the gates and NoPrune the pruning.
 	NoWait, NoPrune bool
@@ -237,11 +238,47 @@ func (r *run) ended(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// request is the context of one write: it goes to its end when the run is told
-// to stop, so that the report knows what was done, and it ends before the lock
-// could.
+// writesLong is how many durations of its lock one write may take: the lock is
+// renewed meanwhile.
+const writesLong = 2
+
+// request is the context of one write: it goes on for a while when the run is told
+// to stop, so that the report knows what was done, and ends when the lock is not
+// renewed, before that could end.
 func (r *run) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), r.opts.LockDuration/3)
+	one, cancel := context.WithTimeout(context.WithoutCancel(ctx), writesLong*r.opts.LockDuration)
+	heard := context.AfterFunc(ctx, func() {
+		select {
+		case <-one.Done():
+		case <-time.After(r.opts.LockDuration / 3):
+			cancel()
+		}
+	})
+	ended := func() {}
+	if r.lock != nil {
+		one, ended = r.lock.During(one)
+	}
+	return one, func() {
+		heard()
+		ended()
+		cancel()
+	}
+}
+
+// unanswered says of a write that was given up why it was.
+func (r *run) unanswered(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	if r.lock != nil {
+		if lost := r.lock.Check(); lost != nil {
+			return lost
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the API server did not answer within %s: %w", writesLong*r.opts.LockDuration, context.DeadlineExceeded)
+	}
+	return err
 }
 
 // mapping is the resource of a change's object.

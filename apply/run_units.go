@@ -100,7 +100,7 @@ func (r *run) units(ctx context.Context) error {
 		}
 		wg.Go(func() {
 			defer close(mine.done)
-			for _, name := range r.behind(unit) {
+			for _, name := range behind(r.env, unit) {
 				before, ok := outcomes[name]
 				if !ok {
 					continue
@@ -130,11 +130,11 @@ var errSkipped = errors.New("a unit that it stands on failed")
 
 // behind are the units that one stands behind. All stand on the unit that every
 // environment has.
-func (r *run) behind(unit *schema.Unit) []string {
+func behind(env *schema.Environment, unit *schema.Unit) []string {
 	if unit.Name == schema.UnitEnvironment || slices.Contains(unit.After, schema.UnitEnvironment) {
 		return unit.After
 	}
-	if first := r.env.Unit(schema.UnitEnvironment); first == nil || slices.Contains(first.After, unit.Name) {
+	if first := env.Unit(schema.UnitEnvironment); first == nil || slices.Contains(first.After, unit.Name) {
 		return unit.After
 	}
 	return append([]string{schema.UnitEnvironment}, unit.After...)

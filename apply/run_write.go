@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -19,9 +20,9 @@ const (
 	// attemptsConflict is how often an object whose resourceVersion moved is
 	// read and planned again: status writes move it too.
 	attemptsConflict = 5
-	// settling is how long an object that waits for a Namespace or a
-	// CustomResourceDefinition of the same run is tried again: those are
-	// served a moment after they are accepted.
+	// settling is how long an object that waits for a Namespace, a
+	// CustomResourceDefinition or a limit of the same run is tried again: those
+	// are served, and counted, a moment after they are accepted.
 	settling = 10 * time.Second
 )
 
@@ -32,6 +33,9 @@ func (r *run) write(ctx context.Context, change *Change) error {
 		return nil
 	}
 	deadline := time.Now().Add(settling)
+	if change.waitsForServer() {
+		deadline = time.Now().Add(r.opts.Timeout)
+	}
 	for attempt := 1; ; {
 		live, err := r.send(ctx, change)
 		switch {
@@ -40,7 +44,8 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			return nil
 		case r.ended(ctx) != nil:
 			return r.ended(ctx)
-		case apierrors.IsConflict(err) && attempt < attemptsConflict:
+		case (apierrors.IsConflict(err) || isSlow(err)) && attempt < attemptsConflict:
+			// Of one that was not answered in time nobody knows whether it was carried out.
 			attempt++
 			done, err := r.reconsider(ctx, change)
 			if err != nil {
@@ -50,11 +55,15 @@ func (r *run) write(ctx context.Context, change *Change) error {
 				r.journal.wrote(PhaseWrite, *change, done)
 				return nil
 			}
-		case change.waits != "" && isSettling(err) && time.Now().Before(deadline):
+		case change.waits != "" && (isSettling(err) || refusedByLimit(err)) && time.Now().Before(deadline):
 			if err := pause.For(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
 			r.c.Mapper.Reset()
+		case change.waitsForServer() && refusedByWebhook(err) && time.Now().Before(deadline):
+			if err := pause.For(ctx, time.Second); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("%s: %w", change.Ref, err)
 		}
@@ -99,6 +108,11 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 // CustomResourceDefinition is served everywhere.
 func isSettling(err error) bool {
 	return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) || apierrors.IsForbidden(err)
+}
+
+// isSlow reports whether a server had no time for a write.
+func isSlow(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
 }
 
 // send does what the action asks, each request guarded by uid and
@@ -153,7 +167,7 @@ func (r *run) patch(ctx context.Context, change *Change, body, live *unstructure
 	ctx, cancel := r.request(ctx)
 	defer cancel()
 	result, _, err := r.c.ApplyObject(ctx, mapping, body, manager, false)
-	return result, err
+	return result, r.unanswered(ctx, err)
 }
 
 // writeAll writes changes side by side and returns all errors.
