@@ -279,7 +279,11 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	it.change = ch
 	live := p.mask.Object(it.live)
 	diffs := managed.Differences(live, p.mask.Object(result))
-	if handsOver(it.obj.Unstructured, it.live, p.targets) {
+	over, err := p.handsOver(ctx, it, diffs)
+	if err != nil {
+		return err
+	}
+	if over {
 		ch.handover = []string{replicasPointer}
 		diffs = slices.DeleteFunc(diffs, func(d managed.Difference) bool { return d.Path.Fields() == "spec.replicas" })
 		ch.Message = "spec.replicas goes over to the autoscaler with its live value"

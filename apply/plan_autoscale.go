@@ -24,15 +24,21 @@ func (p *planner) isScaled(ctx context.Context, it *item, diffs []managed.Differ
 	if !slices.ContainsFunc(diffs, managed.Difference.WasScaled) {
 		return false, nil
 	}
+	found, err := p.hasScaler(ctx, it)
+	if apierrors.IsForbidden(err) {
+		return true, nil // better a conflict too many
+	}
+	return found, err
+}
+
+// hasScaler asks the cluster for an autoscaler that targets an object.
+func (p *planner) hasScaler(ctx context.Context, it *item) (bool, error) {
 	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"})
 	if err != nil {
 		return false, err
 	}
 	found := &scalerOf{planner: p, target: it.ref.String()}
 	err = p.cluster.List(ctx, m, it.ref.Namespace, "", found)
-	if apierrors.IsForbidden(err) {
-		return true, nil // better a conflict too many
-	}
 	return found.found, err
 }
 
@@ -58,16 +64,28 @@ func (s *scalerOf) Visit(scaler *unstructured.Unstructured) {
 const replicasPointer = "/spec/replicas"
 
 // handsOver reports whether this apply stops rendering replicas that are still
-// ours alone while an autoscaler of the environment takes over: plain server-side
-// apply would reset them to 1 for a moment.
-func handsOver(desired, live *unstructured.Unstructured, targets map[string]bool) bool {
-	if !targets[schema.RefOf(desired).String()] {
-		return false
+// ours alone while an autoscaler takes over, of the environment or of somebody else:
+// plain server-side apply would reset them to 1 for a moment. Where nobody takes
+// over, that is what it does, and it is said.
+func (p *planner) handsOver(ctx context.Context, it *item, diffs []managed.Difference) (bool, error) {
+	if _, rendered, _ := unstructured.NestedFieldNoCopy(it.obj.Object, "spec", "replicas"); rendered || !managed.Sets(it.live, "spec", "replicas") {
+		return false, nil
 	}
-	if _, rendered, _ := unstructured.NestedFieldNoCopy(desired.Object, "spec", "replicas"); rendered {
-		return false
+	if p.targets[it.ref.String()] {
+		return true, nil
 	}
-	return managed.Sets(live, "spec", "replicas")
+	if !slices.ContainsFunc(diffs, func(d managed.Difference) bool { return d.Path.Fields() == "spec.replicas" }) {
+		return false, nil
+	}
+	switch found, err := p.hasScaler(ctx, it); {
+	case apierrors.IsForbidden(err):
+		p.warn(fmt.Sprintf("%s: replicas are no longer set in git and go back to the default of 1, as far as can be seen: autoscalers may not be listed", it.ref))
+		return false, nil
+	case err != nil || found:
+		return found, err
+	}
+	p.warn(fmt.Sprintf("%s: replicas are no longer set in git and go back to the default of 1; no autoscaler targets it", it.ref))
+	return false, nil
 }
 
 // leaveScaled leaves replicas to somebody who scaled past git for a while.

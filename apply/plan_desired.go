@@ -17,7 +17,7 @@ import (
 // flatten makes items of the selected units and maps their kinds; p.desired gets
 // every object of the environment, selected or not.
 func (p *planner) flatten(ctx context.Context) error {
-	crds, kinds := p.plannedCRDs(), map[kschema.GroupVersionKind]kindMapping{}
+	crds, known := p.plannedCRDs(), map[kschema.GroupVersionKind]kindMapping{}
 	var errs []error
 	order := 0
 	for i := range p.env.Units {
@@ -34,7 +34,7 @@ func (p *planner) flatten(ctx context.Context) error {
 			if !p.selected(unit.Name) || !p.named(it.ref) {
 				continue
 			}
-			if err := p.mapKind(ctx, it, crds, kinds); err != nil {
+			if err := p.mapKind(ctx, it, crds, known); err != nil {
 				if misfit, ok := errors.AsType[*misfit](err); ok {
 					p.misplaced(it, misfit)
 				} else {
@@ -43,6 +43,7 @@ func (p *planner) flatten(ctx context.Context) error {
 				}
 			}
 			p.leaveScaled(it)
+			it.leaveInjected()
 			p.rerun(it)
 			p.items = append(p.items, it)
 		}
@@ -53,6 +54,15 @@ func (p *planner) flatten(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// leaveInjected leaves what an annotation asks a controller to fill in.
+func (it *item) leaveInjected() {
+	if pointers := kinds.Injected(it.obj.Unstructured); len(pointers) > 0 {
+		left := *it.obj
+		left.Ignore = slices.Concat(left.Ignore, pointers)
+		it.obj = &left
+	}
 }
 
 // kindMapping is the answer of the mapper, which takes its time, for one kind.
