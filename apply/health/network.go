@@ -43,7 +43,7 @@ func judgeLoadBalancer(svc *corev1.Service, related Related, now time.Time) verd
 		return progressing("service-load-balancer", join(msg, e.Reason, oneLine(e.Message, 400)))
 	}
 	if age := now.Sub(svc.CreationTimestamp.Time); !svc.CreationTimestamp.IsZero() && age > 30*time.Second {
-		msg += " after " + short(age) + ": does the cluster have a load-balancer controller?"
+		msg += " after " + short(age) + ": does the cluster have a load-balancer controller? If none is to come, declare that it is ready without: ready: <key>: cel: \"true\""
 	}
 	return progressing("service-load-balancer", msg)
 }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -99,8 +100,30 @@ func statefulSetCause(set *appsv1.StatefulSet, related Related, now time.Time) (
 	}
 	c, ok := podsCause(former, related, now)
 	if ok {
-		c.sure = false // it is not what was just applied
-		c.text += "; it is of the former revision, and the rollout waits for it: delete the pod if it cannot recover"
+		// It is not what was just applied, and the controller of the set does not
+		// replace it: a rollout in order waits for it as long as it is there.
+		c.sure = c.sure && rollsInOrder(set) && related.elapsed(set.CreationTimestamp.Time, now) >= stuckPod
+		c.text += "; it is of the former revision, and the rollout waits for it: delete the pod if it cannot recover: kubectl -n " + set.Namespace + " delete pod" + unready(former)
 	}
 	return c, ok
+}
+
+// stuckPod is how long a pod of the former revision may hold up a rollout by a cause
+// that waiting does not help against.
+const stuckPod = 30 * time.Second
+
+func rollsInOrder(set *appsv1.StatefulSet) bool {
+	r := set.Spec.UpdateStrategy.RollingUpdate
+	return set.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType && (r == nil || ptr.Deref(r.Partition, 0) == 0)
+}
+
+// unready are the names of the pods that are not ready.
+func unready(pods []*corev1.Pod) string {
+	var out strings.Builder
+	for _, p := range pods {
+		if !ready(p) && p.DeletionTimestamp == nil {
+			out.WriteString(" " + p.Name)
+		}
+	}
+	return out.String()
 }
