@@ -158,6 +158,7 @@ func (p *planner) askServer(ctx context.Context) error {
 // behind it, and counts.
 func (p *planner) collect() {
 	slices.SortFunc(p.items, func(a, b *item) int { return cmp.Compare(a.order, b.order) })
+	p.sayHeld()
 	for _, it := range p.items {
 		p.plan.Summary[it.change.Action]++
 		if it.generation != 0 {
