@@ -8,11 +8,11 @@ import (
 
 // member is an object of the ApplySet as last seen.
 type member struct {
-	obj  *unstructured.Unstructured // nil: the API server says that it is gone
-	last *unstructured.Unstructured // of a gone object: what it was
-	note string                     // how it is read, where that is not by a watch
-	err  error                      // why it cannot be read
-	wrote *Write                    // who wrote it last
+	obj   *unstructured.Unstructured // nil: the API server says that it is gone
+	last  *unstructured.Unstructured // of a gone object: what it was
+	note  string                     // how it is read, where that is not by a watch
+	err   error                      // why it cannot be read
+	wrote *Write                     // who wrote it last
 }
 
 // slim drops the managed fields where no rule reads them (they are half of many

@@ -26,7 +26,7 @@ func chinese() map[string]string {
 	return map[string]string{
 		"Handbook of %s": "%s 手册",
 		"This page is written by %s from the source of the environments: what it says is what is rendered. Do not edit it.": "本页由 %s 根据环境源码生成，内容即渲染结果，请勿手工修改。",
-		"It asks no cluster. How things are now is said by %s and %s.":                                                             "生成时不访问集群。当前状态请看 %s 和 %s。",
+		"It asks no cluster. How things are now is said by %s and %s.":                                                      "生成时不访问集群。当前状态请看 %s 和 %s。",
 
 		"How requests arrive": "请求如何到达", "URLs": "URL 一览", "In front of the cluster": "集群入口", "DNS records": "DNS 记录", "Ports": "端口",
 		"Apps": "应用", "Who calls whom": "调用关系", "Registries": "注册中心", "Certificates": "证书", "What others make": "由他方创建的对象",
