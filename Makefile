@@ -104,12 +104,12 @@ check: fmt-check vet tidy-check cue-check lint ## the checks that need no cluste
 
 .PHONY: fmt
 fmt: ## format Go and CUE
-	@$(TOOL) gofumpt -w cmd render apply schema stacks envs
+	@$(TOOL) gofumpt -w cmd render apply schema stacks envs internal
 	@$(TOOL) cue fmt $(CUE_DIRS)
 
 .PHONY: fmt-check
 fmt-check:
-	@out=$$($(TOOL) gofumpt -l cmd render apply schema stacks envs); [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
+	@out=$$($(TOOL) gofumpt -l cmd render apply schema stacks envs internal); [ -z "$$out" ] || { echo "not formatted (make fmt):"; echo "$$out"; exit 1; }
 
 .PHONY: vet
 vet:
