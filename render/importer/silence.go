@@ -10,7 +10,7 @@ import (
 // switch them off would only hide it until the first apply.
 func certain(rule string) bool {
 	return slices.Contains([]string{
-		"strict", "api-version", "custom-resource", "container", "duplicate", "name", "namespace", "node-port", "object-taken", "selector", "silence", "size", "strategy", "volume",
+		"strict", "api-version", "custom-resource", "container", "duplicate", "name", "namespace", "node-port", "object-taken", "selector", "server", "silence", "size", "strategy", "volume",
 	}, rule)
 }
 
