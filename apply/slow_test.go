@@ -20,8 +20,8 @@ func TestSlowServer(t *testing.T) {
 	const lasts = 6 * time.Second
 	for name, f := range map[string]fault{
 		"answers after more than the lock lasts": {pass: true, do: func(*proxy, http.ResponseWriter) { time.Sleep(lasts + lasts/2) }},
-		"never answers":                          {do: func(p *proxy, w http.ResponseWriter) { p.silent(3 * lasts) }},
-		"writes, and never answers":              {after: true, do: func(p *proxy, w http.ResponseWriter) { p.silent(3 * lasts) }},
+		"never answers":                          {do: func(p *proxy, _ http.ResponseWriter) { p.silent(3 * lasts) }},
+		"writes, and never answers":              {after: true, do: func(p *proxy, _ http.ResponseWriter) { p.silent(3 * lasts) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

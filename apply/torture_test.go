@@ -280,7 +280,7 @@ func TestStoppedHolder(t *testing.T) {
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
 	reads, stopped, resume := 0, make(chan struct{}), make(chan struct{})
-	child := s.child(t, p.url(), 3*time.Second)
+	child := s.child(t, p.url(), 8*time.Second)
 	stop := fault{do: func(p *proxy, w http.ResponseWriter) {
 		p.signal(syscall.SIGSTOP)
 		close(stopped)
@@ -306,7 +306,7 @@ func TestStoppedHolder(t *testing.T) {
 	if _, err := s.run(t.Context(), s.after(), opts); exitCode(err) != 4 {
 		t.Errorf("the lock was not respected while it was held: %v", err)
 	}
-	opts.LockTimeout = 20 * time.Second
+	opts.LockTimeout = 40 * time.Second
 	started := time.Now()
 	if _, err := s.run(t.Context(), s.after(), opts); err != nil {
 		t.Fatal(err)

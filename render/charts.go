@@ -246,7 +246,7 @@ func (u *unit) hook(o *object, hook *chart.Hook) (string, error) {
 	default:
 		return chosen, nil
 	}
-	var before, after, test, other []string
+	var before, after, other []string
 	for _, event := range hook.Events {
 		switch event {
 		case "pre-install", "pre-upgrade":
@@ -254,7 +254,6 @@ func (u *unit) hook(o *object, hook *chart.Hook) (string, error) {
 		case "post-install", "post-upgrade":
 			after = append(after, event)
 		case "test", "test-success", "test-failure":
-			test = append(test, event)
 		default:
 			other = append(other, event)
 		}

@@ -94,10 +94,11 @@ func (o *object) withholds(path typed.Path) bool {
 	if o.GetKind() == "Secret" {
 		return true
 	}
-	pointer := ""
+	var b strings.Builder
 	for _, step := range path {
-		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(fmt.Sprint(step))
+		b.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(fmt.Sprint(step)))
 	}
+	pointer := b.String()
 	return slices.ContainsFunc(o.secret, func(secret string) bool {
 		return secret == pointer || strings.HasPrefix(secret, pointer+"/") || strings.HasPrefix(pointer, secret+"/")
 	})

@@ -114,7 +114,7 @@ func TestFreezeWrong(t *testing.T) {
 		{From: "Fri 18:60", To: "Mon 08:00", Zone: "UTC"},
 		{From: "Fry 18:00", To: "Mon 08:00", Zone: "UTC"},
 		{From: "", To: "", Zone: "UTC"},
-		{From: "18:00", To: "08:00", Zone: "Asia/Shanghi"},
+		{From: "18:00", To: "08:00", Zone: "Asia/Beijing"},
 		{From: "18:00", To: "08:00", Zone: "Local"},
 		{From: "18:00", To: "08:00", Zone: ""},
 		{From: "18:00", To: "08:00", Zone: "../../etc/passwd"},

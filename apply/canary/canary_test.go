@@ -69,7 +69,7 @@ func summary(t *testing.T, u *schema.Unit) string {
 
 func all(string) bool { return true }
 
-var steps = []schema.CanaryStep{{Pods: 1}, {Percent: 50}} //nolint:gochecknoglobals // a table
+var steps = []schema.CanaryStep{{Pods: 1}, {Percent: 50}}
 
 func TestCompose(t *testing.T) {
 	base, desired := environment(app(t, "a", "1", steps...)), environment(app(t, "a", "2", steps...))

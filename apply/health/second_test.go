@@ -41,13 +41,13 @@ func TestSecondSet(t *testing.T) {
 			for _, status := range statuses {
 				total++
 				got := Judge(k.object(t, status), nil, Related{}, judgedAt())
-				switch {
-				case got.State == want:
+				switch got.State {
+				case want:
 					agree++
 					continue
-				case got.State == Healthy:
+				case Healthy:
 					dangerous++
-				case got.State == Unknown:
+				case Unknown:
 					unknown++
 				}
 				t.Logf("%s %v: %s by rule %s (%s), want %s", k.Kind, status, got.State, got.Rule, got.Message, want)

@@ -68,7 +68,7 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		return nil, err
 	}
 	k, err := c.Canaries(ctx, env, opts.Apply)
-	if refused, held := errors.AsType[*apply.Refused](err); err != nil && !(held && refused.Guard == apply.GuardHold) {
+	if refused, held := errors.AsType[*apply.Refused](err); err != nil && (!held || refused.Guard != apply.GuardHold) {
 		return nil, err
 	}
 	if k != nil && k.Begun {

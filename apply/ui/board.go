@@ -146,17 +146,15 @@ func (b *board) troubled(err error, unreached bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unreached = unreached
-	switch {
-	case err == nil:
-		b.trouble = ""
-	default:
-		if b.trouble == "" {
-			b.since = time.Now()
-		}
+	if err != nil && b.trouble == "" {
+		b.since = time.Now()
+	}
+	b.trouble = ""
+	if err != nil {
 		b.trouble = err.Error()
-		if refused, ok := errors.AsType[*apply.Refused](err); ok {
-			b.trouble = refused.Error()
-		}
+	}
+	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+		b.trouble = refused.Error()
 	}
 	b.number++
 	b.head = b.number

@@ -230,11 +230,11 @@ func planPage(q *request) (any, error) {
 		lines := []driftLine{}
 		for _, f := range c.Fields {
 			if f.By != "" {
-				lines = append(lines, driftLine{Object: c.Ref.String(), Path: report.Line(f.Path), By: report.Line(f.By), Action: c.Action, At: f.At})
+				lines = append(lines, driftLine{Object: c.String(), Path: report.Line(f.Path), By: report.Line(f.By), Action: c.Action, At: f.At})
 			}
 		}
 		if len(lines) == 0 {
-			lines = append(lines, driftLine{Object: c.Ref.String(), Action: c.Action})
+			lines = append(lines, driftLine{Object: c.String(), Action: c.Action})
 		}
 		v.Drift = append(v.Drift, lines...)
 	}

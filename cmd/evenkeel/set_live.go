@@ -102,7 +102,7 @@ func findDeployment(rendered []*render.Result, namespace, name string) (*rendere
 			envs = append(envs, d.env)
 		}
 		return nil, &usageError{
-			err:  fmt.Errorf("Deployment/%s/%s is in several environments: %s", namespace, name, strings.Join(envs, ", ")),
+			err:  fmt.Errorf("several environments have Deployment/%s/%s: %s", namespace, name, strings.Join(envs, ", ")),
 			hint: "name one: evenkeel set image " + envs[0] + " --namespace " + namespace + " ...",
 		}
 	case slices.Contains(namespaces, namespace):

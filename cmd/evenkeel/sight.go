@@ -100,7 +100,7 @@ func liveOf(objects []way.Object, said []look.Object) (way.Live, bool) {
 		live.State = worse(live.State, string(said[at].State()))
 		for _, line := range said[at].Lines() {
 			if len(objects) > 1 {
-				line = o.Ref.String() + ": " + line
+				line = o.String() + ": " + line
 			}
 			live.Says = append(live.Says, report.Line(line))
 		}

@@ -7,16 +7,17 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"text/template"
 
-	"golang.org/x/crypto/blowfish"
+	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it
 )
 
 // bcryptCost is the one that sprig takes.
 const bcryptCost = 10
 
 // bcryptEncoding is the base64 of bcrypt.
-var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding)
+var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding) //nolint:gochecknoglobals // a constant
 
 // passwords are the functions that hash or encrypt with a random salt: it comes from
 // the seed. golang.org/x/crypto/bcrypt takes it from the system alone.
@@ -65,7 +66,7 @@ func bcryptHash(password, salt []byte, cost int) (string, error) {
 	if len(password) > 72 {
 		return "", errors.New("bcrypt takes 72 bytes of a password at most")
 	}
-	key := append(password[:len(password):len(password)], 0)
+	key := append(slices.Clip(password), 0)
 	c, err := blowfish.NewSaltedCipher(key, salt)
 	if err != nil {
 		return "", err

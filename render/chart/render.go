@@ -55,12 +55,12 @@ var engineMutex sync.Mutex //nolint:gochecknoglobals // guards a variable of ano
 func captured(to *[]string) (restore func()) {
 	engineMutex.Lock()
 	var b bytes.Buffer
-	flags := log.Flags()
-	log.SetOutput(&b)
-	log.SetFlags(0)
+	flags := log.Flags() //nolint:forbidigo // Helm logs there
+	log.SetOutput(&b)    //nolint:forbidigo // see above
+	log.SetFlags(0)      //nolint:forbidigo // see above
 	return func() {
-		log.SetOutput(os.Stderr)
-		log.SetFlags(flags)
+		log.SetOutput(os.Stderr) //nolint:forbidigo // see above
+		log.SetFlags(flags)      //nolint:forbidigo // see above
 		engineMutex.Unlock()
 		if to == nil {
 			return
@@ -160,7 +160,7 @@ func (c *Chart) execute(ctx context.Context, in Input, fixed *fixed, warnings *[
 	defer restore()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("Helm's engine broke down: %v", p)
+			err = fmt.Errorf("the engine of Helm broke down: %v", p)
 		}
 	}()
 	if c.used { // Helm writes to what it renders

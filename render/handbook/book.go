@@ -90,12 +90,11 @@ type writer struct {
 
 // cluster is one cluster with the environments of it that the page is about.
 type cluster struct {
-	model    *way.Model
-	graph    *way.Graph
-	names    []string
-	rows     []way.Row
-	hasEdge  bool
-	fallback string // heading of the cluster, where there are several
+	model   *way.Model
+	graph   *way.Graph
+	names   []string
+	rows    []way.Row
+	hasEdge bool
 }
 
 func (w *writer) book() *book {

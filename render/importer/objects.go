@@ -385,7 +385,7 @@ const (
 func hookWords(obj Object) (words []string, whose string) {
 	annotations := mapping(obj, "metadata", "annotations")
 	for name, whose := range map[string]string{"helm.sh/hook": "Helm", "argocd.argoproj.io/hook": "Argo CD"} {
-		for _, word := range strings.Split(text(annotations, name), ",") {
+		for word := range strings.SplitSeq(text(annotations, name), ",") {
 			if word = strings.TrimSpace(word); word != "" {
 				words = append(words, word)
 			}

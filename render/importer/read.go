@@ -13,6 +13,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -235,11 +236,7 @@ func beyond(v any) bool {
 			}
 		}
 	case []any:
-		for _, item := range n {
-			if beyond(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(n, beyond)
 	}
 	return false
 }

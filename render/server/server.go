@@ -205,7 +205,7 @@ func at(v any, path typed.Path) any {
 func accepted(detail string) []string {
 	_, list, _ := strings.Cut(detail, ": ")
 	var values []string
-	for _, value := range strings.Split(list, ", ") {
+	for value := range strings.SplitSeq(list, ", ") {
 		if value = strings.Trim(value, `"`); value != "" {
 			values = append(values, value)
 		}

@@ -26,8 +26,9 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
 )
 
-func archive(t *testing.T, name, version string) []byte {
+func archive(t *testing.T, version string) []byte {
 	t.Helper()
+	const name = "demo"
 	var b bytes.Buffer
 	zip := gzip.NewWriter(&b)
 	w := tar.NewWriter(zip)
@@ -43,7 +44,7 @@ func archive(t *testing.T, name, version string) []byte {
 // TestRepository pulls from a chart repository: by version, the newest, through a
 // redirect, and what is refused.
 func TestRepository(t *testing.T) {
-	one, two := archive(t, "demo", "1.0.0"), archive(t, "demo", "1.2.0+build.1")
+	one, two := archive(t, "1.0.0"), archive(t, "1.2.0+build.1")
 	mux := http.NewServeMux()
 	serve := func(at string, data []byte) {
 		mux.HandleFunc(at, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
@@ -96,7 +97,7 @@ func TestRepository(t *testing.T) {
 
 // TestWrite writes below the root only, and not over another archive of the version.
 func TestWrite(t *testing.T) {
-	data := archive(t, "demo", "1.0.0")
+	data := archive(t, "1.0.0")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "index.yaml") {
 			_, _ = io.WriteString(w, "entries: {demo: [{version: 1.0.0, urls: [x.tgz]}]}")
@@ -144,7 +145,7 @@ func TestRegistry(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 	push := func(version, kind string) {
 		t.Helper()
-		layer := static.NewLayer(archive(t, "demo", version), "application/vnd.cncf.helm.chart.content.v1.tar+gzip")
+		layer := static.NewLayer(archive(t, version), "application/vnd.cncf.helm.chart.content.v1.tar+gzip")
 		if kind != "" {
 			layer = static.NewLayer([]byte(kind), "application/x")
 		}
