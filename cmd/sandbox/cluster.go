@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -231,14 +232,18 @@ func (c *cluster) path(name string) string { return filepath.Join(c.dataDir, nam
 
 func etcdSocket(dir string) string { return filepath.Join(dir, "etcd.sock") }
 
-// freePort returns a port of the loopback interface that was free a moment ago.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort returns a port of the loopback interface that was free a moment ago. It lies
+// below those that Linux gives to connections (32768 and up, ip_local_port_range), or
+// one of another process might take it in between.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 20000 + rand.IntN(10000)
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // parseNodes reads NAME[=ADDRESS]. Addresses that are not given count up from
