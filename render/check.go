@@ -125,7 +125,7 @@ func (ev *evaluated) patchPosition(u *unit, o *object, path typed.Path) (pos tok
 	for i, step := range path {
 		next := v.LookupPath(cuePath(typed.Path{step}))
 		if _, inList := step.(int); inList && v.Exists() {
-			next = itemNamed(v, valueAt(o.Object, path[:i+1]))
+			next = itemNamed(v, path[:i+1].In(o.Object))
 			if !next.Exists() {
 				return ev.repo.userPos(v), false
 			}

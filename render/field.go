@@ -116,26 +116,9 @@ func akin(label any, path typed.Path) bool {
 	return false
 }
 
-// valueAt is the value at a path, nil where there is none.
-func valueAt(v any, path typed.Path) any {
-	for _, step := range path {
-		switch s := step.(type) {
-		case string:
-			v = tree.Map(v)[s]
-		case int:
-			items := tree.List(v)
-			if s < 0 || s >= len(items) {
-				return nil
-			}
-			v = items[s]
-		}
-	}
-	return v
-}
-
 // scalarAt is the text of a scalar of an object, and of the only one of a struct.
 func scalarAt(v any, path typed.Path) (text string, isText bool) {
-	v = valueAt(v, path)
+	v = path.In(v)
 	if name := tree.Text(tree.Map(v)["name"]); name != "" && len(path) > 0 {
 		if _, item := path[len(path)-1].(int); item {
 			return name, true

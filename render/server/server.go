@@ -90,7 +90,7 @@ func (s *Server) internal(obj map[string]any, gvk schema.GroupVersionKind) (runt
 // refusal is an error of the validation in words that stand alone.
 func refusal(obj map[string]any, err *field.Error) Refusal {
 	r := Refusal{Path: path(obj, err.Field), Message: plain(err.Detail), Value: scalar(err.BadValue)}
-	r.Path = append(r.Path, keyOf(at(obj, r.Path), r.Value)...)
+	r.Path = append(r.Path, keyOf(r.Path.In(obj), r.Value)...)
 	switch err.Type {
 	case field.ErrorTypeRequired:
 		r.Value = nil
@@ -124,7 +124,7 @@ func (r *Refusal) reword(obj map[string]any) {
 		r.Path, r.Message, r.Value = typed.Path{"spec", "selector"}, "does not match the labels of the pod template", nil
 	case limit && slices.Contains(r.Path, any("requests")):
 		r.Path = append(slices.Clip(r.Path[:slices.Index(r.Path, any("requests"))]), "limits", name)
-		r.Message, r.Value = fmt.Sprintf("below the request of %v", r.Value), at(obj, r.Path)
+		r.Message, r.Value = fmt.Sprintf("below the request of %v", r.Value), r.Path.In(obj)
 	case obj["kind"] == "Secret" && n > 0 && r.Path[0] == "data":
 		r.Value = nil
 		if !strings.HasPrefix(r.Message, "missing") {
@@ -184,23 +184,6 @@ func keyOf(v, value any) typed.Path {
 	return keys
 }
 
-// at is the value at a path.
-func at(v any, path typed.Path) any {
-	for _, step := range path {
-		switch s := step.(type) {
-		case string:
-			v = tree.Map(v)[s]
-		case int:
-			items := tree.List(v)
-			if s < 0 || s >= len(items) {
-				return nil
-			}
-			v = items[s]
-		}
-	}
-	return v
-}
-
 // accepted reads the values of: supported values: "A", "B".
 func accepted(detail string) []string {
 	_, list, _ := strings.Cut(detail, ": ")
@@ -238,7 +221,7 @@ func path(obj map[string]any, text string) typed.Path {
 				return steps
 			}
 			steps = append(steps, i)
-			v = at(items, typed.Path{i})
+			v = typed.Path{i}.In(items)
 			continue
 		}
 		if between := above(v, step); between != "" {

@@ -33,6 +33,24 @@ type Path []any
 
 func (p Path) with(step any) Path { return append(slices.Clip(p), step) }
 
+// In is the value at the path in v, nil where there is none.
+func (p Path) In(v any) any {
+	for _, step := range p {
+		switch s := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[s]
+		case int:
+			items, _ := v.([]any)
+			if s < 0 || s >= len(items) {
+				return nil
+			}
+			v = items[s]
+		}
+	}
+	return v
+}
+
 // String writes the path as people do: spec.containers[0].image.
 func (p Path) String() string {
 	var b strings.Builder

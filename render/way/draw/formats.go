@@ -168,7 +168,7 @@ func (d *dot) end() { d.WriteString("  }\n") }
 func dotText(text string) string {
 	var lines []string
 	for line := range strings.SplitSeq(text, "\n") {
-		lines = append(lines, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(clean(line)))
+		lines = append(lines, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(Clean(line)))
 	}
 	return strings.Join(lines, `\n`)
 }

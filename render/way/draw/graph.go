@@ -103,7 +103,7 @@ func (b *box) draw(c *canvas) {
 		class = "card " + signOf(b.Live.State).class
 	}
 	c.add(`<g class="node" data-id="%s"><rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="7"/>`, esc(b.ID), class, num(b.x), num(b.y), num(b.w), num(b.h))
-	c.text(b.x+11, b.y+19, "name", cutTo(clean(b.Name), 13.5, b.w-22))
+	c.text(b.x+11, b.y+19, "name", cutTo(Clean(b.Name), 13.5, b.w-22))
 	for i, l := range b.lines {
 		c.text(b.x+11, b.y+36+float64(i)*lineHeight, l.class, l.text)
 	}

@@ -20,7 +20,7 @@ func (c *canvas) text(x, y float64, class, text string) {
 }
 
 // esc makes a text safe between tags and in attributes.
-func esc(text string) string { return html.EscapeString(clean(text)) }
+func esc(text string) string { return html.EscapeString(Clean(text)) }
 
 // num is a number with as few digits as it needs.
 func num(f float64) string {

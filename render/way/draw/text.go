@@ -30,11 +30,7 @@ func (p painter) paint(color, text string) string {
 
 // Clean takes out what a terminal would obey: what is drawn comes from files of
 // others.
-func Clean(text string) string { return clean(text) }
-
-// clean takes out what a terminal would obey: what is drawn comes from files of
-// others.
-func clean(text string) string {
+func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
 			return '\uFFFD'
@@ -47,9 +43,9 @@ func clean(text string) string {
 func WayText(w *way.Way, color bool) string {
 	var b strings.Builder
 	p := painter(color)
-	fmt.Fprintf(&b, "%s\n%s\n", p.paint(bold, clean(w.URL)), headline(w, p))
+	fmt.Fprintf(&b, "%s\n%s\n", p.paint(bold, Clean(w.URL)), headline(w, p))
 	if w.Probe != nil {
-		fmt.Fprintln(&b, clean(probeText(w.Probe)))
+		fmt.Fprintln(&b, Clean(probeText(w.Probe)))
 	}
 	b.WriteByte('\n')
 	for _, h := range w.Hops {
@@ -73,9 +69,9 @@ func headline(w *way.Way, p painter) string {
 	}
 	switch {
 	case len(breaks) == 0 && to != "":
-		return p.paint(green, "is answered by ") + clean(to)
+		return p.paint(green, "is answered by ") + Clean(to)
 	case len(breaks) == 0:
-		return p.paint(green, "is answered by ") + clean(w.Hops[len(w.Hops)-1].Name)
+		return p.paint(green, "is answered by ") + Clean(w.Hops[len(w.Hops)-1].Name)
 	case len(breaks) == 1:
 		return p.paint(red, "breaks at the hop "+string(breaks[0].Kind))
 	}
@@ -110,22 +106,22 @@ func writeHop(b *strings.Builder, h way.Hop, p painter) {
 	if h.Share != "" {
 		share = " (" + h.Share + ")"
 	}
-	fmt.Fprintf(b, "%s%s %s %s%s %s\n", indent, mark, p.paint(bold, pad(string(h.Kind), kindWidth)), clean(h.Name), share, clean(h.Says))
+	fmt.Fprintf(b, "%s%s %s %s%s %s\n", indent, mark, p.paint(bold, pad(string(h.Kind), kindWidth)), Clean(h.Name), share, Clean(h.Says))
 	below := indent + strings.Repeat(" ", kindWidth+3)
 	if by := By(h.By); by != "" {
-		fmt.Fprintf(b, "%s%s\n", below, p.paint(dim, clean(by)))
+		fmt.Fprintf(b, "%s%s\n", below, p.paint(dim, Clean(by)))
 	}
 	if h.Break != nil {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(red, "breaks:"), clean(h.Break.Reason))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(red, "breaks:"), Clean(h.Break.Reason))
 		if h.Break.Fix != "" {
-			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, "change:"), clean(h.Break.Fix))
+			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, "change:"), Clean(h.Break.Fix))
 		}
 	}
 	if h.Live != nil {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(signOf(h.Live.State).color, "live:"), clean(liveText(h.Live, h.Break)))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(signOf(h.Live.State).color, "live:"), Clean(liveText(h.Live, h.Break)))
 	}
 	for _, note := range h.Notes {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, "note:"), clean(note))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, "note:"), Clean(note))
 	}
 }
 
@@ -191,12 +187,12 @@ func TableText(rows []way.Row, color bool) string {
 	}
 	for _, row := range rows {
 		for _, h := range row.Breaks() {
-			fmt.Fprintf(&b, "\n%s %s breaks at %s %s: %s\n", p.paint(red, "✗"), clean(row.URL), h.Kind, clean(h.Name), clean(h.Break.Reason))
+			fmt.Fprintf(&b, "\n%s %s breaks at %s %s: %s\n", p.paint(red, "✗"), Clean(row.URL), h.Kind, Clean(h.Name), Clean(h.Break.Reason))
 			if by := By(h.By); by != "" {
-				fmt.Fprintf(&b, "  %s\n", p.paint(dim, clean(by)))
+				fmt.Fprintf(&b, "  %s\n", p.paint(dim, Clean(by)))
 			}
 			if h.Break.Fix != "" {
-				fmt.Fprintf(&b, "  %s %s\n", p.paint(bold, "change:"), clean(h.Break.Fix))
+				fmt.Fprintf(&b, "  %s %s\n", p.paint(bold, "change:"), Clean(h.Break.Fix))
 			}
 		}
 	}
@@ -204,11 +200,11 @@ func TableText(rows []way.Row, color bool) string {
 }
 
 func cells(row way.Row) []string {
-	line := []string{clean(row.URL), "-", "-", "-", "-"}
+	line := []string{Clean(row.URL), "-", "-", "-", "-"}
 	if row.App != nil {
-		line[1] = clean(row.App.Unit)
+		line[1] = Clean(row.App.Unit)
 		if row.App.Environment != row.Environment {
-			line[1] = clean(row.App.Environment + "/" + row.App.Unit)
+			line[1] = Clean(row.App.Environment + "/" + row.App.Unit)
 		}
 		line[2] = strings.TrimSuffix(strings.TrimSuffix(podCount(row.App), " pods"), " pod")
 	}
@@ -216,7 +212,7 @@ func cells(row way.Row) []string {
 		line[3] = row.TLS
 	}
 	if calls := row.Providers(); len(calls) > 0 {
-		line[4] = clean(strings.Join(unique(calls), ", "))
+		line[4] = Clean(strings.Join(unique(calls), ", "))
 	}
 	return line
 }

@@ -56,7 +56,7 @@ func caller(hops []way.Hop, i int) int {
 }
 
 func mermaidText(text string) string {
-	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;", "\n", " ").Replace(strings.ReplaceAll(clean(text), "#", "#35;"))
+	return strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;", "\n", " ").Replace(strings.ReplaceAll(Clean(text), "#", "#35;"))
 }
 
 // Measures of a way's picture.
