@@ -79,6 +79,7 @@ type Canaries struct {
 	c       *Cluster
 	desired *schema.Environment
 	base    *schema.Environment
+	last    *Revision // that base is of, nil where none is recorded
 	opts    ApplyOptions
 	key     []byte // of the digests
 	held    string // the digest of what git says
@@ -138,23 +139,33 @@ func (k *Canaries) look(ctx context.Context) error {
 		return err
 	}
 	k.base = last.Environment
-	r := &run{opts: k.opts}
-	k.Composed, err = canary.Compose(k.desired, k.base, state.canary, r.selected)
+	k.Composed, err = canary.Compose(k.desired, k.base, state.canary, k.selected)
 	if err != nil {
 		return fmt.Errorf("environment %s: %w", k.desired.Name, err)
 	}
-	if k.State == nil || last.Authenticated && last.Secrets {
+	if k.last = last; k.State == nil {
+		return nil
+	}
+	return k.believed(k.State.App)
+}
+
+// believed refuses to go back to what was applied last where that is not whole, or may
+// be what a tenant wrote.
+func (k *Canaries) believed(app string) error {
+	if k.last.Authenticated && k.last.Secrets {
 		return nil
 	}
 	why := "was recorded without its Secrets"
-	if !last.Authenticated {
+	if !k.last.Authenticated {
 		why = "is not signed"
 	}
 	return &Refused{
-		Reason: fmt.Sprintf("unit %s: a canary needs what was applied last, and %s %s", k.State.App, last, why),
+		Reason: fmt.Sprintf("unit %s: a canary needs what was applied last, and %s %s", app, k.last, why),
 		Hints:  []string{"give --no-canary: the new version comes in at once"},
 	}
 }
+
+func (k *Canaries) selected(unit string) bool { return among(k.opts.Units, unit) }
 
 // Next composes what follows: the next step where the hold of the last one is over,
 // else what the cluster says. It returns false where nothing is left. Where another
@@ -181,10 +192,9 @@ func (k *Canaries) Next(ctx context.Context) (bool, error) {
 
 // compose composes with another state.
 func (k *Canaries) compose(state canary.State) error {
-	r := &run{opts: k.opts}
 	k.passed = false
 	var err error
-	k.Composed, err = canary.Compose(k.desired, k.base, &state, r.selected)
+	k.Composed, err = canary.Compose(k.desired, k.base, &state, k.selected)
 	return err
 }
 
@@ -362,9 +372,11 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 		}
 		return restored, opts, nil
 	}
-	was := k.base.Unit(app)
-	if was == nil {
+	if k.base == nil || k.base.Unit(app) == nil {
 		return nil, opts, fmt.Errorf("environment %s: unit %s is not in what was applied last", env.Name, app)
+	}
+	if err := k.believed(app); err != nil {
+		return nil, opts, err
 	}
 	opts.Units, opts.Back = []string{app}, true
 	return restored(env, k.base, func(unit string) bool { return unit == app }), opts, nil

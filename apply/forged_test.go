@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -341,5 +343,30 @@ func (w *world) remains(namespace string) {
 	w.must(err)
 	if live.GetDeletionTimestamp() != nil {
 		w.Errorf("%s: the copy is being deleted", namespace)
+	}
+}
+
+// TestForgedCanary: who may write in the namespace notes a canary that never ran. To
+// abort it would go back to what was applied last, which counts only where it is signed.
+func TestForgedCanary(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenant()
+	w.desires("web", webConfig)
+	w.apply(apply.ApplyOptions{})
+	note := `{"metadata": {"annotations": {"evenkeel.dev/canary": "{\"web\": {\"version\": \"x\", \"step\": 1}}"}}}`
+	_, err := tenant.CoreV1().ConfigMaps(w.env.Namespace).Patch(t.Context(), schema.ParentName(w.env.Name), types.MergePatchType, []byte(note), metav1.PatchOptions{})
+	w.must(err)
+	secrets := tenant.CoreV1().Secrets(w.env.Namespace)
+	name := schema.ParentName(w.env.Name) + ".r1.0"
+	unsigned := `{"metadata": {"annotations": {"` + annotationSignature + `": null}}}`
+	_, err = secrets.Patch(t.Context(), name, types.MergePatchType, []byte(unsigned), metav1.PatchOptions{})
+	w.must(err)
+	_, _, err = w.cluster.AbortCanary(t.Context(), w.env, "web", apply.ApplyOptions{})
+	if refused, ok := errors.AsType[*apply.Refused](err); !ok || !strings.Contains(refused.Reason, "is not signed") {
+		t.Errorf("what is not signed is gone back to: %v", err)
+	}
+	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	if _, _, err = w.cluster.AbortCanary(t.Context(), w.env, "web", apply.ApplyOptions{}); err == nil {
+		t.Error("nothing is recorded, and yet there is something to go back to")
 	}
 }

@@ -231,7 +231,7 @@ func (p *Plan) withoutRejected(units []schema.Unit) string {
 	var flags []string
 	for i := range units {
 		name := units[i].Name
-		if !refused[name] && (len(p.options.Units) == 0 || slices.Contains(p.options.Units, name)) {
+		if !refused[name] && among(p.options.Units, name) {
 			flags = append(flags, "--unit "+name)
 		}
 	}

@@ -107,7 +107,7 @@ func Compose(desired, base *schema.Environment, state *State, selected func(unit
 				return nil, err
 			}
 			if !c.State.Last {
-				unit, err := beside(was, c.Unit, c.pods())
+				unit, err := beside(was, c.Unit, c.Pods())
 				if err != nil {
 					return nil, err
 				}
@@ -143,9 +143,7 @@ func (c *Composed) take(unit, was *schema.Unit, state *State) error {
 }
 
 // Pods is how many pods the canary has in its step.
-func (c *Composed) Pods() int { return c.pods() }
-
-func (c *Composed) pods() int {
+func (c *Composed) Pods() int {
 	step := c.Unit.Canary.Steps[c.State.Step]
 	if step.Pods > 0 {
 		return step.Pods
