@@ -272,10 +272,12 @@ func (d *daemon) ready() {
 // until waits for something to become true.
 func (w *world) until(what string, done func() bool) {
 	w.Helper()
-	deadline := time.Now().Add(45 * time.Second)
+	// A watch that hears nothing is noticed after 45 seconds (outage_test.go).
+	const limit = 2 * time.Minute
+	deadline := time.Now().Add(limit)
 	for !done() {
 		if time.Now().After(deadline) {
-			w.Fatalf("after 45 seconds not: %s", what)
+			w.Fatalf("after %s not: %s", limit, what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
