@@ -294,7 +294,7 @@ func samples(body []byte) ([]float64, error) {
 		text, _ := s[1].(string)
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%.40q is no value", text)
+			return nil, fmt.Errorf("%.40q is not a number", text)
 		}
 		values[i] = v
 	}

@@ -175,11 +175,11 @@ func readMeta(meta string, number int) (*Revision, error) {
 	case r.Parts < 1 || r.Parts > partsLimit:
 		return nil, fmt.Errorf("it claims to have %d parts", r.Parts)
 	case r.Sum != "" && !isDigest(r.Sum):
-		return nil, fmt.Errorf("%.40q is no digest", r.Sum)
+		return nil, fmt.Errorf("%.40q is not a digest", r.Sum)
 	case !isDigest(r.Rendered):
-		return nil, fmt.Errorf("%.40q is no digest", r.Rendered)
+		return nil, fmt.Errorf("%.40q is not a digest", r.Rendered)
 	case r.Git.Commit != "" && !isHex(r.Git.Commit):
-		return nil, fmt.Errorf("%.40q is no commit", r.Git.Commit) // it is printed as part of a command
+		return nil, fmt.Errorf("%.40q is not a commit", r.Git.Commit) // it is printed as part of a command
 	}
 	return r, nil
 }

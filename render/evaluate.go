@@ -70,7 +70,7 @@ func (ev *evaluated) schemaless() error {
 		return nil
 	}
 	f := Finding{
-		Environment: ev.dir.name, Message: "this is no schema.#Environment, and nothing checks it",
+		Environment: ev.dir.name, Message: "this is not a schema.#Environment, and nothing checks it",
 		Hint: "begin with environment: schema.#Environment & {",
 	}
 	ev.repo.place(&f, ev.repo.userPos(ev.env))

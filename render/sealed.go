@@ -194,7 +194,7 @@ func decodeData(s string) (string, error) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r", "", "\n", "").Replace(s))
 	if err != nil {
-		return "", errors.New("is no base64")
+		return "", errors.New("is not base64")
 	}
 	return string(raw), nil
 }
@@ -227,7 +227,7 @@ func secretText(v any) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	case sops.Map, []any:
-		return "", errors.New("is no text: a Secret has one level of keys (of a whole manifest, encrypt only the values: --encrypted-regex '^(data|stringData)$')")
+		return "", errors.New("is not text: a Secret has one level of keys (of a whole manifest, encrypt only the values: --encrypted-regex '^(data|stringData)$')")
 	case nil:
 		return "", errors.New("is missing")
 	}

@@ -68,7 +68,7 @@ func (r *Repo) cueDirs() ([]*cueDir, error) {
 			if info, err := fs.Stat(r.fsys, p); err == nil && info.IsDir() {
 				dir := at(p)
 				dir.likely = true
-				dir.wrong.Message, dir.wrong.Hint = "a link to a directory is no environment", "make it a directory"
+				dir.wrong.Message, dir.wrong.Hint = "a link to a directory is not an environment", "make it a directory"
 			}
 		}
 		return nil

@@ -100,7 +100,7 @@ type clockTime struct {
 
 func (f Freeze) read() (from, to clockTime, zone *time.Location, err error) {
 	if zone, err = time.LoadLocation(f.Zone); err != nil || f.Zone == "" || f.Zone == "Local" {
-		return from, to, nil, fmt.Errorf("%q is no time zone, such as Asia/Shanghai", f.Zone)
+		return from, to, nil, fmt.Errorf("%q is not a time zone, such as Asia/Shanghai", f.Zone)
 	}
 	if from, err = readClock(f.From, 0); err != nil {
 		return from, to, nil, err
@@ -118,7 +118,7 @@ func (f Freeze) read() (from, to clockTime, zone *time.Location, err error) {
 // readClock reads a time of a freeze; wholeDay is the minute that a day without a
 // time means.
 func readClock(text string, wholeDay int) (clockTime, error) {
-	none := fmt.Errorf("%q is no time, such as 2026-02-14, 2026-02-14 18:00, Fri 18:00 or 18:00", text)
+	none := fmt.Errorf("%q is not a time, such as 2026-02-14, 2026-02-14 18:00, Fri 18:00 or 18:00", text)
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		return clockTime{day: day, minute: wholeDay}, nil
 	}

@@ -55,7 +55,7 @@ DOCKER_CONFIG).`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.Repo, "repo", "", "the URL of a chart repository, or oci://REGISTRY/PATH")
-	f.StringVar(&req.Version, "version", "", "the version of the chart (default: the newest that is no preview)")
+	f.StringVar(&req.Version, "version", "", "the version of the chart (default: the newest that is not a preview)")
 	f.BoolVar(&req.PlainHTTP, "plain-http", false, "allow a repository or registry without TLS")
 	return cmd
 }

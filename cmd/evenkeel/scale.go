@@ -88,7 +88,7 @@ func parseScale(target string, opts *scaleOptions) (app, workload string, replic
 	}
 	replicas, err = strconv.ParseInt(number, 10, 32)
 	if err != nil || replicas < 0 {
-		return "", "", 0, fmt.Errorf("%q is no number of replicas", number)
+		return "", "", 0, fmt.Errorf("%q is not a number of replicas", number)
 	}
 	return app, workload, replicas, nil
 }

@@ -79,7 +79,7 @@ func hello(ctx context.Context, s *site) error {
 			}
 			for _, w := range []who{a.Provider, a.Consumer} {
 				if w.Environment != "dubbo-"+env || nodes[w.Pod] == "" {
-					return fmt.Errorf("%s was answered by %s of %s in pod %s, which is no pod of %s", demoHost(env), w.App, w.Environment, w.Pod, env)
+					return fmt.Errorf("%s was answered by %s of %s in pod %s, which is not a pod of %s", demoHost(env), w.App, w.Environment, w.Pod, env)
 				}
 				if w.Version == "" {
 					return fmt.Errorf("%s: no version in %+v", demoHost(env), a)

@@ -71,7 +71,7 @@ func buildCustomCert(cert, key string) (certificate, error) {
 		return certificate{}, errors.New("unable to decode base64 private key")
 	}
 	if _, err := tls.X509KeyPair(c, k); err != nil {
-		return certificate{}, errors.New("certificate and private key are no pair")
+		return certificate{}, errors.New("certificate and private key do not belong together")
 	}
 	return certificate{string(c), string(k)}, nil
 }
@@ -142,7 +142,7 @@ func (f *fixed) certificate(name, subject string, ips, dns []any, days int, sign
 	if signer != nil && signer.Cert != "" {
 		pair, err := tls.X509KeyPair([]byte(signer.Cert), []byte(signer.Key))
 		if err != nil {
-			return certificate{}, errors.New("the authority's certificate and key are no pair")
+			return certificate{}, errors.New("the authority's certificate and key do not belong together")
 		}
 		by, _ = pair.PrivateKey.(crypto.Signer)
 		if parent, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {

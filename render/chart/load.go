@@ -240,7 +240,7 @@ func (r *reader) archive(data []byte, below string, depth int) error {
 			continue
 		case tar.TypeReg:
 		default:
-			return fmt.Errorf("it holds %q, which is no regular file: links and devices are refused", h.Name)
+			return fmt.Errorf("it holds %q, which is not a regular file: links and devices are refused", h.Name)
 		}
 		_, name, in := strings.Cut(strings.TrimPrefix(h.Name, "./"), "/")
 		if !in || !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") || strings.HasPrefix(h.Name, "/") || strings.HasPrefix(h.Name, "../") {

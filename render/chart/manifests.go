@@ -85,7 +85,7 @@ func objectsIn(name, text string) ([]Object, error) {
 		}
 		obj, ok := content.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: what it renders to is no object", name)
+			return nil, fmt.Errorf("%s: what it renders to is not an object", name)
 		}
 		objects = append(objects, flattened(name, obj)...)
 	}

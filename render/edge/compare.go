@@ -48,7 +48,7 @@ func Compare(files []File, live fs.FS) ([]Difference, error) {
 			return nil, err
 		}
 		if !info.IsDir() {
-			return nil, fmt.Errorf("%s is no directory: it should hold what the host has below /etc", host)
+			return nil, fmt.Errorf("%s is not a directory: it should hold what the host has below /etc", host)
 		}
 		fetched++
 		own, err := compareHost(host, files, live)

@@ -92,7 +92,7 @@ func (a *Answer) ask(ctx context.Context, c Config) {
 	case a.Host != "" && name != a.Host:
 		a.Problem = fmt.Sprintf("answers as %q: another host, or another nginx configuration than evenkeel edge writes", name)
 	case !known:
-		a.Problem = fmt.Sprintf("%q answers, which is no edge host", name)
+		a.Problem = fmt.Sprintf("%q answers, which is not an edge host", name)
 	case a.Host == "":
 		a.Holder = name
 	}

@@ -72,7 +72,7 @@ func Artifact(env *schema.Environment, opts render.OutputOptions, o render.Origi
 		annotationRevision: Revision(o),
 	}).(v1.Image)
 	if !ok {
-		return nil, fmt.Errorf("%T is no image", image)
+		return nil, fmt.Errorf("%T is not an image", image)
 	}
 	return annotated, nil
 }

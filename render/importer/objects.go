@@ -96,7 +96,7 @@ func (imp *Import) add(item Item) error {
 		return nil
 	}
 	if !isText(obj) {
-		return fmt.Errorf("%s: a name or namespace that is no text", text(obj, "kind"))
+		return fmt.Errorf("%s: a name or namespace that is not text", text(obj, "kind"))
 	}
 	switch kind := text(obj, "kind"); {
 	case kind == "Secret" && text(obj, "apiVersion") == "v1" && hasValues(obj):

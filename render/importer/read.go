@@ -80,7 +80,7 @@ func readDocuments(data []byte, name string) (Reading, error) {
 		}
 		obj, ok := value.(map[string]any)
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s: %w", at, noObject{why: "it is no mapping"}))
+			errs = append(errs, fmt.Errorf("%s: %w", at, noObject{why: "it is not a mapping"}))
 			continue
 		}
 		if len(obj) > 0 {
@@ -98,7 +98,7 @@ func (r *Reading) open(obj Object, at string) []error {
 		for _, item := range items {
 			inner, ok := item.(map[string]any)
 			if !ok {
-				errs = append(errs, fmt.Errorf("%s: a list with an item that is no object", at))
+				errs = append(errs, fmt.Errorf("%s: a list with an item that is not an object", at))
 				continue
 			}
 			errs = append(errs, r.open(inner, at)...)

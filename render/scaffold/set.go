@@ -26,7 +26,7 @@ type NotSettable struct {
 func (e NotSettable) Error() string {
 	path := strings.Join(e.Path, ".")
 	if len(e.Places) == 1 {
-		return fmt.Sprintf("%s: %s is no plain literal of the environment there", e.Places[0], path)
+		return fmt.Sprintf("%s: %s is not a plain literal of the environment there", e.Places[0], path)
 	}
 	return fmt.Sprintf("%s is set in several places: %s", path, strings.Join(e.Places, ", "))
 }

@@ -69,7 +69,7 @@ func (r *yamlReader) value(n *yaml.Node) (any, error) {
 		for i := 0; i < len(n.Content); i += 2 {
 			key := n.Content[i]
 			if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" && key.ShortTag() != "!!merge" {
-				return nil, fmt.Errorf("line %d: a key that is no text", key.Line)
+				return nil, fmt.Errorf("line %d: a key that is not text", key.Line)
 			}
 			if slices.ContainsFunc(m, func(e Entry) bool { return e.Key == key.Value }) {
 				return nil, fmt.Errorf("line %d: key %q stands twice", key.Line, key.Value)
@@ -154,7 +154,7 @@ func fromJSONObject(dec *json.Decoder) (Map, error) {
 		}
 		name, ok := key.(string)
 		if !ok {
-			return nil, errors.New("a key that is no text")
+			return nil, errors.New("a key that is not text")
 		}
 		v, err := fromJSON(dec)
 		if err != nil {

@@ -141,7 +141,7 @@ func readMetadata(m Map) (metadata, error) {
 	}
 	var err error
 	if meta.lastModified, err = time.Parse(time.RFC3339, timeText(m.Get("lastmodified"))); err != nil {
-		return meta, errors.New("sops.lastmodified is no time")
+		return meta, errors.New("sops.lastmodified is not a time")
 	}
 	return meta, meta.readRules(m)
 }

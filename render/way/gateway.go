@@ -102,7 +102,7 @@ func (m *Model) attached(c *controller, o *object, hostnames []string) (points, 
 			tls = tls || tree.Text(l["protocol"]) == "HTTPS"
 		})
 		if !attached {
-			refuse([]any{"spec", "parentRefs", i}, "no listener of %s takes the route: its port is no entry point of Traefik, its host name is another, or it allows no routes of namespace %s", gateway.ref(), o.Namespace)
+			refuse([]any{"spec", "parentRefs", i}, "no listener of %s takes the route: its port is not an entry point of Traefik, its host name is another, or it allows no routes of namespace %s", gateway.ref(), o.Namespace)
 		}
 	})
 	if len(points) > 0 {

@@ -43,7 +43,7 @@ type Request struct {
 	Name string
 	// Repo is the URL of a chart repository, or oci://REGISTRY/PATH.
 	Repo string
-	// Version is one; empty means the newest that is no preview.
+	// Version is one; empty means the newest that is not a preview.
 	Version string
 	// PlainHTTP allows a repository without TLS.
 	PlainHTTP bool
@@ -79,10 +79,10 @@ func isPlain(s, also string) bool {
 // Pull fetches a chart.
 func Pull(ctx context.Context, req Request) (*Pulled, error) {
 	if !isName(req.Name) {
-		return nil, fmt.Errorf("%q is no name of a chart", req.Name)
+		return nil, fmt.Errorf("%q is not the name of a chart", req.Name)
 	}
 	if req.Version != "" && !isVersion(req.Version) {
-		return nil, fmt.Errorf("%q is no version of a chart", req.Version)
+		return nil, fmt.Errorf("%q is not a chart version", req.Version)
 	}
 	var p *Pulled
 	var err error
@@ -102,7 +102,7 @@ func Pull(ctx context.Context, req Request) (*Pulled, error) {
 		return nil, fmt.Errorf("what came is the chart %s %s, not %s %s", c.Name, c.Version, req.Name, p.Version)
 	}
 	if !isVersion(c.Version) {
-		return nil, fmt.Errorf("%q is no version of a chart", c.Version)
+		return nil, fmt.Errorf("%q is not a chart version", c.Version)
 	}
 	p.Name, p.Version, p.Digest, p.Deprecated = c.Name, c.Version, c.Digest, c.Deprecated
 	return p, nil
@@ -149,7 +149,7 @@ func fromRegistry(ctx context.Context, req Request, to string) (*Pulled, error) 
 			tags[i] = strings.ReplaceAll(tags[i], "_", "+") // tags have no plus sign
 		}
 		if version = newest(tags); version == "" {
-			return nil, fmt.Errorf("%s has no version that is no preview; name one with --version", repo)
+			return nil, fmt.Errorf("%s has only preview versions; name one with --version", repo)
 		}
 	}
 	image, err := remote.Image(repo.Tag(strings.ReplaceAll(version, "+", "_")), with...)
@@ -209,7 +209,7 @@ func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
 			all = append(all, e.Version)
 		}
 		if want = newest(all); want == "" {
-			return nil, fmt.Errorf("%s %s has no version that is no preview; name one with --version", base.Redacted(), req.Name)
+			return nil, fmt.Errorf("%s %s has only preview versions; name one with --version", base.Redacted(), req.Name)
 		}
 	}
 	for _, e := range versions {

@@ -46,8 +46,8 @@ func TestWriteFile(t *testing.T) {
 		"dir/new/sub": `dir/new/sub: the link dir leads out of the tree, to "OUTSIDE"`,
 		"up":          `up: the link up leads out of the tree, to "../x"`,
 		"loop":        "loop: too many links lead from one to the next",
-		"hooks/x":     "hooks/x: git's own files are no content of the repository",
-		".GIT/config": ".GIT/config: git's own files are no content of the repository",
+		"hooks/x":     "hooks/x: git's own files are not content of the repository",
+		".GIT/config": ".GIT/config: git's own files are not content of the repository",
 		"within":      "within: not a regular file",
 		"../x":        "open ../x: invalid argument",
 	} {

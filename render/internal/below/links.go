@@ -66,7 +66,7 @@ func Follow(tree Links, plain *Plain, what, name string) (string, fs.FileInfo, e
 		elem := rest[0]
 		rest = rest[1:]
 		if IsGit(elem) {
-			return "", nil, Refusal{Name: name, Reason: "git's own files are no content of the repository"}
+			return "", nil, Refusal{Name: name, Reason: "git's own files are not content of the repository"}
 		}
 		next := path.Join(at, elem)
 		if len(rest) > 0 && plain.has(next) {
