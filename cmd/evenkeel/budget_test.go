@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -68,7 +68,7 @@ func TestRenderChildEnds(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if err := json.NewEncoder(asked).Encode(renderRequest{Dir: site, All: true, Budget: render.Budget{Time: time.Hour}}); err != nil {
+			if err := json.NewEncoder(asked).Encode(source.Request{Dir: site, All: true, Budget: render.Budget{Time: time.Hour}}); err != nil {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(said)
@@ -153,32 +153,4 @@ func TestDaemonGivesUp(t *testing.T) {
 	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
 		t.Errorf("left in the directory of temporary files: %v, %v", left, err)
 	}
-}
-
-// TestAnswerOfChild bounds what is read of an answer, and names what was being
-// rendered where there is none.
-func TestAnswerOfChild(t *testing.T) {
-	_, running, err := readMessages(strings.NewReader(`{"begun":"a"}{"begun":"b"}{"ended":"a"}`), 1<<20)
-	if err == nil || strings.Join(running, " ") != "b" {
-		t.Errorf("running: %v, %v", running, err)
-	}
-	huge := io.MultiReader(strings.NewReader(`{"response":{"error":"`), zeros{})
-	if _, _, err := readMessages(huge, 1<<20); !errors.Is(err, errAnswer) {
-		t.Errorf("a huge answer: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := (&source{dir: newSite(t)}).ask(ctx, map[string]string{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end: %v", err)
-	}
-}
-
-// zeros never ends.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = '0'
-	}
-	return len(p), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/edit"
 )
 
 // The exit codes, the same for every command.
@@ -122,6 +123,9 @@ func hints(err error) []string {
 		return refused.Hints
 	}
 	if refused, ok := errors.AsType[*usergit.Refused](err); ok {
+		return []string{refused.Hint}
+	}
+	if refused, ok := errors.AsType[*edit.Refused](err); ok {
 		return []string{refused.Hint}
 	}
 	if over, ok := errors.AsType[*render.OverBudget](err); ok {

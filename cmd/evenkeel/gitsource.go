@@ -19,6 +19,3 @@ func addGitFlags(f *pflag.FlagSet, s *remote.Git) {
 	f.StringVar(&s.Keyring, "verify-signatures", "", "take only commits signed by a key of this file (OpenPGP, armored) that descend from the one applied last")
 	f.BoolVar(&s.AllowRewind, "allow-rewind", false, "with --verify-signatures: take a commit that does not descend from the one applied last, such as an older one")
 }
-
-// secretFrom reads a secret from a file, or else from a variable.
-func secretFrom(file, variable string) (string, error) { return remote.SecretFrom(file, variable) }

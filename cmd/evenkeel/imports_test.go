@@ -45,6 +45,7 @@ func TestImportDirections(t *testing.T) {
 		{"apply/health", module + "apply/report", "health stands beside: it judges objects and writes none"},
 		{"apply/look", module + "apply/report", "what is said of an object does not know how it is printed"},
 		{"apply/reconcile/remote", module + "apply", "fetching a repository needs to know nothing of what is in it"},
+		{"render/edit", module + "internal/usergit", "what is set in the source does not know how it is committed"},
 		{"internal/usergit", module + "render", "committing files needs to know nothing of what is in them"},
 		{"render/way", module + "render/scaffold", "the way of a request is read from what is rendered"},
 		{"render/lint", "cuelang.org/go", "checks are given plain objects"},

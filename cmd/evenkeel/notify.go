@@ -17,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/notify"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 )
 
@@ -52,11 +53,11 @@ func (o *notifyFlags) sender(log *slog.Logger) (*notify.Sender, error) {
 	target := o.url
 	if target == "" {
 		var err error
-		if target, err = secretFrom(o.urlFile, envNotifyURL); err != nil || target == "" {
+		if target, err = remote.SecretFrom(o.urlFile, envNotifyURL); err != nil || target == "" {
 			return nil, err
 		}
 	}
-	secret, err := secretFrom(o.secretFile, envNotifySecret)
+	secret, err := remote.SecretFrom(o.secretFile, envNotifySecret)
 	if err != nil {
 		return nil, err
 	}

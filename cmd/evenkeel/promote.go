@@ -6,13 +6,86 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/edit"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
+
+type promoteOptions struct {
+	setOptions
+	unproven      string
+	despiteFreeze string
+}
+
+func newPromoteCmd(g *global) *cobra.Command {
+	opts := &promoteOptions{}
+	cmd := &cobra.Command{
+		Use:   "promote FROM TO [APP...]",
+		Short: "Give an environment the images of another one, in the source",
+		Long: `Give the apps of an environment the images that the apps of the same names have in
+another one: all that differ, or the named ones. It is evenkeel set image for each.
+
+An environment in a freeze takes no new images: exit code 4.
+
+Where the environment says promotion: {from, soak}, FROM must be that environment,
+and its history must show that each image was healthy there for that time. The
+cluster of FROM is asked; --unproven REASON goes past it.`,
+		Example: `  evenkeel promote test pre
+  evenkeel promote pre prod shop user --commit --push
+  evenkeel promote test pre --dry-run`,
+		Args:              usageArgs(cobra.MinimumNArgs(2), "name two environments: evenkeel promote FROM TO [APP...]"),
+		ValidArgsFunction: g.completeEnvs,
+	}
+	opts.add(g, cmd)
+	cmd.Flags().StringVar(&opts.unproven, "unproven", "", "promote what was not healthy in FROM for long enough, for this REASON, which the message of the commit says")
+	cmd.Flags().StringVar(&opts.despiteFreeze, "despite-freeze", "", "promote in a freeze, for this REASON, which the message of the commit says")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return runPromote(cmd.Context(), g, opts, args[0], args[1], args[2:])
+	}
+	return cmd
+}
+
+func runPromote(ctx context.Context, g *global, opts *promoteOptions, from, to string, apps []string) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	if from == to {
+		return &usageError{err: fmt.Errorf("%s is to be given its own images", to), hint: "evenkeel promote FROM TO"}
+	}
+	repo, at, err := g.source(ctx, to)
+	if err != nil {
+		return err
+	}
+	frozen := schema.Environment{Freezes: at.Freezes}
+	if f, until, is := frozen.Frozen(time.Now()); is && opts.despiteFreeze == "" {
+		return apply.Frozen(to, f, until)
+	}
+	edits, files, err := edit.Promote(ctx, repo, from, to, apps)
+	if err != nil {
+		return err
+	}
+	if len(edits) == 0 {
+		fmt.Fprintf(g.err, "the apps of %s have the images of %s already\n", to, from)
+	}
+	message := fmt.Sprintf("%s: the images of %s", to, from)
+	if len(apps) > 0 {
+		message += " for " + strings.Join(apps, ", ")
+	}
+	if err := g.proven(ctx, at, from, edits, opts); err != nil {
+		return err
+	}
+	if opts.despiteFreeze != "" {
+		opts.because = append(opts.because, "despite the freeze: "+opts.despiteFreeze)
+	}
+	return g.set(ctx, repo, at, files, edits, &opts.setOptions, message)
+}
 
 // proven holds what is promoted to what the environment demands: that it was healthy
 // in another one, for a time.
-func (g *global) proven(ctx context.Context, to render.Summary, from string, edits []*fieldEdit, opts *promoteOptions) error {
+func (g *global) proven(ctx context.Context, to render.Summary, from string, edits []*edit.Edit, opts *promoteOptions) error {
 	switch {
 	case to.Promotion == nil || len(edits) == 0:
 		return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -59,12 +60,12 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 	if err != nil {
 		return err
 	}
-	src := &source{dir: g.dir, git: opts.git, all: opts.all, names: args, budget: budget}
+	src := &source.Source{Dir: g.dir, Git: opts.git, All: opts.all, Names: args, Budget: budget}
 	clusters := &connections{g: g, known: map[schema.Cluster]*apply.Cluster{}}
 	run := reconcile.DaemonOptions{
 		Mode: reconcile.Mode(opts.mode), ListOnly: opts.listOnly, Timeout: opts.timeout, FailAfter: opts.failAfter,
 		Interval: opts.daemon.interval, FullInterval: opts.daemon.fullInterval,
-		Who: "reconcile", Replica: replica(), Log: logger, Render: src.render,
+		Who: "reconcile", Replica: replica(), Log: logger, Render: src.Render,
 		Connect: func(env *schema.Environment) (*apply.Cluster, error) { return clusters.of(env.Cluster) },
 	}
 	if run.Lease, err = opts.daemon.election(g); err != nil {
@@ -87,7 +88,7 @@ func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, ar
 		sending.Go(func() { sender.Run(telling) })
 	}
 	err = reconcile.Run(ctx, run)
-	src.end()
+	src.End()
 	stop()
 	sending.Wait()
 	return err

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/render"
-	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/render/edit"
 )
 
 // liveNames are what a cluster calls an app: what a pipeline knows that has said
@@ -56,88 +53,20 @@ func (l *liveNames) args(ctx context.Context, g *global, args []string) ([]strin
 	if err != nil {
 		return nil, err
 	}
-	d, err := findDeployment(rendered, l.namespace, l.deployment)
+	d, err := edit.FindDeployment(rendered, l.namespace, l.deployment)
 	if err != nil {
 		return nil, err
 	}
-	out := []string{d.env}
+	out := []string{d.Env}
 	for _, c := range l.containers {
 		name, image, ok := strings.Cut(c, "=")
 		if !ok || name == "" || image == "" {
 			return nil, &usageError{err: fmt.Errorf("%q is not CONTAINER=IMAGE", c), hint: hint}
 		}
-		if !slices.Contains(d.containers, name) {
-			return nil, unknownName(fmt.Sprintf("Deployment/%s/%s has no container %q", l.namespace, l.deployment, name), name, d.containers)
+		if _, err := d.Target(name, image); err != nil {
+			return nil, err
 		}
-		out = append(out, d.unit+"/"+name+"="+image)
+		out = append(out, d.Unit+"/"+name+"="+image)
 	}
 	return out, nil
-}
-
-// renderedDeployment is a Deployment that an environment renders.
-type renderedDeployment struct {
-	env, unit, namespace, name string
-	containers                 []string
-}
-
-// findDeployment is the one Deployment of these names.
-func findDeployment(rendered []*render.Result, namespace, name string) (*renderedDeployment, error) {
-	var found []renderedDeployment
-	var namespaces, others []string
-	for _, d := range deploymentsOf(rendered) {
-		namespaces = append(namespaces, d.namespace)
-		switch {
-		case d.namespace == namespace && d.name == name:
-			found = append(found, d)
-		case d.namespace == namespace:
-			others = append(others, d.name)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return &found[0], nil
-	case len(found) > 1:
-		var envs []string
-		for _, d := range found {
-			envs = append(envs, d.env)
-		}
-		return nil, &usageError{
-			err:  fmt.Errorf("several environments have Deployment/%s/%s: %s", namespace, name, strings.Join(envs, ", ")),
-			hint: "name one: evenkeel set image " + envs[0] + " --namespace " + namespace + " ...",
-		}
-	case slices.Contains(namespaces, namespace):
-		return nil, unknownName(fmt.Sprintf("no Deployment %q in namespace %s", name, namespace), name, others)
-	}
-	return nil, unknownName(fmt.Sprintf("no Deployment in a namespace %q", namespace), namespace, namespaces)
-}
-
-func deploymentsOf(rendered []*render.Result) []renderedDeployment {
-	var all []renderedDeployment
-	for _, res := range rendered {
-		for unit, o := range res.Env.Objects() {
-			if o.GetKind() != "Deployment" || o.GroupVersionKind().Group != "apps" {
-				continue
-			}
-			d := renderedDeployment{env: res.Env.Name, unit: unit, namespace: o.GetNamespace(), name: o.GetName()}
-			for _, list := range []string{"containers", "initContainers"} {
-				containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
-				for _, c := range containers {
-					if c, ok := c.(map[string]any); ok {
-						d.containers = append(d.containers, fmt.Sprint(c["name"]))
-					}
-				}
-			}
-			all = append(all, d)
-		}
-	}
-	return all
-}
-
-// unknownName says what there is in place of a name.
-func unknownName(message, name string, known []string) error {
-	known = slices.Compact(slices.Sorted(slices.Values(known)))
-	if near := typed.Closest(name, known); near != "" {
-		return &usageError{err: errors.New(message), hint: fmt.Sprintf("did you mean %q?", near)}
-	}
-	return &usageError{err: errors.New(message), hint: "there are: " + strings.Join(known, ", ")}
 }

@@ -1,0 +1,159 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Serve answers the one Request on in. It holds Secrets, so it goes to out alone.
+// Once in ends, nobody waits for the answer and Serve returns.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	asked := json.NewDecoder(in)
+	var request Request
+	if err := asked.Decode(&request); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, in) // until nobody waits for the answer
+		cancel()
+	}()
+	defer func() {
+		if ctx.Err() != nil && request.Clone != "" {
+			_ = os.RemoveAll(request.Clone) // whoever made it may be gone
+		}
+		cancel()
+	}()
+	response := &answer{Wrong: map[string]string{}}
+	if request.Clone != "" {
+		at, err := request.Git.Clone(ctx, request.Clone)
+		if err != nil {
+			return err
+		}
+		request.Dir = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path))
+		response.Git.Commit, response.Ancestors = at.Commit, at.Ancestors
+	}
+	messages := &messages{enc: json.NewEncoder(out)}
+	if err := response.fill(ctx, request, messages.progress); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		response.Error = err.Error()
+		if over, ok := errors.AsType[*render.OverBudget](err); ok {
+			response = &answer{Over: over}
+		}
+	}
+	return messages.send(message{Response: response})
+}
+
+// messages writes one message after the other.
+type messages struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+func (m *messages) send(message message) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.enc.Encode(message)
+}
+
+func (m *messages) progress(env string, begun bool) {
+	said := message{Ended: env}
+	if begun {
+		said = message{Begun: env}
+	}
+	_ = m.send(said) // where nobody reads, the response fails as well
+}
+
+// fill renders what was asked for, and with it the environments that share a
+// cluster with that.
+func (r *answer) fill(ctx context.Context, request Request, progress func(string, bool)) error {
+	repo, err := render.Open(request.Dir)
+	if err != nil {
+		return err
+	}
+	repo.Budget, repo.Skip, repo.Serial, repo.Progress = request.Budget, request.Skip, request.Serial, progress
+	if request.Git.URL == "" {
+		if r.Git.Commit, r.Git.Dirty, err = repo.Head(); err != nil {
+			return err
+		}
+	}
+	summaries, err := repo.Envs(ctx)
+	if err != nil {
+		return err
+	}
+	names := request.Names
+	if request.All {
+		names = nil
+		for _, s := range summaries {
+			names = append(names, s.Name)
+		}
+	}
+	if r.Environments, err = r.renderEach(ctx, repo, names, true); err != nil {
+		return err
+	}
+	var siblings []string
+	for _, s := range summaries {
+		switch {
+		case slices.Contains(names, s.Name):
+		case request.Skip[s.Name] != "":
+			r.Incomplete = true // its cluster is not known
+		case slices.ContainsFunc(r.Environments, func(e *schema.Environment) bool { return e.Cluster == s.Cluster }):
+			siblings = append(siblings, s.Name)
+		}
+	}
+	wrong := len(r.Wrong)
+	if len(siblings) > 0 {
+		if r.Siblings, err = r.renderEach(ctx, repo, siblings, false); err != nil {
+			return err
+		}
+	}
+	r.Incomplete = r.Incomplete || len(r.Wrong) > 0
+	if len(r.Wrong) > wrong {
+		for _, name := range siblings {
+			delete(r.Wrong, name)
+		}
+	}
+	return nil
+}
+
+// renderEach renders environments, and decrypts the Secrets of each if asked; one
+// that is wrong does not keep the others.
+func (r *answer) renderEach(ctx context.Context, repo *render.Repo, names []string, unseal bool) ([]*schema.Environment, error) {
+	var known []string
+	for _, name := range names {
+		if err := repo.Has(name); err != nil {
+			r.Wrong[name] = err.Error()
+			continue
+		}
+		known = append(known, name)
+	}
+	results, wrong, err := repo.RenderEach(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	for name, findings := range wrong {
+		r.Wrong[name] = findings.Error()
+	}
+	var envs []*schema.Environment
+	for _, result := range results {
+		if unseal {
+			if err := render.Unseal(ctx, result); err != nil {
+				r.Wrong[result.Env.Name] = err.Error()
+				continue
+			}
+		}
+		envs = append(envs, result.Env)
+	}
+	return envs, nil
+}
