@@ -355,7 +355,7 @@ func (p *planner) claim(ch *Change) {
 
 // refuseConflicts looks at who wrote the values that would be written over.
 func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference) error {
-	j := managed.Judge{Controllers: p.env.Controllers}
+	j := managed.Judge{Controllers: p.env.Controllers, Migrated: it.change.migrate}
 	var err error
 	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
 		return err

@@ -47,6 +47,7 @@ func (r *run) apply(ctx context.Context) (err error) {
 	if err := r.widen(ctx); err != nil {
 		return err
 	}
+	r.keepHelmOut(ctx)
 	if err := r.foundations(ctx); err != nil {
 		return err
 	}

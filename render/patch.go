@@ -15,7 +15,7 @@ import (
 
 // patch bends the objects of a unit as the environment asks: as kubectl patch
 // does, a strategic merge for built-in kinds (lists merge by their keys), and a
-// JSON merge (RFC 7396) for all others.
+// JSON merge (RFC 7396) for all others. "$patch": "delete" takes an object out.
 func (ev *evaluated) patch(u *unit) Findings {
 	byKey := map[string]*object{}
 	for _, o := range u.objs {
@@ -31,6 +31,10 @@ func (ev *evaluated) patch(u *unit) Findings {
 			known := slices.Sorted(maps.Keys(byKey))
 			f.Expected, f.DidYouMean = "one of "+enumerate(known), typed.Closest(key, known)
 			findings = append(findings, f)
+			continue
+		}
+		if len(change) == 1 && change["$patch"] == "delete" {
+			u.objs = slices.DeleteFunc(u.objs, func(other *object) bool { return other == o })
 			continue
 		}
 		if err := ev.repo.apply(o, change); err != nil {

@@ -19,7 +19,7 @@ func OtherOwner(live *unstructured.Unstructured, sets []string) string {
 	if set := labels[schema.LabelPartOf]; set != "" && !slices.Contains(sets, set) {
 		return "ApplySet " + set
 	}
-	if release := annotations["meta.helm.sh/release-name"]; release != "" {
+	if _, release := HelmRelease(live); release != "" {
 		return "Helm release " + release
 	}
 	if name := labels["kustomize.toolkit.fluxcd.io/name"]; name != "" {
@@ -41,19 +41,36 @@ func OtherOwner(live *unstructured.Unstructured, sets []string) string {
 	return ""
 }
 
+// HelmRelease is the namespace and the name of the Helm release that a live object says
+// it belongs to, empty where it says none.
+func HelmRelease(live *unstructured.Unstructured) (namespace, name string) {
+	annotations := live.GetAnnotations()
+	return annotations["meta.helm.sh/release-namespace"], annotations["meta.helm.sh/release-name"]
+}
+
 // migrates reports whether adoption takes an entry over as its own: those of
 // kubectl without --server-side, or from before it (the same as kubectl does in
-// k8s.io/client-go/util/csaupgrade). Left alone, what they own would stay in the
-// object for ever after it is gone from git.
-func migrates(e *entry) bool {
+// k8s.io/client-go/util/csaupgrade), and those of Helm where the object is of a
+// release. Left alone, what they own would stay in the object for ever after it is
+// gone from git.
+func migrates(live *unstructured.Unstructured, e *entry) bool {
 	if e.subresource != "" {
 		return false
+	}
+	if _, release := HelmRelease(live); release != "" && isHelm(e.manager) {
+		return true
 	}
 	switch e.manager {
 	case "kubectl-client-side-apply", "kubectl-create", "kubectl", "kubectl-edit", "kubectl-replace", "before-first-apply":
 		return true
 	}
 	return false
+}
+
+// isHelm reports whether a manager is Helm, which calls itself as its binary is called,
+// or a controller that is built on it.
+func isHelm(manager string) bool {
+	return strings.HasPrefix(manager, "helm") || strings.HasPrefix(manager, "terraform-provider-helm")
 }
 
 // Adoption is what taking over a live object means.
@@ -73,7 +90,7 @@ func Adopt(live, result *unstructured.Unstructured) Adoption {
 	for i := range entries {
 		e := &entries[i]
 		switch {
-		case migrates(e):
+		case migrates(live, e):
 			a.Managers = append(a.Managers, e.manager)
 			a.Present = append(a.Present, e.manager)
 		case !e.isOurApply():
@@ -83,7 +100,7 @@ func Adopt(live, result *unstructured.Unstructured) Adoption {
 	}
 	for i := range entries {
 		e := &entries[i]
-		if !migrates(e) {
+		if !migrates(live, e) {
 			continue
 		}
 		for _, f := range ownedBeside(e.fields, live.Object, stay...) {

@@ -9,6 +9,7 @@ import (
 type Judge struct {
 	Controllers []string // of the environment
 	Autoscaled  bool     // an autoscaler targets the object
+	Migrated    []string // managers whose entries an adoption makes ours
 }
 
 // Blocks returns the manager because of whom writing over a field is a conflict,
@@ -17,7 +18,7 @@ type Judge struct {
 func (j Judge) Blocks(d Difference) (manager string, conflict bool) {
 	return firstManager(d.owners, func(e *entry) bool {
 		switch {
-		case e.isOurs():
+		case e.isOurs(), slices.Contains(j.Migrated, e.manager):
 			return false
 		case slices.Contains(j.Controllers, e.manager):
 			return true

@@ -30,7 +30,7 @@ func Foreign(desired, live, result *unstructured.Unstructured, controllers []str
 	for i := range entries {
 		e := &entries[i]
 		if e.isOurs() || e.subresource == "status" || isSystem(e.manager) ||
-			slices.Contains(controllers, e.manager) || adoption && migrates(e) {
+			slices.Contains(controllers, e.manager) || adoption && migrates(live, e) {
 			continue
 		}
 		for _, f := range ownedBeside(e.fields, live.Object, ours...) {

@@ -1,6 +1,7 @@
 package managed
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -13,13 +14,14 @@ import (
 // that it leaves to others as they are. An ignored field that our entry still
 // owns, because nobody wrote it since we created it, is applied with its live
 // value: leaving it out would make the server remove it or reset it to its
-// default. One that others own is left out.
+// default. One that others own is left out. In an adoption, what the migrated entries
+// own becomes ours.
 func Effective(desired *schema.Object, live *unstructured.Unstructured) *unstructured.Unstructured {
 	if live == nil || len(desired.Ignore) == 0 {
 		return desired.Unstructured
 	}
 	left := desired.DeepCopy()
-	ours := place{node: ourApply(entriesOf(live))}
+	ours := place{node: oursOrMigrated(live)}
 	ours.owned = ours.node != nil
 	for _, pointer := range desired.Ignore {
 		if v, ok := leave(left.Object, live.Object, true, ours, schema.PointerTokens(pointer)); ok {
@@ -27,6 +29,40 @@ func Effective(desired *schema.Object, live *unstructured.Unstructured) *unstruc
 		}
 	}
 	return left
+}
+
+// oursOrMigrated is our entry, or where there is none, the entries together that an
+// adoption makes ours.
+func oursOrMigrated(live *unstructured.Unstructured) node {
+	entries := entriesOf(live)
+	ours := ourApply(entries)
+	if ours != nil {
+		return ours
+	}
+	for i := range entries {
+		if migrates(live, &entries[i]) {
+			ours = union(ours, entries[i].fields)
+		}
+	}
+	return ours
+}
+
+// union is what one of two entries owns: what one owns as a whole, as a whole.
+func union(a, b node) node {
+	if a == nil {
+		return b
+	}
+	all := maps.Clone(a)
+	for name, below := range b {
+		second, _ := below.(node)
+		if first, ok := all[name].(node); ok && !isLeaf(first) && !isLeaf(second) {
+			second = union(first, second)
+		} else if ok && isLeaf(first) {
+			second = first
+		}
+		all[name] = second
+	}
+	return all
 }
 
 // place is what our entry says about the value that leave looks at.

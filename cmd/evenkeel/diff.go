@@ -76,6 +76,7 @@ Exit codes: 0 no differences, 1 differences, 2 error, 4 refused.`,
 	unified.NoOptDefVal, unified.DefValue = "3", "0" // -1 would puzzle a reader
 	cmd.Flags().BoolVar(&opts.plan.Full, "full", false, "ask the server about every object, also those proven unchanged")
 	cmd.Flags().BoolVar(&opts.plan.ListOnly, "list-only", false, "send no dry-run, for those who may only read: what is not proven unchanged is compared here")
+	cmd.Flags().BoolVar(&opts.plan.TakeOwnership, "take-ownership", false, "plan to take objects that belong to another tool or environment, as apply --take-ownership does")
 	cmd.Flags().StringSliceVar(&opts.plan.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	cmd.Flags().StringVar(&opts.against, "against", "", "compare with the manifests at this git reference; no cluster is asked")
 	cmd.Flags().IntVar(&opts.revision, "revision", 0, "compare with the manifests of this recorded revision")

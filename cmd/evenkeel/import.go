@@ -21,6 +21,8 @@ type importOptions struct {
 	namespace string
 	live      bool
 	objects   bool
+	release   string
+	chart     string
 }
 
 func newImportCmd(g *global) *cobra.Command {
@@ -41,10 +43,16 @@ that are gone are replaced. Values of Secrets are never written: the environment
 declares the Secrets with their keys. The result is rendered and held against the
 objects, field by field; rules that they do not meet are switched off unit by
 unit, with the reason in the source, but for those that say what a server refuses.
-Where the import does not come to an end, nothing of it is left behind.`,
+Where the import does not come to an end, nothing of it is left behind.
+
+--helm-release makes one unit of a Helm release: its chart, written to charts/ unless
+--chart names the archive, its values, and a patch of what they render otherwise than
+what Helm wrote. Values that stand in Secrets are left out, with these Secrets. The
+first apply --take-ownership takes the objects over; helm upgrade refuses then.`,
 		Example: `  evenkeel import --env legacy manifests/
   helm template my-chart | evenkeel import --env chart -
-  evenkeel import --env shop --live -n shop`,
+  evenkeel import --env shop --live -n shop
+  evenkeel import --env infra --helm-release cert-manager -n cert-manager`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runImport(cmd.Context(), g, opts, args)
 		},
@@ -54,6 +62,8 @@ Where the import does not come to an end, nothing of it is left behind.`,
 	flags.StringVar(&opts.like, "like", "", "the environment whose site a new one has (default: the first)")
 	flags.StringVarP(&opts.namespace, "namespace", "n", "", "the namespace to read with --live, and that of a new environment")
 	flags.BoolVar(&opts.live, "live", false, "read from the cluster")
+	flags.StringVar(&opts.release, "helm-release", "", "the Helm release to take over, of the namespace -n")
+	flags.StringVar(&opts.chart, "chart", "", "with --helm-release: the chart in the repository, a directory or an archive")
 	flags.BoolVar(&opts.objects, "objects", false, "whole objects only, no apps of a type")
 	return cmd
 }
@@ -64,6 +74,14 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 		return &usageError{err: errors.New("missing: --env"), hint: "name the environment to write to"}
 	case opts.live && opts.namespace == "":
 		return &usageError{err: errors.New("missing: --namespace"), hint: "--live reads one namespace"}
+	case opts.release != "" && (opts.live || opts.objects || len(args) > 0):
+		return &usageError{err: errors.New("--helm-release stands alone"), hint: "evenkeel import --env ENV --helm-release NAME -n NAMESPACE"}
+	case opts.release != "" && opts.namespace == "":
+		return &usageError{err: errors.New("missing: --namespace"), hint: "--helm-release is of one namespace"}
+	case opts.release != "":
+		return runImportRelease(ctx, g, opts)
+	case opts.chart != "":
+		return &usageError{err: errors.New("--chart without --helm-release"), hint: "evenkeel chart pull brings a chart into the repository"}
 	case opts.live == (len(args) > 0):
 		return &usageError{err: errors.New("give files, directories or -, or --live"), hint: "evenkeel import --help shows examples"}
 	}

@@ -78,8 +78,9 @@ func TestScripts(t *testing.T) {
 			},
 			"webhook":     webhook,
 			"hides":       hides,
-			"cue":         publicTool(root, "cue"),
-			"kubeconform": publicTool(root, "kubeconform"),
+			"cue":         publicTool(root, "testdata/tools", "cue"),
+			"kubeconform": publicTool(root, "testdata/tools", "kubeconform"),
+			"helm":        publicTool(root, "testdata/charts/tool", "helm"),
 			"example": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Check(copyExample(ts.MkAbs("."), root))
 			},
@@ -87,11 +88,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// publicTool is a command of the tools module, as a command of scripts. It is
-// built when a script first calls it.
-func publicTool(root, name string) func(*testscript.TestScript, bool, []string) {
+// publicTool is a command of a module of tools, as a command of scripts. It is built
+// when a script first calls it.
+func publicTool(root, module, name string) func(*testscript.TestScript, bool, []string) {
 	path := sync.OnceValues(func() (string, error) {
-		out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(root, "testdata", "tools", "go.mod"), "-n", name).Output()
+		out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(root, filepath.FromSlash(module), "go.mod"), "-n", name).Output()
 		return strings.TrimSpace(string(out)), err
 	})
 	return func(ts *testscript.TestScript, neg bool, args []string) {

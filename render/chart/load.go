@@ -84,6 +84,19 @@ func Read(data []byte) (*Chart, error) {
 	return c, c.load(r.files)
 }
 
+// FromFiles is a chart of files by their names below its directory, such as those of a
+// Release.
+func FromFiles(files map[string][]byte) (*Chart, error) {
+	r := reader{}
+	for name, data := range files {
+		if err := r.file(name, data, 1); err != nil {
+			return nil, err
+		}
+	}
+	c := &Chart{}
+	return c, c.load(r.files)
+}
+
 // DigestOf is the digest of an archive.
 func DigestOf(data []byte) string {
 	sum := sha256.Sum256(data)

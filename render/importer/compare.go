@@ -17,10 +17,10 @@ import (
 // returns what differs, one for each field: nothing where both are stored alike by
 // the API server, in the same order. stored rewrites objects as a rendering does.
 func (imp *Import) Compare(env *schema.Environment, stored func([]Object)) []Difference {
-	got := map[string]Object{}
+	got := map[string]schema.Object{}
 	for _, u := range env.Units {
 		for _, o := range u.Objects {
-			got[identity(o.Object, env.Namespace)] = o.Object
+			got[identity(o.Object, env.Namespace)] = o
 		}
 	}
 	wanted := make([]Object, len(imp.objects))
@@ -36,11 +36,26 @@ func (imp *Import) Compare(env *schema.Environment, stored func([]Object)) []Dif
 			diffs = append(diffs, Difference{unit: unit, text: ref(want) + ": not rendered"})
 			continue
 		}
-		for _, d := range differences("", meant(want), meant(runtime.DeepCopyJSON(have))) {
+		rendered := have.DeepCopy().Object
+		for _, pointer := range have.Ignore {
+			removeAt(want, pointer)
+			removeAt(rendered, pointer)
+		}
+		for _, d := range differences("", meant(want), meant(rendered)) {
 			diffs = append(diffs, Difference{unit: unit, text: ref(want) + ": " + d})
 		}
 	}
 	return diffs
+}
+
+// removeAt takes out the field at a JSON pointer (RFC 6901), outside of lists.
+func removeAt(obj Object, pointer string) {
+	steps := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, step := range steps {
+		steps[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+	}
+	last := len(steps) - 1
+	delete(mapping(obj, steps[:last]...), steps[last])
 }
 
 // Difference is a field that renders differently.

@@ -21,6 +21,9 @@ func (imp *Import) Fit(env *evenkeel.Environment) {
 	changed := false
 	for i := range imp.Units {
 		u := &imp.Units[i]
+		if rendered := env.Unit(u.Name); u.release != nil && rendered != nil {
+			imp.fitRelease(u, rendered)
+		}
 		if u.app == nil {
 			continue
 		}

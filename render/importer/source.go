@@ -43,12 +43,12 @@ func (imp *Import) Sources(pkg string, draft bool) ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, File{prefix + ".cue", data})
+		files = append(files, File{imp.factsFile(), data})
 	}
 	for i := range imp.Units {
 		u := &imp.Units[i]
 		if u.text == nil || len(u.Definitions) > 0 {
-			text, err := u.source(pkg, draft)
+			text, err := u.source(pkg, imp.opts.Namespace, draft)
 			if err != nil {
 				return nil, fmt.Errorf("unit %s: %w", u.Name, err)
 			}
@@ -85,6 +85,15 @@ func (imp *Import) definitionFiles() ([]File, error) {
 	return files, nil
 }
 
+// factsFile is one for an import; releases are imported into one environment one after
+// the other.
+func (imp *Import) factsFile() string {
+	if len(imp.Units) == 1 && imp.Units[0].release != nil {
+		return prefix + "_" + imp.Units[0].Name + "_secrets.cue"
+	}
+	return prefix + ".cue"
+}
+
 // facts is the file with what the environment itself says.
 func (imp *Import) facts(pkg string) ([]byte, error) {
 	w := &cueWriter{}
@@ -110,18 +119,25 @@ func (imp *Import) facts(pkg string) ([]byte, error) {
 }
 
 // source is the file of a unit.
-func (u *Unit) source(pkg string, draft bool) ([]byte, error) {
+func (u *Unit) source(pkg, namespace string, draft bool) ([]byte, error) {
 	w := &cueWriter{}
 	if len(u.Definitions) > 0 && !draft {
 		w.line("@extern(embed)\n")
 	}
 	w.line("package " + pkg + "\n\nimport \"github.com/seed-428f4edd/evenkeel/schema\"\n")
-	w.line(fmt.Sprintf("environment: apps: %s: schema.#%s & {", label(u.Name), u.Type))
+	group := "apps"
+	if u.release != nil {
+		group = "stacks"
+	}
+	w.line(fmt.Sprintf("environment: %s: %s: schema.#%s & {", group, label(u.Name), u.Type))
 	if len(u.After) > 0 {
 		w.field("after", texts(u.After))
 	}
 	if u.app != nil {
 		w.fields(u.app.fields)
+	}
+	if u.release != nil {
+		u.release.source(w, namespace)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
 		w.line(fmt.Sprintf("silence: %s: %s", label(rule), literal.String.Quote(u.Silence[rule])))
@@ -134,7 +150,7 @@ func (u *Unit) source(pkg string, draft bool) ([]byte, error) {
 		w.field("reloads", texts(u.Reloads))
 	}
 	if len(u.patch) > 0 {
-		w.line("\n// what the manifests have otherwise than the type; null is what they do\n// not have: take lines out to get what the type adds")
+		w.line("\n" + u.patchComment())
 		patch := map[string]any{}
 		for key, value := range u.patch {
 			patch[key] = value
@@ -144,6 +160,13 @@ func (u *Unit) source(pkg string, draft bool) ([]byte, error) {
 	u.extraObjects(w, draft)
 	w.line("}")
 	return w.formatted()
+}
+
+func (u *Unit) patchComment() string {
+	if u.release != nil {
+		return "// what the release has otherwise than the chart renders; null is what it does not have"
+	}
+	return "// what the manifests have otherwise than the type; null is what they do\n// not have: take lines out to get what the type adds"
 }
 
 func (u *Unit) extraObjects(w *cueWriter, draft bool) {

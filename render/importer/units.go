@@ -62,9 +62,10 @@ type Unit struct {
 	// Silence are rules that are off, each with the reason.
 	Silence map[string]string
 
-	app   *app
-	patch map[string]map[string]any // by the key of the object
-	text  []byte                    // the source, where nothing changed since it was written
+	app     *app
+	release *release
+	patch   map[string]map[string]any // by the key of the object
+	text    []byte                    // the source, where nothing changed since it was written
 }
 
 // Secret names a Secret and its keys, never its values.
@@ -350,9 +351,9 @@ func freeKey(taken map[string]Object, obj Object) string {
 // Len is how many objects are imported.
 func (imp *Import) Len() int { return len(imp.objects) }
 
-// Typed says whether there are apps of a type.
+// Typed says whether there are apps of a type, or charts.
 func (imp *Import) Typed() bool {
-	return slices.ContainsFunc(imp.Units, func(u Unit) bool { return u.app != nil })
+	return slices.ContainsFunc(imp.Units, func(u Unit) bool { return u.app != nil || u.release != nil })
 }
 
 // Apps lists the apps of a type, each with it.
