@@ -63,7 +63,7 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Do(ctx).Into(&list)
 	if err != nil {
-		return nil, fmt.Errorf("Helm release %s: %w", name, err)
+		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
 	if len(list.Items) == 0 {
 		return nil, NoRelease{namespace, name}
@@ -73,11 +73,11 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 	})
 	live, err := c.secrets(namespace).Get(ctx, newest.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("Helm release %s: %w", name, err)
+		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
 	record := &helmRecord{secret: &corev1.Secret{}}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, record.secret); err != nil {
-		return nil, fmt.Errorf("Helm release %s: %w", name, err)
+		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
 	if record.data, err = unpackHelm(record.secret.Data[helmKey]); err != nil {
 		return nil, fmt.Errorf("Secret/%s/%s: %w", namespace, newest.Name, err)
@@ -135,7 +135,7 @@ func (h *helmRecord) wrote(o *unstructured.Unstructured) bool {
 	if json.Unmarshal(h.data, &release) != nil {
 		return false
 	}
-	for _, doc := range bytes.Split([]byte("\n"+release.Manifest), []byte("\n---")) {
+	for doc := range bytes.SplitSeq([]byte("\n"+release.Manifest), []byte("\n---")) {
 		var head struct {
 			Kind     string `json:"kind"`
 			Metadata struct {

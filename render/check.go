@@ -16,7 +16,7 @@ import (
 func (r *rendered) lintable() lint.Environment {
 	h := r.header
 	env := lint.Environment{
-		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: h.KubernetesVersion,
+		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: cmp.Or(r.ev.repo.target, h.KubernetesVersion),
 		Cluster: h.cluster(),
 		After:   h.After, Was: h.Was, Site: h.Site, Registry: h.Registry, External: h.External,
 	}
@@ -25,6 +25,9 @@ func (r *rendered) lintable() lint.Environment {
 		lu := lint.Unit{
 			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,
 			Silence: u.data.Silence, Consumes: u.data.Consumes,
+		}
+		if r.ev.repo.target != "" {
+			lu.Silence = nil
 		}
 		for _, o := range u.objs {
 			lu.Objects = append(lu.Objects, lint.Object{

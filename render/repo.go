@@ -46,7 +46,8 @@ type Repo struct {
 	module string // the path of its module
 	kinds  *typed.Kinds
 
-	partSize int // for tests; zero means the constant
+	target   string // the version of Kubernetes that Upgrade looks ahead to
+	partSize int    // for tests; zero means the constant
 
 	overlay map[string]load.Source // the embedded definitions
 

@@ -3,6 +3,8 @@ package render
 import (
 	"context"
 	"errors"
+
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
 
 // Vet checks the named environments, all of them when none is named, with the
@@ -68,4 +70,27 @@ func dirNames(dirs []envDir) []string {
 		names[i] = dir.name
 	}
 	return names
+}
+
+// Upgrade finds the API versions and fields of what the named environments render that
+// are removed, or deprecated as a warning, in a version of Kubernetes such as 1.38. Rules
+// that a unit silences speak as well: they would break all the same.
+func (r *Repo) Upgrade(ctx context.Context, version string, names ...string) (Findings, error) {
+	r.target = version
+	defer func() { r.target = "" }()
+	warnings, err := r.Vet(ctx, names...)
+	var wrong Findings
+	if err != nil && !errors.As(err, &wrong) {
+		return nil, err
+	}
+	var found Findings
+	for _, f := range append(wrong, warnings...) {
+		switch {
+		case f.Rule == lint.RuleVersion || f.Rule == lint.RuleDeprecated:
+			found = append(found, f)
+		case f.Rule == "" && !f.Warning: // it does not render
+			return nil, wrong
+		}
+	}
+	return found, nil
 }

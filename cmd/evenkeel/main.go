@@ -111,6 +111,7 @@ Exit codes, the same for every command:
 		newPinCmd(g),
 		newPromoteCmd(g),
 		newPushCmd(g),
+		newReadyCmd(g),
 		newRBACCmd(g),
 		newVendorCmd(g),
 		newVersionCmd(g),

@@ -92,7 +92,7 @@ func ReadRelease(data []byte) (*Release, error) {
 
 func objectsOf(manifest string) ([]map[string]any, error) {
 	var objects []map[string]any
-	for _, doc := range strings.Split("\n"+manifest, "\n---") {
+	for doc := range strings.SplitSeq("\n"+manifest, "\n---") {
 		if err := alias.Check([]byte(doc)); err != nil {
 			return nil, fmt.Errorf("its manifest: %w", err)
 		}

@@ -104,7 +104,7 @@ type rule struct {
 
 func rules() []rule {
 	return []rule{
-		{[]string{"api-version", "deprecated"}, checkVersions},
+		{[]string{RuleVersion, RuleDeprecated}, checkVersions},
 		{[]string{RuleCustomResource}, checkCustomResources},
 		{[]string{"name"}, checkNames},
 		{[]string{"duplicate"}, checkLists},
@@ -143,6 +143,12 @@ func rules() []rule {
 }
 
 const ruleSilence = "silence"
+
+// RuleVersion is about API versions that are gone, RuleDeprecated about what goes.
+const (
+	RuleVersion    = "api-version"
+	RuleDeprecated = "deprecated"
+)
 
 // RuleReference is about names in pods that lead to no object.
 const RuleReference = "reference"

@@ -67,7 +67,7 @@ func TestRules(t *testing.T) {
 
 // elsewhere are rules that need more than objects, and why; the archives of
 // render/testdata/broken test them.
-var elsewhere = map[string]string{ //nolint:gochecknoglobals // a table
+var elsewhere = map[string]string{
 	"chart":           "a Helm chart",
 	"consumes":        "fields of an app",
 	"custom-resource": "definitions",
@@ -102,7 +102,7 @@ func environment(t *testing.T, archive *txtar.Archive) lint.Environment {
 			continue
 		}
 		u := lint.Unit{Name: name, Silence: map[string]string{}}
-		for _, doc := range strings.Split(string(f.Data), "\n---\n") {
+		for doc := range strings.SplitSeq(string(f.Data), "\n---\n") {
 			data, err := yaml.YAMLToJSON([]byte(doc))
 			if err != nil {
 				t.Fatalf("%s: %v", f.Name, err)

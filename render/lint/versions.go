@@ -94,7 +94,7 @@ func checkVersions(w *world) {
 }
 
 func (w *world) reportLifecycle(o located, apiVersion string, lc lifecycle, now int) {
-	f := o.at("api-version", "apiVersion")
+	f := o.at(RuleVersion, "apiVersion")
 	if lc.instead != "" {
 		f.Hint = "use " + lc.instead
 	}
@@ -102,7 +102,7 @@ func (w *world) reportLifecycle(o located, apiVersion string, lc lifecycle, now 
 	case lc.removed > 0 && lc.removed <= now:
 		f.Message = fmt.Sprintf("%s %s was removed in Kubernetes 1.%d", apiVersion, o.Kind, lc.removed)
 	case lc.deprecated > 0 && lc.deprecated <= now:
-		f.Rule, f.Warning = "deprecated", true
+		f.Rule, f.Warning = RuleDeprecated, true
 		f.Message = fmt.Sprintf("%s %s is deprecated since Kubernetes 1.%d", apiVersion, o.Kind, lc.deprecated)
 		if lc.removed > 0 {
 			f.Message += fmt.Sprintf(" and goes in 1.%d", lc.removed)
@@ -117,7 +117,7 @@ func (w *world) reportLifecycle(o located, apiVersion string, lc lifecycle, now 
 // long (Kubernetes deprecation guide; KEP-5707 for externalIPs).
 func checkFields(w *world, o located, now int) {
 	deprecated := func(message, hint string, path ...any) {
-		f := o.at("deprecated", path...)
+		f := o.at(RuleDeprecated, path...)
 		f.Warning, f.Message, f.Hint = true, message, hint
 		w.report(f)
 	}
@@ -148,7 +148,7 @@ func annotation(obj map[string]any, name string) bool {
 
 func checkPodFields(w *world, p podSource) {
 	deprecated := func(message, hint string, steps ...any) {
-		f := p.located.at("deprecated", p.at(steps...)...)
+		f := p.located.at(RuleDeprecated, p.at(steps...)...)
 		f.Warning, f.Message, f.Hint = true, message, hint
 		w.report(f)
 	}
