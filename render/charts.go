@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -219,16 +218,13 @@ func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Find
 	return findings
 }
 
-// notInKey is what keys are kept free of: they are written in CUE and in file names.
-var notInKey = regexp.MustCompile(`[^a-z0-9.-]+`)
-
 // chartKey is the key of an object: its kind and name; where two share those, with the
 // namespace and the group.
 func chartKey(o *object, taken map[string]bool) string {
-	key := notInKey.ReplaceAllString(strings.ToLower(o.GetKind()+"-"+o.GetName()), "-")
+	key := chart.Key(o.GetKind(), o.GetName())
 	for _, more := range []string{o.GetNamespace(), o.GroupVersionKind().Group} {
 		if taken[key] && more != "" {
-			key += "-" + notInKey.ReplaceAllString(strings.ToLower(more), "-")
+			key = chart.Key(key, more)
 		}
 	}
 	return key

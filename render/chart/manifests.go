@@ -26,6 +26,14 @@ type Object struct {
 	Hook *Hook
 }
 
+// notInKey is what keys are kept free of: they are written in CUE and in file names.
+var notInKey = regexp.MustCompile(`[^a-z0-9.-]+`)
+
+// Key is the key of an object of a chart in its unit, such as deployment-shop.
+func Key(kind, name string) string {
+	return notInKey.ReplaceAllString(strings.ToLower(kind+"-"+name), "-")
+}
+
 // Hook is when Helm writes an object.
 type Hook struct {
 	Events []string // such as pre-install, in their order

@@ -29,6 +29,7 @@ type release struct {
 	left                   []string // values that stand in Secrets, and are not written
 	seed                   string
 	now                    string
+	hooks                  []string        // the keys of those that Helm ran
 	secrets                map[string]bool // Kind/namespace/name of those that are left out
 	ignore                 map[string][]string
 }
@@ -150,10 +151,11 @@ const anyVersion = "1.37"
 func (r *release) pin(ctx context.Context, c *chart.Chart, opts ReleaseOptions) error {
 	in := chart.Input{Release: r.name, Namespace: r.namespace, Values: r.values, KubeVersion: anyVersion}
 	for {
-		_, err := c.Render(ctx, in)
+		out, err := c.Render(ctx, in)
 		_, refused := errors.AsType[*chart.Refused](err)
 		switch {
 		case !refused || in.Seed != "" && !in.Now.IsZero():
+			r.takeHooks(out)
 			return ctx.Err() // whatever else is wrong, the rendering says with its place
 		case in.Seed == "":
 			in.Seed = rand.Text()
@@ -161,6 +163,16 @@ func (r *release) pin(ctx context.Context, c *chart.Chart, opts ReleaseOptions) 
 		default:
 			in.Now = opts.Now.UTC().Truncate(time.Second)
 			r.now = in.Now.Format(time.RFC3339)
+		}
+	}
+}
+
+// takeHooks remembers the hooks of a chart. Helm ran them, and at adoption nothing runs
+// again.
+func (r *release) takeHooks(out chart.Output) {
+	for _, o := range out.Objects {
+		if o.Hook != nil && !o.Hook.Test() {
+			r.hooks = append(r.hooks, chart.Key(text(o.Content, "kind"), text(o.Content, "metadata", "name")))
 		}
 	}
 }
@@ -265,6 +277,14 @@ func (r *release) source(w *cueWriter, env string) {
 	}
 	if len(r.values) > 0 {
 		w.field("values", r.values)
+	}
+	if len(r.hooks) > 0 {
+		w.line("// Helm ran them, and nothing runs again because the release is taken over; without the line a hook\n// runs once more, and whenever it changes")
+		hooks := map[string]any{}
+		for _, key := range r.hooks {
+			hooks[key] = "never"
+		}
+		w.field("hooks", hooks)
 	}
 	if len(r.ignore) > 0 {
 		w.line("// checksums of Secrets that are not rendered: with others the pods would restart")
