@@ -112,6 +112,9 @@ func TestRecreate(t *testing.T) {
 func (s *scenario) uidOf(t *testing.T, o schema.Object) string {
 	t.Helper()
 	resource := strings.ToLower(o.GetKind()) + "s"
+	if o.GetKind() == "Ingress" {
+		resource = "ingresses"
+	}
 	u, err := s.client(t).Resource(o.GroupVersionKind().GroupVersion().WithResource(resource)).Namespace(s.namespace).Get(t.Context(), o.GetName(), metav1.GetOptions{})
 	if err != nil {
 		return ""

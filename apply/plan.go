@@ -104,6 +104,7 @@ type Change struct {
 	live    *unstructured.Unstructured // nil for what is not there
 	dryRun  *unstructured.Unstructured // what the server made of it, where asked
 	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
+	after   []schema.Ref               // what is deleted just before, because it has what this one takes
 	migrate []string                   // managers whose entries adoption takes over
 	// unite, where not nil, is the JSON merge patch that goes before the apply.
 	unite map[string]any
@@ -138,9 +139,11 @@ type PlanOptions struct {
 	ForceConflicts bool
 	TakeOwnership  bool
 	// Recreate and Prune name objects, as Kind/name, that may be recreated, or
-	// pruned although their kind is kept by default.
-	Recreate []string
-	Prune    []string
+	// pruned although their kind is kept by default. DeleteFirst names those that are
+	// pruned before what takes over from them is written, instead of last.
+	Recreate    []string
+	Prune       []string
+	DeleteFirst []string
 	// Recorded are the objects of the last revision: what of them lost its
 	// label is still found for pruning. Nil means what the cluster remembers.
 	Recorded []schema.Ref

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,82 +10,282 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // What moves to another name is still held under the former one: pruning comes last,
-// so that nothing is missing before its successor is there. A node port, an address
-// and a host port can be in one place only; the plan says who holds them, and what to
-// type.
-var allocated = regexp.MustCompile(`Invalid value: "?([0-9a-fA-F.:]+)"?: .*(?:port|IP|address).* already allocated`)
+// so that nothing is missing before its successor is there. A node port, an address, a
+// host port, a volume for one node, and a host of an Ingress where a webhook counts
+// them, can be in one place only. The plan says who has them. PlanOptions.DeleteFirst
+// has the holder deleted just before its successor is written.
 
-// sayHeld looks for what new objects want and what is deleted last still holds.
-func (p *planner) sayHeld() {
+// allocated is what the allocators of node ports and addresses say of a taken one.
+var allocated = regexp.MustCompile(`Invalid value: \[?"?([0-9a-fA-F.:]+)"?\]?: [^;]*?(?:port|IP|address)[^;]*? already allocated`)
+
+// findHeld looks for what the plan writes and what another object, which the plan
+// deletes or changes, still has.
+func (p *planner) findHeld(ctx context.Context) error {
 	for _, it := range p.items {
-		switch it.change.Action {
-		case Rejected:
-			if m := allocated.FindStringSubmatch(it.change.Refused); m != nil && it.ref.Kind == "Service" {
-				if holder := p.prunedWith(func(live *unstructured.Unstructured) bool { return live.GetKind() == "Service" && serves(live, m[1]) }); holder != nil {
-					it.change.Hint = fmt.Sprintf("%s has it, and is deleted last: delete it first: %s", holder.Ref, deletion(holder))
-				}
-			}
-		case Created, UnverifiedCreated:
-			for _, port := range hostPorts(it.obj.Unstructured) {
-				if holder := p.prunedWith(func(live *unstructured.Unstructured) bool { return slices.Contains(hostPorts(live), port) }); holder != nil {
-					p.warn(fmt.Sprintf("%s: %s has host port %s, and is deleted last: the new pods wait for it where they meet; delete it first: %s", it.ref, holder.Ref, port, deletion(holder)))
-					break
-				}
-			}
+		if it.change == nil || !slices.Contains([]Action{Rejected, Created, Configured, Adopted, UnverifiedCreated, UnverifiedChanged}, it.change.Action) {
+			continue
+		}
+		if err := p.settleHeld(ctx, it); err != nil {
+			return it.wrap(err)
 		}
 	}
-}
-
-func (p *planner) prunedWith(holds func(*unstructured.Unstructured) bool) *Change {
-	for i := range p.pruned {
-		if c := &p.pruned[i]; c.Action == Deleted && c.live != nil && holds(c.live) {
-			return c
+	for again := true; again; { // one that gets its port may have given up another
+		again = false
+		for _, it := range p.items {
+			again = p.awaitHeld(it) || again
 		}
 	}
 	return nil
 }
 
-func deletion(c *Change) string {
-	return fmt.Sprintf("kubectl -n %s delete %s %s", c.Namespace, strings.ToLower(c.Kind), c.Name)
-}
-
-// serves says whether a Service has a node port or an address.
-func serves(service *unstructured.Unstructured, value string) bool {
-	for _, path := range [][]string{{"spec", "clusterIP"}, {"spec", "healthCheckNodePort"}} {
-		if field, ok, err := unstructured.NestedFieldNoCopy(service.Object, path...); ok && err == nil && fmt.Sprint(field) == value {
-			return true
+// settleHeld plans one object that takes what another one still has.
+func (p *planner) settleHeld(ctx context.Context, it *item) error {
+	holders, what := p.holders(it)
+	if len(holders) == 0 {
+		return nil
+	}
+	if i := slices.IndexFunc(holders, func(c *Change) bool { return !p.goesFirst(c) }); i >= 0 {
+		p.sayHeld(it, holders[i], what[i])
+		return nil
+	}
+	if isUnique(it.obj.Unstructured) {
+		if done, err := p.tryWithout(ctx, it, what); done || err != nil {
+			return err
+		}
+		if it.change.waits == "" {
+			p.unverified(it, holders[0].String())
 		}
 	}
-	ports, _, err := unstructured.NestedSlice(service.Object, "spec", "ports")
-	if err != nil {
+	for i, holder := range holders {
+		it.change.after = append(it.change.after, holder.Ref)
+		if holder.Action == Deleted {
+			holder.Message = fmt.Sprintf("deleted first: %s takes over %s", it.ref, what[i])
+		}
+	}
+	it.change.Message = fmt.Sprintf("written after %s is deleted, which has %s", holders[0].Ref, what[0])
+	return nil
+}
+
+// sayHeld says of an object that it must wait, and what to type.
+func (p *planner) sayHeld(it *item, holder *Change, what string) {
+	has := fmt.Sprintf("%s has %s, and is deleted last", holder.Ref, what)
+	hint := "--delete-first " + holder.Kind + "/" + holder.Name + " deletes it just before this one is written"
+	if isUnique(it.obj.Unstructured) {
+		p.reject(it, has, hint)
+	} else {
+		p.warn(fmt.Sprintf("%s: %s: the new pods wait for it where they meet; %s", it.ref, has, hint))
+	}
+}
+
+// goesFirst reports whether an object is on its way out before what takes over from it
+// is written.
+func (p *planner) goesFirst(c *Change) bool {
+	return c.Action == Terminating || slices.Contains(p.opts.DeleteFirst, c.Kind+"/"+c.Name)
+}
+
+// holders are the objects on their way out that still have what an object is the first
+// to take, each with what that is.
+func (p *planner) holders(it *item) (holders []*Change, what []string) {
+	wanted := p.takes(it.obj.Unstructured)
+	if it.live != nil {
+		had := p.takes(it.live)
+		wanted = slices.DeleteFunc(wanted, func(w string) bool { return slices.Contains(had, w) })
+	}
+	if it.change.Action == Rejected || it.ref.Kind == "Ingress" {
+		wanted = slices.DeleteFunc(wanted, func(w string) bool { return !isRefusedFor(it, w) })
+	}
+	for i := range p.pruned {
+		c := &p.pruned[i]
+		if c.live == nil || c.Action != Deleted && c.Action != Terminating {
+			continue
+		}
+		had := p.takes(c.live)
+		for _, w := range wanted {
+			if slices.Contains(had, w) {
+				holders, what = append(holders, c), append(what, w)
+			}
+		}
+	}
+	return holders, what
+}
+
+// isRefusedFor reports whether the server refused an object because something that it
+// takes is taken. Webhooks that count the hosts of Ingresses name the host.
+func isRefusedFor(it *item, what string) bool {
+	if it.change.Action != Rejected {
 		return false
 	}
-	for _, item := range ports {
-		if port, ok := item.(map[string]any); ok && port["nodePort"] != nil && fmt.Sprint(port["nodePort"]) == value {
+	_, value, _ := strings.Cut(what, " ")
+	if it.ref.Kind == "Ingress" {
+		host, _, _ := strings.Cut(value, "/")
+		return strings.Contains(it.change.Refused, host)
+	}
+	for _, m := range allocated.FindAllStringSubmatch(it.change.Refused, -1) {
+		if strings.HasSuffix(what, " "+m[1]) {
 			return true
 		}
 	}
 	return false
 }
 
+// isUnique reports whether the server refuses an object as long as another one has what
+// it takes. Pods are taken, and wait.
+func isUnique(u *unstructured.Unstructured) bool {
+	return u.GetKind() == "Service" || u.GetKind() == "Ingress"
+}
+
+// tryWithout asks the server about a Service without what is still taken. done says
+// that it refuses that too, so that nothing need be deleted for it.
+func (p *planner) tryWithout(ctx context.Context, it *item, taken []string) (done bool, err error) {
+	if it.ref.Kind != "Service" || p.opts.ListOnly || it.change.waits != "" {
+		return false, nil
+	}
+	body := it.obj.DeepCopy()
+	giveUp(body, taken)
+	if _, _, err := p.cluster.DryRun(ctx, it.mapping, body); err != nil {
+		if !isRejection(err) {
+			return true, err
+		}
+		p.reject(it, p.words(it, err), p.hintOf(ctx, it, err))
+		return true, nil
+	}
+	return false, nil
+}
+
+// giveUp takes node ports and addresses out of a Service.
+func giveUp(service *unstructured.Unstructured, taken []string) {
+	ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP")
+	if slices.Contains(taken, addressOf(ip)) {
+		unstructured.RemoveNestedField(service.Object, "spec", "clusterIP")
+		unstructured.RemoveNestedField(service.Object, "spec", "clusterIPs")
+	}
+	if port, ok, _ := unstructured.NestedFieldNoCopy(service.Object, "spec", "healthCheckNodePort"); ok && slices.Contains(taken, nodePort(port)) {
+		unstructured.RemoveNestedField(service.Object, "spec", "healthCheckNodePort")
+	}
+	ports, _, _ := unstructured.NestedSlice(service.Object, "spec", "ports")
+	for _, item := range ports {
+		if port, ok := item.(map[string]any); ok && slices.Contains(taken, nodePort(port["nodePort"])) {
+			delete(port, "nodePort")
+		}
+	}
+	if len(ports) > 0 {
+		_ = unstructured.SetNestedSlice(service.Object, ports, "spec", "ports")
+	}
+}
+
+// awaitHeld plans a Service whose node port another one of the environment gives up in
+// the same plan, without being deleted, and before. It reports whether it did.
+func (p *planner) awaitHeld(it *item) bool {
+	if it.change == nil || it.change.Action != Rejected || it.ref.Kind != "Service" {
+		return false
+	}
+	wanted := slices.DeleteFunc(allocations(it.obj.Unstructured), func(w string) bool { return !isRefusedFor(it, w) })
+	for _, other := range p.items {
+		if other.live == nil || other == it || other.change == nil || other.change.Action == Rejected || other.ref.Kind != "Service" ||
+			other.unit != it.unit && !p.writtenBefore(other, it) {
+			continue
+		}
+		had, keeps := allocations(other.live), allocations(other.obj.Unstructured)
+		i := slices.IndexFunc(wanted, func(w string) bool { return slices.Contains(had, w) && !slices.Contains(keeps, w) })
+		if i >= 0 {
+			p.unverified(it, other.ref.String())
+			it.change.Message += ", which gives up " + wanted[i]
+			return true
+		}
+	}
+	return false
+}
+
+// takes is what an object has that no other one can have: as people call it.
+func (p *planner) takes(u *unstructured.Unstructured) []string {
+	switch {
+	case u.GetKind() == "Service":
+		return allocations(u)
+	case u.GetKind() == "Ingress":
+		return hostPaths(u)
+	}
+	var out []string
+	for _, port := range hostPorts(u) {
+		out = append(out, "host port "+port)
+	}
+	for _, claim := range p.exclusiveClaims(u) {
+		out = append(out, "volume "+claim)
+	}
+	return out
+}
+
+// allocations are the node ports and the address of a Service.
+func allocations(service *unstructured.Unstructured) []string {
+	var out []string
+	if ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP"); ip != "" && ip != "None" {
+		out = append(out, addressOf(ip))
+	}
+	if port, ok, _ := unstructured.NestedFieldNoCopy(service.Object, "spec", "healthCheckNodePort"); ok {
+		out = append(out, nodePort(port))
+	}
+	ports, _, _ := unstructured.NestedSlice(service.Object, "spec", "ports")
+	for _, item := range ports {
+		if port, ok := item.(map[string]any); ok && port["nodePort"] != nil {
+			out = append(out, nodePort(port["nodePort"]))
+		}
+	}
+	return out
+}
+
+func addressOf(ip string) string { return "address " + ip }
+
+func nodePort(number any) string { return fmt.Sprintf("node port %v", number) }
+
+// hostPaths are the hosts and paths of an Ingress.
+func hostPaths(ingress *unstructured.Unstructured) []string {
+	var out []string
+	rules, _, _ := unstructured.NestedSlice(ingress.Object, "spec", "rules")
+	for _, item := range rules {
+		rule, _ := item.(map[string]any)
+		host, _ := rule["host"].(string)
+		if host == "" {
+			continue
+		}
+		paths, _, _ := unstructured.NestedSlice(rule, "http", "paths")
+		for _, item := range paths {
+			path, _ := item.(map[string]any)
+			at, _ := path["path"].(string)
+			if at == "" {
+				at = "/"
+			}
+			out = append(out, "host "+host+at)
+		}
+	}
+	return out
+}
+
+// podSpec is where the pods of a workload that goes on are described; nil is none.
+func podSpec(u *unstructured.Unstructured) []string {
+	switch {
+	case u.GetKind() == "Pod":
+		return []string{"spec"}
+	case kinds.Wave(u.GetKind()) != kinds.WaveWorkload, u.GetKind() == "Job": // one that has run holds nothing
+		return nil
+	}
+	return []string{"spec", "template", "spec"}
+}
+
 // hostPorts are the ports of the nodes that the pods of a workload take, with their
 // protocol where it is not TCP.
 func hostPorts(u *unstructured.Unstructured) []string {
-	path := []string{"spec", "template", "spec"}
-	switch {
-	case u.GetKind() == "Pod":
-		path = []string{"spec"}
-	case kinds.Wave(u.GetKind()) != kinds.WaveWorkload:
+	path := podSpec(u)
+	if path == nil {
 		return nil
 	}
-	containers, _, err := unstructured.NestedSlice(u.Object, append(path, "containers")...)
+	containers, _, err := unstructured.NestedSlice(u.Object, append(slices.Clone(path), "containers")...)
 	if err != nil {
 		return nil
 	}
-	onHost, _, _ := unstructured.NestedBool(u.Object, append(path, "hostNetwork")...)
+	onHost, _, _ := unstructured.NestedBool(u.Object, append(slices.Clone(path), "hostNetwork")...)
 	var out []string
 	for _, item := range containers {
 		c, _ := item.(map[string]any)
@@ -103,6 +304,30 @@ func hostPorts(u *unstructured.Unstructured) []string {
 				name += "/" + protocol
 			}
 			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// exclusiveClaims are the claims of the environment that a workload mounts and that
+// one node alone can have at a time.
+func (p *planner) exclusiveClaims(u *unstructured.Unstructured) []string {
+	path := podSpec(u)
+	if path == nil {
+		return nil
+	}
+	volumes, _, _ := unstructured.NestedSlice(u.Object, append(slices.Clone(path), "volumes")...)
+	var out []string
+	for _, item := range volumes {
+		volume, _ := item.(map[string]any)
+		name, _, _ := unstructured.NestedString(volume, "persistentVolumeClaim", "claimName")
+		claim := p.desired[schema.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: u.GetNamespace(), Name: name}.ID()]
+		if name == "" || claim == nil {
+			continue
+		}
+		modes, _, _ := unstructured.NestedStringSlice(claim.obj.Object, "spec", "accessModes")
+		if !slices.ContainsFunc(modes, func(mode string) bool { return strings.HasSuffix(mode, "Many") }) {
+			out = append(out, u.GetNamespace()+"/"+name)
 		}
 	}
 	return out

@@ -33,7 +33,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 	started, before := time.Now(), c.Requests()
 	p := newPlanner(c, env, opts)
 	for _, step := range []func(context.Context) error{
-		p.readContext, p.flatten, p.readLive, p.askServer, p.findLost, p.findCandidates,
+		p.readContext, p.flatten, p.readLive, p.askServer, p.findLost, p.findCandidates, p.findHeld,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, p.lacking(ctx, err)
@@ -158,7 +158,6 @@ func (p *planner) askServer(ctx context.Context) error {
 // behind it, and counts.
 func (p *planner) collect() {
 	slices.SortFunc(p.items, func(a, b *item) int { return cmp.Compare(a.order, b.order) })
-	p.sayHeld()
 	for _, it := range p.items {
 		p.plan.Summary[it.change.Action]++
 		if it.generation != 0 {

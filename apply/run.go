@@ -49,9 +49,11 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// YesCount allows pruning that many objects where there are more than the
 	// limit allows.
 	YesCount int
-	// Recreate and AllowPrune name objects, as Kind/name.
-	Recreate   []string
-	AllowPrune []string
+	// Recreate, AllowPrune and DeleteFirst name objects, as Kind/name, as in
+	// PlanOptions.
+	Recreate    []string
+	AllowPrune  []string
+	DeleteFirst []string
 	// LookIn is PlanOptions.LookIn, for Delete, which makes its own plan.
 	LookIn []string
 	// NoSecrets leaves Secrets out of the recorded revision, LeaveSecrets keeps
@@ -102,6 +104,7 @@ type run struct {
 	started time.Time
 	before  kube.Requests
 
+	freeing  sync.Mutex // held by the unit that deletes what stands in its way
 	mu       sync.Mutex
 	gating   time.Duration
 	health   []ObjectHealth

@@ -134,6 +134,13 @@ func (r *run) permitted() error {
 	if r.plan.options.ListOnly {
 		lines = append(lines, "the plan was made without asking the server")
 	}
+	if len(r.pruning()) == 0 {
+		for _, change := range r.changes(Deleted) {
+			if r.isFreed(change.Ref) {
+				lines = append(lines, fmt.Sprintf("%s must be deleted first, and this run deletes nothing", change.Ref))
+			}
+		}
+	}
 	if len(lines) > 0 {
 		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 	}

@@ -33,7 +33,7 @@ func (r *run) pruning() []*Change {
 // prune deletes what the environment no longer renders, stage by stage, each
 // gone before the next one begins. It runs only after every unit has succeeded.
 func (r *run) prune(ctx context.Context) error {
-	changes := slices.Clone(r.pruning())
+	changes := slices.DeleteFunc(r.pruning(), func(change *Change) bool { return r.journal.has(change.Ref) })
 	slices.SortStableFunc(changes, func(a, b *Change) int { return cmp.Compare(pruneStage(a), pruneStage(b)) })
 	for len(changes) > 0 {
 		n := 1
@@ -50,6 +50,45 @@ func (r *run) prune(ctx context.Context) error {
 		changes = changes[n:]
 	}
 	return nil
+}
+
+// deleteFirst deletes what was named for that and what nothing of the plan is known to
+// take over from, before the units are written.
+func (r *run) deleteFirst(ctx context.Context) error {
+	var named []*Change
+	for _, change := range r.pruning() {
+		if slices.Contains(r.plan.options.DeleteFirst, change.Kind+"/"+change.Name) && !r.isFreed(change.Ref) {
+			named = append(named, change)
+		}
+	}
+	return r.deleteAll(ctx, named)
+}
+
+// isFreed reports whether an object is deleted just before another one is written.
+func (r *run) isFreed(ref schema.Ref) bool {
+	return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return slices.Contains(c.after, ref) })
+}
+
+// free deletes what has what a wave takes over, and waits until it is gone. A run that
+// is killed afterwards leaves an object missing, which the next one writes.
+func (r *run) free(ctx context.Context, wave []*Change) error {
+	r.freeing.Lock()
+	defer r.freeing.Unlock()
+	var going []*Change
+	for i := range r.plan.Changes {
+		holder := &r.plan.Changes[i]
+		if holder.desired == nil && slices.ContainsFunc(wave, func(c *Change) bool { return slices.Contains(c.after, holder.Ref) }) {
+			going = append(going, holder)
+		}
+	}
+	if len(going) == 0 {
+		return nil
+	}
+	deleted := slices.DeleteFunc(slices.Clone(going), func(c *Change) bool { return c.Action != Deleted || r.journal.has(c.Ref) })
+	if err := joined(r.each(deleted, func(change *Change) error { return r.deleteOne(ctx, change) })); err != nil {
+		return err
+	}
+	return r.awaitAbsence(ctx, going)
 }
 
 // pruneStage orders deletions: custom resources while their controllers can

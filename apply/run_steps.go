@@ -51,6 +51,9 @@ func (r *run) apply(ctx context.Context) (err error) {
 	if err := r.foundations(ctx); err != nil {
 		return err
 	}
+	if err := r.deleteFirst(ctx); err != nil {
+		return err
+	}
 	if err := r.units(ctx); err != nil {
 		return err
 	}

@@ -152,6 +152,9 @@ func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, ga
 			r.unjudged(unit.Name)
 		}
 		for _, wave := range waves(stage) {
+			if err := r.free(ctx, wave); err != nil {
+				return err
+			}
 			if err := r.writeAll(ctx, wave); err != nil {
 				return err
 			}

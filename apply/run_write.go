@@ -21,8 +21,8 @@ const (
 	// read and planned again: status writes move it too.
 	attemptsConflict = 5
 	// settling is how long an object that waits for a Namespace, a
-	// CustomResourceDefinition or a limit of the same run is tried again: those
-	// are served, and counted, a moment after they are accepted.
+	// CustomResourceDefinition, a limit or a port of the same run is tried again:
+	// those are served, counted and free a moment after they are accepted.
 	settling = 10 * time.Second
 )
 
@@ -55,7 +55,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 				r.journal.wrote(PhaseWrite, *change, done)
 				return nil
 			}
-		case change.waits != "" && (isSettling(err) || refusedByLimit(err)) && time.Now().Before(deadline):
+		case change.maySettle(err) && time.Now().Before(deadline):
 			if err := pause.For(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
@@ -97,6 +97,9 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 		change.live, change.migrate = now.live, now.migrate
 		return nil, nil
 	}
+	if change.Action == UnverifiedCreated && now.Action == Created {
+		return nil, nil // the server can judge it by now
+	}
 	if !sameChange(change, now) {
 		return nil, fmt.Errorf("it changed since the plan was made (now: %s); plan again", now.Action)
 	}
@@ -108,6 +111,17 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 // CustomResourceDefinition is served everywhere.
 func isSettling(err error) bool {
 	return apierrors.IsNotFound(err) || meta.IsNoMatchError(err) || apierrors.IsForbidden(err)
+}
+
+// maySettle reports whether a refusal of a change may pass by what the run did before.
+func (c *Change) maySettle(err error) bool {
+	switch {
+	case len(c.after) > 0 && isRejection(err): // what held it is gone, and not all know yet
+		return true
+	case c.waits == "":
+		return false
+	}
+	return isSettling(err) || refusedByLimit(err) || allocated.MatchString(statusMessage(err))
 }
 
 // isSlow reports whether a server had no time for a write.

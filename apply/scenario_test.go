@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,10 @@ import (
 type scenario struct {
 	namespace string
 	cfg       *rest.Config
+
+	port      int64         // a node port that was free, see allocate
+	address   string        // and an address
+	impatient time.Duration // how long the lock of a run lasts that waits for no other; zero as usual
 }
 
 func newScenario(t testing.TB, cfg *rest.Config) *scenario {
@@ -60,7 +65,7 @@ func (s *scenario) run(ctx context.Context, env *schema.Environment, opts apply.
 func applyWith(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts apply.ApplyOptions) (*apply.Report, error) {
 	plan, err := c.Plan(ctx, env, apply.PlanOptions{
 		Units: opts.Units, ForceConflicts: opts.ForceConflicts, TakeOwnership: opts.TakeOwnership,
-		Recreate: opts.Recreate, Prune: opts.AllowPrune, ToApply: true,
+		Recreate: opts.Recreate, Prune: opts.AllowPrune, DeleteFirst: opts.DeleteFirst, ToApply: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)

@@ -73,12 +73,13 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
 	addFailAfter(f, &opts.run.FailAfter)
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
-	f.BoolVar(&opts.run.NoWait, "no-wait", false, "do not wait for health, and do not prune")
+	f.BoolVar(&opts.run.NoWait, "no-wait", false, "do not wait for health")
 	f.BoolVar(&opts.run.NoPrune, "no-prune", false, "delete nothing")
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.BoolVar(&opts.run.TakeOwnership, "take-ownership", false, "take objects that belong to another tool or environment")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
 	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
+	addDeleteFirst(f, &opts.run.DeleteFirst)
 	f.StringSliceVar(&opts.run.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
 	f.BoolVar(&opts.rollbackOnFailure, "rollback-on-failure", false, "go back to the newest revision when a unit does not become healthy")
@@ -100,6 +101,11 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 // addFailAfter is the flag of every command that waits for health.
 func addFailAfter(f *pflag.FlagSet, to *time.Duration) {
 	f.DurationVar(to, "fail-after", time.Minute, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
+}
+
+// addDeleteFirst is the flag of every command that prunes what others take over from.
+func addDeleteFirst(f *pflag.FlagSet, to *[]string) {
+	f.StringSliceVar(to, "delete-first", nil, "delete this KIND/NAME, which is no longer rendered, before what takes over its port, address, host or volume is written, instead of last (repeatable)")
 }
 
 // runApply applies the environments in order and stops at the first that does
@@ -191,7 +197,7 @@ func applyOne(ctx context.Context, g *global, opts *applyOptions, env *schema.En
 func (o *applyOptions) planning() apply.PlanOptions {
 	return apply.PlanOptions{
 		Units: o.units, ForceConflicts: o.run.ForceConflicts, TakeOwnership: o.run.TakeOwnership,
-		Recreate: o.run.Recreate, Prune: o.run.AllowPrune, LookIn: o.run.LookIn, Concurrency: o.run.Concurrency,
+		Recreate: o.run.Recreate, Prune: o.run.AllowPrune, DeleteFirst: o.run.DeleteFirst, LookIn: o.run.LookIn, Concurrency: o.run.Concurrency,
 		ToApply: !o.dryRun,
 	}
 }

@@ -62,6 +62,7 @@ Exit codes: 0 rolled back and healthy, 2 error, 3 rolled back but not healthy,
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
+	addDeleteFirst(f, &opts.run.DeleteFirst)
 	f.StringVarP(&opts.run.Message, "message", "m", "", "why, for the history")
 	opts.notify.addFlags(f, "the run")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -168,7 +169,7 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 func (g *global) planBack(ctx context.Context, cluster *apply.Cluster, env *schema.Environment, back *apply.Rollback, run apply.ApplyOptions) (*schema.Environment, *apply.Plan, error) {
 	restored := back.To.Restored(env, run.Units...)
 	plan, err := g.plan(ctx, cluster, restored, apply.PlanOptions{
-		Units: run.Units, ForceConflicts: run.ForceConflicts, Recreate: run.Recreate, Prune: run.AllowPrune, ToApply: true,
+		Units: run.Units, ForceConflicts: run.ForceConflicts, Recreate: run.Recreate, Prune: run.AllowPrune, DeleteFirst: run.DeleteFirst, ToApply: true,
 	})
 	return restored, plan, err
 }
