@@ -3,6 +3,7 @@ package apply
 import (
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
@@ -106,6 +107,10 @@ type Change struct {
 	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
 	after   []schema.Ref               // what is deleted just before, because it has what this one takes
 	migrate []string                   // managers whose entries adoption takes over
+	// dropped is what git no longer sets and others own too; recorded is our entry of
+	// what was applied last, where nobody is on record for the object.
+	dropped  *managed.Dropped
+	recorded []metav1.ManagedFieldsEntry
 	// unite, where not nil, is the JSON merge patch that goes before the apply.
 	unite map[string]any
 	// united says that it was sent, and that the apply is still to come.

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -290,6 +291,10 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	}
 	ch.Fields = managed.Fields(diffs)
 	ch.Restarts = slices.ContainsFunc(diffs, func(d managed.Difference) bool { return managed.IsPodTemplate(it.ref, d.Path) })
+	dropped, err := p.dropped(ctx, it, result)
+	if err != nil {
+		return err
+	}
 	switch {
 	case p.isAdoption(it.live):
 		ch.Action = Adopted
@@ -299,7 +304,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		ch.Message = adoptedFrom(a.Present)
 		p.reportForeign(it, it.live, result)
 		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.Paths, func(at managed.Path) bool { return managed.IsPodTemplate(it.ref, at) })
-	case len(diffs) > 0 || len(ch.handover) > 0:
+	case len(diffs) > 0 || len(ch.handover) > 0 || len(ch.Fields) > 0:
 	case !reflect.DeepEqual(managed.Ownership(it.live), managed.Ownership(result)):
 		ch.Action = Reowned
 	default:
@@ -310,8 +315,10 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	if managed.HasEntry(it.live, uniteManager) && !slices.Contains(ch.migrate, uniteManager) {
 		ch.migrate = append(ch.migrate, uniteManager) // of a run that was killed
 	}
-	p.reportStaying(it, result)
-	if err := p.refuseConflicts(ctx, it, diffs); err != nil {
+	if len(dropped.Stay) > 0 {
+		ch.Message = strings.TrimPrefix(ch.Message+"; no longer set here but kept by others: "+strings.Join(dropped.Stay, ", "), "; ")
+	}
+	if err := p.refuseConflicts(ctx, it, diffs, dropped.Meant); err != nil {
 		return err
 	}
 	p.claim(ch)
@@ -354,13 +361,13 @@ func (p *planner) claim(ch *Change) {
 }
 
 // refuseConflicts looks at who wrote the values that would be written over.
-func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference) error {
+func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference, meant []string) error {
 	j := managed.Judge{Controllers: p.env.Controllers, Migrated: it.change.migrate}
 	var err error
 	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
 		return err
 	}
-	var against []string
+	against := meant
 	for _, d := range diffs {
 		if d.Gone {
 			continue
@@ -378,12 +385,57 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 	return nil
 }
 
-// reportStaying names the fields that git dropped and that stay because somebody
-// else owns them too.
-func (p *planner) reportStaying(it *item, result *unstructured.Unstructured) {
-	if stay := managed.KeptByOthers(it.live, result); len(stay) > 0 {
-		it.change.Message = strings.TrimPrefix(it.change.Message+"; no longer set here but kept by others: "+strings.Join(stay, ", "), "; ")
+// dropped looks for what git no longer sets and an apply would leave there, and plans
+// that it goes, unless others mean to keep it.
+func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Unstructured) (*managed.Dropped, error) {
+	ch, shown := it.change, p.mask.Object(result)
+	dropped := managed.Drop(it.live, shown, managed.Judge{Controllers: p.env.Controllers}, p.opts.ForceConflicts)
+	if managed.Unrecorded(it.live) && it.live.GetLabels()[schema.LabelPartOf] == p.rules.sets[0] {
+		recorded, err := p.recall(ctx, it)
+		if err != nil {
+			return nil, err
+		}
+		if recorded != nil {
+			dropped, ch.recorded = managed.DropRecorded(recorded, shown), managed.Recorded(recorded)
+		}
 	}
+	if len(dropped.Removed) == 0 {
+		return dropped, nil
+	}
+	ch.dropped = dropped
+	for i, f := range dropped.Removed {
+		if f.Path == "spec.replicas" && len(ch.handover) > 0 {
+			continue // an autoscaler has it then
+		}
+		ch.Fields = append(ch.Fields, f)
+		ch.Restarts = ch.Restarts || managed.IsPodTemplate(it.ref, dropped.Paths[i])
+	}
+	return dropped, nil
+}
+
+// recall asks the server what an apply of the object as it was applied last owns; nil
+// where that is not known.
+func (p *planner) recall(ctx context.Context, it *item) (*unstructured.Unstructured, error) {
+	p.last.once.Do(func() {
+		p.last.revision, p.last.err = p.cluster.Revision(ctx, p.env.Name, p.env.Namespace, 0)
+		if errors.Is(p.last.err, ErrNoRevision) || apierrors.IsForbidden(p.last.err) {
+			p.last.revision, p.last.err = nil, nil
+		}
+	})
+	if p.last.err != nil || p.last.revision == nil || !p.last.revision.Authenticated {
+		return nil, p.last.err
+	}
+	for _, o := range p.last.revision.Environment.Objects() {
+		if schema.IDOf(o.Unstructured) != schema.IDOf(it.live) {
+			continue
+		}
+		recorded, _, err := p.cluster.DryRun(ctx, it.mapping, o.Unstructured)
+		if isRejection(err) {
+			return nil, nil
+		}
+		return recorded, err
+	}
+	return nil, nil
 }
 
 // rerun forgets that a Job has succeeded which is to run again: how that ends is not

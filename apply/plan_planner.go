@@ -49,6 +49,13 @@ type planner struct {
 	// and is not there.
 	homeless bool
 	pruned   []Change
+
+	// last is what was applied last, read once and only where it is needed.
+	last struct {
+		once     sync.Once
+		revision *Revision
+		err      error
+	}
 }
 
 func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {

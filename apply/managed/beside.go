@@ -1,11 +1,8 @@
 package managed
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // ownedField is a field of a live object that an entry owns: a leaf, or a whole
@@ -20,10 +17,12 @@ type ownedField struct {
 func ownedBeside(theirs node, live map[string]any, others ...node) []ownedField {
 	w := ownedWalk{}
 	w.fields(nil, theirs, live, others)
-	slices.SortStableFunc(w.found, func(a, b ownedField) int {
-		return strings.Compare(a.path.String(), b.path.String())
-	})
+	sortOwned(w.found)
 	return w.found
+}
+
+func sortOwned(fields []ownedField) {
+	slices.SortStableFunc(fields, func(a, b ownedField) int { return strings.Compare(a.path.String(), b.path.String()) })
 }
 
 type ownedWalk struct{ found []ownedField }
@@ -97,31 +96,4 @@ func locate(p Path, name string, live any) (at Path, value any, item, ok bool) {
 		}
 	}
 	return nil, nil, true, false
-}
-
-// KeptByOthers lists the fields that our entry lets go of from one state of an
-// object to the next and that stay because another manager owns them too, each with
-// that manager.
-func KeptByOthers(before, after *unstructured.Unstructured) []string {
-	had := ourApply(entriesOf(before))
-	if had == nil {
-		return nil
-	}
-	entries := entriesOf(after)
-	var stay []string
-	for _, f := range ownedBeside(had, after.Object, ourApply(entries)) {
-		for i := range entries {
-			if !entries[i].isOurs() && ownsPath(entries[i].fields, after.Object, f.path) {
-				stay = append(stay, fmt.Sprintf("%s (%s)", f.path, entries[i].manager))
-				break
-			}
-		}
-	}
-	return stay
-}
-
-func ownsPath(n node, live map[string]any, at Path) bool {
-	return slices.ContainsFunc(ownedBeside(n, live), func(f ownedField) bool {
-		return strings.HasPrefix(f.path.String(), at.String())
-	})
 }

@@ -46,7 +46,7 @@ func FuzzLiveObjects(f *testing.F) {
 		}
 		Foreign(desired, live, desired, nil, true)
 		Adopt(live, desired)
-		KeptByOthers(live, desired)
+		Drop(live, desired, Judge{}, false)
 		OwnBody(live, desired)
 		ImmutableChanges(live, LocalDifferences(desired, live))
 		Ownership(live)
