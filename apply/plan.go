@@ -117,6 +117,8 @@ type Change struct {
 	united bool
 	// immutable are the fields because of which the object must be recreated.
 	immutable []string
+	// orphans says that it is recreated without its pods.
+	orphans bool
 	// handover are the fields (JSON pointers) whose live value goes to
 	// evenkeel-handover before the apply, because an autoscaler takes over.
 	handover []string

@@ -254,10 +254,14 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	ch := p.newChange(it, Recreated)
 	ch.immutable = immutable
+	ch.orphans = keepsPods(it)
 	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
 	ch.Message = "must be recreated"
 	if fields := strings.Join(immutable, ", "); fields != "" {
 		ch.Message += ": " + fields + " cannot be changed"
+	}
+	if ch.orphans {
+		ch.Message += "; its pods go on, and claims that are there keep their size"
 	}
 	named := slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name)
 	switch {
@@ -271,6 +275,16 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	p.claim(ch)
 	it.change = ch
 	return nil
+}
+
+// keepsPods reports whether an object is recreated without its pods: a StatefulSet of
+// which the templates of claims alone differ takes over those that are there.
+func keepsPods(it *item) bool {
+	if it.ref.Kind != "StatefulSet" || it.live == nil {
+		return false
+	}
+	changes := managed.ImmutableChanges(it.live, managed.LocalDifferences(managed.Effective(it.obj, it.live), it.live))
+	return slices.Equal(changes, []string{"spec.volumeClaimTemplates"})
 }
 
 // interpret reads the change from the server's answer.

@@ -111,9 +111,13 @@ func (r *run) delete(ctx context.Context, change *Change) error {
 	ctx, cancel := r.request(ctx)
 	defer cancel()
 	uid, version := change.live.GetUID(), change.live.GetResourceVersion()
+	// The default of a Job is to orphan its pods.
+	what := metav1.DeletePropagationBackground
+	if change.orphans {
+		what = metav1.DeletePropagationOrphan
+	}
 	return r.unanswered(ctx, client.Delete(ctx, change.Name, metav1.DeleteOptions{
-		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
-		// The default of a Job is to orphan its pods.
-		PropagationPolicy: new(metav1.DeletePropagationBackground),
+		Preconditions:     &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
+		PropagationPolicy: &what,
 	}))
 }
