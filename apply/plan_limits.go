@@ -53,6 +53,32 @@ func (p *planner) plannedLimit(it *item, err error) string {
 	return ""
 }
 
+// What the API server's admission plugins say of what a pod names and is not there.
+var (
+	noAccount  = regexp.MustCompile(`error looking up service account [^/ ]+/([^: ]+): serviceaccount "[^"]*" not found`)
+	noPriority = regexp.MustCompile(`no PriorityClass with name (\S+) was found`)
+	noRuntime  = regexp.MustCompile(`RuntimeClass "([^"]+)" not found`)
+)
+
+// plannedReference names what a pod names and is not there yet, where the plan makes
+// it and it is written before.
+func (p *planner) plannedReference(it *item, err error) string {
+	said := statusMessage(err)
+	for kind, words := range map[string]*regexp.Regexp{"ServiceAccount": noAccount, "PriorityClass": noPriority, "RuntimeClass": noRuntime} {
+		m := words.FindStringSubmatch(said)
+		if m == nil {
+			continue
+		}
+		for _, named := range p.desired {
+			if named.ref.Kind == kind && named.ref.Name == m[1] && (named.ref.Namespace == "" || named.ref.Namespace == it.ref.Namespace) &&
+				p.isNew(named) && p.writtenBefore(named, it) {
+				return named.ref.String()
+			}
+		}
+	}
+	return ""
+}
+
 // refuses says whether an object is the one that a refusal is from.
 func refuses(limit schema.Ref, namespace, said string) bool {
 	quota, policy := overQuota.FindStringSubmatch(said), byPolicy.FindStringSubmatch(said)

@@ -41,6 +41,9 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	case refusedByLimit(err) && p.plannedLimit(it, err) != "":
 		p.unverified(it, p.plannedLimit(it, err))
 		return nil
+	case p.plannedReference(it, err) != "":
+		p.unverified(it, p.plannedReference(it, err))
+		return nil
 	case refusedByWebhook(err) && p.plannedServer(it, err) != "":
 		p.unverified(it, p.plannedServer(it, err))
 		return nil
