@@ -379,6 +379,7 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 		return nil, opts, err
 	}
 	opts.Units, opts.Back = []string{app}, true
+	opts.Hold = p.annotation(annotationHold) // of a run that was killed while it aborted
 	return restored(env, k.base, func(unit string) bool { return unit == app }), opts, nil
 }
 

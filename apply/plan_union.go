@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -25,11 +26,21 @@ func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool
 	if it.live == nil || !apierrors.IsInvalid(refused) || !errors.As(refused, &status) || status.Status().Details == nil {
 		return false, nil
 	}
-	united := managed.Unite(managed.Effective(it.obj, it.live), it.live, status.Status().Details.Causes)
-	if len(united.Stale) == 0 {
-		return false, nil
+	var united *managed.United
+	var result *unstructured.Unstructured
+	for range attemptsMoving {
+		if united = managed.Unite(managed.Effective(it.obj, it.live), it.live, status.Status().Details.Causes); len(united.Stale) == 0 {
+			return false, nil
+		}
+		if result, err = p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, uniteManager, true); !apierrors.IsConflict(err) {
+			break
+		}
+		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+		if err != nil {
+			return false, ctx.Err()
+		}
+		it.live = live // written since it was listed, as by its controller
 	}
-	result, err := p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, uniteManager, true)
 	if err != nil {
 		return false, ctx.Err() // the first refusal says more
 	}

@@ -109,9 +109,12 @@ func (p *proxy) wrote() []string {
 	return slices.Clone(p.writes)
 }
 
-func (p *proxy) deleted() []string {
+func (p *proxy) deleted() []string { return deletions(p.wrote()) }
+
+// deletions are the paths of the requests that delete.
+func deletions(requests []string) []string {
 	var paths []string
-	for _, request := range p.wrote() {
+	for _, request := range requests {
 		if path, ok := strings.CutPrefix(request, http.MethodDelete+" "); ok {
 			paths = append(paths, path)
 		}

@@ -22,6 +22,8 @@ type Standing struct {
 	Hold     string
 	// Locked names who holds the lock and since when; empty where nobody does.
 	Locked string
+	// Left says that a run on this machine ended without giving the lock back.
+	Left bool
 	// Paused are the pauses by unit, Scaled the scales past git that have not
 	// expired, Fights those by object (Kind/namespace/name).
 	Paused map[string]Paused
@@ -53,7 +55,7 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: notesIn[Fight](p.live, annotationFights),
 	}
 	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(LongestNote)) })
-	held, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
+	held, left, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
 	switch {
 	case apierrors.IsForbidden(err):
 	case err != nil:
@@ -61,7 +63,20 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	case held != nil:
 		s.Locked = held.By()
 	}
+	s.Left = left
 	return s, nil
+}
+
+// Unlock takes the lock of an environment and gives it back, where a run on this
+// machine has ended and left it held.
+func (c *Cluster) Unlock(ctx context.Context, env *schema.Environment, who string) error {
+	held, err := lock.Acquire(ctx, c.Dynamic, lock.Request{
+		Environment: env.Name, Namespace: env.Namespace, Holder: lock.ThisProcess(who), Duration: lock.DefaultDuration, Waiting: func(lock.Held) {},
+	})
+	if err != nil {
+		return err
+	}
+	return held.Release(ctx)
 }
 
 // RecordFights writes down which objects are left alone, by Kind/namespace/name,

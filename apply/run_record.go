@@ -39,7 +39,7 @@ func (r *run) narrow(ctx context.Context, revision *Revision) error {
 		annotations[annotationRevision] = strconv.Itoa(revision.Number)
 	}
 	annotations[annotationHold] = r.opts.Hold
-	if r.opts.Canary != nil && r.opts.Canary.Last {
+	if unfinished(r.canaryAfter()) == nil {
 		annotations[annotationCanary] = ""
 	}
 	if len(r.opts.Units) == 0 {

@@ -121,7 +121,9 @@ func (r *run) widen(ctx context.Context) error {
 		return err
 	}
 	annotations[annotationRun] = r.me.Run
-	annotations[annotationCanary] = r.canaryNote()
+	if note := r.canaryNote(); note != "" { // of one that is over it stays until its objects are gone
+		annotations[annotationCanary] = note
+	}
 	if r.opts.Release || r.opts.Hold != "" {
 		annotations[annotationHold] = r.opts.Hold
 	}

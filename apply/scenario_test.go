@@ -114,23 +114,6 @@ func (s *scenario) after() *schema.Environment {
 // recreates reports whether the change replaces an object.
 func (s *scenario) recreates(name string) bool { return name == "ConfigMap/frozen" }
 
-// mayDelete reports whether a DELETE of a path is part of the change.
-func (s *scenario) mayDelete(path string) bool {
-	name := path[strings.LastIndex(path, "/")+1:]
-	return slices.Contains([]string{"frozen", "old-base", "old-app", "old-secret"}, name)
-}
-
-// deleted are the deletions that a report names, as paths.
-func (s *scenario) deleted(report *apply.Report) []string {
-	var names []string
-	for _, change := range report.Changes {
-		if change.Action == apply.Deleted || change.Action == apply.Recreated {
-			names = append(names, "/"+change.Name)
-		}
-	}
-	return names
-}
-
 func (s *scenario) env(units ...schema.Unit) *schema.Environment {
 	env := &schema.Environment{Name: s.namespace, Namespace: s.namespace, Units: units}
 	for _, u := range units {

@@ -2,12 +2,14 @@ package apply_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -15,7 +17,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -23,10 +27,9 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// The torture puts a proxy between an apply and the API server and breaks
-// something at request n, for every n of a run that creates, changes, prunes,
-// recreates and brings a CustomResourceDefinition with its first object. The run
-// after it has no trouble, and must leave exactly what was desired.
+// The torture puts a proxy between a run and the API server and breaks something at
+// request n, for every n of each run in ordeals. The run after it has no trouble, and
+// must leave exactly what was desired.
 
 // fault is what happens at one request. Those that come after let the server do
 // what it was asked, and lose the answer.
@@ -35,6 +38,7 @@ type fault struct {
 	after bool
 	do    func(p *proxy, w http.ResponseWriter)
 	pass  bool // the request goes on to the server
+	kills bool // nobody is left to see the answer
 }
 
 func faults() []fault {
@@ -45,8 +49,8 @@ func faults() []fault {
 	hang := func(p *proxy, w http.ResponseWriter) { p.hang(); drop(w) }
 	reset := func(_ *proxy, w http.ResponseWriter) { drop(w) }
 	return []fault{
-		{name: "killed before the request", do: kill},
-		{name: "killed before the answer", after: true, do: kill},
+		{name: "killed before the request", do: kill, kills: true},
+		{name: "killed before the answer", after: true, do: kill, kills: true},
 		{name: "interrupted", do: func(p *proxy, _ http.ResponseWriter) { p.signal(os.Interrupt) }, pass: true},
 		{name: "500", do: status(http.StatusInternalServerError)},
 		{name: "500 although it was done", after: true, do: status(http.StatusInternalServerError)},
@@ -60,51 +64,69 @@ func faults() []fault {
 
 func TestTorture(t *testing.T) {
 	cfg := applytest.Cluster(t)
-	requests := undisturbed(t, cfg)
-	stride := 16
-	if os.Getenv("EVENKEEL_TORTURE") != "" {
-		stride = 1
-	}
-	var runs, broken atomic.Int32
-	t.Run("faults", func(t *testing.T) {
-		for i, f := range faults() {
-			for n := 1 + i%stride; n <= requests; n += stride {
-				t.Run(fmt.Sprintf("%s at request %d", f.name, n), func(t *testing.T) {
-					t.Parallel()
-					runs.Add(1)
-					if !tortureOnce(t, cfg, f, n) {
-						broken.Add(1)
+	long := os.Getenv("EVENKEEL_TORTURE") != ""
+	for i := range ordeals() {
+		o := &ordeals()[i]
+		t.Run(o.name, func(t *testing.T) {
+			requests := undisturbed(t, cfg, o)
+			var runs, broken atomic.Int32
+			t.Run("faults", func(t *testing.T) {
+				for j, f := range faults() {
+					for n := 1 + j%stride(o, f, long); n <= requests; n += stride(o, f, long) {
+						t.Run(fmt.Sprintf("%s at request %d", f.name, n), func(t *testing.T) {
+							t.Parallel()
+							runs.Add(1)
+							if !tortureOnce(t, cfg, o, f, n) {
+								broken.Add(1)
+							}
+						})
 					}
-				})
-			}
-		}
-	})
-	t.Logf("counted: a change of 11 objects took %d requests; %d runs of it with %d kinds of trouble, %d ended by it; the run after it converged in all that passed",
-		requests, runs.Load(), len(faults()), broken.Load())
+				}
+			})
+			t.Logf("counted: %s took %d requests; %d runs of it with %d kinds of trouble, %d ended by it; the run after it converged in all that passed",
+				o.name, requests, runs.Load(), len(faults()), broken.Load())
+		})
+	}
 }
 
-// undisturbed is how many requests the change takes where nothing happens.
-func undisturbed(t *testing.T, cfg *rest.Config) int {
+// stride is how far apart the requests are at which a fault happens. Kills happen at
+// each, of every run; the others at each of the change, and at a sample of the rest.
+func stride(o *ordeal, f fault, long bool) int {
+	switch {
+	case long && (f.kills || o.name == "change"):
+		return 1
+	case long:
+		return 7
+	case o.name == "change":
+		return 16
+	case f.kills:
+		return 24
+	}
+	return 1 << 16 // none, but the first
+}
+
+// undisturbed is how many requests a run takes where nothing happens.
+func undisturbed(t *testing.T, cfg *rest.Config, o *ordeal) int {
 	t.Helper()
 	s := newScenario(t, cfg)
-	s.apply(t, s.before())
+	o.prepare(t, s)
 	p := newProxy(t, cfg)
-	if output, err := s.child(t, p.url(), childLock).CombinedOutput(); err != nil {
+	if output, err := s.child(t, o.name, p.url(), childLock).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	return p.close()
 }
 
-// tortureOnce breaks request n of one apply and applies again. It reports
-// whether the broken apply succeeded.
-func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
+// tortureOnce breaks request n of one run and runs again. It reports whether the
+// broken run succeeded.
+func tortureOnce(t *testing.T, cfg *rest.Config, o *ordeal, f fault, n int) bool {
 	t.Helper()
 	s := newScenario(t, cfg)
-	s.apply(t, s.before())
+	o.prepare(t, s)
 	uids := s.uids(t)
 
 	p := newProxy(t, cfg)
-	child := s.child(t, p.url(), childLock)
+	child := s.child(t, o.name, p.url(), childLock)
 	p.arm(f, func(count int, _ *http.Request) bool { return count == n })
 	var output bytes.Buffer
 	child.Stdout, child.Stderr = &output, &output
@@ -118,56 +140,82 @@ func tortureOnce(t *testing.T, cfg *rest.Config, f fault, n int) bool {
 		s.checkInterrupted(t, output.String())
 	}
 
-	again := s.apply(t, s.after())
-	if diff := cmp.Diff(s.want(s.after()), s.members(t)); diff != "" {
-		t.Errorf("%s at request %d (%s): after the next run (-want +got):\n%s\nfirst run:\n%s", f.name, n, p.broken, diff, &output)
+	at := fmt.Sprintf("%s at request %d (%s)", f.name, n, p.broken)
+	wrote := s.wrote(t, o.run)
+	if diff := cmp.Diff(o.want(s), s.members(t)); diff != "" {
+		t.Errorf("%s: after the next run (-want +got):\n%s\nfirst run:\n%s", at, diff, &output)
 	}
-	if wrote := s.wrote(t, s.after()); len(wrote) > 0 {
-		t.Errorf("%s at request %d (%s): a third run wrote %q", f.name, n, p.broken, wrote)
+	level := o.run
+	if o.level != nil {
+		level = o.level
+	}
+	if again := slices.DeleteFunc(s.wrote(t, level), isLease); len(again) > 0 {
+		t.Errorf("%s: a third run wrote %q", at, again)
+	}
+	if by := s.holder(t); by != "" {
+		t.Errorf("%s: in the end the lock is held by %s", at, by)
 	}
 	for name, uid := range s.uids(t) {
-		if old, was := uids[name]; was && old != uid && !s.recreates(name) {
-			t.Errorf("%s at request %d: %s was deleted and created again", f.name, n, name)
+		if old, was := uids[name]; was && old != uid && !slices.Contains(o.recreates, name) {
+			t.Errorf("%s: %s was deleted and created again", at, name)
 		}
 	}
-	for _, path := range append(p.deleted(), s.deleted(again)...) {
-		if !s.mayDelete(path) {
-			t.Errorf("%s at request %d: deleted %s", f.name, n, path)
+	for _, path := range append(p.deleted(), deletions(wrote)...) {
+		if !o.mayDelete(path) {
+			t.Errorf("%s: deleted %s", at, path)
 		}
 	}
 	return err == nil
 }
 
-// wrote are the writes of an apply without trouble, those of its lock left out: it
-// is taken, renewed if the run is slow, and released.
-func (s *scenario) wrote(t *testing.T, env *schema.Environment) []string {
+// wrote are the writes of a run without trouble.
+func (s *scenario) wrote(t *testing.T, run func(context.Context, *scenario) error) []string {
 	t.Helper()
 	p := newProxy(t, s.cfg)
-	proxied := &scenario{namespace: s.namespace, cfg: &rest.Config{Host: p.url()}}
-	proxied.apply(t, env)
-	return slices.DeleteFunc(p.wrote(), isLease)
+	proxied := *s
+	proxied.cfg = &rest.Config{Host: p.url()}
+	if err := run(t.Context(), &proxied); err != nil {
+		t.Fatalf("without trouble: %v", err)
+	}
+	return p.wrote()
 }
 
 func isLease(request string) bool { return strings.Contains(request, "/leases") }
 
-// checkInterrupted looks at what an apply leaves that was told to stop. A server
-// that does not answer cannot be told that the lock is free; then the run says so.
+// checkInterrupted looks at what a run leaves that was told to stop. A server that
+// does not answer cannot be told that the lock is free; then the run says so.
 func (s *scenario) checkInterrupted(t *testing.T, output string) {
 	t.Helper()
-	if !strings.Contains(output, "interrupted: ") && !strings.Contains(output, "plan: ") {
-		t.Errorf("an interrupted apply said:\n%s", output)
+	if !strings.Contains(output, "interrupted: ") && !strings.Contains(output, "plan: ") && !strings.Contains(output, "interrupt signal received") {
+		t.Errorf("a run that was interrupted said:\n%s", output)
 	}
-	holder, _, _ := unstructured.NestedString(s.lease(t).Object, "spec", "holderIdentity")
-	if holder != "" && !strings.Contains(output, "release of the lock of ") {
-		t.Errorf("an interrupted apply left the lock to %s, and said:\n%s", holder, output)
+	if by := s.holder(t); by != "" && !strings.Contains(output, "release of the lock of ") {
+		t.Errorf("a run that was interrupted left the lock to %s, and said:\n%s", by, output)
 	}
 }
 
-// child is an apply of the scenario in a process of its own.
-func (s *scenario) child(t *testing.T, server string, lock time.Duration) *exec.Cmd {
+// holder is who holds a lock of the scenario, or nobody.
+func (s *scenario) holder(t *testing.T) string {
+	t.Helper()
+	leases := kschema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	list, err := s.client(t).Resource(leases).Namespace(s.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, lease := range list.Items {
+		if by, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity"); by != "" {
+			return by
+		}
+	}
+	return ""
+}
+
+// child is a run of an ordeal in a process of its own.
+func (s *scenario) child(t *testing.T, ordeal, server string, lock time.Duration) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestApplier$", "-test.v")
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_APPLIER="+server, "EVENKEEL_TEST_NAMESPACE="+s.namespace, "EVENKEEL_TEST_LOCK="+lock.String())
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_APPLIER="+server, "EVENKEEL_TEST_NAMESPACE="+s.namespace, "EVENKEEL_TEST_LOCK="+lock.String(),
+		"EVENKEEL_TEST_ORDEAL="+ordeal, "EVENKEEL_TEST_PORT="+strconv.FormatInt(s.port, 10))
 	return cmd
 }
 
@@ -178,23 +226,27 @@ func TestApplier(t *testing.T) {
 		t.Skip("runs as a child of the torture only")
 	}
 	s := &scenario{namespace: os.Getenv("EVENKEEL_TEST_NAMESPACE"), cfg: &rest.Config{Host: server, Timeout: 2 * time.Second}}
-	opts := tortureOptions()
-	opts.LockTimeout = 0 // nobody else has it
 	var err error
-	if opts.LockDuration, err = time.ParseDuration(os.Getenv("EVENKEEL_TEST_LOCK")); err != nil {
+	if s.impatient, err = time.ParseDuration(os.Getenv("EVENKEEL_TEST_LOCK")); err != nil {
 		t.Fatal(err)
 	}
-	env := s.after()
-	if os.Getenv("EVENKEEL_TEST_GATE") != "" {
-		env, opts.NoWait, opts.Timeout = s.gatedAfter(), false, time.Minute
+	if s.port, err = strconv.ParseInt(os.Getenv("EVENKEEL_TEST_PORT"), 10, 64); err != nil {
+		t.Fatal(err)
+	}
+	all := append(ordeals(), ordeal{name: "gated change", run: func(ctx context.Context, s *scenario) error {
+		opts := s.options()
+		opts.NoWait = false
+		return s.once(ctx, s.gatedAfter(), opts)
+	}})
+	i := slices.IndexFunc(all, func(o ordeal) bool { return o.name == os.Getenv("EVENKEEL_TEST_ORDEAL") })
+	if i < 0 {
+		t.Fatalf("no ordeal %q", os.Getenv("EVENKEEL_TEST_ORDEAL"))
 	}
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
 	defer stop()
-	report, err := s.run(ctx, env, opts)
-	if err != nil {
+	if err := all[i].run(ctx, s); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("done: %v", report.Done)
 }
 
 // childLock is short, so that a run whose requests time out ends soon, and the lock
@@ -226,9 +278,8 @@ func TestKilledAtTheGate(t *testing.T) {
 					t.Fatal(err)
 				}
 				uids := s.uids(t)
-				child := s.child(t, "", childLock)
 				p := newProxy(t, cfg)
-				child.Env = append(child.Env, "EVENKEEL_TEST_GATE=1", "EVENKEEL_TEST_APPLIER="+p.url())
+				child := s.child(t, "gated change", p.url(), childLock)
 				p.start(t, child)
 				kill := time.AfterFunc(300*time.Millisecond+time.Duration(i)*4*time.Second/time.Duration(kills), func() { p.signal(os.Kill) })
 				defer kill.Stop()
@@ -280,7 +331,7 @@ func TestStoppedHolder(t *testing.T) {
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
 	reads, stopped, resume := 0, make(chan struct{}), make(chan struct{})
-	child := s.child(t, p.url(), 8*time.Second)
+	child := s.child(t, "change", p.url(), 8*time.Second)
 	stop := fault{do: func(p *proxy, w http.ResponseWriter) {
 		p.signal(syscall.SIGSTOP)
 		close(stopped)
@@ -340,7 +391,7 @@ func TestDeadHolder(t *testing.T) {
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	p := newProxy(t, s.cfg)
-	child := s.child(t, p.url(), time.Minute)
+	child := s.child(t, "change", p.url(), time.Minute)
 	p.arm(faults()[0], func(_ int, req *http.Request) bool {
 		return req.Method == http.MethodPut && strings.Contains(req.URL.Path, "/configmaps/") // widen
 	})

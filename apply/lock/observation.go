@@ -36,19 +36,20 @@ func (h *Held) By() string {
 }
 
 // Look says who holds the lock of an environment, and is alive as far as one look
-// can tell; nil is nobody.
-func Look(ctx context.Context, client dynamic.Interface, env, namespace string) (*Held, error) {
+// can tell; nil is nobody. left says that a process of this machine has ended and
+// left it held: others, who cannot know, wait for it.
+func Look(ctx context.Context, client dynamic.Interface, env, namespace string) (held *Held, left bool, err error) {
 	l := &Lock{leases: leases(client, namespace)}
 	lease, err := l.read(ctx, schema.ParentName(env))
 	if err != nil {
-		return nil, fmt.Errorf("lock of environment %s: %w", env, err)
+		return nil, false, fmt.Errorf("lock of environment %s: %w", env, err)
 	}
 	var seen observation
-	now := time.Now()
-	if seen.look(lease, now); seen.free(ThisProcess(""), now) || seen.expiring(now) {
-		return nil, nil
+	now, me := time.Now(), ThisProcess("")
+	if seen.look(lease, now); seen.free(me, now) || seen.expiring(now) {
+		return nil, value(lease.Spec.HolderIdentity) != "" && me.gone(seen.holder), nil
 	}
-	return seen.held(env), nil
+	return seen.held(env), false, nil
 }
 
 // observation is what a process that wants a lock has seen of its Lease.

@@ -108,6 +108,9 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 	if rep != nil {
 		out.adopt(rep)
 	}
+	if rep == nil && err == nil && standing.Left {
+		err = c.Unlock(ctx, env, opts.Apply.Who) // a run that was killed, and left nothing else to do
+	}
 	if skip, ok := out.overtaken(err); ok {
 		out.Skipped = append(out.Skipped, skip)
 		err = nil
