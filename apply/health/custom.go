@@ -72,28 +72,32 @@ func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time)
 	if v, ok := standard(obj, s.conditions, now); ok {
 		return v
 	}
+	words, said := judgeWords(s)
+	if said && words.State == Failed && !isTrue(s, "Progressing") {
+		return words
+	}
 	if v, ok := badConditions(s); ok {
 		return v
 	}
-	if v, ok := judgeWords(s); ok {
-		return v
+	if said {
+		return words
 	}
 	if v, ok := judgeNested(s, "conditions of parents"); ok && v.State != Healthy {
 		return v
 	}
-	for _, kind := range goodConditions() {
-		if c, ok := find(s.conditions, kind); ok {
-			return s.readyLike(c)
-		}
+	if c, ok := goodCondition(s); ok {
+		return s.readyLike(c)
 	}
 	if v, ok := judgeNested(s, "conditions of parents"); ok {
 		return v
 	}
-	if v, ok := judgeCounts(s, "counts"); ok {
-		if v.State == Healthy && !s.present(condition{}) {
-			return unknown("counts", "its replicas are ready, but nothing says that they are of the present spec (no observedGeneration)")
-		}
-		return v
+	counts, counted := judgeCounts(s, "counts")
+	switch {
+	case !counted, uncounted(s):
+	case counts.State == Healthy && !s.present(condition{}):
+		return unknown("counts", "its replicas are ready, but nothing says that they are of the present spec (no observedGeneration)")
+	default:
+		return counts
 	}
 	if v, ok := readyField(s); ok {
 		return v
@@ -102,6 +106,23 @@ func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time)
 		return v
 	}
 	if v, ok := anyWord(s); ok {
+		return v
+	}
+	if v, ok := together(s); ok {
+		return v
+	}
+	if counted {
+		return counts
+	}
+	if v, ok := judgePairs(s); ok && (v.State != Healthy || s.present(condition{})) {
+		return v
+	}
+	for _, kind := range []string{"Reconciled", "ReconcileSucceeded", "ReconcileSuccess", "ReconcileComplete", "UpToDate"} {
+		if c, ok := find(s.conditions, kind); ok {
+			return s.readyLike(c)
+		}
+	}
+	if v, ok := underWayTask(s); ok {
 		return v
 	}
 	if !says(obj.Object["status"]) {
@@ -118,6 +139,24 @@ func goodConditions() []string {
 	return []string{"Ready", "Available", "Healthy", "Programmed", "Established", "Succeeded", "Complete", "Completed"}
 }
 
+// goodCondition is the strongest of the good conditions of an object: of that name,
+// or named after its kind (StorageReady of a Storage).
+func goodCondition(s *subject) (condition, bool) {
+	for _, name := range goodConditions() {
+		for _, kind := range []string{name, s.obj.GetKind() + name} {
+			if c, ok := find(s.conditions, kind); ok {
+				return c, true
+			}
+		}
+	}
+	return condition{}, false
+}
+
+func isTrue(s *subject, kind string) bool {
+	c, ok := find(s.conditions, kind)
+	return ok && c.Status == "True" && !c.stale(s.obj.GetGeneration())
+}
+
 // badConditions looks for conditions beside the good one that take it back:
 // Available of a rollout that does not end, Ready of a resource whose last change
 // was refused.
@@ -126,8 +165,8 @@ func badConditions(s *subject) (verdict, bool) {
 	for _, kind := range []string{"Degraded", "Failed", "Failure", "Error", "Invalid", "ReplicaFailure", "ReconcileError", "ReconcileFailed"} { // true is bad
 		if c, ok := find(s.conditions, kind); ok && c.Status == "True" && !c.stale(generation) {
 			v := progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now))
-			if kind != "Degraded" {
-				c.Reason = "Failed" // whatever it says, the type names an error
+			if available, ok := find(s.conditions, "Available"); kind != "Degraded" || ok && available.Status == "False" && !isTrue(s, "Progressing") {
+				c.Reason = "Failed" // whatever it says, the type names an error, or nothing works and nothing goes on
 			}
 			return s.lasting(v, c), true
 		}
@@ -141,7 +180,7 @@ func badConditions(s *subject) (verdict, bool) {
 		switch {
 		case kind == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded":
 			return failed("condition Progressing", s.sayCondition(c)), true
-		case c.Status == "True" && c.Reason != "NewReplicaSetAvailable" && (!ready || kind != "Progressing" || c.Reason != "" && c.namesStage()):
+		case c.Status == "True" && !rolledOut(c.Reason) && (!ready || kind != "Progressing" || c.Reason != "" && c.namesStage()):
 			return progressing("condition "+kind, join(kind, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), true
 		}
 	}
@@ -153,10 +192,15 @@ func badConditions(s *subject) (verdict, bool) {
 	return verdict{}, false
 }
 
+// rolledOut tells the reason of a Progressing that has come to its end, as a
+// Deployment has it (NewReplicaSetAvailable), and who took it over
+// (NewMachineSetAvailable).
+func rolledOut(reason string) bool { return glob("New*Available", reason) }
+
 // judgeWords reads status.phase and status.state (their words may say that a
 // thing is not there yet, or has failed; that it works, only the table knows).
 func judgeWords(s *subject) (verdict, bool) {
-	for _, field := range []string{"phase", "state", "status", "overallStatus"} {
+	for _, field := range stateFields() {
 		word, ok, err := unstructured.NestedString(s.obj.Object, "status", field)
 		if err != nil || !ok {
 			continue
@@ -176,17 +220,31 @@ func judgeWords(s *subject) (verdict, bool) {
 			if v := progressing(rule, msg); namesError(word) {
 				return s.lasting(v, condition{Type: field, Reason: word}), true
 			}
-			return progressing(rule, msg), true
-		case wordIn(words, "not", "un"):
-			return progressing(rule, msg), true
+			return s.orItsError(progressing(rule, msg)), true
+		case wordIn(words, "not", "un"), isTaskKind(s.obj.GetKind()) && wordIn(words, "running"):
+			return s.orItsError(progressing(rule, msg)), true
 		}
 	}
 	return verdict{}, false
 }
 
+// stateFields are where most kinds have one word for the whole object.
+func stateFields() []string { return []string{"phase", "state", "status", "overallStatus"} }
+
+// orItsError is what the good condition says, if it names an error, instead of a
+// word for what goes on until it is mended.
+func (s *subject) orItsError(v verdict) verdict {
+	c, ok := goodCondition(s)
+	if !ok || c.Status != "False" || !c.namesError() || c.stale(s.obj.GetGeneration()) {
+		return v
+	}
+	return s.lasting(progressing("condition "+c.Type, s.sayCondition(c)), c)
+}
+
 // isBroken tells the words of a state that waiting does not help against.
 func isBroken(words []string) bool {
-	return wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted", "timeout", "down", "unreachable")
+	return wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted", "timeout", "down", "unreachable",
+		"misconfigured", "faulted", "unrecoverable", "corrupted")
 }
 
 // isUnderWay tells the words of a state that something goes on in, or that is not
@@ -213,11 +271,11 @@ func anyCondition(s *subject) (verdict, bool) {
 			continue
 		}
 		words := camelWords(c.Type)
-		missing := len(words) > 0 && c.Status == "False" && goodWord(words[len(words)-1]) && !negated(words)
-		missing = missing || len(words) > 0 && c.Status == "Unknown" && goodWord(words[len(words)-1])
-		working := c.Status == "True" && (strings.EqualFold(strings.Join(words, ""), "inprogress") || wordIn(words, "waiting", "pending"))
+		good := len(words) > 0 && (goodWord(words[len(words)-1]) || strings.HasSuffix(c.Type, "UpToDate"))
+		missing := good && (c.Status == "False" && !negated(words) || c.Status == "Unknown")
+		working := c.Status == "True" && (c.Type == "Paused" || c.Type == "Suspended" || strings.EqualFold(strings.Join(words, ""), "inprogress") || wordIn(words, "waiting", "pending"))
 		broken := c.Status == "False" && c.namesError()
-		if c.Status == "True" && (wordIn(words, "failed", "failure", "failing", "error", "errors", "invalid") && !negated(words) || len(words) > 1 && words[0] == "not" && goodWord(words[1])) {
+		if c.Status == "True" && c.typeNamesError() {
 			broken, c.Reason = true, join(c.Reason, "Failed")
 		}
 		if broken || found.Type == "" && (missing || working) {
@@ -233,33 +291,58 @@ func anyCondition(s *subject) (verdict, bool) {
 	return s.lasting(progressing("condition "+found.Type, s.sayCondition(found)), found), true
 }
 
-// readyField takes status.ready for a condition of that name.
+// typeNamesError says whether a condition is of an error, whatever its reason, so
+// that it is bad where it is True (ValidationError, NotReady).
+func (c condition) typeNamesError() bool {
+	words := camelWords(c.Type)
+	return wordIn(words, "failed", "failure", "failing", "error", "errors", "invalid") && !negated(words) || len(words) > 1 && words[0] == "not" && goodWord(words[1])
+}
+
+// readyField takes status.ready, or available or healthy, for a condition of that
+// name.
 func readyField(s *subject) (verdict, bool) {
-	ready, ok, err := unstructured.NestedBool(s.obj.Object, "status", "ready")
-	switch {
-	case err != nil || !ok || !says(s.obj.Object["status"]):
-		return verdict{}, false
-	case !ready:
-		return progressing("status.ready", join("ready is false", said(s, &Rule{}, ""))), true
-	case s.present(condition{}):
-		return healthy("status.ready", ""), true
+	for _, field := range []string{"ready", "available", "healthy"} {
+		is, ok := boolAt(s, field)
+		switch {
+		case !ok || !says(s.obj.Object["status"]):
+		case !is:
+			return progressing("status."+field, join(field+" is false", said(s, &Rule{}, ""))), true
+		case s.present(condition{}):
+			return healthy("status."+field, ""), true
+		}
 	}
 	return verdict{}, false
 }
 
-// anyWord looks for words and errors in what else a status has, one level deep:
-// as with a phase, they say that a thing is not there yet or broken, and never
-// that it is healthy.
+// boolAt reads a field of a status that is true or false, or is so in words.
+func boolAt(s *subject, field string) (is, ok bool) {
+	value, _, err := unstructured.NestedFieldNoCopy(s.obj.Object, "status", field)
+	if err != nil {
+		return false, false
+	}
+	word := strings.ToLower(statusText(value))
+	return word == "true", word == "true" || word == "false"
+}
+
+// anyWord looks for words and errors in what else a status has, two levels deep: as
+// with a phase, they say that a thing is not there yet or broken, and never that it
+// is healthy.
 func anyWord(s *subject) (verdict, bool) {
 	root, _ := s.obj.Object["status"].(map[string]any)
-	if v, ok := wordOf(s, root, "status"); ok {
-		return v, true
+	return wordBelow(s, root, "status", 2)
+}
+
+func wordBelow(s *subject, of map[string]any, path string, levels int) (verdict, bool) {
+	if v, ok := wordOf(s, of, path); ok || levels == 0 {
+		return v, ok
 	}
-	for _, key := range slices.Sorted(maps.Keys(root)) {
-		if m, ok := root[key].(map[string]any); ok {
-			if v, ok := wordOf(s, m, "status."+key); ok {
-				return v, true
-			}
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		m, ok := of[key].(map[string]any)
+		if !ok || isFormer(camelWords(key)) {
+			continue
+		}
+		if v, ok := wordBelow(s, m, path+"."+key, levels-1); ok {
+			return v, true
 		}
 	}
 	return verdict{}, false
@@ -269,21 +352,33 @@ func wordOf(s *subject, of map[string]any, path string) (verdict, bool) {
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		value := text(of[key])
 		name := camelWords(key)
-		if value == "" || len(name) == 0 || wordIn(name, "last", "previous", "desired", "former", "old", "target") {
+		if value == "" || len(name) == 0 || isFormer(name) {
 			continue
 		}
 		rule := path + "." + key
-		switch last := name[len(name)-1]; {
+		words := camelWords(value)
+		switch {
 		case wordIn(name, "error", "failure") && (len(name) == 1 || wordIn(name, "message", "reason", "description", "details")):
 			return s.lasting(progressing(rule, oneLine(value, 400)), condition{Type: key, Reason: "Error"}), true
-		case !wordIn([]string{last}, "phase", "state", "status", "stage", "result"):
-		case isBroken(camelWords(value)):
+		case !isState(key):
+		case isBroken(words):
 			return s.lasting(progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), condition{Type: key, Reason: "Error"}), true
-		case isUnderWay(camelWords(value)):
+		case isUnderWay(words), isHeld(words), isTaskKind(s.obj.GetKind()) && wordIn(words, "running"):
 			return progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), true
 		}
 	}
 	return verdict{}, false
+}
+
+// isHeld tells the words of what has hardly begun, or was stopped. As the phase of
+// what says Ready besides they mean nothing.
+func isHeld(words []string) bool {
+	return wordIn(words, "initialized", "submitted", "paused", "suspended", "stopped", "hibernated", "yellow", "red")
+}
+
+// isFormer tells the names of what was before, or is wanted.
+func isFormer(name []string) bool {
+	return wordIn(name, "last", "previous", "desired", "former", "old", "target")
 }
 
 // goodWord tells the words that conditions end with which are true of what works.
@@ -291,7 +386,7 @@ func goodWord(word string) bool {
 	switch word {
 	case "ready", "healthy", "available", "synced", "synchronized", "deployed", "accepted", "valid", "reconciled", "initialized", "provisioned", "established",
 		"installed", "succeeded", "complete", "completed", "programmed", "configured", "scheduled", "bound", "applied", "running", "adopted", "discoverable",
-		"advertised", "resolved", "created", "attached", "online", "active", "admitted", "registered", "published", "connected", "compliant":
+		"advertised", "resolved", "imported", "uploaded", "downloaded", "loaded", "created", "attached", "online", "active", "admitted", "registered", "published", "connected", "compliant":
 		return true
 	}
 	return false
@@ -356,7 +451,13 @@ func (s *subject) readyLike(c condition) verdict {
 		if other, ok := s.error(); ok && !c.namesError() {
 			return s.lasting(progressing(rule, s.sayCondition(other)), other)
 		}
+		if v, ok := anyWord(s); ok && v.State == Failed && !c.namesError() {
+			return v
+		}
 		return s.lasting(progressing(rule, join(c.Type+" is "+c.Status, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), c)
+	}
+	if is, ok := boolAt(s, "ready"); ok && !is {
+		return progressing("status.ready", c.Type+" is True, but ready is false")
 	}
 	if s.present(c) {
 		return healthy(rule, "")
@@ -367,11 +468,18 @@ func (s *subject) readyLike(c condition) verdict {
 	return unknown(rule, c.Type+" is True, but nothing says that it is about the present spec (no observedGeneration)")
 }
 
-// error is a condition of the present spec that is False and names an error: what a
-// Ready that is not True waits for.
+// error is a condition of the present spec that is False and names an error, or
+// True and of one: what a Ready that is not True waits for.
 func (s *subject) error() (condition, bool) {
 	for _, c := range s.conditions {
-		if c.Status == "False" && c.namesError() && !c.stale(s.obj.GetGeneration()) {
+		if c.stale(s.obj.GetGeneration()) {
+			continue
+		}
+		if c.Status == "True" && c.typeNamesError() {
+			c.Reason = join(c.Reason, "Failed")
+			return c, true
+		}
+		if c.Status == "False" && c.namesError() {
 			return c, true
 		}
 	}

@@ -161,6 +161,24 @@ func judgeCounts(s *subject, rule string) (verdict, bool) {
 	return v, true
 }
 
+// uncounted says that all replicas that a spec wants are there, but none is counted
+// as ready: because none is yet, or because its kind counts no more than that.
+func uncounted(s *subject) bool {
+	number := func(path ...string) (int64, bool) {
+		n, ok, err := unstructured.NestedInt64(s.obj.Object, path...)
+		return n, ok && err == nil
+	}
+	for _, field := range []string{"readyReplicas", "availableReplicas", "numberReady", "numberAvailable", "updatedReadyReplicas"} {
+		if _, ok := number("status", field); ok {
+			return false
+		}
+	}
+	desired, wanted := number("spec", "replicas")
+	there, counted := number("status", "replicas")
+	updated, tells := number("status", "updatedReplicas")
+	return wanted && counted && there == desired && (!tells || updated == desired)
+}
+
 // lastWrite is when a spec was last written, as far as the API server tells.
 func lastWrite(obj *unstructured.Unstructured) time.Time {
 	spec, _ := writtenAndReported(obj)

@@ -183,16 +183,21 @@ func (c condition) namesError() bool {
 // namesError says whether the reason of a condition is a fault, and not a stage:
 // by a word of it, as CamelCase has words.
 func namesError(reason string) bool {
-	for _, w := range camelWords(reason) {
+	words := camelWords(reason)
+	for i, w := range words {
 		switch w {
-		case "error", "err", "errored", "errors", "fail", "failed", "fails", "failure", "failures", "failing", "invalid", "denied", "forbidden", "unauthorized",
+		case "failing":
+			if i+1 == len(words) || words[i+1] != "over" {
+				return true
+			}
+		case "error", "err", "errored", "errors", "fail", "failed", "fails", "failure", "failures", "invalid", "denied", "forbidden", "unauthorized",
 			"rejected", "refused", "unsupported", "conflict", "conflicting", "conflicted", "misconfigured", "misconfiguration", "exceeded", "degraded",
-			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot":
+			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost":
 			return true
 		}
 	}
 	lower := strings.ToLower(reason)
-	return strings.Contains(lower, "notfound") || strings.Contains(lower, "not_found") || strings.Contains(lower, "backoff") || strings.Contains(lower, "notpermitted")
+	return strings.Contains(lower, "alreadyexist") || strings.Contains(lower, "alreadyclaimed") || strings.Contains(lower, "alreadyused") || strings.Contains(lower, "notfound") || strings.Contains(lower, "not_found") || strings.Contains(lower, "backoff") || strings.Contains(lower, "notpermitted") || strings.Contains(lower, "notreachable")
 }
 
 // camelWords are the words of a name such as ReconcileError, RECONCILE_ERROR or

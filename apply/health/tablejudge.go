@@ -98,7 +98,33 @@ func (r *Rule) unmet(s *subject) (verdict, bool) {
 	case first.missing:
 		return progressing(name, join(label(first.key)+" not reported yet", first.said(r))), true
 	}
-	return s.lasting(progressing(name, first.words(r)), first.condition), true
+	c := first.condition
+	if word, ok := failureWord(s); ok && !c.namesError() {
+		return s.lasting(progressing(name, join(word, said(s, r, ""))), condition{Type: name, Reason: "Error"}), true
+	}
+	if isPath(first.key) && isFailure(first.key, first.value) {
+		c = condition{Type: first.key, Reason: "Error"}
+	}
+	return s.lasting(progressing(name, first.words(r)), c), true
+}
+
+// failureWord is a phase, state or status of an object that is a word of failure, for
+// which its rule has no line of its own.
+func failureWord(s *subject) (string, bool) {
+	for _, field := range stateFields() {
+		if word, ok := textAt(s.obj.Object, "status."+field); ok && isFailure(field, word) {
+			return oneLine(word, 200), true
+		}
+	}
+	return "", false
+}
+
+// isFailure says that a field has a word of failure. What goes on meanwhile, or was
+// before, is none.
+func isFailure(path, value string) bool {
+	words := camelWords(value)
+	return isBroken(words) && !negated(words) && !slices.ContainsFunc(words, isDoing) && !wordIn(words, "transient") &&
+		!isFormer(camelWords(path[strings.LastIndexByte(path, '.')+1:]))
 }
 
 // takenBack looks at the conditions of the alternatives that were not met: what

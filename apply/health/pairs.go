@@ -1,0 +1,84 @@
+package health
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// judgePairs reads what a status counts outside the names of a Deployment: how many
+// are wanted beside how many are there (desiredNumber and availableNumber, 1 of 3),
+// at the top or one level deep. Fewer than wanted is progressing; all of them are
+// one thing that says that an object works.
+func judgePairs(s *subject) (verdict, bool) {
+	root, _ := s.obj.Object["status"].(map[string]any)
+	out, found := pairsOf(root, "status")
+	for _, key := range slices.Sorted(maps.Keys(root)) {
+		m, ok := root[key].(map[string]any)
+		if !ok || isFormer(camelWords(key)) || out.State == Progressing {
+			continue
+		}
+		if v, ok := pairsOf(m, "status."+key); ok && (!found || v.State == Progressing) {
+			out, found = v, true
+		}
+	}
+	return out, found
+}
+
+func pairsOf(of map[string]any, path string) (out verdict, found bool) {
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		noun, ok := wantedOf(key, of)
+		if !ok {
+			continue
+		}
+		wanted, ok := count(of[key])
+		if !ok {
+			continue
+		}
+		for _, have := range []string{"ready", "available", "updated"} {
+			name := have + noun
+			i := slices.IndexFunc(slices.Sorted(maps.Keys(of)), func(k string) bool { return strings.EqualFold(k, name) })
+			if i < 0 {
+				continue
+			}
+			name = slices.Sorted(maps.Keys(of))[i]
+			n, ok := count(of[name])
+			switch {
+			case !ok:
+			case n < wanted:
+				return progressing(path+"."+name, fmt.Sprintf("%s is %d of %d", name, n, wanted)), true
+			case wanted > 0:
+				out, found = healthy(path+"."+name, ""), true
+			}
+		}
+	}
+	return out, found
+}
+
+// wantedOf tells the fields that count how many are wanted, and of what: not of
+// addresses and bytes, of which some are always in use.
+func wantedOf(key string, of map[string]any) (noun string, ok bool) {
+	words := camelWords(key)
+	if len(words) == 0 || len(words) > 2 || !wordIn(words[:1], "desired", "expected", "expect", "total", "all") {
+		return "", false
+	}
+	if len(words) == 1 {
+		_, counts := of["failed"]
+		return "", words[0] != "total" || counts
+	}
+	return words[1], wordIn(words[1:], "replicas", "number", "num", "count", "pods", "instances", "instance", "workers", "worker", "nodes", "node", "members", "workloads", "machines", "hosts", "shards", "brokers", "components")
+}
+
+// count is a number of a status, which some controllers write as text.
+func count(v any) (int64, bool) {
+	switch t := v.(type) {
+	case int64:
+		return t, true
+	case string:
+		n, err := strconv.ParseInt(t, 10, 64)
+		return n, err == nil
+	}
+	return 0, false
+}
