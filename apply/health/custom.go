@@ -206,7 +206,7 @@ func judgeWords(s *subject) (verdict, bool) {
 			continue
 		}
 		rule := "status." + field
-		msg := join(word, said(s, &Rule{}, ""))
+		msg := join(oneLine(word, 200), said(s, &Rule{}, ""))
 		switch words := camelWords(word); {
 		case isBroken(words):
 			if negated(words) {

@@ -28,6 +28,10 @@ func judgePairs(s *subject) (verdict, bool) {
 }
 
 func pairsOf(of map[string]any, path string) (out verdict, found bool) {
+	fields := map[string]string{} // by their names in small letters
+	for key := range of {
+		fields[strings.ToLower(key)] = key
+	}
 	for _, key := range slices.Sorted(maps.Keys(of)) {
 		noun, ok := wantedOf(key, of)
 		if !ok {
@@ -38,12 +42,10 @@ func pairsOf(of map[string]any, path string) (out verdict, found bool) {
 			continue
 		}
 		for _, have := range []string{"ready", "available", "updated"} {
-			name := have + noun
-			i := slices.IndexFunc(slices.Sorted(maps.Keys(of)), func(k string) bool { return strings.EqualFold(k, name) })
-			if i < 0 {
+			name, ok := fields[have+noun]
+			if !ok {
 				continue
 			}
-			name = slices.Sorted(maps.Keys(of))[i]
 			n, ok := count(of[name])
 			switch {
 			case !ok:

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/ext"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	contract "github.com/seed-428f4edd/evenkeel/schema"
@@ -15,7 +13,7 @@ import (
 type declaredRule struct {
 	condition string
 	source    string
-	program   cel.Program
+	program   *expression
 	err       error // of the expression
 }
 
@@ -28,24 +26,6 @@ func compileRule(rule contract.ReadyRule) declaredRule {
 	}
 	d.program, d.err = compileCEL(rule.CEL)
 	return d
-}
-
-// compileCEL gives an expression "self" and the strings, lists, sets and
-// optional-value extensions, which Kubernetes gives its own expressions. The
-// cost limit is that of one Kubernetes expression.
-func compileCEL(source string) (cel.Program, error) {
-	env, err := cel.NewEnv(cel.Variable("self", cel.DynType), cel.OptionalTypes(), ext.Strings(), ext.Lists(), ext.Sets(), ext.Math())
-	if err != nil {
-		return nil, err
-	}
-	ast, issues := env.Compile(source)
-	if issues.Err() != nil {
-		return nil, issues.Err()
-	}
-	if t := ast.OutputType(); t != cel.BoolType && t != cel.DynType {
-		return nil, fmt.Errorf("it yields %s, not a bool", t)
-	}
-	return env.Program(ast, cel.CostLimit(10_000_000))
 }
 
 func (d *declaredRule) judge(obj *unstructured.Unstructured) verdict {
@@ -81,7 +61,7 @@ func (d *declaredRule) evaluate(obj *unstructured.Unstructured) verdict {
 	if v, stale := staleStatus(obj, condition{}); stale {
 		return v
 	}
-	out, _, err := d.program.Eval(map[string]any{"self": obj.Object})
+	out, err := d.program.eval(obj.Object)
 	if err != nil {
 		if strings.Contains(err.Error(), "no such key") || strings.Contains(err.Error(), "no such attribute") {
 			return progressing("cel", fmt.Sprintf("%s: not reported yet (%s)", d.source, oneLine(err.Error(), 200)))

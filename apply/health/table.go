@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/cel-go/cel"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 )
@@ -77,7 +76,7 @@ type Rule struct {
 
 	file     *RuleFile
 	once     sync.Once
-	programs map[string]cel.Program
+	programs map[string]*expression
 	err      error // of a CEL expression
 }
 

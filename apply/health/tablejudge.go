@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/cel-go/cel"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -333,7 +332,7 @@ func (r *Rule) evaluate(obj *unstructured.Unstructured, sources Values) (met, mi
 		if !ok {
 			continue
 		}
-		out, _, err := program.Eval(map[string]any{"self": obj.Object})
+		out, err := program.eval(obj.Object)
 		if err != nil {
 			missing = true // a field is not there, or not of the type that it has where it works
 			continue
@@ -348,7 +347,7 @@ func (r *Rule) evaluate(obj *unstructured.Unstructured, sources Values) (met, mi
 // compile makes the programs of a rule ready, once and when the first object
 // needs them.
 func (r *Rule) compile() {
-	r.programs = map[string]cel.Program{}
+	r.programs = map[string]*expression{}
 	for _, tests := range slices.Concat(r.Enough, r.Failed, r.Lasting, r.Progressing, r.Healthy) {
 		for _, source := range tests["cel"] {
 			program, err := compileCEL(source)
