@@ -63,67 +63,16 @@ func empty(v any) bool {
 
 // judgeStatus judges by the conditions of kstatus, by Ready or another
 // well-known condition, each not older than the spec, and by the words and counts
-// beside them.
+// beside them. The first that knows an answer gives it.
 func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	s := &subject{obj: obj, conditions: conditionsOf(obj), related: related, now: now}
-	if v, stale := s.stale(); stale {
-		return v
-	}
-	if v, ok := standard(obj, s.conditions, now); ok {
-		return v
-	}
-	words, said := judgeWords(s)
-	if said && words.State == Failed && !isTrue(s, "Progressing") {
-		return words
-	}
-	if v, ok := badConditions(s); ok {
-		return v
-	}
-	if said {
-		return words
-	}
-	if v, ok := judgeNested(s, "conditions of parents"); ok && v.State != Healthy {
-		return v
-	}
-	if c, ok := goodCondition(s); ok {
-		return s.readyLike(c)
-	}
-	if v, ok := judgeNested(s, "conditions of parents"); ok {
-		return v
-	}
-	counts, counted := judgeCounts(s, "counts")
-	switch {
-	case !counted, uncounted(s):
-	case counts.State == Healthy && !s.present(condition{}):
-		return unknown("counts", "its replicas are ready, but nothing says that they are of the present spec (no observedGeneration)")
-	default:
-		return counts
-	}
-	if v, ok := readyField(s); ok {
-		return v
-	}
-	if v, ok := anyCondition(s); ok {
-		return v
-	}
-	if v, ok := anyWord(s); ok {
-		return v
-	}
-	if v, ok := together(s); ok {
-		return v
-	}
-	if counted {
-		return counts
-	}
-	if v, ok := judgePairs(s); ok && (v.State != Healthy || s.present(condition{})) {
-		return v
-	}
-	for _, kind := range []string{"Reconciled", "ReconcileSucceeded", "ReconcileSuccess", "ReconcileComplete", "UpToDate"} {
-		if c, ok := find(s.conditions, kind); ok {
-			return s.readyLike(c)
+	for _, ask := range []func(*subject) (verdict, bool){
+		(*subject).stale, standard, brokenWord, badConditions, judgeWords, badParts, goodOne, goodParts, replicas, readyField,
+		anyCondition, anyWord, together, allCounts, reconciled, underWayTask,
+	} {
+		if v, ok := ask(s); ok {
+			return v
 		}
-	}
-	if v, ok := underWayTask(s); ok {
-		return v
 	}
 	if !says(obj.Object["status"]) {
 		return progressing("condition Ready", "waiting for its controller to report: its status holds zeroes alone")
@@ -132,6 +81,60 @@ func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time)
 		return unknown("condition Ready", "its kind declares no status, and what it has says nothing about its health; declare a condition or a CEL expression for it")
 	}
 	return unknown("condition Ready", "nothing in its status says whether it is healthy; declare a condition or a CEL expression for it")
+}
+
+// brokenWord is a phase of failure, where nothing goes on.
+func brokenWord(s *subject) (verdict, bool) {
+	v, ok := judgeWords(s)
+	return v, ok && v.State == Failed && !isTrue(s, "Progressing")
+}
+
+func badParts(s *subject) (verdict, bool) {
+	v, ok := goodParts(s)
+	return v, ok && v.State != Healthy
+}
+
+func goodParts(s *subject) (verdict, bool) { return judgeNested(s, "conditions of parents") }
+
+func goodOne(s *subject) (verdict, bool) {
+	c, ok := goodCondition(s)
+	if !ok {
+		return verdict{}, false
+	}
+	return s.readyLike(c), true
+}
+
+// replicas judges counts as a Deployment's, but for those of a kind that may not
+// count what is ready: these are the last thing that is asked.
+func replicas(s *subject) (verdict, bool) {
+	v, ok := judgeCounts(s, "counts")
+	switch {
+	case !ok, uncounted(s):
+		return verdict{}, false
+	case v.State == Healthy && !s.present(condition{}):
+		return unknown("counts", "its replicas are ready, but nothing says that they are of the present spec (no observedGeneration)"), true
+	}
+	return v, true
+}
+
+// allCounts is what counts say where nothing else does.
+func allCounts(s *subject) (verdict, bool) {
+	if v, ok := judgeCounts(s, "counts"); ok {
+		return v, true
+	}
+	v, ok := judgePairs(s)
+	return v, ok && (v.State != Healthy || s.present(condition{}))
+}
+
+// reconciled takes it for health that a controller has done all that it does, where
+// it reports nothing else.
+func reconciled(s *subject) (verdict, bool) {
+	for _, kind := range []string{"Reconciled", "ReconcileSucceeded", "ReconcileSuccess", "ReconcileComplete", "UpToDate"} {
+		if c, ok := find(s.conditions, kind); ok {
+			return s.readyLike(c), true
+		}
+	}
+	return verdict{}, false
 }
 
 // goodConditions are true of a healthy object, the strongest first.
@@ -328,8 +331,7 @@ func boolAt(s *subject, field string) (is, ok bool) {
 // with a phase, they say that a thing is not there yet or broken, and never that it
 // is healthy.
 func anyWord(s *subject) (verdict, bool) {
-	root, _ := s.obj.Object["status"].(map[string]any)
-	return wordBelow(s, root, "status", 2)
+	return wordBelow(s, s.status(), "status", 2)
 }
 
 func wordBelow(s *subject, of map[string]any, path string, levels int) (verdict, bool) {
@@ -425,13 +427,13 @@ func waited(obj *unstructured.Unstructured, related Related, now time.Time) time
 }
 
 // standard reads the conditions that kstatus defines (Stalled, Reconciling).
-func standard(obj *unstructured.Unstructured, conditions []condition, now time.Time) (verdict, bool) {
+func standard(s *subject) (verdict, bool) {
 	for _, kind := range []string{string(status.ConditionStalled), string(status.ConditionReconciling)} {
-		c, ok := find(conditions, kind)
-		if !ok || c.Status != "True" || c.stale(obj.GetGeneration()) {
+		if !isTrue(s, kind) {
 			continue
 		}
-		v := progressing("condition "+kind, strings.TrimSpace(join(c.Reason, oneLine(c.Message, 400))+sinceWords(c, now)))
+		c, _ := find(s.conditions, kind)
+		v := progressing("condition "+kind, strings.TrimSpace(join(c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)))
 		if kind == string(status.ConditionStalled) {
 			v.State = Failed
 		}
@@ -451,7 +453,7 @@ func (s *subject) readyLike(c condition) verdict {
 		if other, ok := s.error(); ok && !c.namesError() {
 			return s.lasting(progressing(rule, s.sayCondition(other)), other)
 		}
-		if v, ok := anyWord(s); ok && v.State == Failed && !c.namesError() {
+		if v, ok := wordBelow(s, s.status(), "status", 1); ok && v.State == Failed && !c.namesError() {
 			return v
 		}
 		return s.lasting(progressing(rule, join(c.Type+" is "+c.Status, c.Reason, oneLine(c.Message, 400))+sinceWords(c, s.now)), c)

@@ -9,8 +9,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestIndependentSets judges objects that were written from the source of operators
-// before the rules were read, and that no rule was written for. What is held is how
+// TestIndependentSets judges objects that were written from the source of operators,
+// and that no rule of the table was written for: the first two sets before the rules
+// were read, the third after the general ones were mended by them. What is held is how
 // often the answer is the operator's, and how often it misleads, not which ones.
 func TestIndependentSets(t *testing.T) {
 	for _, name := range []string{"first", "second", "third"} {

@@ -13,7 +13,7 @@ import (
 // at the top or one level deep. Fewer than wanted is progressing; all of them are
 // one thing that says that an object works.
 func judgePairs(s *subject) (verdict, bool) {
-	root, _ := s.obj.Object["status"].(map[string]any)
+	root := s.status()
 	out, found := pairsOf(root, "status")
 	for _, key := range slices.Sorted(maps.Keys(root)) {
 		m, ok := root[key].(map[string]any)

@@ -17,6 +17,12 @@ type subject struct {
 	now        time.Time
 }
 
+// status is the status of the object; nil where it has none, or one of another shape.
+func (s *subject) status() map[string]any {
+	m, _ := s.obj.Object["status"].(map[string]any)
+	return m
+}
+
 // stale answers for a status of an earlier generation: by its own, or where it has
 // none, by those of its conditions, of which none is about the present spec. But a
 // controller that says of the present one why it is not Ready is heard.

@@ -73,8 +73,7 @@ func isState(key string) bool {
 // goodState is the first word of a status that is one of what works, or has ended
 // well.
 func goodState(s *subject) (state, bool) {
-	root, _ := s.obj.Object["status"].(map[string]any)
-	for _, st := range states(root) {
+	for _, st := range states(s.status()) {
 		if negated(st.words) {
 			return state{}, false
 		}
