@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/cel-go/cel"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // expression is a CEL expression made ready to be asked often, of objects that
@@ -21,6 +24,9 @@ type expression struct {
 	program cel.Program
 	// pairwise says that it compares each entry of a list with each of another.
 	pairwise bool
+	// slow are the objects, by their version, that it did not come to an end with:
+	// a gate judges them once a second.
+	slow sync.Map
 }
 
 // costLimit is that of one expression of Kubernetes
@@ -91,11 +97,20 @@ func (x *expression) eval(self map[string]any) (ref.Val, error) {
 	if x.pairwise && hasLongList(self) {
 		return nil, errors.New("the object has a list that is too long to be compared with another")
 	}
+	version, _, _ := unstructured.NestedString(self, "metadata", "resourceVersion")
+	uid, _, _ := unstructured.NestedString(self, "metadata", "uid")
+	object := uid + "/" + version
+	if err, ok := x.slow.Load(object); ok {
+		return nil, err.(error)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), evalTime) // no caller waits for less
 	defer cancel()
 	out, _, err := x.program.ContextEval(ctx, map[string]any{"self": self})
 	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("it takes longer than %s", evalTime)
+		err = fmt.Errorf("it takes longer than %s", evalTime)
+		if version != "" {
+			x.slow.Store(object, err)
+		}
 	}
 	return out, err
 }
@@ -109,14 +124,7 @@ func hasLongList(v any) bool {
 			}
 		}
 	case []any:
-		if len(t) > longest {
-			return true
-		}
-		for _, item := range t {
-			if hasLongList(item) {
-				return true
-			}
-		}
+		return len(t) > longest || slices.ContainsFunc(t, hasLongList)
 	}
 	return false
 }

@@ -66,8 +66,20 @@ func (g *gate) markUnhealthy() {
 	}
 }
 
-func (g *gate) judge(now time.Time) {
+// judgePass is how long one pass may take: rules that cost much leave the rest to the
+// next, so that an end of the wait is seen in between.
+const judgePass = 2 * time.Second
+
+// judge judges the targets that something has happened to, and says whether it came
+// to the end of them.
+func (g *gate) judge(now time.Time) (all bool) {
+	all = true
 	for key := range g.sub.take() {
+		if time.Since(now) > judgePass {
+			g.sub.mark(key)
+			all = false
+			continue
+		}
 		for _, t := range g.byKey[key] {
 			v := g.w.judge(t, g.since, now)
 			if v.State != Healthy {
@@ -80,6 +92,7 @@ func (g *gate) judge(now time.Time) {
 			}
 		}
 	}
+	return all
 }
 
 // report stores a verdict and tells a change of it.

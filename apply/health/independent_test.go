@@ -3,6 +3,7 @@ package health
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,12 +45,9 @@ func TestIndependentSets(t *testing.T) {
 // verdictOf says whether an answer agrees, and if not, whether it misleads: healthy
 // said of what is not, or failed of what is.
 func verdictOf(got State, want []State) string {
-	for _, w := range want {
-		if got == w {
-			return "agrees"
-		}
-	}
 	switch {
+	case slices.Contains(want, got):
+		return "agrees"
 	case got == Healthy, got == Failed && want[0] == Healthy:
 		return "dangerous"
 	case got == Unknown:

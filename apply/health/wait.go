@@ -40,7 +40,7 @@ func (w *Watcher) Wait(ctx context.Context, targets []Target, timeout time.Durat
 	}
 	for {
 		fresh := g.fresh() // before the judgement, which is then made of what was read
-		g.judge(time.Now())
+		fresh = g.judge(time.Now()) && fresh
 		if done, err := g.result(fresh, time.Now()); done {
 			return g.updates(), err
 		}

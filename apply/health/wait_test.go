@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -332,6 +333,46 @@ func TestWaitUnknown(t *testing.T) {
 		targets[0].Ready = &contract.ReadyRule{CEL: "self.spec.size == 1"}
 		if _, _, err := b.wait(targets, time.Minute); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A rule that does not come to an end holds up neither the end of the wait nor the
+// verdict.
+func TestWaitExpensiveRule(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	keys := make([]string, 3000)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("k%d: x", i)
+	}
+	slow := func(prefix string, count int) (targets []Target) {
+		for i := range count {
+			target := b.apply(fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s%d}\ndata: {%s}", prefix, i, strings.Join(keys, ", ")))[0]
+			target.Ready = &contract.ReadyRule{CEL: "self.data.all(a, self.data.all(b, self.data.all(c, a + b + c != '')))"}
+			targets = append(targets, target)
+		}
+		return targets
+	}
+	t.Run("verdict", func(t *testing.T) {
+		updates, _, err := b.wait(slow("few", 5), 10*time.Minute)
+		if failure := asNotHealthy(t, err); len(failure.Updates) != 5 {
+			t.Errorf("%d not healthy: %v", len(failure.Updates), err)
+		}
+		for _, u := range updates {
+			if u.State != Unknown || !regexp.MustCompile("longer than|cost limit").MatchString(u.Message) {
+				t.Errorf("%s by rule %s: %s", u.State, u.Rule, u.Message)
+			}
+		}
+	})
+	t.Run("timeout", func(t *testing.T) {
+		targets := slow("many", 60)
+		started := time.Now()
+		if _, _, err := b.wait(targets, 3*time.Second); err == nil {
+			t.Error("no error")
+		}
+		if took := time.Since(started); took > time.Minute {
+			t.Errorf("took %s", took)
 		}
 	})
 }
