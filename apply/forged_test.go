@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -197,6 +199,57 @@ func TestForgedRevision(t *testing.T) {
 	three, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 3)
 	if err != nil || three.Authenticated {
 		t.Errorf("revision 3 is made of one that is not signed, and counts as signed: %v", err)
+	}
+}
+
+// TestReplayedRevision puts back what was once true: a revision that was forgotten is not
+// believed again, and the newest one cannot be taken away unseen.
+func TestReplayedRevision(t *testing.T) {
+	w := newWorld(t)
+	secrets := w.tenant().CoreV1().Secrets(w.env.Namespace)
+	w.desires("web", webConfig)
+	applied := 0
+	change := func() int {
+		applied++
+		w.env.Unit("web").Objects[0].Object["data"] = map[string]any{"a": strconv.Itoa(applied)}
+		return w.apply(apply.ApplyOptions{}).Revision
+	}
+	name := func(number int) string { return fmt.Sprintf("%s.r%d.0", schema.ParentName(w.env.Name), number) }
+	change()
+	first, err := secrets.Get(t.Context(), name(1), metav1.GetOptions{})
+	w.must(err)
+	for applied < 12 { // of which ten are kept
+		change()
+	}
+	first.ResourceVersion, first.UID = "", ""
+	_, err = secrets.Create(t.Context(), first, metav1.CreateOptions{})
+	w.must(err)
+	again, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 1)
+	if err != nil || again.Authenticated {
+		t.Errorf("a revision that was put back is believed: %v", err)
+	}
+	kept, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 3)
+	if err != nil || !kept.Authenticated {
+		t.Errorf("one that was kept is not believed: %v", err)
+	}
+
+	w.must(secrets.Delete(t.Context(), name(12), metav1.DeleteOptions{}))
+	newest, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 0)
+	if err != nil || newest.Number != 11 || newest.Authenticated {
+		t.Errorf("revision 11 passes for the newest: %v", err)
+	}
+	if beyond := w.beyond(0); !slices.ContainsFunc(beyond, func(line string) bool { return strings.Contains(line, "revision 12 was recorded, and is gone") }) {
+		t.Errorf("nothing is said of the one that is gone: %q", beyond)
+	}
+	if number := change(); number != 13 {
+		t.Errorf("after revision 12 comes %d", number)
+	}
+	w.must(secrets.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "type=evenkeel.dev/revision"}))
+	if number := change(); number != 14 {
+		t.Errorf("after revision 13 comes %d", number)
+	}
+	if newest, err = w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 0); err != nil || !newest.Authenticated {
+		t.Errorf("the newest is not believed: %v", err)
 	}
 }
 

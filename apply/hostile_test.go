@@ -73,24 +73,27 @@ func TestBelieved(t *testing.T) {
 		name    string
 		secrets []metav1.PartialObjectMetadata
 		want    string
+		newest  int
 	}{
-		{"in order", []metav1.PartialObjectMetadata{own(10, 0), own(9, 1), own(9, 0)}, "9.0 9.1 10.0"},
-		{"the largest number", []metav1.PartialObjectMetadata{own(7, 0), own(math.MaxInt64, 0)}, "7.0"},
-		{"a number far ahead", []metav1.PartialObjectMetadata{own(7, 0), own(numberLimit, 0)}, "7.0"},
-		{"a negative number", []metav1.PartialObjectMetadata{own(7, 0), own(-7, 0)}, "7.0"},
-		{"zero", []metav1.PartialObjectMetadata{own(0, 0)}, ""},
-		{"leading zeros", []metav1.PartialObjectMetadata{own(7, 0), secret("evenkeel-dev.r07.0", "07", "0")}, "7.0"},
-		{"a plus", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "+7", "0")}, ""},
-		{"no number", []metav1.PartialObjectMetadata{secret("evenkeel-dev.rx.0", "x", "0")}, ""},
-		{"too large for a number", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r99999999999999999999.0", "99999999999999999999", "0")}, ""},
-		{"no part", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "7", "")}, ""},
-		{"a part beyond the limit", []metav1.PartialObjectMetadata{own(7, partsLimit)}, ""},
-		{"somebody's Secret with the labels", []metav1.PartialObjectMetadata{secret("database", "1", "0")}, ""},
-		{"another environment's name", []metav1.PartialObjectMetadata{secret("evenkeel-prod.r7.0", "7", "0")}, ""},
-		{"another number in the name", []metav1.PartialObjectMetadata{secret("evenkeel-dev.r8.0", "7", "0")}, ""},
+		{name: "a small number that hides none", secrets: []metav1.PartialObjectMetadata{own(1, 0), own(5000, 0)}, want: "1.0 5000.0", newest: 5000},
+		{name: "a number far ahead of the newest", secrets: []metav1.PartialObjectMetadata{own(5000, 0), own(5001, 0), own(7000, 0)}, want: "5000.0 5001.0", newest: 5000},
+		{name: "in order", secrets: []metav1.PartialObjectMetadata{own(10, 0), own(9, 1), own(9, 0)}, want: "9.0 9.1 10.0"},
+		{name: "the largest number", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(math.MaxInt64, 0)}, want: "7.0"},
+		{name: "a number far ahead", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(numberLimit, 0)}, want: "7.0"},
+		{name: "a negative number", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(-7, 0)}, want: "7.0"},
+		{name: "zero", secrets: []metav1.PartialObjectMetadata{own(0, 0)}, want: ""},
+		{name: "leading zeros", secrets: []metav1.PartialObjectMetadata{own(7, 0), secret("evenkeel-dev.r07.0", "07", "0")}, want: "7.0"},
+		{name: "a plus", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "+7", "0")}, want: ""},
+		{name: "no number", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-dev.rx.0", "x", "0")}, want: ""},
+		{name: "too large for a number", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-dev.r99999999999999999999.0", "99999999999999999999", "0")}, want: ""},
+		{name: "no part", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-dev.r7.0", "7", "")}, want: ""},
+		{name: "a part beyond the limit", secrets: []metav1.PartialObjectMetadata{own(7, partsLimit)}, want: ""},
+		{name: "somebody's Secret with the labels", secrets: []metav1.PartialObjectMetadata{secret("database", "1", "0")}, want: ""},
+		{name: "another environment's name", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-prod.r7.0", "7", "0")}, want: ""},
+		{name: "another number in the name", secrets: []metav1.PartialObjectMetadata{secret("evenkeel-dev.r8.0", "7", "0")}, want: ""},
 	} {
 		var got []string
-		for _, p := range believed("dev", test.secrets) {
+		for _, p := range believed("dev", test.secrets, test.newest) {
 			got = append(got, fmt.Sprintf("%d.%d", p.number, p.part))
 		}
 		if strings.Join(got, " ") != test.want {

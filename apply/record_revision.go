@@ -138,11 +138,19 @@ func restored(env, then *schema.Environment, old func(unit string) bool) *schema
 // History lists the recorded revisions of an environment, the newest first,
 // without their manifests.
 func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revision, error) {
-	parts, err := c.revisionParts(ctx, name, namespace)
+	return c.history(ctx, c.signer(name, namespace))
+}
+
+func (c *Cluster) history(ctx context.Context, signer *signer) ([]Revision, error) {
+	name, namespace := signer.env, signer.namespace
+	newest, err := signer.newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	signer := c.signer(name, namespace)
+	parts, err := c.revisionParts(ctx, name, namespace, newest)
+	if err != nil {
+		return nil, err
+	}
 	var revisions []Revision
 	for _, part := range parts {
 		meta := part.Annotations[annotationMeta]
@@ -156,6 +164,9 @@ func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revisi
 		}
 		if r.Authenticated, err = signer.signed(ctx, part.Annotations[annotationSignature], signedRevision, meta); err != nil {
 			return nil, err
+		}
+		if r.Number <= newest-revisionsKept { // it was deleted, and put back
+			r.Authenticated = false
 		}
 		revisions = append(revisions, *r)
 	}
@@ -204,7 +215,12 @@ func isHex(s string) bool {
 // newest. The cluster, the pins and the order of the environment are not part
 // of a revision: only what was applied is.
 func (c *Cluster) Revision(ctx context.Context, name, namespace string, number int) (*Revision, error) {
-	history, err := c.History(ctx, name, namespace)
+	signer := c.signer(name, namespace)
+	history, err := c.history(ctx, signer)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := signer.newest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -216,6 +232,10 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 		return nil, fmt.Errorf("environment %s has no revision %d", name, number)
 	}
 	r := &history[at]
+	if number == 0 && r.Number < newest {
+		c.Warn(goneNewest(name, newest))
+		r.Authenticated = false
+	}
 	var packed []byte
 	for part := range r.Parts {
 		secret, err := c.secrets(namespace).Get(ctx, revisionName(name, r.Number, part), metav1.GetOptions{})
@@ -254,8 +274,9 @@ type recordedPart struct {
 	number, part int
 }
 
-// revisionParts lists the Secrets of an environment's revisions.
-func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]recordedPart, error) {
+// revisionParts lists the Secrets of an environment's revisions. newest is the number
+// of the newest one that was signed, 0 where that is not known.
+func (c *Cluster) revisionParts(ctx context.Context, name, namespace string, newest int) ([]recordedPart, error) {
 	var list metav1.PartialObjectMetadataList
 	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
 		Param("labelSelector", labelEnvironment+"="+name+","+labelRevision).
@@ -265,13 +286,14 @@ func (c *Cluster) revisionParts(ctx context.Context, name, namespace string) ([]
 	if err != nil {
 		return nil, fmt.Errorf("revisions of environment %s: %w", name, err)
 	}
-	return believed(name, list.Items), nil
+	return believed(name, list.Items, newest), nil
 }
 
 // believed are the Secrets that can be parts of an environment's revisions, in
 // the order of their numbers: whose name and labels say the same, and whose number
-// is not far from all others. Else one forged number would be the last for ever.
-func believed(env string, secrets []metav1.PartialObjectMetadata) []recordedPart {
+// is not far from the newest one, or where that is not known, from all others. Else
+// one forged number would be the last for ever.
+func believed(env string, secrets []metav1.PartialObjectMetadata, newest int) []recordedPart {
 	var parts []recordedPart
 	for _, s := range secrets {
 		p := recordedPart{PartialObjectMetadata: s}
@@ -285,8 +307,12 @@ func believed(env string, secrets []metav1.PartialObjectMetadata) []recordedPart
 	slices.SortFunc(parts, func(a, b recordedPart) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.part, b.part))
 	})
-	for i := 1; i < len(parts); i++ {
-		if parts[i].number-parts[i-1].number > gapLimit {
+	for i := range parts {
+		before := newest
+		if newest == 0 {
+			before = parts[max(i-1, 0)].number
+		}
+		if parts[i].number-before > gapLimit {
 			return parts[:i]
 		}
 	}
@@ -309,16 +335,26 @@ var ErrNoRevision = errors.New("no revision is recorded")
 // errUnreadable says that a revision is not what an apply recorded.
 var errUnreadable = errors.New("it cannot be read")
 
+// goneNewest says that the newest of the records is not the newest that there was.
+func goneNewest(env string, number int) string {
+	return fmt.Sprintf("environment %s: revision %d was recorded, and is gone: somebody has deleted it", env, number)
+}
+
 // record writes a revision and forgets the oldest ones. Its number is one more
-// than that of any part that is there, finished or not.
+// than that of any part that is there, finished or not, and than any that was signed.
 func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revision, error) {
 	env := r.Environment
-	parts, err := c.revisionParts(ctx, env.Name, env.Namespace)
+	newest, err := signer.newest(ctx)
 	if err != nil {
 		return r, err
 	}
+	parts, err := c.revisionParts(ctx, env.Name, env.Namespace, newest)
+	if err != nil {
+		return r, err
+	}
+	r.Number = newest
 	if len(parts) > 0 {
-		r.Number = parts[len(parts)-1].number
+		r.Number = max(r.Number, parts[len(parts)-1].number)
 	}
 	if r.Number++; r.Number > numberLimit {
 		return r, fmt.Errorf("environment %s has a revision with the number %d: nothing can be recorded until its Secret is deleted: kubectl delete secret -n %s %s",
@@ -353,6 +389,11 @@ func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revis
 		}
 		if _, err := c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
 			return r, fmt.Errorf("revision %d: %w", r.Number, err)
+		}
+	}
+	if r.Authenticated {
+		if err := signer.recorded(ctx, r.Number); err != nil {
+			return r, err
 		}
 	}
 	return r, c.forget(ctx, env.Namespace, parts, r.Number-revisionsKept)

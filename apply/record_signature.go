@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,8 +25,9 @@ import (
 // says only where the signature is right.
 //
 // A signature binds a record to its environment, namespace and sort, and that of
-// a revision to its number. It does not tell an old record of the same environment
-// from the newest one.
+// a revision to its number. Beside the key stands the number of the newest revision:
+// what is older than those that are kept was deleted, and is not believed if somebody
+// puts it back. Of parent and state it is not known which is the newest one.
 
 // The sorts of records.
 const (
@@ -49,6 +51,7 @@ func keyName(env, namespace string) string { return schema.Manager + "." + names
 type signingKey struct {
 	asked     bool
 	value     []byte // nil: there is none
+	newest    int    // the number of the newest revision; 0: not known
 	forbidden bool
 }
 
@@ -105,6 +108,11 @@ func (s *signer) load(ctx context.Context) error {
 			}
 		}
 		s.key.value = key
+		text, _, _ = unstructured.NestedString(u.Object, "data", "newest")
+		newest, err := base64.StdEncoding.DecodeString(text)
+		if n, ok := canonical(string(newest), numberLimit); err == nil && ok {
+			s.key.newest = n
+		}
 	}
 	s.key.asked = true
 	return nil
@@ -163,18 +171,7 @@ func (s *signer) ensure(ctx context.Context) error {
 	}
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
-	u := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1",
-		"kind":       "Secret",
-		"metadata": map[string]any{
-			"name":      keyName(s.env, s.namespace),
-			"namespace": keyNamespace,
-			"labels":    map[string]any{schema.LabelManagedBy: schema.Manager},
-		},
-		"type": "evenkeel.dev/key",
-		"data": map[string]any{"key": base64.StdEncoding.EncodeToString(key)},
-	}}
-	_, err := s.c.secrets(keyNamespace).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+	err := s.write(ctx, key, 0)
 	if apierrors.IsForbidden(err) {
 		s.key.forbidden = true
 		s.c.Warn(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
@@ -184,6 +181,51 @@ func (s *signer) ensure(ctx context.Context) error {
 		return fmt.Errorf("key of environment %s: %w", s.env, err)
 	}
 	s.key.value = key
+	return nil
+}
+
+// write stores a key and the number of the newest revision.
+func (s *signer) write(ctx context.Context, key []byte, newest int) error {
+	data := map[string]any{"key": base64.StdEncoding.EncodeToString(key)}
+	if newest > 0 {
+		data["newest"] = base64.StdEncoding.EncodeToString([]byte(strconv.Itoa(newest)))
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1",
+		"kind":       "Secret",
+		"metadata": map[string]any{
+			"name":      keyName(s.env, s.namespace),
+			"namespace": keyNamespace,
+			"labels":    map[string]any{schema.LabelManagedBy: schema.Manager},
+		},
+		"type": "evenkeel.dev/key",
+		"data": data,
+	}}
+	_, err := s.c.secrets(keyNamespace).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+	return err
+}
+
+// newest is the number of the newest revision that was signed; 0 where that is not
+// known.
+func (s *signer) newest(ctx context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.load(ctx)
+	return s.key.newest, err
+}
+
+// recorded notes the number of a revision that was signed. The caller holds the lock of
+// the environment.
+func (s *signer) recorded(ctx context.Context, number int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key.value == nil || number <= s.key.newest {
+		return nil
+	}
+	if err := s.write(ctx, s.key.value, number); err != nil {
+		return fmt.Errorf("key of environment %s: %w", s.env, err)
+	}
+	s.key.newest = number
 	return nil
 }
 

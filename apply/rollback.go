@@ -20,6 +20,9 @@ type Rollback struct {
 	// environment renders to another one: see ApplyOptions.Hold. It is empty where
 	// To is what was on hold.
 	Hold string
+	// Gone is the number of the newest revision that was recorded, where it is not
+	// there any more, and To is what was chosen without it.
+	Gone int
 }
 
 // Rollback chooses the revision that an environment goes back to: the numbered
@@ -30,7 +33,8 @@ type Rollback struct {
 // What was rolled back from stays on hold when the environment goes back further:
 // it is still what git says.
 func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number int) (*Rollback, error) {
-	history, err := c.History(ctx, env.Name, env.Namespace)
+	signer := c.signer(env.Name, env.Namespace)
+	history, err := c.history(ctx, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +50,15 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 		return nil, err
 	}
 	held := parent.annotation(annotationHold)
+	gone := 0
 	if number == 0 {
+		newest, err := signer.newest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if history[0].Number < newest {
+			gone = newest
+		}
 		for _, r := range history {
 			if r.Rendered != from && r.Rendered != held {
 				number = r.Number
@@ -70,7 +82,7 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 	if to.Rendered == held {
 		held = ""
 	}
-	return &Rollback{To: to, Hold: held}, nil
+	return &Rollback{To: to, Hold: held, Gone: gone}, nil
 }
 
 // appliedLast is the digest of what was applied last: the newest revision's, or
@@ -119,6 +131,9 @@ func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollba
 		git[schema.IDOf(o.Unstructured)] = o.Object
 	}
 	var beyond []string
+	if b.Gone > 0 {
+		beyond = append(beyond, goneNewest(env.Name, b.Gone))
+	}
 	for _, change := range plan.Changes {
 		if change.desired == nil || !slices.Contains(writeActions(), change.Action) || managed.Equal(git[change.ID()], change.desired.Object) {
 			continue

@@ -218,7 +218,7 @@ func (r *run) deleteRecords(ctx context.Context, name string) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace)
+	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace, numberLimit)
 	if err != nil {
 		return err
 	}
