@@ -104,9 +104,13 @@ func (c *contents) readFile(name, at string, info fs.FileInfo) (data []byte, err
 	b.Grow(int(min(info.Size(), mostBytes)) + bytes.MinRead)
 	n, err := b.ReadFrom(io.LimitReader(f, mostBytes+1))
 	if err == nil && n > mostBytes {
-		err = refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
+		err = tooLarge(name)
 	}
 	return b.Bytes(), err
+}
+
+func tooLarge(name string) refusal {
+	return refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
 }
 
 // ReadDir implements fs.ReadDirFS.

@@ -19,6 +19,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -35,11 +36,11 @@ func OpenGit(dir, ref string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, err := treeAt(root, ref)
+	store, err := storeAt(root, ref)
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{dir: root, root: virtualRoot(root), fsys: contentsOf(&gitStore{tree: tree}), ref: ref, kinds: typed.New()}
+	r := &Repo{dir: root, root: virtualRoot(root), fsys: contentsOf(store), ref: ref, kinds: typed.New()}
 	if err := r.readModule(); err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
@@ -53,8 +54,8 @@ func OpenGit(dir, ref string) (*Repo, error) {
 	return r, err
 }
 
-// treeAt finds the tree of the directory root at a reference.
-func treeAt(root, ref string) (*gitobject.Tree, error) {
+// storeAt is the tree of the directory root at a reference.
+func storeAt(root, ref string) (*gitStore, error) {
 	repo, err := git.PlainOpenWithOptions(root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", root, err)
@@ -84,14 +85,15 @@ func treeAt(root, ref string) (*gitobject.Tree, error) {
 			return nil, fmt.Errorf("%s at %s: %w", rel, ref, err)
 		}
 	}
-	return tree, nil
+	return &gitStore{tree: tree, sizes: repo.Storer}, nil
 }
 
 // gitStore reads files from git's objects. Trees keep what they have looked up, so
 // that only one may look at a time.
 type gitStore struct {
-	mu   sync.Mutex
-	tree *gitobject.Tree
+	mu    sync.Mutex
+	tree  *gitobject.Tree
+	sizes storer.EncodedObjectStorer
 }
 
 // Lstat implements below.Links.
@@ -145,6 +147,14 @@ func (g *gitStore) open(name string) (fs.File, error) {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: notExist(err)}
 		}
 		return &gitDir{info: gitInfo{name: path.Base(name), mode: fs.ModeDir}, tree: sub}, nil
+	}
+	// go-git keeps all of a file in memory, and a few kilobytes can unpack to gigabytes.
+	size, err := g.sizes.EncodedObjectSize(entry.Hash)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	if size > mostBytes {
+		return nil, tooLarge(name)
 	}
 	file, err := g.tree.File(name)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,4 +139,36 @@ func rendering(t *testing.T, dir, ref string) map[string]string {
 		out[env.Name] = string(manifests(t, repo, env.Name))
 	}
 	return out
+}
+
+// TestLargeInCommit refuses a file of a commit by its size, before it is unpacked.
+func TestLargeInCommit(t *testing.T) {
+	t.Parallel()
+	base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"crds/large.yaml", "envs/dev/large.cue", "cue.mod/module.cue"} {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			unpack(t, dir, base)
+			put(t, dir, name, "")
+			if err := os.Truncate(filepath.Join(dir, name), 65<<20); err != nil {
+				t.Fatal(err)
+			}
+			repo, err := git.PlainInit(dir, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			commit(t, repo)
+			r, err := render.OpenGit(dir, "HEAD")
+			if err == nil {
+				_, err = r.Render(t.Context(), "dev")
+			}
+			if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
