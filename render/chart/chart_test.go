@@ -66,15 +66,28 @@ func TestHostileArchives(t *testing.T) {
 	for i := range 10_001 {
 		many = append(many, fmt.Sprintf("demo/files/%d", i), "")
 	}
+	// Directories have no content, and are unpacked all the same.
+	var dirs []any
+	for range 60_000 {
+		dirs = append(dirs, tar.Header{Name: "a/b", Typeflag: tar.TypeDir}, "")
+	}
+	empty := packed(t, append([]any{"a/Chart.yaml", chartYAML}, dirs...)...)
+	subs := []any{"demo/Chart.yaml", chartYAML}
+	for i := range 5 {
+		subs = append(subs, fmt.Sprintf("demo/charts/%d.tgz", i), empty)
+	}
 	for _, test := range []struct {
 		name string
 		data []byte
 		says string
 	}{
+		{"directories in sub-charts", packed(t, subs...), "more than 64 MiB"},
+		{"aliases in a sub-chart named templates", packed(t, "demo/Chart.yaml", chartYAML, "demo/charts/templates/Chart.yaml", chartYAML+bombYAML()), "aliases"},
+		{"aliases in an old lock", packed(t, "demo/Chart.yaml", chartYAML, "demo/requirements.lock", bombYAML()), "aliases"},
 		{"no archive", []byte("name: demo"), "no gzipped archive"},
-		{"link", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/values.yaml", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""), "no regular file"},
-		{"hard link", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/values.yaml", Typeflag: tar.TypeLink, Linkname: "../../x"}, ""), "no regular file"},
-		{"device", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/zero", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 5}, ""), "no regular file"},
+		{"link", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/values.yaml", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}, ""), "not a regular file"},
+		{"hard link", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/values.yaml", Typeflag: tar.TypeLink, Linkname: "../../x"}, ""), "not a regular file"},
+		{"device", packed(t, "demo/Chart.yaml", chartYAML, tar.Header{Name: "demo/zero", Typeflag: tar.TypeChar, Devmajor: 1, Devminor: 5}, ""), "not a regular file"},
 		{"parent", packed(t, "demo/Chart.yaml", chartYAML, "demo/../../x", "y"), "below one directory"},
 		{"absolute", packed(t, "/demo/Chart.yaml", chartYAML), "below one directory"},
 		{"outside", packed(t, "../demo/Chart.yaml", chartYAML), "below one directory"},
@@ -197,6 +210,22 @@ func TestNotThere(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, data); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestLookupIsACopy: what a template does to an object that it looks up stays with it.
+func TestLookupIsACopy(t *testing.T) {
+	in := chart.Input{Lookup: []map[string]any{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c"}}}}
+	const template = `{{- $c := lookup "v1" "ConfigMap" "" "c" }}{{ $list := lookup "v1" "ConfigMap" "" "" }}
+  v: {{ hasKey $c "seen" | quote }}
+{{- $_ := set $c "seen" $c }}{{ $_ = set (index $list.items 0).metadata "name" $list }}`
+	for range 2 {
+		if data, err := made(t, template, in); err != nil || data["v"] != "false" {
+			t.Errorf("%v, %v", data, err)
+		}
+	}
+	if diff := cmp.Diff(map[string]any{"name": "c"}, in.Lookup[0]["metadata"]); diff != "" || len(in.Lookup[0]) != 3 {
+		t.Errorf("the object was changed: %v", diff)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/Masterminds/sprig/v3"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // fixed holds the functions whose results Helm takes from the clock, from chance, from
@@ -103,7 +104,7 @@ func (f *fixed) functions() template.FuncMap {
 }
 
 // lookup finds what the input has: rendering knows no cluster. Without a name it is a
-// list, as Helm has it.
+// list, as Helm has it. Templates get copies, which they may change.
 func (f *fixed) lookup(apiVersion, kind, namespace, name string) map[string]any {
 	var items []any
 	for _, obj := range f.in.Lookup {
@@ -112,9 +113,9 @@ func (f *fixed) lookup(apiVersion, kind, namespace, name string) map[string]any 
 			continue
 		}
 		if name != "" && meta["name"] == name {
-			return obj
+			return runtime.DeepCopyJSON(obj)
 		}
-		items = append(items, obj)
+		items = append(items, runtime.DeepCopyJSON(obj))
 	}
 	if name != "" || len(items) == 0 {
 		return map[string]any{}

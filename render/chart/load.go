@@ -109,7 +109,7 @@ func (c *Chart) load(files []*archive.BufferedFile) error {
 		if i > 0 && files[i-1].Name == f.Name {
 			return fmt.Errorf("it has the file %s twice", f.Name)
 		}
-		if base := path.Base(f.Name); path.Ext(base) == ".yaml" && !strings.Contains(f.Name, "templates/") || base == "Chart.lock" {
+		if helmReads(f.Name) {
 			if err := alias.Check(f.Data); err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
@@ -131,6 +131,15 @@ func (c *Chart) load(files []*archive.BufferedFile) error {
 	c.helm, c.files = loaded, files
 	c.Name, c.Version, c.Deprecated = loaded.Metadata.Name, loaded.Metadata.Version, loaded.Metadata.Deprecated
 	return nil
+}
+
+// helmReads knows the files that Helm reads as YAML, in the chart and its sub-charts.
+func helmReads(name string) bool {
+	switch path.Base(name) {
+	case "Chart.yaml", "Chart.lock", "values.yaml", "requirements.yaml", "requirements.lock":
+		return true
+	}
+	return false
 }
 
 // cloned keeps the names: Helm shortens those of sub-charts in place.
@@ -160,6 +169,9 @@ func sortDependencies(c *helmchart.Chart) {
 type reader struct {
 	files []*archive.BufferedFile
 	bytes int64
+	// unpacked is what came out of archives: headers, padding and archives in them
+	// count too.
+	unpacked int64
 }
 
 func (r *reader) add(name string, data []byte) error {
@@ -236,15 +248,16 @@ func (r *reader) archive(data []byte, below string, depth int) error {
 	if err != nil {
 		return errors.New("no gzipped archive")
 	}
-	// Headers and padding count too: what is skipped is unpacked all the same.
-	limited := &io.LimitedReader{R: unzipped, N: 2*mostBytes - r.bytes}
+	left := 2*mostBytes - r.unpacked
+	limited := &io.LimitedReader{R: unzipped, N: left}
+	defer func() { r.unpacked += left - limited.N }()
 	for files := tar.NewReader(limited); ; {
 		h, err := files.Next()
 		switch {
+		case limited.N <= 0: // which looks like the end
+			return fmt.Errorf("it unpacks to more than %d MiB", mostBytes>>20)
 		case errors.Is(err, io.EOF):
 			return nil
-		case limited.N <= 0:
-			return fmt.Errorf("it unpacks to more than %d MiB", mostBytes>>20)
 		case err != nil:
 			return fmt.Errorf("reading the archive: %w", err)
 		}
