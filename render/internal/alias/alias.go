@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -21,8 +22,14 @@ const Most = 1 << 20
 // refuse.
 func Check(data []byte) error { return check(data, 3) }
 
+// An anchor and an alias, as they stand in a file, or escaped in a text in quotes.
+var (
+	anchors = regexp.MustCompile(`&|\\(?:x|u00|U000000)26`)
+	aliases = regexp.MustCompile(`\*|\\(?:x|u00|U000000)2[aA]`)
+)
+
 func check(data []byte, depth int) error {
-	if depth == 0 || bytes.IndexByte(data, '*') < 0 || bytes.IndexByte(data, '&') < 0 {
+	if depth == 0 || !anchors.Match(data) || !aliases.Match(data) {
 		return nil
 	}
 	c := counter{sizes: map[*yaml.Node]int{}}

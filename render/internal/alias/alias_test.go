@@ -1,6 +1,7 @@
 package alias
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,7 +19,14 @@ func bomb(levels int) string {
 
 func TestCheck(t *testing.T) {
 	patch := "patches:\n- patch: |\n    " + strings.ReplaceAll(bomb(9), "\n", "\n    ")
+	quoted, err := json.Marshal(map[string]any{"patches": []any{map[string]string{"patch": bomb(9)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	escaped := strings.NewReplacer("&", `\x26`, "*", `\U0000002A`, "\n", `\n`).Replace(bomb(9))
 	for name, tt := range map[string]struct{ yaml, want string }{
+		"in a patch of JSON":   {string(quoted), "its aliases stand for more than"},
+		"in a text in quotes":  {`patch: "` + escaped + `"`, "its aliases stand for more than"},
 		"nothing":              {"", ""},
 		"no alias":             {"a: [1, 2]\n", ""},
 		"an alias":             {"a: &a {b: c}\nd: *a\ne: {<<: *a}\n", ""},
