@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -98,6 +99,64 @@ func TestHostileKustomization(t *testing.T) { //nolint:paralleltest // sets the 
 				t.Errorf("refused: %v", err)
 			case want != "fine" && (err == nil || !strings.Contains(err.Error(), want)):
 				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			world.untouched(t)
+		})
+	}
+}
+
+// TestHostileCharts renders charts that ask for what is not theirs, and honest ones. The
+// outside world sees nothing of either.
+func TestHostileCharts(t *testing.T) { //nolint:paralleltest // sets the search path
+	base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacks, err := txtar.ParseFile(filepath.Join("testdata", "hostile_charts.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := hostile(t, attacks)
+	honest, err := filepath.Glob(filepath.Join("..", "testdata", "charts", "*.txtar"))
+	if err != nil || len(honest) < 6 {
+		t.Fatalf("%d honest charts: %v", len(honest), err)
+	}
+	for _, name := range honest {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := &attack{name: filepath.Base(name), want: "fine: kind: ", files: map[string]string{}}
+		for _, f := range archive.Files {
+			one.files[f.Name] = string(f.Data)
+		}
+		one.files["values"] = one.files["values.cue"]
+		all = append(all, one)
+	}
+	world := newOutsideWorld(t)
+	for _, attack := range all {
+		t.Run(attack.name, func(t *testing.T) {
+			dir := t.TempDir()
+			unpack(t, dir, base)
+			put(t, dir, "chart/Chart.yaml", "{apiVersion: v2, name: hostile, version: 1.0.0}\n")
+			for name, content := range attack.files {
+				put(t, dir, name, strings.ReplaceAll(content, "$URL", world.url))
+			}
+			chartEnv(t, dir, "attack", "chart", attack.files["values"])
+			repo, err := render.Open(dir)
+			var rendered bytes.Buffer
+			if err == nil {
+				var res *render.Result
+				if res, err = repo.Render(t.Context(), "attack"); err == nil {
+					err = render.WriteYAML(&rendered, res.Env, render.OutputOptions{Units: []string{"unit"}})
+				}
+			}
+			holds, fine := strings.CutPrefix(attack.want, "fine: ")
+			switch {
+			case fine && (err != nil || !strings.Contains(rendered.String(), holds)):
+				t.Errorf("%v\nnot in it: %s\n%s", err, holds, rendered.String())
+			case !fine && (err == nil || !strings.Contains(err.Error(), attack.want)):
+				t.Errorf("got  %v\nwant %s", err, attack.want)
 			}
 			world.untouched(t)
 		})
