@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -32,7 +33,8 @@ import (
 // waits for it, and all goroutines with it, also the one that looks. Where the system
 // has a limit for the data of a process (Linux: RLIMIT_DATA) it is therefore set to
 // a quarter above the budget while a rendering is under way. Go ends a process that
-// meets this wall, with a message of its own.
+// meets this wall. What it says then names neither environment nor limit: see
+// Repo.LastWords and Budget.Ended.
 type Budget struct {
 	// Time is how long one environment may take, and how long the repository may
 	// take to load. Zero means five minutes: 10,000 apps take 15 seconds.
@@ -90,6 +92,22 @@ func (e *OverBudget) Error() string {
 		where = "one of the " + where
 	}
 	return fmt.Sprintf("%s: given up: rendering takes more than %s of memory", where, e.Most)
+}
+
+// lastWords are what Go says where it is refused memory, or a stack becomes too large.
+var lastWords = regexp.MustCompile(`^(?:runtime|fatal error): .*(?:memory|allocate|OS thread|(stack exceeds|stack overflow))`)
+
+// Ended is OverBudget where a process that rendered these environments came to its end
+// by a limit, as the first line says that it wrote on its standard error; else nil.
+func (b Budget) Ended(envs []string, line string) *OverBudget {
+	words := lastWords.FindStringSubmatch(line)
+	switch {
+	case words == nil:
+		return nil
+	case words[1] != "":
+		return &OverBudget{Envs: envs, Limit: LimitRecursion, Most: inUnits(mostStack)}
+	}
+	return &OverBudget{Envs: envs, Limit: LimitMemory, Most: inUnits(b.Given().Memory)}
 }
 
 // Hints says what one can do.
@@ -150,7 +168,7 @@ func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, er
 	}
 	budget := r.Budget.Given()
 	reset := budget.enforce()
-	r.progress.start()
+	r.progress.start(r.LastWords, budget)
 	answered := make(chan answer, 1)
 	go func() {
 		value, err := do(ctx)
@@ -163,6 +181,7 @@ func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, er
 	for {
 		select {
 		case a := <-answered:
+			r.progress.stop()
 			reset()
 			return a.value, a.err
 		case <-ctx.Done():
@@ -223,12 +242,43 @@ type progress struct {
 	mu    sync.Mutex
 	envs  map[string]time.Time
 	quiet time.Time // since when none is
+
+	// prepare has the process say why it ended, if it ends by the wall; nil: it is
+	// not to.
+	prepare func()
 }
 
-func (p *progress) start() {
+func (p *progress) start(words func(*OverBudget) string, budget Budget) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.quiet = time.Now()
+	if words == nil {
+		return
+	}
+	p.prepare = func() {
+		envs := slices.Sorted(maps.Keys(p.envs))
+		sayInstead(
+			words(&OverBudget{Envs: envs, Limit: LimitMemory, Most: inUnits(budget.Memory)}),
+			words(&OverBudget{Envs: envs, Limit: LimitRecursion, Most: inUnits(mostStack)}),
+		)
+	}
+	p.prepare()
+}
+
+// stop is for a rendering that came to its end: one that was given up goes on.
+func (p *progress) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.prepare != nil {
+		p.prepare = nil
+		sayInstead("", "")
+	}
+}
+
+func (p *progress) changed() {
+	if p.prepare != nil {
+		p.prepare()
+	}
 }
 
 // begin notes that an environment is being rendered until end is called.
@@ -240,12 +290,14 @@ func (r *Repo) begin(name string) (end func()) {
 		p.envs = map[string]time.Time{}
 	}
 	p.envs[name] = time.Now()
+	p.changed()
 	r.tell(name, true)
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.envs, name)
 		p.quiet = time.Now()
+		p.changed()
 		r.tell(name, false)
 	}
 }

@@ -29,6 +29,10 @@ type Repo struct {
 	// Progress, where it is set, is told of each environment when its rendering
 	// begins and when it ends. It must not block.
 	Progress func(env string, begun bool)
+	// LastWords, where it is set, makes the text that stands in place of Go's own where
+	// the process is ended by the wall of its Budget (Linux). One rendering of a process
+	// has them at a time.
+	LastWords func(*OverBudget) string
 	// Skip are environments that are wrong for a reason that is known, and so are
 	// not evaluated.
 	Skip map[string]string

@@ -76,6 +76,11 @@ func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
 		return nil, err
 	}
 	repo.Budget, err = g.budget.budget()
+	repo.LastWords = func(over *render.OverBudget) string {
+		var b strings.Builder
+		printError(newCleaner(&b, inCI()), over)
+		return b.String()
+	}
 	return repo, err
 }
 

@@ -140,6 +140,9 @@ func (s *Source) askOnce(ctx context.Context, gaveUp map[string]string, serial b
 		return nil, nil, err
 	}
 	text := said.firstLine()
+	if over := s.Budget.Ended(running, text); over != nil && len(running) > 0 {
+		return nil, running, over
+	}
 	switch {
 	case text == "" && ended != nil:
 		text = ended.Error()
