@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
@@ -24,7 +28,16 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 	if err != nil {
 		return err
 	}
-	names, err := opts.namesInEither(ctx, now, then, args)
+	tooMuch, err := knownTooMuch()
+	if err != nil {
+		return err
+	}
+	then.Skip, then.Serial = tooMuch.Envs, tooMuch.Serial
+	there, err := then.Envs(ctx)
+	if err != nil {
+		return tooMuch.handle(opts.against, err)
+	}
+	names, err := opts.namesInEither(ctx, now, there, args)
 	if err != nil {
 		return err
 	}
@@ -34,7 +47,10 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 	}
 	before, broken, err := renderSound(ctx, then, names)
 	if err != nil {
-		return err
+		return tooMuch.handle(opts.against, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(tooMuch.Envs)) {
+		fmt.Fprintf(g.err, "warning: at %s: env %s: %s\n", opts.against, name, tooMuch.Envs[name])
 	}
 	plans := []*apply.Plan{}
 	for _, name := range names {
@@ -83,16 +99,12 @@ func reach(before, after *render.Result, name string) []apply.Reach {
 
 // namesInEither returns the environments that the arguments name, or all that one
 // of two trees has: those of now in apply order, then those that are gone.
-func (s *selection) namesInEither(ctx context.Context, now, then *render.Repo, args []string) ([]string, error) {
+func (s *selection) namesInEither(ctx context.Context, now *render.Repo, there []render.Summary, args []string) ([]string, error) {
 	names, err := s.names(ctx, now, args)
 	if err != nil {
 		return nil, err
 	}
 	here, err := now.Envs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	there, err := then.Envs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +167,58 @@ func renderSound(ctx context.Context, repo *render.Repo, names []string) (map[st
 		}
 	}
 	return envs, broken, nil
+}
+
+// tooMuch are the environments of the other tree that took more than the budget, and
+// why each was given up. What was given up goes on until its process ends
+// (render.Budget), so the command begins anew in the same process, and leaves them out.
+type tooMuch struct {
+	Envs   map[string]string
+	Serial bool // one after the other, to find which it is
+}
+
+// tooMuchVariable hands it over.
+const tooMuchVariable = "EVENKEEL_AGAINST_TOO_MUCH"
+
+func knownTooMuch() (tooMuch, error) {
+	known := tooMuch{Envs: map[string]string{}}
+	text := os.Getenv(tooMuchVariable)
+	if text == "" {
+		return known, nil
+	}
+	err := json.Unmarshal([]byte(text), &known)
+	if err != nil || known.Envs == nil {
+		return known, fmt.Errorf("%s=%q: it is for evenkeel itself to set", tooMuchVariable, text)
+	}
+	return known, nil
+}
+
+// handle begins the command anew where an error of the other tree says that
+// environments took too much that are not known yet. Other errors it returns.
+func (t tooMuch) handle(ref string, err error) error {
+	over, ok := errors.AsType[*render.OverBudget](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case len(over.Envs) == 1 || len(over.Envs) > 1 && over.Limit == render.LimitTime:
+		for _, name := range over.Envs {
+			one := *over
+			one.Envs = []string{name}
+			t.Envs[name] = strings.TrimPrefix(one.Error(), "env "+name+": ")
+		}
+	case len(over.Envs) == 0 || t.Serial:
+		return fmt.Errorf("at %s: %w", ref, err)
+	}
+	t.Serial = t.Serial || over.Limit != render.LimitTime
+	text, err := json.Marshal(t)
+	if err == nil {
+		err = os.Setenv(tooMuchVariable, string(text))
+	}
+	if err == nil {
+		err = beginAnew() // does not return
+	}
+	return errors.Join(fmt.Errorf("at %s: %w", ref, over), err)
 }
 
 // onlyUnits is an environment with the named units; none means all.
