@@ -3,11 +3,13 @@ package render
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -153,7 +155,7 @@ func isBlock(s string) bool {
 		return false
 	}
 	for _, c := range s {
-		if c != '\n' && c != '\t' && (c < ' ' || c == 0x7f || c == 0x85 || c == 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == utf8.RuneError) {
+		if c != '\n' && c != '\t' && (c < ' ' || isHidden(c) || c == 0xa0 || c == 0x2028 || c == 0x2029 || c == utf8.RuneError) {
 			return false
 		}
 	}
@@ -235,8 +237,14 @@ func plainNumberLike(s string) bool {
 	return false
 }
 
-// doubleQuoted is JSON's form, which YAML reads alike, with the characters
-// escaped that YAML takes for line breaks.
+// isHidden holds for what YAML takes for a line break, and for what cannot be seen and
+// changes how the text around it looks; not for what joins letters and emoji.
+func isHidden(r rune) bool {
+	const nonJoiner, joiner = 0x200c, 0x200d
+	return r == 0x7f || r == 0x85 || r != nonJoiner && r != joiner && unicode.Is(unicode.Cf, r)
+}
+
+// doubleQuoted is JSON's form, which YAML reads alike, with hidden characters escaped.
 func doubleQuoted(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -245,5 +253,19 @@ func doubleQuoted(s string) string {
 		return strconv.Quote(s)
 	}
 	quoted := strings.TrimSuffix(b.String(), "\n")
-	return strings.NewReplacer("\u0085", `\u0085`, "\ufeff", `\ufeff`, "\u007f", `\u007f`).Replace(quoted)
+	if strings.IndexFunc(quoted, isHidden) < 0 {
+		return quoted
+	}
+	b.Reset()
+	for _, r := range quoted {
+		switch {
+		case !isHidden(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"bufio"
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +19,7 @@ func yamlStrings() []string {
 		"1", "1.0", "0777", "0o7", "0x1f", "1e3", "1E3", "12:30", "1:2:3", "2026-11-21", "1_000", "0b1", "500m", "2Gi", "1.5Gi", "5m0s", "10.4.7.0/24", "3E", "1Ei", "6e",
 		"-", "- a", "a: b", "a:", ":a", "a #b", "#a", " a", "a ", "*a", "&a", "!a", "%a", "@a", "`a", "{a}", "[a]", "a]", "'a'", "\"a\"", "?", "? a", "|", ">", "=", "<<",
 		"a\nb", "a\nb\n", "a\n\nb\n", "\na", "a\n\n", " a\nb", "a \nb", "a\tb", "a\r\nb", "a\n  b\n", "\ta\nb", "a\nb ", "---", "--- a", "...", "a\n---\nb\n", "a\n# b\n",
-		"\u0085", "a\u2028b", "\ufeffa", "\x00", "é", "中文", "a\u00a0b\nc", "😀", "zookeeper://zk1.od.com:2181?backup=zk2.od.com:2181",
+		"\u0085", "a\u2028b", "\ufeffa", "\x00", "é", "中文", "a\u00a0b\nc", "😀", "a\u202eb\nc\n", "a\u200bb", "\U000e0041", "👩\u200d💻", "zookeeper://zk1.od.com:2181?backup=zk2.od.com:2181",
 		"-Xms160m -Xmx160m", "harbor.od.com/app/x:1", "/", "/a", "a/b", "*", "8080", "+1", "-1", ".5", "5.", "a,b", "a, b", "_a", "/:", "x=y", "$(A)", "%",
 	}
 }
@@ -49,6 +50,9 @@ func roundTrip(t *testing.T, s string) {
 	writeYAML(out, want)
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\u202e\u2066\u200b\u00ad\U000e0041") {
+		t.Errorf("%q is written so that it hides something:\n%s", s, b.String())
 	}
 	if !isUTF8(s) {
 		return // JSON cannot hold it; the evaluator never yields it
