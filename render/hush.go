@@ -294,6 +294,9 @@ func replacements(texts []string) []string {
 			continue
 		}
 		forms := append(encodings(text), strings.Join(strings.Fields(text), " "))
+		if number, err := strconv.ParseFloat(text, 64); err == nil { // as a template prints it
+			forms = append(forms, strconv.FormatFloat(number, 'g', -1, 64))
+		}
 		for line := range strings.Lines(text) {
 			if line = strings.TrimSpace(line); len(line) >= 2*followedLength {
 				forms = append(forms, line)

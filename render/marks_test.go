@@ -19,7 +19,7 @@ import (
 )
 
 // planted are the values that the cases below hold secret.
-var planted = []string{"hunter2x", "zq7w9Kmm", "20261129", "5551234567", "3.1415926"}
+var planted = []string{"hunter2x", "zq7w9Kmm", "20261129", "5551234567", "3.1415926", "5.551234567e+09"}
 
 // secretCase is an environment of its own with something secret in it.
 type secretCase struct {
@@ -256,6 +256,8 @@ func TestSecretsInMessages(t *testing.T) {
 		"kustomize-patch": {app: secret(`stringData: a: "x"`) + "\n\t\tkustomize: patches: [{patch: \"apiVersion: v1\\nkind: Secret\\nmetadata: {name: db}\\nstringData: {pin: hunter2x\\n\"}]", says: "unable to parse SM or JSON patch from its text"},
 		"kustomize-value": {app: `kustomize: dir: "kv"`, files: "-- kv/kustomization.yaml --\nresources: [s.yaml]\n-- kv/s.yaml --\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  pin: 20261129\n  a: [hunter2x]\n", says: "stringData.pin: wrong type (expected a string; found a number"},
 		"custom":          {app: `extraObjects: c: {apiVersion: "ex.com/v1", kind: "Foo", metadata: name: "c", spec: {pw: 5551234567 @secret(), mode: "hunter2x" @secret(), n: "20261129" @secret()}}`, files: crdOfFoo, says: "spec.pw: wrong type (expected a string; found a number"},
+		"chart-number":    {env: `stacks: c: schema.#Chart & {chart: "c", values: pin: 5551234567 @secret()}`, files: chartThatFails, says: "the pin is (secret)"},
+		"chart-text":      {env: `stacks: c: schema.#Chart & {chart: "c", values: pin: "hunter2x" @secret()}`, files: chartThatFails, says: "the pin is (secret)"},
 		"notice":          {top: pw, app: `notice: "call \(_pw)"`, says: "call (secret)"},
 		"misspelt":        {app: `env: A: "hunter2x" @Secret()`, says: "@Secret() marks nothing: write @secret()"},
 		"whole-file":      {top: "@secret()\n_pw: \"hunter2x\"", app: `env: A: _pw`, says: "the mark stands on no field"},
@@ -319,6 +321,14 @@ func TestSecretsInMessages(t *testing.T) {
 		t.Errorf("%s is said in another environment's vet: %s", form, siblings)
 	}
 }
+
+const chartThatFails = `-- c/Chart.yaml --
+{apiVersion: v2, name: c, version: 1.0.0}
+-- c/values.yaml --
+pin: ""
+-- c/templates/a.yaml --
+{{ fail (printf "the pin is %v" .Values.pin) }}
+`
 
 const crdOfFoo = `-- crds/foo.yaml --
 apiVersion: apiextensions.k8s.io/v1
