@@ -51,6 +51,8 @@ const (
 	mostStack = 256 << 20
 	// wallAhead is what Go maps and does not use, heapAhead above all.
 	wallAhead = 512 << 20
+	// graceAhead is what the next step of what was given up may take.
+	graceAhead = 2 << 30
 )
 
 // OverBudget says that a rendering was given up, because it took too much.
@@ -159,6 +161,9 @@ func (b Budget) enforce() func() {
 	}
 }
 
+// grace moves the wall away a little, for as long as it takes to say what was given up.
+func (b Budget) grace() { wall(uint64(b.Memory) + uint64(b.Memory)/4 + wallAhead + graceAhead) }
+
 // within does what may take without end under the budget of the repository. Where
 // it returns OverBudget or the error of the context, do may still be running.
 func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, error)) (T, error) {
@@ -188,6 +193,8 @@ func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, er
 			return none, fmt.Errorf("rendering was interrupted: %w", context.Cause(ctx))
 		case <-tick.C:
 			if err := r.over(budget, gauge); err != nil {
+				reset()
+				budget.grace()
 				return none, err
 			}
 		}

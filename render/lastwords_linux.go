@@ -15,7 +15,7 @@ import (
 // it allocates nothing, stores no pointer and needs next to no stack.
 
 //go:linkname overrideWrite runtime.overrideWrite
-var overrideWrite func(fd uintptr, p unsafe.Pointer, n int32) int32
+var overrideWrite func(fd uintptr, p unsafe.Pointer, n int32) int32 //nolint:gochecknoglobals // the runtime has it
 
 var (
 	overriding sync.Once //nolint:gochecknoglobals // guards a variable of the runtime

@@ -33,6 +33,7 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 		return err
 	}
 	then.Skip, then.Serial = tooMuch.Envs, tooMuch.Serial
+	then.LastWords = lastWords("at " + opts.against + ": ")
 	there, err := then.Envs(ctx)
 	if err != nil {
 		return tooMuch.handle(opts.against, err)

@@ -76,12 +76,17 @@ func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
 		return nil, err
 	}
 	repo.Budget, err = g.budget.budget()
-	repo.LastWords = func(over *render.OverBudget) string {
+	repo.LastWords = lastWords("")
+	return repo, err
+}
+
+// lastWords are the error of a rendering that the system ends, behind where that is.
+func lastWords(where string) func(*render.OverBudget) string {
+	return func(over *render.OverBudget) string {
 		var b strings.Builder
-		printError(newCleaner(&b, inCI()), over)
+		printError(newCleaner(&b, inCI()), fmt.Errorf("%s%w", where, over))
 		return b.String()
 	}
-	return repo, err
 }
 
 // cluster connects to the cluster of an environment. The --context flag wins
