@@ -16,6 +16,7 @@ func (ev *evaluated) normalise(h header, u *unit, o *object) Findings {
 	gvk := o.GroupVersionKind()
 	t, ok := ev.repo.kinds.Type(gvk)
 	if !ok {
+		dropServerMeta(o.Object)
 		return ev.unknownKind(u, o)
 	}
 	plainSecret(o.Object, gvk)
@@ -66,10 +67,7 @@ func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
 // form the server fills: owning an empty one would be a difference for ever.
 func dropServerFields(obj map[string]any) {
 	delete(obj, "status")
-	meta := tree.Map(obj["metadata"])
-	for _, name := range []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"} {
-		delete(meta, name)
-	}
+	dropServerMeta(obj)
 	spec := tree.Map(obj["spec"])
 	if obj["kind"] == "Namespace" && len(spec) == 0 {
 		delete(obj, "spec")
@@ -81,6 +79,26 @@ func dropServerFields(obj map[string]any) {
 	}
 	for _, template := range podTemplates(obj) {
 		dropEmpty(template, "metadata")
+	}
+}
+
+// dropServerMeta takes out what the server and controllers write about any object, and
+// the status of a custom one that was read from a cluster: what is written by hand has
+// no uid.
+func dropServerMeta(obj map[string]any) {
+	meta := tree.Map(obj["metadata"])
+	if meta["uid"] != nil {
+		delete(obj, "status")
+	}
+	for _, name := range []string{"creationTimestamp", "resourceVersion", "uid", "generation", "managedFields", "selfLink"} {
+		delete(meta, name)
+	}
+	annotations := tree.Map(meta["annotations"])
+	for _, name := range []string{"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"} {
+		delete(annotations, name)
+	}
+	if len(annotations) == 0 {
+		delete(meta, "annotations")
 	}
 }
 
