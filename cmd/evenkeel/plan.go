@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -21,6 +23,9 @@ func (g *global) plan(ctx context.Context, cluster *apply.Cluster, env *schema.E
 		return plan, nil
 	}
 	if opts.Siblings, err = g.siblings(ctx, env); err != nil {
+		if _, ok := errors.AsType[render.Findings](err); ok { // which are printed as they are
+			fmt.Fprintf(g.err, "env %s: the plan deletes or refuses objects that another environment of the cluster may want, and that one does not render:\n", env.Name)
+		}
 		return nil, fmt.Errorf("another environment of its cluster, whose objects the plan must know: %w", err)
 	}
 	return cluster.Plan(ctx, env, opts)
