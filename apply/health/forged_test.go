@@ -38,8 +38,8 @@ func TestForged(t *testing.T) {
 				Group: strings.ReplaceAll(r.Groups(), "*", "some"), Version: "v1", Kind: strings.ReplaceAll(r.Kinds[0], "*", "Some"),
 			})
 			judged += forge(t, obj, r.places(), small)
-			if len(r.places()) > 0 {
-				judged += forge(t, obj, r.places()[:1], large)
+			if places := r.places(); len(places) > 0 && judged%7 == 0 { // of some rules: they take long
+				judged += forge(t, obj, places[:1], large)
 			}
 		}
 	}
