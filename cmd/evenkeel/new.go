@@ -109,25 +109,34 @@ func runNewApp(ctx context.Context, g *global, opts *newAppOptions, env, name st
 	return nil
 }
 
-type newEnvOptions struct{ from string }
+type newEnvOptions struct {
+	from      string // the environment that it is made like
+	namespace string
+	context   string
+}
 
 func newNewEnvCmd(g *global) *cobra.Command {
 	opts := &newEnvOptions{}
 	cmd := &cobra.Command{
 		Use:   "env NAME",
 		Short: "Write a new environment like another one",
-		Long: `Write a new environment like another one, on the same cluster: its name, its
-namespace, its host names and its place in the registry become its own. What was
-exchanged is said on stderr.`,
+		Long: `Write a new environment like another one: its name, its namespace, its host names
+and its place in the registry become its own. What was exchanged is said on stderr.
+
+It is on the same cluster unless --context names another one; then it has no pin,
+and may have the namespace of the other environment: --namespace.`,
 		Example: `  evenkeel new env staging --from prod
   evenkeel new env test2 --from test && git diff
-  evenkeel new env uat --from test && evenkeel render uat`,
+  evenkeel new env uat --from test && evenkeel render uat
+  evenkeel new env prod-hz --from prod --context hz --namespace prod`,
 		Args: usageArgs(cobra.ExactArgs(1), "name the environment: evenkeel new env NAME --from ENV"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runNewEnv(cmd.Context(), g, opts, args[0])
 		},
 	}
 	cmd.Flags().StringVar(&opts.from, "from", "", "the environment that it is made like")
+	cmd.Flags().StringVar(&opts.namespace, "namespace", "", "the namespace of its apps; without it the environment's name")
+	cmd.Flags().StringVar(&opts.context, "context", "", "the context of its cluster in the kubeconfig; without it the cluster of the other environment")
 	return cmd
 }
 
@@ -150,7 +159,7 @@ func runNewEnv(ctx context.Context, g *global, opts *newEnvOptions, name string)
 	if err != nil {
 		return err
 	}
-	copies, notes, err := scaffold.CopyEnv(files, opts.from, name)
+	copies, notes, err := scaffold.CopyEnv(files, opts.from, scaffold.Env{Name: name, Namespace: opts.namespace, Context: opts.context})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -10,22 +11,34 @@ import (
 	"cuelang.org/go/cue/literal"
 )
 
+// Env is a new environment as it is asked for.
+type Env struct {
+	Name      string
+	Namespace string // of its apps; without it the name
+	Context   string // of the kubeconfig; without it the cluster of the environment that it is made like
+}
+
 // CopyEnv writes an environment like another one: the same files under another
 // package name, with the names that must be its own exchanged. These are its name
 // and namespace, host names and namespaces or groups of registries that hold the
-// old name as a word; other host names get the new name in front. The notes say
-// which of them changed.
-func CopyEnv(files []File, from, name string) (copies []File, notes []string, err error) {
+// old name as a word; other host names get the new name in front. On another cluster
+// it has no pin. The notes say what changed.
+func CopyEnv(files []File, from string, to Env) (copies []File, notes []string, err error) {
+	name := to.Name
 	if !nameForm.MatchString(name) {
 		return nil, nil, fmt.Errorf("environment %q: a name has lower case letters, digits and dashes, at most 63", name)
+	}
+	if to.Namespace != "" && !nameForm.MatchString(to.Namespace) {
+		return nil, nil, fmt.Errorf("namespace %q: a name has lower case letters, digits and dashes, at most 63", to.Namespace)
 	}
 	sources, err := parseAll(files)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := envCopy{name: name, old: oldNames(sources, from)}
+	c := envCopy{Env: to, name: name, old: oldNames(sources, from)}
 	for _, s := range sources {
 		c.rename(s)
+		c.add(s)
 		out, err := s.result()
 		if err != nil {
 			return nil, nil, err
@@ -59,6 +72,7 @@ func oldNames(sources []*source, from string) []string {
 }
 
 type envCopy struct {
+	Env
 	name  string
 	old   []string
 	notes []string
@@ -103,8 +117,13 @@ func (c *envCopy) walk(s *source, expr ast.Expr, at []string) {
 				if err != nil {
 					continue
 				}
-				if len(at) == 1 && name == "was" { // a former name belongs to one environment
+				switch {
+				case len(at) == 1 && name == "was": // a former name belongs to one environment
 					s.replace(d.Pos(), d.End(), "")
+					continue
+				case len(at) == 2 && at[1] == "cluster" && (name == "uid" || name == "server") && c.Context != "": // the pin of the other cluster
+					s.remove(e, d)
+					c.notes = append(c.notes, fmt.Sprintf("cluster.%s is left out: evenkeel pin %s --write sets that of the new cluster", name, c.name))
 					continue
 				}
 				c.walk(s, d.Value, append(slices.Clone(at), name))
@@ -117,6 +136,24 @@ func (c *envCopy) walk(s *source, expr ast.Expr, at []string) {
 	}
 }
 
+// add writes the namespace and the context where the other environment names none, into
+// the struct that has its name.
+func (c *envCopy) add(s *source) {
+	var lines []string
+	if c.Namespace != "" && c.Namespace != c.name && len(fieldsAt(s.tree.Decls, "environment", "namespace")) == 0 {
+		lines = append(lines, "namespace: "+literal.String.Quote(c.Namespace))
+	}
+	if c.Context != "" && len(fieldsAt(s.tree.Decls, "environment", "cluster", "context")) == 0 {
+		lines = append(lines, "cluster: context: "+literal.String.Quote(c.Context))
+	}
+	for _, lit := range structsAt(s.tree.Decls, "environment") {
+		if len(lines) > 0 && lit.Rbrace.IsValid() && len(fieldsAt(lit.Elts, "name")) > 0 {
+			s.appendTo(lit, strings.Join(lines, "\n"))
+			return
+		}
+	}
+}
+
 func (c *envCopy) literal(s *source, lit *ast.BasicLit, at []string) {
 	value, err := literal.Unquote(lit.Value)
 	if err != nil {
@@ -125,8 +162,12 @@ func (c *envCopy) literal(s *source, lit *ast.BasicLit, at []string) {
 	last := at[len(at)-1]
 	changed := value
 	switch {
-	case len(at) == 2 && (last == "name" || last == "namespace"):
+	case len(at) == 2 && last == "name":
 		changed = c.name
+	case len(at) == 2 && last == "namespace":
+		changed = cmp.Or(c.Namespace, c.name)
+	case len(at) == 3 && at[1] == "cluster" && last == "context":
+		changed = cmp.Or(c.Context, value)
 	case last == "host", last == "hosts", len(at) == 4 && at[1] == "registry" && (last == "namespace" || last == "group"):
 		changed = c.exchange(value)
 		if changed == value && last != "namespace" {

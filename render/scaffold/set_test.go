@@ -76,7 +76,7 @@ environment: {
 	apps: shop: host: "shop-test"
 }
 `)}}
-	copies, notes, err := scaffold.CopyEnv(files, "test", "pre")
+	copies, notes, err := scaffold.CopyEnv(files, "test", scaffold.Env{Name: "pre"})
 	if err != nil || len(copies) != 1 {
 		t.Fatalf("%d files: %v", len(copies), err)
 	}

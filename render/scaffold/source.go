@@ -117,6 +117,21 @@ func (s *source) replace(from, to token.Pos, text string) {
 // literal.
 func (s *source) replaceNode(n ast.Node, text string) { s.replace(n.Pos(), n.End(), text) }
 
+// remove takes a field out of a struct, with the comma behind it; of a struct without
+// braces nothing is left.
+func (s *source) remove(in *ast.StructLit, field *ast.Field) {
+	if !in.Lbrace.IsValid() {
+		s.replaceNode(in, "{}")
+		return
+	}
+	from, to := field.Pos().Offset(), field.End().Offset()
+	rest := bytes.TrimLeft(s.Data[to:], " ")
+	if bytes.HasPrefix(rest, []byte(",")) {
+		to = len(s.Data) - len(rest) + 1
+	}
+	s.edits = append(s.edits, edit{from, to, ""})
+}
+
 // result applies the edits. A file that was formatted stays so, one with the line
 // ends of Windows as well.
 func (s *source) result() (File, error) {
