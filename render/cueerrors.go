@@ -251,7 +251,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	case e.format == "field not allowed":
 		f.Message = unknownField
 		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
-		f.DidYouMean = typed.Closest(last(e.path), t.siblings(e.path))
+		f.DidYouMean = cmp.Or(typed.Closest(last(e.path), t.siblings(e.path)), t.grouped(e.path))
 		if f.DidYouMean == "" {
 			if names := t.siblings(e.path); len(names) > 0 {
 				f.Expected = "one of " + enumerate(names)
@@ -554,18 +554,37 @@ func (t translator) siblings(path []string) []string {
 	return names
 }
 
+// grouped is where a field of an app stands that was written beside the struct which
+// has it, such as pod.affinity; empty where none has.
+func (t translator) grouped(path []string) string {
+	if len(path) != unitDepth+1 || path[1] != "apps" {
+		return ""
+	}
+	for _, group := range []string{"pod", "ingress", "service"} {
+		inside := append(slices.Clone(path[:unitDepth]), group, "")
+		if slices.Contains(t.siblings(inside), last(path)) {
+			return group + "." + last(path)
+		}
+	}
+	return ""
+}
+
 // dropConsequences removes what the definitions make of a mistake: errors inside
 // the objects of a unit, or its hidden fields, where the unit has another one; what
 // a unit then lacks of a broken environment, or beside a field that it does not have; and all but one of the errors that one
 // literal causes.
 func dropConsequences(findings Findings) Findings {
 	visible, broken, closed := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	meant, within, unknown := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	meant, within, unknown, inside := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	undefined := false
 	for _, f := range findings {
 		undefined = undefined || strings.HasSuffix(f.Message, " is not defined")
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
+		}
+		for at := f.Path; at != ""; {
+			at = strings.TrimSuffix(parentPath(at), ".")
+			inside[at] = true
 		}
 		if f.Message == unknownField {
 			unknown[parentPath(f.Path)] = true
@@ -579,6 +598,7 @@ func dropConsequences(findings Findings) Findings {
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.internal() && (visible[f.Unit] || visible[""]) ||
+			strings.HasPrefix(f.Found, "{") && inside[f.Path] || // what is wrong inside is said
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
 			f.Message == missing && (isBelow(f.Path, meant) || within[f.Path] || unknown[parentPath(f.Path)] || undefined && strings.HasSuffix(f.Path, ".type"))

@@ -32,6 +32,8 @@ type Summary struct {
 	// Promotion is what promote demands of the images of this environment.
 	Promotion *Promotion `json:"promotion,omitempty"`
 	Units     int        `json:"units"`
+	// Disabled are the names of units that the environment leaves out; Units does not count them.
+	Disabled []string `json:"disabled,omitempty"`
 	// Err says why the environment does not evaluate; the fields above then
 	// hold what is known all the same.
 	Err error `json:"-"`
@@ -156,7 +158,8 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 	if h.Promotion.From != "" {
 		s.Promotion = &h.Promotion
 	}
-	s.Units = len(ev.unitValues())
+	units, off := withoutOff(ev.unitValues())
+	s.Units, s.Disabled = len(units), off
 	return s
 }
 
@@ -239,6 +242,8 @@ type header struct {
 	Defaults          map[string]any
 	Site              map[string]any
 	Registry          map[string]any
+	Registries        map[string]any
+	NetworkPolicy     map[string]any
 	External          map[string]any
 	Secrets           map[string]secretFile
 }
@@ -285,6 +290,7 @@ func (ev *evaluated) header() (header, error) {
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
 		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze, "promotion": &h.Promotion, "defaults": &h.Defaults,
 		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
+		"registries": &h.Registries, "networkPolicy": &h.NetworkPolicy,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))
 		if !v.Exists() {

@@ -8,12 +8,14 @@ import (
 	"maps"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
+	cueerrors "cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
@@ -160,10 +162,46 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 // complete and concrete.
 func (ev *evaluated) validate() (err error) {
 	defer ev.recovered(&err)
-	if err := ev.env.Validate(cue.Concrete(true), cue.Final()); err != nil {
+	if err := ev.ofEnabled(ev.env.Validate(cue.Concrete(true), cue.Final())); err != nil {
 		return err
 	}
 	return ev.root.Err()
+}
+
+// ofEnabled drops what units lack that the environment leaves out: an app of a shared
+// list needs no image where it does not run. What is wrong with them stays.
+func (ev *evaluated) ofEnabled(err error) error {
+	if err == nil {
+		return nil
+	}
+	off := map[string]bool{}
+	for _, u := range ev.unitValues() {
+		if u.off {
+			off[u.group+"."+u.data.Name] = true
+		}
+	}
+	if len(off) == 0 {
+		return err
+	}
+	var kept cueerrors.Error
+	for _, e := range cueerrors.Errors(err) {
+		if path := unquoted(e.Path()); len(path) < unitDepth || !off[path[1]+"."+path[2]] || !incomplete(e, path) {
+			kept = cueerrors.Append(kept, e)
+		}
+	}
+	if kept == nil {
+		return nil
+	}
+	return kept
+}
+
+// incomplete says whether an error of CUE is about what a unit lacks, or follows from
+// that in what the definitions make.
+func incomplete(e cueerrors.Error, path []string) bool {
+	format, args := e.Msg()
+	text := fmt.Sprintf(format, args...)
+	return format == missingField || strings.HasPrefix(text, "incomplete value") || strings.HasPrefix(text, "non-concrete value") ||
+		len(path) > unitDepth && (path[unitDepth] == "objects" || strings.HasPrefix(path[unitDepth], "#"))
 }
 
 // userFiles are the syntax trees of the user's own files that the environment is

@@ -18,6 +18,7 @@ import (
 // finish takes the units from what the definitions made to what is applied:
 // kustomized, patched, complete, normal, labelled and in order.
 func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findings {
+	isolate(h, units)
 	found := make([]Findings, len(units))
 	var g errgroup.Group
 	g.SetLimit(parallel())

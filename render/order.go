@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // sortUnits puts every unit behind all that it needs, by name where nothing else
-// decides. Unknown names and cycles are findings.
-func (ev *evaluated) sortUnits(units []*unit) ([]*unit, Findings) {
+// decides. Unknown names and cycles are findings. Off are the names of units that the
+// environment leaves out.
+func (ev *evaluated) sortUnits(units []*unit, off []string) ([]*unit, Findings) {
 	byName := map[string]*unit{}
 	names := make([]string, 0, len(units))
 	var findings Findings
@@ -35,6 +37,9 @@ func (ev *evaluated) sortUnits(units []*unit) ([]*unit, Findings) {
 			f := ev.at(u, typed.Path{"after", i})
 			f.Message = "no unit " + quote(name) + " in this environment"
 			f.DidYouMean = typed.Closest(name, names)
+			if slices.Contains(off, name) {
+				f.Message, f.DidYouMean = lint.LeftOut(name), ""
+			}
 			findings = append(findings, f)
 		}
 	}

@@ -240,7 +240,8 @@ type rendered struct {
 	ev       *evaluated
 	header   header
 	units    []*unit
-	result   *Result // nil where the environment does not evaluate
+	off      []string // the names of units that are left out
+	result   *Result  // nil where the environment does not evaluate
 	findings Findings
 	notices  Findings // why one should move away from a unit
 	sealed   []*sealed
@@ -260,8 +261,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	if found := ev.beside(); len(found) > 0 {
 		return nil, found
 	}
-	units, findings := ev.sortUnits(units)
-	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units}
+	units, off := withoutOff(units)
+	units, findings := ev.sortUnits(units, off)
+	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units, off: off}
 	one.sealed, one.findings = ev.seal(h, units)
 	one.findings = slices.Concat(findings, one.findings, ev.finish(ctx, h, units))
 	front, wrong := ev.edge(h, units)
@@ -279,7 +281,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	withheld, wrong := ev.mark(ctx, h, units)
 	one.findings = append(one.findings, wrong...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
-	one.result.Env.Withheld = withheld
+	one.result.Env.Withheld, one.result.Env.Disabled = withheld, off
 	one.result.markSealed()
 	for _, u := range units {
 		for _, text := range []string{u.data.Notice, u.data.left} {

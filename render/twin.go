@@ -146,7 +146,8 @@ func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLi
 	if err != nil {
 		return nil
 	}
-	units, findings := other.sortUnits(units)
+	units, off := withoutOff(units)
+	units, findings := other.sortUnits(units, off)
 	_, sealed := other.seal(h, units)
 	findings = slices.Concat(findings, sealed, other.finish(ctx, h, units))
 	if errs, _ := findings.split(); len(errs) > 0 {

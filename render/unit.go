@@ -21,6 +21,7 @@ import (
 type unit struct {
 	ev    *evaluated // what it stands in: the environment or a part of it
 	group string     // "apps", "stacks" or "base"
+	off   bool       // enabled: false: the environment leaves it out, and only its name is known
 	data  unitData
 	objs  []*object
 }
@@ -145,11 +146,25 @@ func (ev *evaluated) unitValues() []*unit {
 		}
 		from := len(units)
 		for iter.Next() {
-			units = append(units, &unit{ev: ev, group: group, data: unitData{Name: iter.Selector().Unquoted()}})
+			on, err := iter.Value().LookupPath(cue.MakePath(cue.Str("enabled"))).Bool()
+			units = append(units, &unit{ev: ev, group: group, off: err == nil && !on, data: unitData{Name: iter.Selector().Unquoted()}})
 		}
 		slices.SortStableFunc(units[from:], func(a, b *unit) int { return cmp.Compare(a.data.Name, b.data.Name) })
 	}
 	return units
+}
+
+// withoutOff are the units that the environment does not leave out, and the names of
+// those that it does.
+func withoutOff(units []*unit) (on []*unit, off []string) {
+	for _, u := range units {
+		if u.off {
+			off = append(off, u.data.Name)
+			continue
+		}
+		on = append(on, u)
+	}
+	return on, off
 }
 
 // value is where the unit stands in the environment.
@@ -180,6 +195,9 @@ func (ev *evaluated) decode() ([]*unit, error) {
 }
 
 func (u *unit) decode() error {
+	if u.off {
+		return nil
+	}
 	fields, err := u.export()
 	if err != nil {
 		return err

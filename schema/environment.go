@@ -31,6 +31,9 @@ type Environment struct {
 	// Was is the environment's former name, whose ApplySet this one takes over.
 	Was string
 
+	// Disabled are the names of units that the environment leaves out: enabled: false.
+	Disabled []string
+
 	// Freezes are the times in which nothing new is applied.
 	Freezes []Freeze
 

@@ -255,6 +255,13 @@ func FuzzYAMLInTexts(f *testing.F) {
 		{gatewayApp + `apps: shop: routes: r: {path: ["/a", VALUE], to: "b"}`, gateway, "/zq7w9"},
 		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: VALUE}`, gateway, "zq7w9"},
 		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], uri: VALUE}`, gateway, "http://zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", hosts: [VALUE]}`, gateway, "zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", headers: (VALUE): "a"}`, gateway, "zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", query: a: VALUE}`, gateway, "zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", predicates: [VALUE]}`, gateway, "Zq=7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", prefixPath: VALUE}`, gateway, "/zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", requestHeaders: a: VALUE}`, gateway, "zq7w9"},
+		{gatewayApp + `apps: shop: routes: r: {path: ["/a"], to: "b", filters: [VALUE]}`, gateway, "Zq=7w9"},
 		{gatewayApp + `apps: shop: trustedProxies: VALUE`, gateway, "zq7w9"},
 	}, func(text string) (any, error) {
 		var tree any

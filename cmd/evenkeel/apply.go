@@ -118,6 +118,7 @@ func runApply(ctx context.Context, g *global, opts *applyOptions, args []string)
 	if err != nil {
 		return err
 	}
+	g.tellDisabled(envs)
 	if opts.messenger, err = opts.notify.messenger(g); err != nil {
 		return err
 	}

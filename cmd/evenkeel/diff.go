@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 type diffOptions struct {
@@ -101,6 +103,7 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 	if err != nil {
 		return err
 	}
+	g.tellDisabled(envs)
 	opts.plan.Units = opts.units
 	plans := make([]*apply.Plan, len(envs))
 	against := ""
@@ -137,6 +140,16 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 		}
 	}
 	return g.printDiff(ctx, plans, opts, against)
+}
+
+// tellDisabled says which units environments leave out: nobody is to take them for
+// lost.
+func (g *global) tellDisabled(envs []*schema.Environment) {
+	for _, env := range envs {
+		if len(env.Disabled) > 0 {
+			fmt.Fprintf(g.err, "env %s: left out by enabled: false: %s\n", env.Name, strings.Join(env.Disabled, ", "))
+		}
+	}
 }
 
 // printDiff writes plans; that there are differences is an error for the exit

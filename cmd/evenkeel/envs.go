@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -92,8 +93,12 @@ func printEnvs(w io.Writer, envs []render.Summary) error {
 		if e.Protected {
 			protected = "yes"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Name, e.Namespace, orDash(e.Cluster.Context),
-			orDash(strings.Join(e.After, ",")), e.Units, protected)
+		units := strconv.Itoa(e.Units)
+		if len(e.Disabled) > 0 {
+			units += " (without " + strings.Join(e.Disabled, ", ") + ")"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Namespace, orDash(e.Cluster.Context),
+			orDash(strings.Join(e.After, ",")), units, protected)
 	}
 	return tw.Flush()
 }

@@ -167,29 +167,34 @@ func checkIsolation(worlds []*world) {
 		if !usesRegistry(w) {
 			continue
 		}
-		for _, kind := range []string{"zookeeper", "nacos"} {
-			registry := tree.Map(w.env.Registry[kind])
-			if registry == nil {
-				continue
-			}
-			for _, server := range tree.Texts(registry["servers"]) {
-				place := strings.Join([]string{kind, server, tree.Text(registry["namespace"]), tree.Text(registry["group"])}, " ")
-				other, taken := first[place]
-				if !taken {
-					first[place] = w
-					continue
-				}
-				if other == w {
-					continue
-				}
-				w.report(Finding{
-					Rule: "isolation", Path: typed.Path{"registry", kind},
-					Message: fmt.Sprintf("registers at %s in the same place as environment %s: they would call each other's pods", server, other.env.Name),
-					Hint:    "give each its own group or namespace",
-				})
-				break
+		for _, r := range w.registries() {
+			for _, kind := range []string{"zookeeper", "nacos"} {
+				w.checkPlace(first, r, kind)
 			}
 		}
+	}
+}
+
+// checkPlace reports a registry in which another environment registers too; first are
+// the places by what sets them apart.
+func (w *world) checkPlace(first map[string]*world, r namedRegistry, kind string) {
+	registry := tree.Map(r.data[kind])
+	for _, server := range tree.Texts(registry["servers"]) {
+		place := strings.Join([]string{kind, server, tree.Text(registry["namespace"]), tree.Text(registry["group"])}, " ")
+		other, taken := first[place]
+		if !taken {
+			first[place] = w
+			continue
+		}
+		if other == w {
+			continue
+		}
+		w.report(Finding{
+			Rule: "isolation", Path: append(slices.Clip(r.path), kind),
+			Message: fmt.Sprintf("registers at %s in the same place as environment %s: they would call each other's pods", server, other.env.Name),
+			Hint:    "give each its own group or namespace",
+		})
+		return
 	}
 }
 
@@ -205,19 +210,21 @@ func checkLogins(worlds []*world) {
 		}
 	}
 	for _, w := range worlds {
-		nacos := tree.Map(w.env.Registry["nacos"])
-		if tree.Text(nacos["secret"]) != "" {
-			continue
-		}
-		for i, server := range tree.Texts(nacos["servers"]) {
-			host, _, _ := strings.Cut(server, ":")
-			labels := append(strings.Split(host, "."), w.env.Namespace) // a short name is one of the own namespace
-			if locked[place{w.env.Cluster, labels[0], labels[1]}] {
-				w.report(Finding{
-					Rule: "registry", Warning: true, Path: typed.Path{"registry", "nacos", "servers", i},
-					Message: "this Nacos asks for a login, and no Secret says whose",
-					Hint:    `registry: nacos: secret: "nacos", a Secret with the keys username and password`,
-				})
+		for _, r := range w.registries() {
+			nacos := tree.Map(r.data["nacos"])
+			if tree.Text(nacos["secret"]) != "" {
+				continue
+			}
+			for i, server := range tree.Texts(nacos["servers"]) {
+				host, _, _ := strings.Cut(server, ":")
+				labels := append(strings.Split(host, "."), w.env.Namespace) // a short name is one of the own namespace
+				if locked[place{w.env.Cluster, labels[0], labels[1]}] {
+					w.report(Finding{
+						Rule: "registry", Warning: true, Path: append(slices.Clip(r.path), "nacos", "servers", i),
+						Message: "this Nacos asks for a login, and no Secret says whose",
+						Hint:    `registry: nacos: secret: "nacos", a Secret with the keys username and password`,
+					})
+				}
 			}
 		}
 	}
@@ -234,24 +241,21 @@ func checkHostsTaken(worlds []*world) {
 	first := map[claim]located{}
 	owner := map[claim]*world{}
 	for _, w := range worlds {
-		for _, o := range w.byKind["Ingress"] {
-			class := tree.Text(tree.At(o.Content, "spec", "ingressClassName"))
-			tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
-				tree.Each(tree.At(rule, "http", "paths"), func(_ int, path map[string]any) {
-					c := claim{w.env.Cluster, class, tree.Text(rule["host"]), tree.Text(path["path"])}
-					other, taken := first[c]
-					if !taken {
-						first[c], owner[c] = o, w
-						return
-					}
-					if owner[c] == w || c.host == "" {
-						return
-					}
-					f := o.at("host-taken", "spec", "rules", i, "host")
-					f.Message = fmt.Sprintf("%s%s belongs to %s of environment %s", c.host, c.path, other.ref(), owner[c].env.Name)
-					w.report(f)
-				})
-			})
+		for _, h := range hostNames(w) {
+			for _, path := range h.paths {
+				c := claim{w.env.Cluster, h.class, h.host, path}
+				other, taken := first[c]
+				if !taken {
+					first[c], owner[c] = h.object, w
+					continue
+				}
+				if owner[c] == w || c.host == "" {
+					continue
+				}
+				f := h.object.at("host-taken", h.path...)
+				f.Message = fmt.Sprintf("%s%s belongs to %s of environment %s", c.host, c.path, other.ref(), owner[c].env.Name)
+				w.report(f)
+			}
 		}
 	}
 }

@@ -24,8 +24,10 @@ type Environment struct {
 	Was               string
 	Site              map[string]any
 	Registry          map[string]any
+	Registries        map[string]any // further ones, by name
 	External          map[string]any
 	Definitions       []map[string]any // of custom resources, beside those among the objects
+	Disabled          []string         // the names of units that the environment leaves out
 	Units             []Unit
 }
 
@@ -41,7 +43,7 @@ type Unit struct {
 }
 
 // AppFields are the fields of an app that rules read.
-var AppFields = []string{"dubbo", "host", "ingress", "java", "preStopSeconds", "routes", "spring", "tls", "volumes"} //nolint:gochecknoglobals // a table
+var AppFields = []string{"account", "dubbo", "host", "ingress", "java", "metrics", "preStopSeconds", "registry", "routes", "spring", "tls", "volumes"} //nolint:gochecknoglobals // a table
 
 // at is a field of the unit; nil where it is absent, or of an app of the schema
 // and not one of AppFields.
@@ -122,6 +124,7 @@ func rules() []rule {
 		{[]string{"service-port"}, checkMonitors},
 		{[]string{"service-port"}, checkServices},
 		{[]string{"ingress"}, checkIngresses},
+		{[]string{"ingress"}, checkGatewayRoutes},
 		{[]string{RuleReference}, checkReferences},
 		{[]string{"volume"}, checkVolumes},
 		{[]string{"host-port"}, checkHostPorts},

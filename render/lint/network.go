@@ -211,18 +211,15 @@ func (w *world) checkRouter(u *Unit, other *world, v *Unit) {
 }
 
 func (w *world) checkServed(domain string, served []string) {
-	for _, o := range w.byKind["Ingress"] {
-		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
-			host := tree.Text(rule["host"])
-			if host == "" || meantDomain(host, tree.Text(w.env.Site["domain"])) != "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, host) }) {
-				return
-			}
-			f := o.at("edge", "spec", "rules", i, "host")
-			f.Warning = true
-			f.Message = fmt.Sprintf("%s is not below %s: the edge does not pass it on unless it is told to", host, domain)
-			f.Hint = "let the edge pass it on: stacks: edge: l7: names"
-			w.report(f)
-		})
+	for _, h := range hostNames(w) {
+		if h.host == "" || meantDomain(h.host, tree.Text(w.env.Site["domain"])) != "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, h.host) }) {
+			continue
+		}
+		f := h.object.at("edge", h.path...)
+		f.Warning = true
+		f.Message = fmt.Sprintf("%s is not below %s: the edge does not pass it on unless it is told to", h.host, domain)
+		f.Hint = "let the edge pass it on: stacks: edge: l7: names"
+		w.report(f)
 	}
 }
 

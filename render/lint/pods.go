@@ -120,22 +120,38 @@ func checkStrategies(w *world) {
 	}
 }
 
+// namedRegistry is one of the registries of an environment.
+type namedRegistry struct {
+	name string // empty for that of all apps that name none
+	path typed.Path
+	data map[string]any
+}
+
+func (w *world) registries() []namedRegistry {
+	all := []namedRegistry{{path: typed.Path{"registry"}, data: w.env.Registry}}
+	for _, name := range sortedKeys(w.env.Registries) {
+		all = append(all, namedRegistry{name, typed.Path{"registries", name}, tree.Map(w.env.Registries[name])})
+	}
+	return all
+}
+
 // checkRegistry: a registry has servers, and apps that call others have a registry.
 func checkRegistry(w *world) {
-	for _, kind := range []string{"zookeeper", "nacos"} {
-		if registry := tree.Map(w.env.Registry[kind]); registry != nil && len(tree.Texts(registry["servers"])) == 0 {
-			w.report(Finding{
-				Rule: "registry", Path: typed.Path{"registry", kind},
-				Message:  "a registry without servers",
-				Expected: "servers, each as host:port, here or as zookeeper of the site",
-			})
+	there := map[string]bool{}
+	for _, r := range w.registries() {
+		there[r.name] = r.data["zookeeper"] != nil || r.data["nacos"] != nil
+		for _, kind := range []string{"zookeeper", "nacos"} {
+			if registry := tree.Map(r.data[kind]); registry != nil && len(tree.Texts(registry["servers"])) == 0 {
+				w.report(Finding{
+					Rule: "registry", Path: append(slices.Clip(r.path), kind),
+					Message:  "a registry without servers",
+					Expected: "servers, each as host:port, here or as zookeeper of the site",
+				})
+			}
 		}
 	}
-	if w.env.Registry["zookeeper"] != nil || w.env.Registry["nacos"] != nil {
-		return
-	}
 	for _, u := range w.env.Units {
-		if u.registers() && len(u.Consumes) > 0 {
+		if u.registers() && len(u.Consumes) > 0 && !there[tree.Text(u.at("registry"))] {
 			w.report(Finding{
 				Rule: "registry", Warning: true, Unit: u.Name, Path: typed.Path{"consumes"},
 				Message: fmt.Sprintf("the environment has no registry in which %s finds %s", u.Name, strings.Join(u.Consumes, ", ")),
@@ -149,11 +165,11 @@ func checkRegistry(w *world) {
 // registers.
 func checkConsumes(w *world) {
 	var names []string
-	types := map[string]string{}
+	types, registries := map[string]string{}, map[string]string{}
 	for _, u := range w.env.Units {
 		if u.App {
 			names = append(names, u.Name)
-			types[u.Name] = u.Type
+			types[u.Name], registries[u.Name] = u.Type, tree.Text(u.at("registry"))
 		}
 	}
 	for _, u := range w.env.Units {
@@ -161,6 +177,8 @@ func checkConsumes(w *world) {
 			f := Finding{Rule: "consumes", Unit: u.Name, Path: typed.Path{"consumes", i}}
 			kind, ok := types[name]
 			switch {
+			case slices.Contains(w.env.Disabled, name):
+				f.Message = LeftOut(name)
 			case !ok:
 				f.Message = fmt.Sprintf("no app %q in this environment", name)
 				f.DidYouMean = typed.Closest(name, names)
@@ -169,6 +187,9 @@ func checkConsumes(w *world) {
 				f.Expected = "a DubboProvider"
 			case name == u.Name:
 				f.Message = "an app does not consume itself"
+			case u.registers() && strings.HasPrefix(kind, "Dubbo") && registries[name] != registries[u.Name]:
+				f.Message = fmt.Sprintf("%s registers elsewhere: %s would not find it", name, u.Name)
+				f.Hint = "give both the same registry"
 			default:
 				continue
 			}
@@ -176,6 +197,11 @@ func checkConsumes(w *world) {
 		}
 		w.checkRoutes(&u, names)
 	}
+}
+
+// LeftOut says that a unit which is referred to is one that the environment leaves out.
+func LeftOut(name string) string {
+	return fmt.Sprintf("%q is left out of this environment by enabled: false", name)
 }
 
 // checkRoutes: a gateway finds services by the name that they register with, as a
@@ -191,6 +217,8 @@ func (w *world) checkRoutes(u *Unit, apps []string) {
 		switch {
 		case to == "" && tree.At(routes[name], "uri") == nil:
 			f.Message, f.Expected = "the route leads nowhere", "to (a service that registers) or uri (an address)"
+		case slices.Contains(w.env.Disabled, to):
+			f.Path, f.Message = append(f.Path, "to"), LeftOut(to)
 		case to != "" && !slices.Contains(apps, to):
 			f.Path, f.Warning = append(f.Path, "to"), true
 			f.Message, f.DidYouMean = fmt.Sprintf("no app %q in this environment", to), typed.Closest(to, apps)

@@ -251,18 +251,16 @@ func size(v any) int {
 // checkDomains: a host that is nearly in the site's domain was meant to be in it.
 func checkDomains(w *world) {
 	domain := tree.Text(w.env.Site["domain"])
-	for _, o := range w.byKind["Ingress"] {
-		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
-			meant := meantDomain(tree.Text(rule["host"]), domain)
-			if meant == "" {
-				return
-			}
-			f := o.at("host", "spec", "rules", i, "host")
-			f.Warning = true
-			f.Message, f.Found = "not in the site's domain, "+domain, quote(tree.Text(rule["host"]))
-			f.DidYouMean = meant
-			w.report(f)
-		})
+	for _, h := range hostNames(w) {
+		meant := meantDomain(h.host, domain)
+		if meant == "" {
+			continue
+		}
+		f := h.object.at("host", h.path...)
+		f.Warning = true
+		f.Message, f.Found = "not in the site's domain, "+domain, quote(h.host)
+		f.DidYouMean = meant
+		w.report(f)
 	}
 }
 
@@ -331,6 +329,37 @@ func checkMonitors(w *world) {
 			w.report(f)
 		})
 	}
+	for _, o := range w.byKind["PodMonitor"] {
+		w.checkPodMonitor(o)
+	}
+}
+
+// checkPodMonitor: a PodMonitor names a port of the pods that it selects.
+func (w *world) checkPodMonitor(o located) {
+	selector, err := selectorOf(tree.Map(tree.At(o.Content, "spec", "selector")))
+	if err != nil {
+		return
+	}
+	var names []string
+	found := false
+	for _, p := range w.pods {
+		if p.Namespace != o.Namespace || !selector.Matches(labelSet(p.labels())) {
+			continue
+		}
+		found = true
+		p.containers(func(c map[string]any, _ typed.Path) {
+			tree.Each(c["ports"], func(_ int, port map[string]any) { names = append(names, tree.Text(port["name"])) })
+		})
+	}
+	tree.Each(tree.At(o.Content, "spec", "podMetricsEndpoints"), func(i int, e map[string]any) {
+		name := tree.Text(e["port"])
+		if !found || name == "" || slices.Contains(names, name) {
+			return
+		}
+		f := o.at("service-port", "spec", "podMetricsEndpoints", i, "port")
+		f.Message, f.DidYouMean = fmt.Sprintf("no port named %q in the pods that this selects", name), typed.Closest(name, names)
+		w.report(f)
+	})
 }
 
 // checkClasses: a class that is nearly one of those that the environments of the
