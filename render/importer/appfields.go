@@ -80,11 +80,7 @@ func (w *workload) deploymentFields(a *app, beside map[string]besideObject) {
 	scaler, scaled := beside["autoscaler"]
 	replicas := w.spec["replicas"]
 	if scaled {
-		scale := fields{{name: "min", value: at(scaler.plain, "spec", "minReplicas")}, {name: "max", value: at(scaler.plain, "spec", "maxReplicas")}}
-		for _, m := range list(scaler.plain, "spec", "metrics") {
-			scale.set(text(m, "resource", "name"), at(m, "resource", "target", "averageUtilization"))
-		}
-		a.fields.set("autoscale", scale)
+		a.fields.set("autoscale", scaleFields(scaler.plain))
 	} else if replicas != nil {
 		a.fields.set("replicas", replicas)
 	}
@@ -109,6 +105,27 @@ func (w *workload) deploymentFields(a *app, beside map[string]besideObject) {
 	a.fields.setUnless("revisionHistoryLimit", w.spec["revisionHistoryLimit"], 10)
 }
 
+// scaleFields are what an autoscaler says. CPU comes first in the type, then memory.
+func scaleFields(scaler Object) fields {
+	scale := fields{{name: "min", value: at(scaler, "spec", "minReplicas")}, {name: "max", value: at(scaler, "spec", "maxReplicas")}}
+	used := map[string]any{}
+	var others []any
+	for _, m := range list(scaler, "spec", "metrics") {
+		if name := averageUse(m); name != "" && used[name] == nil {
+			used[name] = at(m, "resource", "target", "averageUtilization")
+			continue
+		}
+		others = append(others, m)
+	}
+	scale.set("cpu", or(used["cpu"], "off"))
+	scale.setUnless("memory", used["memory"], nil)
+	if len(others) > 0 {
+		scale.set("metrics", others)
+	}
+	scale.setUnless("behavior", at(scaler, "spec", "behavior"), nil)
+	return scale
+}
+
 // budget takes over the disruption budget, or switches off that of the type.
 func (w *workload) budget(a *app, beside map[string]besideObject, many bool) {
 	if !many {
@@ -120,17 +137,36 @@ func (w *workload) budget(a *app, beside map[string]besideObject, many bool) {
 		a.fields.set("disruptionBudget", fields{{name: "enabled", value: false}})
 		return
 	}
-	if limit := at(budget.plain, "spec", "maxUnavailable"); !same(limit, 1) {
+	if stay := at(budget.plain, "spec", "minAvailable"); stay != nil {
+		a.fields.set("disruptionBudget", fields{{name: "minAvailable", value: stay}})
+	} else if limit := at(budget.plain, "spec", "maxUnavailable"); !same(limit, 1) {
 		a.fields.set("disruptionBudget", fields{{name: "maxUnavailable", value: limit}})
 	}
 }
 
+func (w *workload) daemonFields(a *app) {
+	var update fields
+	if text(w.spec, "updateStrategy", "type") == "OnDelete" {
+		update.set("type", "OnDelete")
+	} else {
+		rolling := mapping(w.spec, "updateStrategy", "rollingUpdate")
+		update.setUnless("maxUnavailable", or(rolling["maxUnavailable"], 1), 1)
+		update.setUnless("maxSurge", or(rolling["maxSurge"], 0), 0)
+	}
+	a.fields.set("updateStrategy", update)
+	a.fields.setUnless("minReadySeconds", or(w.spec["minReadySeconds"], 0), 0)
+	a.fields.setUnless("revisionHistoryLimit", w.spec["revisionHistoryLimit"], 10)
+}
+
 func (w *workload) statefulFields(a *app, beside map[string]besideObject) {
-	if replicas := w.spec["replicas"]; replicas != nil {
+	scaler, scaled := beside["autoscaler"]
+	if scaled {
+		a.fields.set("autoscale", scaleFields(scaler.plain))
+	} else if replicas := w.spec["replicas"]; replicas != nil {
 		a.fields.set("replicas", replicas)
 	}
 	many, _ := number(w.spec["replicas"])
-	w.budget(a, beside, many > 1)
+	w.budget(a, beside, scaled || many > 1)
 	a.fields.setUnless("podManagementPolicy", w.spec["podManagementPolicy"], "OrderedReady")
 	a.fields.setUnless("partition", at(w.spec, "updateStrategy", "rollingUpdate", "partition"), 0)
 	if text(w.spec, "updateStrategy", "type") == "OnDelete" {
@@ -167,7 +203,7 @@ func (w *workload) networkFields(a *app, beside map[string]besideObject) {
 	var service fields
 	byType := "ClusterIP"
 	switch {
-	case a.typ == "DubboProvider":
+	case a.typ == "DubboProvider", a.typ == "Worker", a.typ == "DaemonApp":
 		byType = "none"
 	case a.typ == "StatefulApp":
 		byType = "headless"
@@ -223,6 +259,10 @@ func (w *workload) portFields(a *app, service Object) {
 			one.setUnless("protocol", port["protocol"], "TCP")
 		}
 		one.setUnless("hostPort", port["hostPort"], nil)
+		if a.typ == "Worker" {
+			ports.set(name, one)
+			continue
+		}
 		if service != nil {
 			served := servicePort(service, port)
 			if served == nil {

@@ -56,7 +56,7 @@ type workload struct {
 // keyOf is the key of the workload in the objects of its type.
 func keyOf(kind string) string {
 	switch kind {
-	case "Deployment", "StatefulSet", "Job", "CronJob":
+	case "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob":
 		return strings.ToLower(kind[:1]) + kind[1:]
 	}
 	return ""
@@ -133,11 +133,10 @@ func appOf(kinds *typed.Kinds, obj Object, others []Object) (a *app, why string)
 		a.typ = w.deploymentType(beside)
 	case "StatefulSet":
 		a.typ = "StatefulApp"
+	case "DaemonSet":
+		a.typ = "DaemonApp"
 	default:
 		a.typ = text(obj, "kind")
-	}
-	if a.typ == "" {
-		return nil, "no port that serves anything"
 	}
 	if _, served := beside["service"]; a.typ == "StatefulApp" && !served {
 		return nil, "it has no Service of its name"
@@ -149,6 +148,8 @@ func appOf(kinds *typed.Kinds, obj Object, others []Object) (a *app, why string)
 		w.deploymentFields(a, beside)
 	case "StatefulSet":
 		w.statefulFields(a, beside)
+	case "DaemonSet":
+		w.daemonFields(a)
 	case "Job":
 		w.jobFields(a, w.spec)
 	case "CronJob":
@@ -169,7 +170,7 @@ type besideObject struct{ source, plain Object }
 // the workload alone and have its name.
 func (w *workload) beside(kinds *typed.Kinds, others []Object) map[string]besideObject {
 	found := map[string]besideObject{}
-	serves := keyOf(text(w.obj, "kind")) == "deployment" || keyOf(text(w.obj, "kind")) == "statefulSet"
+	serves := slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, text(w.obj, "kind"))
 	for _, o := range others {
 		meta := mapping(o, "metadata")
 		if meta["namespace"] != nil || !serves {
@@ -187,11 +188,11 @@ func (w *workload) beside(kinds *typed.Kinds, others []Object) map[string]beside
 				key = "ingress"
 			}
 		case "PodDisruptionBudget":
-			if name == w.name && spec["maxUnavailable"] != nil && same(mapping(spec, "selector", "matchLabels"), mapping(w.spec, "selector", "matchLabels")) {
+			if name == w.name && text(w.obj, "kind") != "DaemonSet" && (spec["maxUnavailable"] != nil || spec["minAvailable"] != nil) && same(mapping(spec, "selector", "matchLabels"), mapping(w.spec, "selector", "matchLabels")) {
 				key = "disruptionBudget"
 			}
 		case "HorizontalPodAutoscaler":
-			if name == w.name && plainAutoscaler(o) {
+			if name == w.name && plainAutoscaler(o) && text(o, "spec", "scaleTargetRef", "kind") == text(w.obj, "kind") {
 				key = "autoscaler"
 			}
 		case "PersistentVolumeClaim":
@@ -204,7 +205,7 @@ func (w *workload) beside(kinds *typed.Kinds, others []Object) map[string]beside
 		}
 	}
 	if text(w.obj, "kind") != "Deployment" {
-		maps.DeleteFunc(found, func(key string, _ besideObject) bool { return key == "autoscaler" || strings.HasPrefix(key, "claim-") })
+		maps.DeleteFunc(found, func(key string, _ besideObject) bool { return strings.HasPrefix(key, "claim-") })
 	}
 	if _, served := found["service"]; !served {
 		delete(found, "ingress")
@@ -233,19 +234,19 @@ func plainClaim(obj Object) bool {
 	return len(list(spec, "accessModes")) == 1 && at(spec, "resources", "requests", "storage") != nil && spec["volumeName"] == nil
 }
 
-// plainAutoscaler says whether autoscale of a type can say the same: the average
-// use of CPU, and of memory.
+// plainAutoscaler says whether autoscale of a type can say the same.
 func plainAutoscaler(obj Object) bool {
-	if text(obj, "apiVersion") != "autoscaling/v2" || at(obj, "spec", "behavior") != nil || at(obj, "spec", "minReplicas") == nil {
-		return false
+	return text(obj, "apiVersion") == "autoscaling/v2" && at(obj, "spec", "minReplicas") != nil
+}
+
+// averageUse is the resource whose average use, in percent of the request, a metric
+// looks at; empty for another metric.
+func averageUse(metric any) string {
+	name := text(metric, "resource", "name")
+	if text(metric, "type") != "Resource" || at(metric, "resource", "target", "averageUtilization") == nil || name != "cpu" && name != "memory" {
+		return ""
 	}
-	metrics := list(obj, "spec", "metrics")
-	for i, m := range metrics {
-		if text(m, "type") != "Resource" || text(m, "resource", "name") != []string{"cpu", "memory"}[min(i, 1)] || at(m, "resource", "target", "averageUtilization") == nil {
-			return false
-		}
-	}
-	return len(metrics) == 1 || len(metrics) == 2
+	return name
 }
 
 // plainIngress says whether host, paths and ingress of a type can say the same:
@@ -282,7 +283,10 @@ func (w *workload) deploymentType(beside map[string]besideObject) string {
 		}
 		return "DubboProvider"
 	case w.httpPort() == nil:
-		return ""
+		if _, served := beside["service"]; served {
+			return "WebApp"
+		}
+		return "Worker"
 	case w.isSpring():
 		return "SpringService"
 	}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,33 +37,39 @@ func (w *workload) podFields(a *app, beside map[string]besideObject) {
 }
 
 func (w *workload) envFields(a *app) {
-	var env, refs fields
-	for _, e := range list(w.main, "env") {
+	env, refs, from := variables(w.main, func(name string) bool { return madeByType(a.typ, name) })
+	a.fields.set("env", env)
+	a.fields.set("envRef", refs)
+	a.fields.set("envFrom", from)
+}
+
+// variables are those of a container, but those that are made, and where others are
+// taken from.
+func variables(container any, made func(name string) bool) (env, refs, from fields) {
+	for _, e := range list(container, "env") {
 		name := text(e, "name")
-		if madeByType(a.typ, name) {
+		if made(name) {
 			continue
 		}
-		from := mapping(e, "valueFrom")
-		if from == nil {
+		value := mapping(e, "valueFrom")
+		if value == nil {
 			env.set(name, text(e, "value"))
 			continue
 		}
 		var ref fields
 		for _, source := range []struct{ in, out string }{{"secretKeyRef", "secret"}, {"configMapKeyRef", "configMap"}} {
-			if m := mapping(from, source.in); m != nil {
+			if m := mapping(value, source.in); m != nil {
 				ref.set(source.out, m["name"])
 				ref.set("key", m["key"])
 				ref.setUnless("optional", m["optional"], nil)
 			}
 		}
-		ref.setUnless("field", at(from, "fieldRef", "fieldPath"), nil)
-		ref.setUnless("resource", at(from, "resourceFieldRef", "resource"), nil)
+		ref.setUnless("field", at(value, "fieldRef", "fieldPath"), nil)
+		ref.setUnless("resource", at(value, "resourceFieldRef", "resource"), nil)
 		refs.set(name, ref)
 	}
-	a.fields.set("env", env)
-	a.fields.set("envRef", refs)
 	var maps, secrets []any
-	for _, f := range list(w.main, "envFrom") {
+	for _, f := range list(container, "envFrom") {
 		if name := text(f, "configMapRef", "name"); name != "" {
 			maps = append(maps, name)
 		}
@@ -70,14 +77,13 @@ func (w *workload) envFields(a *app) {
 			secrets = append(secrets, name)
 		}
 	}
-	var from fields
 	if len(maps) > 0 {
 		from.set("configMaps", maps)
 	}
 	if len(secrets) > 0 {
 		from.set("secrets", secrets)
 	}
-	a.fields.set("envFrom", from)
+	return env, refs, from
 }
 
 // probeFields: what a type has by itself is off where the manifests have none.
@@ -103,14 +109,7 @@ func (w *workload) probeFields(a *app) {
 			}
 			continue
 		}
-		var one fields
-		one.setUnless("path", at(probe, "httpGet", "path"), nil)
-		one.setUnless("port", or(at(probe, "httpGet", "port"), at(probe, "tcpSocket", "port")), nil)
-		one.setUnless("scheme", at(probe, "httpGet", "scheme"), nil)
-		one.setUnless("command", at(probe, "exec", "command"), nil)
-		one.setUnless("grpc", at(probe, "grpc", "port"), nil)
-		one.setUnless("initialDelaySeconds", probe["initialDelaySeconds"], nil)
-		one.setUnless("timeoutSeconds", probe["timeoutSeconds"], nil)
+		one := probeField(probe)
 		period, failures := probe["periodSeconds"], probe["failureThreshold"]
 		if has {
 			if period = or(period, 10); same(period, p.period) {
@@ -125,6 +124,19 @@ func (w *workload) probeFields(a *app) {
 		probes.set(p.name, one)
 	}
 	a.fields.set("probes", probes)
+}
+
+// probeField is a probe but for its period and failures, which types have too.
+func probeField(probe map[string]any) fields {
+	var one fields
+	one.setUnless("path", at(probe, "httpGet", "path"), nil)
+	one.setUnless("port", or(at(probe, "httpGet", "port"), at(probe, "tcpSocket", "port")), nil)
+	one.setUnless("scheme", at(probe, "httpGet", "scheme"), nil)
+	one.setUnless("command", at(probe, "exec", "command"), nil)
+	one.setUnless("grpc", at(probe, "grpc", "port"), nil)
+	one.setUnless("initialDelaySeconds", probe["initialDelaySeconds"], nil)
+	one.setUnless("timeoutSeconds", probe["timeoutSeconds"], nil)
+	return one
 }
 
 func resourceFields(container any) fields {
@@ -184,6 +196,26 @@ func (w *workload) placeFields(a *app) {
 			a.fields.set(f.out, w.pod[f.in])
 		}
 	}
+	a.fields.set("pod", w.rareFields())
+}
+
+// rareFields are what few pods have.
+func (w *workload) rareFields() fields {
+	var pod fields
+	pod.setUnless("imagePullPolicy", w.main["imagePullPolicy"], nil)
+	for _, name := range []string{"affinity", "dnsConfig", "hostAliases", "runtimeClassName"} {
+		pod.setUnless(name, w.pod[name], nil)
+	}
+	policy := w.pod["dnsPolicy"]
+	if same(w.pod["hostNetwork"], true) {
+		pod.set("hostNetwork", true)
+		pod.setUnless("dnsPolicy", or(policy, "ClusterFirst"), "ClusterFirstWithHostNet")
+	} else {
+		pod.setUnless("dnsPolicy", policy, "ClusterFirst")
+	}
+	pod.setUnless("shareProcessNamespace", w.pod["shareProcessNamespace"], false)
+	pod.setUnless("schedulerName", w.pod["schedulerName"], "default-scheduler")
+	return pod
 }
 
 const nameLabel = "app.kubernetes.io/name"
@@ -209,23 +241,31 @@ func (w *workload) labelFields(a *app) {
 	}
 }
 
-// volumeFields are the volumes that are mounted once, in the main container.
+// volumeFields are the volumes with the places where the main container has them.
 func (w *workload) volumeFields(a *app, beside map[string]besideObject) {
 	var volumes fields
 	volume := func(name string, source fields) {
-		var mounts []map[string]any
+		var places []any
 		for _, m := range list(w.main, "volumeMounts") {
 			if text(m, "name") == name {
-				mount, _ := m.(map[string]any)
-				mounts = append(mounts, mount)
+				places = append(places, m)
 			}
 		}
-		if len(mounts) != 1 || len(source) == 0 {
+		if len(source) == 0 {
 			return // whatever it is, the patch has it
 		}
-		one := fields{{name: "path", value: mounts[0]["mountPath"]}}
-		one.setUnless("subPath", mounts[0]["subPath"], nil)
-		one.setUnless("readOnly", mounts[0]["readOnly"], false)
+		var one fields
+		if len(places) > 0 && at(places[0], "subPathExpr") == nil && at(places[0], "mountPropagation") == nil {
+			one = mountFields(places[0])
+			places = places[1:]
+		}
+		var more []any
+		for _, p := range places {
+			more = append(more, mountFields(p))
+		}
+		if len(more) > 0 {
+			one.set("mounts", more)
+		}
 		volumes.set(name, append(one, source...))
 	}
 	for _, v := range list(w.pod, "volumes") {
@@ -245,6 +285,16 @@ func (w *workload) volumeFields(a *app, beside map[string]besideObject) {
 	a.fields.set("volumes", volumes)
 }
 
+// mountFields are a place in a container where a volume is.
+func mountFields(mount any) fields {
+	one := fields{{name: "path", value: at(mount, "mountPath")}}
+	one.setUnless("subPath", at(mount, "subPath"), nil)
+	one.setUnless("subPathExpr", at(mount, "subPathExpr"), nil)
+	one.setUnless("readOnly", at(mount, "readOnly"), false)
+	one.setUnless("mountPropagation", at(mount, "mountPropagation"), nil)
+	return one
+}
+
 func claimFields(claim Object) fields {
 	spec := mapping(claim, "spec")
 	one := fields{{name: "size", value: quantity(at(spec, "resources", "requests", "storage"))}}
@@ -258,6 +308,22 @@ func sourceFields(v any) fields {
 	f.setUnless("existingClaim", at(v, "persistentVolumeClaim", "claimName"), nil)
 	f.setUnless("secret", at(v, "secret", "secretName"), nil)
 	f.setUnless("configMap", at(v, "configMap", "name"), nil)
+	for _, source := range []string{"secret", "configMap", "downwardAPI", "projected"} {
+		from := mapping(v, source)
+		if mode, ok := number(from["defaultMode"]); ok && mode != 0o644 {
+			f.set("mode", fmt.Sprintf("%04o", int(mode)))
+		}
+		if source == "secret" || source == "configMap" {
+			f.set("items", itemFields(from["items"]))
+			f.setUnless("optional", from["optional"], nil)
+		}
+	}
+	if files := downwardFields(at(v, "downwardAPI")); files != nil {
+		f.set("downwardAPI", files)
+	}
+	if sources := projections(list(v, "projected", "sources")); sources != nil {
+		f.set("projected", sources)
+	}
 	if empty, ok := at(v, "emptyDir").(map[string]any); ok {
 		one := map[string]any{}
 		if size := quantity(empty["sizeLimit"]); size != nil {
@@ -272,7 +338,58 @@ func sourceFields(v any) fields {
 		f.set("nfs", nfs)
 	}
 	f.setUnless("hostPath", at(v, "hostPath", "path"), nil)
+	f.setUnless("hostPathType", at(v, "hostPath", "type"), "")
+	for _, other := range []string{"csi", "ephemeral", "iscsi", "cephfs", "image"} {
+		if source := mapping(v, other); source != nil {
+			f.set("source", map[string]any{other: source})
+		}
+	}
 	return f
+}
+
+// itemFields are the keys of a Secret or ConfigMap with their files; those with a mode
+// of their own are left to the patch.
+func itemFields(items any) fields {
+	var f fields
+	for _, item := range list(items) {
+		f.set(text(item, "key"), text(item, "path"))
+	}
+	return f
+}
+
+// downwardFields are the files of what Kubernetes knows of the pod.
+func downwardFields(v any) fields {
+	var f fields
+	for _, item := range list(v, "items") {
+		f.set(text(item, "path"), or(at(item, "fieldRef", "fieldPath"), at(item, "resourceFieldRef", "resource")))
+	}
+	return f
+}
+
+// projections are the sources of a projected volume; nil where one has no field.
+func projections(sources []any) []any {
+	var all []any
+	for _, s := range sources {
+		var one fields
+		for _, source := range []string{"secret", "configMap"} {
+			if from := mapping(s, source); from != nil {
+				one.set(source, from["name"])
+				one.set("items", itemFields(from["items"]))
+				one.setUnless("optional", from["optional"], nil)
+			}
+		}
+		if files := downwardFields(at(s, "downwardAPI")); files != nil {
+			one.set("downwardAPI", files)
+		}
+		if token := mapping(s, "serviceAccountToken"); token != nil {
+			one.set("serviceAccountToken", token)
+		}
+		if len(one) == 0 {
+			return nil
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // names are the names of the fields of a field.
@@ -290,30 +407,66 @@ func (f fields) names(name string) []string {
 
 func sidecarFields(c any, volumes []string) fields {
 	one := fields{{name: "image", value: text(c, "image")}}
-	for _, name := range []string{"command", "args"} {
+	for _, name := range []string{"imagePullPolicy", "restartPolicy", "command", "args"} {
 		one.setUnless(name, at(c, name), nil)
 	}
-	var env, ports, mounts fields
-	for _, e := range list(c, "env") {
-		if at(e, "valueFrom") == nil {
-			env.set(text(e, "name"), text(e, "value"))
-		}
-	}
+	env, refs, from := variables(c, func(string) bool { return false })
+	var ports, mounts, probes fields
 	for _, p := range list(c, "ports") {
-		if text(p, "name") != "" && text(p, "protocol") == "" {
-			ports.set(text(p, "name"), at(p, "containerPort"))
+		name := text(p, "name")
+		switch {
+		case name == "":
+		case text(p, "protocol") == "" && at(p, "hostPort") == nil:
+			ports.set(name, at(p, "containerPort"))
+		default:
+			port := fields{{name: "port", value: at(p, "containerPort")}}
+			port.setUnless("protocol", at(p, "protocol"), "TCP")
+			port.setUnless("hostPort", at(p, "hostPort"), nil)
+			ports.set(name, port)
 		}
 	}
 	for _, m := range list(c, "volumeMounts") {
-		if slices.Contains(volumes, text(m, "name")) { // else the patch has both
-			mounts.set(text(m, "name"), text(m, "mountPath"))
+		name := text(m, "name")
+		if !slices.Contains(volumes, name) || slices.Contains(mounts.own(), name) { // the patch has both, or the second
+			continue
+		}
+		if place := mountFields(m); len(place) > 1 {
+			mounts.set(name, place)
+		} else {
+			mounts.set(name, text(m, "mountPath"))
+		}
+	}
+	for _, name := range []string{"startup", "readiness", "liveness"} {
+		if probe := mapping(c, name+"Probe"); probe != nil {
+			f := probeField(probe)
+			f.setUnless("periodSeconds", probe["periodSeconds"], nil)
+			f.setUnless("failureThreshold", probe["failureThreshold"], nil)
+			probes.set(name, f)
 		}
 	}
 	one.set("env", env)
+	one.set("envRef", refs)
+	one.set("envFrom", from)
 	one.set("ports", ports)
 	one.set("mounts", mounts)
+	one.set("probes", probes)
+	if n, ok := number(at(c, "securityContext", "runAsUser")); ok && n > 0 {
+		one.set("user", int(n))
+	}
+	if n, ok := number(at(c, "lifecycle", "preStop", "sleep", "seconds")); ok {
+		one.set("preStopSeconds", int(n))
+	}
 	one.set("resources", resourceFields(c))
 	return one
+}
+
+// own are the names of the fields.
+func (f fields) own() []string {
+	names := make([]string, len(f))
+	for i, one := range f {
+		names[i] = one.name
+	}
+	return names
 }
 
 // cutSleep takes the wait off the end of a command line: "x; sleep 10".
