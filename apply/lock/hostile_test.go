@@ -42,6 +42,17 @@ func TestAbsurdLease(t *testing.T) {
 	}
 }
 
+// TestHighestCount takes a Lease that was taken as often as can be counted.
+func TestHighestCount(t *testing.T) {
+	l := &coordinationv1.Lease{}
+	for _, count := range []int32{0, 1, math.MaxInt32 - 1, math.MaxInt32} {
+		l.Spec.LeaseTransitions = new(count)
+		if got := taken(l, Request{Duration: time.Minute}).Spec.LeaseTransitions; *got <= 0 || *got != count%math.MaxInt32+1 {
+			t.Errorf("after %d comes %d", count, *got)
+		}
+	}
+}
+
 func FuzzLease(f *testing.F) {
 	f.Add(`{"host":"a","pid":1,"run":"b"}`, "a/1/b", int32(45), int64(0))
 	f.Add("null", "\x1b[2J", int32(math.MaxInt32), int64(math.MaxInt64))

@@ -112,7 +112,8 @@ func taken(got *coordinationv1.Lease, r Request) *coordinationv1.Lease {
 	lease.Spec.HolderIdentity = new(r.Holder.identity())
 	lease.Spec.LeaseDurationSeconds = new(int32(math.Ceil(r.Duration.Seconds())))
 	lease.Spec.AcquireTime = new(metav1.NowMicro())
-	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions) + 1)
+	// The server refuses a negative count, and somebody may have written the highest.
+	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions)%math.MaxInt32 + 1)
 	return lease
 }
 
