@@ -348,7 +348,7 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 		return nil, opts, err
 	}
 	if _, ok := notesIn[CanaryNote](p.live, annotationCanary)[app]; !ok {
-		return nil, opts, &Refused{Reason: fmt.Sprintf("unit %s: no canary runs", app)}
+		return nil, opts, errors.Join(c.unlockLeft(ctx, env, opts.Who), &Refused{Reason: fmt.Sprintf("unit %s: no canary runs", app)})
 	}
 	k := &Canaries{c: c, desired: env, opts: opts}
 	if err := k.look(ctx); err != nil {

@@ -67,6 +67,16 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	return s, nil
 }
 
+// unlockLeft gives back the lock where a run that was killed had nothing left to do but
+// that.
+func (c *Cluster) unlockLeft(ctx context.Context, env *schema.Environment, who string) error {
+	_, left, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
+	if err != nil || !left {
+		return err
+	}
+	return c.Unlock(ctx, env, who)
+}
+
 // Unlock takes the lock of an environment and gives it back, where a run on this
 // machine has ended and left it held.
 func (c *Cluster) Unlock(ctx context.Context, env *schema.Environment, who string) error {
