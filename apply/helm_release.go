@@ -80,7 +80,7 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
 	if record.data, err = unpackHelm(record.secret.Data[helmKey]); err != nil {
-		return nil, fmt.Errorf("Secret/%s/%s: %w", namespace, newest.Name, err)
+		return nil, fmt.Errorf("reading Secret/%s/%s: %w", namespace, newest.Name, err)
 	}
 	return record, nil
 }

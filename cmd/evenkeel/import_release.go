@@ -81,7 +81,7 @@ func (g *global) helmRelease(ctx context.Context, namespace, name string) (*char
 	}
 	release, err := chart.ReadRelease(data)
 	if err != nil {
-		return nil, fmt.Errorf("Helm release %s: %w", name, err)
+		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
 	if release.Name != name || release.Namespace != namespace {
 		return nil, fmt.Errorf("the record of the Helm release %s in namespace %s is that of another one", name, namespace)
