@@ -77,8 +77,8 @@ func TestRepository(t *testing.T) {
 		{"demo", "0.4.0", "", "neither https:// nor oci://"},
 		{"demo", "0.5.0", "", "larger than 32 MiB"},
 		{"other", "", "", `no chart "other"`},
-		{"../demo", "", "", "no name of a chart"},
-		{"demo", "1.0.0/../x", "", "no version of a chart"},
+		{"../demo", "", "", "is not the name of a chart"},
+		{"demo", "1.0.0/../x", "", "is not a chart version"},
 	} {
 		p, err := pull.Pull(t.Context(), pull.Request{Name: test.name, Repo: server.URL + "/charts", Version: test.version, PlainHTTP: true})
 		switch {
