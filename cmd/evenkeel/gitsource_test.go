@@ -92,6 +92,27 @@ func TestGitSource(t *testing.T) {
 	}
 }
 
+// TestGitStalls ends what a server does not answer.
+func TestGitStalls(t *testing.T) {
+	t.Parallel()
+	stall := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-stall:
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(stall) })
+	s := remote.Git{URL: server.URL + "/repo.git", Ref: "main", Patience: 100 * time.Millisecond}
+	if _, err := s.Head(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 100ms") {
+		t.Errorf("head: %v", err)
+	}
+	if _, err := s.Clone(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
+		t.Errorf("clone: %v", err)
+	}
+}
+
 // TestSignatures takes commits of known keys only.
 func TestSignatures(t *testing.T) {
 	known, stranger := newKey(t), newKey(t)

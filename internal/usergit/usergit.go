@@ -66,13 +66,28 @@ func (f *Files) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	below, err := filepath.Rel(found, resolved(hooks))
-	below = filepath.ToSlash(below)
-	if err == nil && filepath.IsLocal(below) && below != ".git" && !strings.HasPrefix(below, ".git/") {
-		f.noHooks = true
-		f.Say(fmt.Sprintf("warning: the hooks in %s are not run: they lie in the tree, where any branch can put them", below))
+	paths := []string{hooks}
+	if entries, err := os.ReadDir(hooks); err == nil {
+		for _, e := range entries {
+			paths = append(paths, filepath.Join(hooks, e.Name()))
+		}
+	}
+	for _, path := range paths {
+		if below, lies := inTree(found, path); lies {
+			f.noHooks = true
+			f.Say(fmt.Sprintf("warning: the hooks in %s are not run: they lie in the tree, where any branch can put them", below))
+			break
+		}
 	}
 	return nil
+}
+
+// inTree reports whether a path leads into the tree with this top, outside of .git, and
+// where to.
+func inTree(top, path string) (below string, lies bool) {
+	below, err := filepath.Rel(top, resolved(path))
+	below = filepath.ToSlash(below)
+	return below, err == nil && filepath.IsLocal(below) && below != ".git" && !strings.HasPrefix(below, ".git/")
 }
 
 // resolved is a path without links, where it exists.

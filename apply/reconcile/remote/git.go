@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -40,12 +42,32 @@ type Git struct {
 	Keyring    string `json:"keyring,omitempty"`
 	// AllowRewind takes commits that do not descend from the one applied last.
 	AllowRewind bool `json:"allowRewind,omitempty"`
+	// Patience is how long the server may take to name its references; a clone may
+	// take ten times as long. Zero is a minute.
+	Patience time.Duration `json:"patience,omitempty"`
+}
+
+// within bounds what is asked of the server: one that stops answering is asked again
+// at the next look, in place of being waited for.
+func (s *Git) within(ctx context.Context, times time.Duration) (context.Context, context.CancelFunc) {
+	limit := times * cmp.Or(s.Patience, time.Minute)
+	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+}
+
+// unanswered says that the time was over, where that is why something failed.
+func unanswered(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // Head is the commit that the reference names on the server, without fetching it.
 func (s *Git) Head(ctx context.Context) (string, error) {
+	ctx, cancel := s.within(ctx, 1)
+	defer cancel()
 	at, err := s.find(ctx)
-	return at.commit, s.tidy(err)
+	return at.commit, s.tidy(unanswered(ctx, err))
 }
 
 // place is a reference on the server, and what opened it.
@@ -113,7 +135,9 @@ func Descent(ancestors []string) func(commit string) bool {
 // Clone fetches the newest commit into dir, checks its signature where that is asked
 // for, and returns it. Its history is fetched only where it is looked at.
 func (s *Git) Clone(ctx context.Context, dir string) (out Cloned, err error) {
-	defer func() { err = s.tidy(err) }()
+	ctx, cancel := s.within(ctx, 10)
+	defer cancel()
+	defer func() { err = s.tidy(unanswered(ctx, err)) }()
 	at, err := s.find(ctx)
 	if err != nil {
 		return out, err
