@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,9 +34,21 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.CoreV1().Nodes().Delete(t.Context(), node.Name, metav1.DeleteOptions{}) })
-	node.Status.NodeInfo.KubeletVersion, node.Status.NodeInfo.ContainerRuntimeVersion = "v1.33.4", "containerd://1.7.20"
-	if _, err := client.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
+	// Whoever plays the kubelet fills in the status first.
+	status := []byte(`{"status":{"nodeInfo":{"kubeletVersion":"v1.33.4","containerRuntimeVersion":"containerd://1.7.20"}}}`)
+	for deadline := time.Now().Add(time.Minute); len(node.Status.Conditions) == 0 || node.Status.NodeInfo.KubeletVersion != "v1.33.4"; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the node stays %+v", node.Status)
+		}
+		if len(node.Status.Conditions) > 0 {
+			if _, err := client.CoreV1().Nodes().PatchStatus(t.Context(), node.Name, status); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		if node, err = client.CoreV1().Nodes().Get(t.Context(), node.Name, metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	proxy := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kube-proxy"}, Data: map[string]string{"config.conf": "kind: KubeProxyConfiguration\nmode: \"ipvs\"\n"}}
 	if _, err := client.CoreV1().ConfigMaps("kube-system").Create(t.Context(), proxy, metav1.CreateOptions{}); err != nil {
