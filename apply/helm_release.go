@@ -56,19 +56,14 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsDNS1123Label(namespace)) > 0 {
 		return nil, NoRelease{namespace, name}
 	}
-	var list metav1.PartialObjectMetadataList
-	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
-		Param("labelSelector", "owner=helm,name="+name).
-		Param("fieldSelector", "type="+helmSecretType).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
-		Do(ctx).Into(&list)
+	revisions, err := c.secretHeads(ctx, namespace, helmSecretType, "owner=helm,name="+name)
 	if err != nil {
 		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
-	if len(list.Items) == 0 {
+	if len(revisions) == 0 {
 		return nil, NoRelease{namespace, name}
 	}
-	newest := slices.MaxFunc(list.Items, func(a, b metav1.PartialObjectMetadata) int {
+	newest := slices.MaxFunc(revisions, func(a, b metav1.PartialObjectMetadata) int {
 		return helmRevision(&a) - helmRevision(&b)
 	})
 	live, err := c.secrets(namespace).Get(ctx, newest.Name, metav1.GetOptions{})

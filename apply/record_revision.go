@@ -277,16 +277,22 @@ type recordedPart struct {
 // revisionParts lists the Secrets of an environment's revisions. newest is the number
 // of the newest one that was signed, 0 where that is not known.
 func (c *Cluster) revisionParts(ctx context.Context, name, namespace string, newest int) ([]recordedPart, error) {
-	var list metav1.PartialObjectMetadataList
-	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
-		Param("labelSelector", labelEnvironment+"="+name+","+labelRevision).
-		Param("fieldSelector", "type="+revisionType).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
-		Do(ctx).Into(&list)
+	heads, err := c.secretHeads(ctx, namespace, revisionType, labelEnvironment+"="+name+","+labelRevision)
 	if err != nil {
 		return nil, fmt.Errorf("revisions of environment %s: %w", name, err)
 	}
-	return believed(name, list.Items, newest), nil
+	return believed(name, heads, newest), nil
+}
+
+// secretHeads lists the Secrets of a type that a selector finds, without their data.
+func (c *Cluster) secretHeads(ctx context.Context, namespace, kind, selector string) ([]metav1.PartialObjectMetadata, error) {
+	var list metav1.PartialObjectMetadataList
+	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
+		Param("labelSelector", selector).
+		Param("fieldSelector", "type="+kind).
+		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+		Do(ctx).Into(&list)
+	return list.Items, err
 }
 
 // believed are the Secrets that can be parts of an environment's revisions, in

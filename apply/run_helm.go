@@ -45,6 +45,9 @@ func (r *run) keepHelmOut(ctx context.Context) {
 }
 
 func (r *run) markRelease(ctx context.Context, namespace, name string, adopted []*unstructured.Unstructured) (string, error) {
+	if err := r.mayWrite(ctx); err != nil {
+		return "", err
+	}
 	ctx, cancel := r.request(ctx)
 	defer cancel()
 	record, err := r.c.helmRecord(ctx, namespace, name)

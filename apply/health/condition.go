@@ -3,7 +3,6 @@ package health
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -89,14 +88,7 @@ func observedGeneration(obj *unstructured.Unstructured) (int64, bool) {
 	if err != nil || !ok {
 		return 0, false
 	}
-	switch t := value.(type) {
-	case int64:
-		return t, true
-	case string:
-		n, err := strconv.ParseInt(t, 10, 64)
-		return n, err == nil
-	}
-	return 0, false
+	return count(value)
 }
 
 // stale says that a condition was written for an earlier generation.

@@ -73,7 +73,7 @@ func wantedOf(key string, of map[string]any) (noun string, ok bool) {
 	return words[1], wordIn(words[1:], "replicas", "number", "num", "count", "pods", "instances", "instance", "workers", "worker", "nodes", "node", "members", "workloads", "machines", "hosts", "shards", "brokers", "components")
 }
 
-// count is a number of a status, which some controllers write as text.
+// count is a whole number of a status, which some controllers write as text.
 func count(v any) (int64, bool) {
 	switch t := v.(type) {
 	case int64:

@@ -218,9 +218,12 @@ func deprecatedRequests(metrics []byte, minor int) []Obstacle {
 // written finds objects that were last written in an API version that is gone then:
 // who wrote them will fail.
 func (u *upgrade) written(ctx context.Context, namespace string) error {
-	objects, _, err := u.c.Everything(ctx, namespace)
+	objects, skipped, err := u.c.Everything(ctx, namespace)
 	if err != nil {
 		return u.unless("namespace "+namespace, err)
+	}
+	if len(skipped) > 0 {
+		u.warn("namespace "+namespace, "may not be read, and were not looked at: "+strings.Join(skipped, ", "), "")
 	}
 	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
 		return cmp.Or(strings.Compare(a.GetKind(), b.GetKind()), strings.Compare(a.GetName(), b.GetName()))

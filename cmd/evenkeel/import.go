@@ -119,11 +119,6 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	if err != nil {
 		return err
 	}
-	for _, e := range envs {
-		if e.Name != opts.env {
-			target.others = append(target.others, e.Name)
-		}
-	}
 	return writeImport(ctx, g, opts.env, imp, target)
 }
 
@@ -175,6 +170,11 @@ type target struct {
 
 func importTarget(g *global, repo *render.Repo, envs []render.Summary, at int, opts *importOptions, imp *importer.Import) (target, error) {
 	t := target{root: repo.Root()}
+	for _, e := range envs {
+		if e.Name != opts.env {
+			t.others = append(t.others, e.Name)
+		}
+	}
 	like := max(at, 0)
 	if at < 0 && opts.like != "" {
 		like = slices.IndexFunc(envs, func(e render.Summary) bool { return e.Name == opts.like })

@@ -58,11 +58,6 @@ func runImportRelease(ctx context.Context, g *global, opts *importOptions) error
 		return err
 	}
 	target.files = append(target.files, files...)
-	for _, e := range envs {
-		if e.Name != opts.env {
-			target.others = append(target.others, e.Name)
-		}
-	}
 	if err := writeImport(ctx, g, opts.env, imp, target); err != nil {
 		return err
 	}
