@@ -24,13 +24,20 @@ import (
 // namespace, of kind "Mutating" or "Validating".
 func (s *scenario) webhook(t *testing.T, kind string, review func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse) {
 	t.Helper()
+	const probe = "probe"
+	used := make(chan struct{}, 1000)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		var r admissionv1.AdmissionReview
 		if err := json.NewDecoder(req.Body).Decode(&r); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		r.Response = review(r.Request)
+		if r.Request.Name == probe {
+			used <- struct{}{}
+			r.Response = &admissionv1.AdmissionResponse{Allowed: true}
+		} else {
+			r.Response = review(r.Request)
+		}
 		r.Response.UID = r.Request.UID
 		_ = json.NewEncoder(w).Encode(r)
 	}))
@@ -59,7 +66,15 @@ func (s *scenario) webhook(t *testing.T, kind string, review func(*admissionv1.A
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Delete(context.WithoutCancel(t.Context()), s.namespace, metav1.DeleteOptions{}) })
-	time.Sleep(time.Second) // until the server uses it
+	maps := s.client(t).Resource(kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(s.namespace)
+	for len(used) == 0 { // the server learns of it through a watch
+		_, _ = maps.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": probe, "labels": map[string]any{"evenkeel.dev/unit": probe}},
+		}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if t.Context().Err() != nil {
+			t.Fatal("the server does not use the webhook")
+		}
+	}
 }
 
 func TestMutatingWebhook(t *testing.T) {

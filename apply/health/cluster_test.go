@@ -123,6 +123,16 @@ func (b *bench) resource(obj *unstructured.Unstructured) dynamic.ResourceInterfa
 	return b.client.Resource(mapping.Resource).Namespace(b.namespace)
 }
 
+// until waits for what another part of the cluster does in its own time.
+func (b *bench) until(what string, holds func() bool) {
+	b.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("a minute, and not yet: %s", what)
+		}
+	}
+}
+
 // wait waits for the targets and returns the last updates and all changes as
 // lines.
 func (b *bench) wait(targets []Target, timeout time.Duration) ([]Update, []string, error) {

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
@@ -157,8 +159,15 @@ func TestWaitRefusedPods(t *testing.T) {
 	t.Run("quota", func(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
-		b.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: {hard: {pods: '1'}}")
-		time.Sleep(2 * time.Second) // the quota is enforced once it is counted
+		quota := b.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: {hard: {pods: '1'}}")[0]
+		b.until("the quota is counted, and so enforced", func() bool {
+			live, err := b.resource(kind("v1", "ResourceQuota")).Get(t.Context(), quota.Name, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			used, _, _ := unstructured.NestedString(live.Object, "status", "used", "pods")
+			return used != ""
+		})
 		_, _, err := b.wait(b.apply(deployment("w", "v1", 3)), time.Minute)
 		failure := asNotHealthy(t, err)
 		if failure.After != 0 || !strings.Contains(err.Error(), "1 of 3 ready: FailedCreate: pods \"w-") || !strings.Contains(err.Error(), "exceeded quota: pods") {
@@ -516,7 +525,14 @@ func TestWaitWithoutRightToWatch(t *testing.T) {
 	b.apply(
 		"apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader}\nrules: [{apiGroups: [apps], resources: [deployments], verbs: [get]}]",
 		"apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: reader}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}\nsubjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "+user.Impersonate.UserName+"}]")
-	time.Sleep(time.Second) // the authoriser reads roles through a watch
+	mine, err := kubernetes.NewForConfig(user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.until("the authoriser has seen the role", func() bool {
+		_, err := mine.AppsV1().Deployments(b.namespace).Get(t.Context(), "w", metav1.GetOptions{})
+		return !apierrors.IsForbidden(err)
+	})
 	_, lines, err := b.wait(b.apply(deployment("w", "slow", 1)), time.Minute)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
