@@ -228,7 +228,7 @@ func inUnits(bytes int64) string {
 type gauge struct{ samples []metrics.Sample }
 
 // newGauge counts what is mapped without what is free: before that was free it was
-// counted, and what preparedHeap asks for was never used.
+// counted, and what prepareHeap asks for was never used.
 func newGauge() *gauge {
 	return &gauge{samples: []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},

@@ -14,6 +14,7 @@ import (
 	"cuelang.org/go/cue/errors"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -198,7 +199,7 @@ func (t translator) fieldNamed(pos token.Pos, name string) bool {
 				return n == file
 			}
 			if field, ok := n.(*ast.Field); ok {
-				found, _, _ = ast.LabelName(field.Label)
+				found, _ = syntax.Name(field)
 			}
 			return true
 		}, nil)

@@ -11,6 +11,8 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // maxRounds bounds the evaluations that explain one broken environment.
@@ -107,7 +109,7 @@ func (p *peeler) blankAt(pos token.Pos) bool {
 	if at < 0 {
 		return false
 	}
-	field := fieldAt(p.files[at], pos.Offset())
+	field := removable(p.files[at], pos.Offset())
 	if field == nil {
 		return false
 	}
@@ -147,57 +149,15 @@ func blankField(data []byte, field *ast.Field) bool {
 	return true
 }
 
-// fieldAt is the innermost field that can be taken out around an offset: in
-// "a: b: c" without braces that is the whole of it. Nil where the field is the
-// environment itself.
-func fieldAt(file *ast.File, offset int) *ast.Field {
-	var found *ast.Field
-	var visit func(decls []ast.Decl, braces bool, outer *ast.Field)
-	var visitExpr func(expr ast.Expr, outer *ast.Field)
-	inside := func(n ast.Node) bool { return n.Pos().Offset() <= offset && offset < n.End().Offset() }
-	visit = func(decls []ast.Decl, braces bool, outer *ast.Field) {
-		for _, d := range decls {
-			if !inside(d) {
-				continue
-			}
-			switch n := d.(type) {
-			case *ast.Field:
-				removable := n
-				if !braces && outer != nil {
-					removable = outer
-				}
-				found = removable
-				visitExpr(n.Value, removable)
-			case *ast.EmbedDecl:
-				visitExpr(n.Expr, outer)
-			case *ast.Comprehension:
-				visitExpr(n.Value, nil)
-			}
-		}
+// removable is the field to take out around an offset, nil where that would be the
+// environment itself, or all of its units.
+func removable(file *ast.File, offset int) *ast.Field {
+	f := syntax.FieldAt(file, offset)
+	if f == nil {
+		return nil
 	}
-	visitExpr = func(expr ast.Expr, outer *ast.Field) {
-		if expr == nil || !inside(expr) {
-			return
-		}
-		switch n := expr.(type) {
-		case *ast.StructLit:
-			visit(n.Elts, n.Lbrace.IsValid(), outer)
-		case *ast.BinaryExpr:
-			visitExpr(n.X, outer)
-			visitExpr(n.Y, outer)
-		case *ast.ParenExpr:
-			visitExpr(n.X, outer)
-		case *ast.ListLit:
-			for _, e := range n.Elts {
-				visitExpr(e, outer)
-			}
-		}
+	if name, ok := syntax.Name(f); ok && (name == fieldEnvironment || name == "apps" || name == "stacks") {
+		return nil
 	}
-	visit(file.Decls, true, nil)
-	if found != nil {
-		if name, _, err := ast.LabelName(found.Label); err == nil && (name == "environment" || name == "apps" || name == "stacks") {
-			return nil
-		}
-	}
-	return found
+	return f
 }

@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
-	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -180,42 +180,43 @@ func eachWord(file *ast.File, fn func(word)) {
 func wordsOf(n ast.Node, path typed.Path, fn func(word)) {
 	switch n := n.(type) {
 	case *ast.Field:
-		label, _, err := ast.LabelName(n.Label)
-		if err != nil {
+		label, ok := syntax.Name(n)
+		if !ok {
 			return // a pattern: what it makes has no place of its own
 		}
 		at := append(slices.Clip(path), label)
 		fn(word{label, at, n.Label.Pos()})
-		wordsOf(n.Value, at, fn)
-	case *ast.StructLit:
-		for _, decl := range n.Elts {
-			wordsOf(decl, path, fn)
-		}
-	case *ast.ListLit:
-		for i, item := range n.Elts {
-			wordsOf(item, append(slices.Clip(path), i), fn)
-		}
-	case *ast.BasicLit:
-		text, err := literal.Unquote(n.Value)
-		if err != nil || n.Kind != token.STRING {
-			text = n.Value
-		}
-		if len(path) > 0 {
-			fn(word{text, path, n.Pos()})
-		}
-	case *ast.BinaryExpr:
-		wordsOf(n.X, path, fn)
-		wordsOf(n.Y, path, fn)
-	case *ast.ParenExpr:
-		wordsOf(n.X, path, fn)
+		wordsIn(n.Value, at, fn)
 	case *ast.EmbedDecl:
-		wordsOf(n.Expr, path, fn)
+		wordsIn(n.Expr, path, fn)
 	case *ast.Comprehension:
-		wordsOf(n.Value, path, fn)
-	case *ast.LetClause, *ast.Ellipsis, *ast.Attribute, *ast.CommentGroup, *ast.ImportDecl, *ast.Package:
-	case *ast.Interpolation:
-		if len(path) > 0 {
-			fn(word{"", path, n.Pos()})
+		wordsIn(n.Value, path, fn)
+	}
+}
+
+func wordsIn(expr ast.Expr, path typed.Path, fn func(word)) {
+	for e := range syntax.Operands(expr) {
+		switch n := e.(type) {
+		case *ast.StructLit:
+			for _, decl := range n.Elts {
+				wordsOf(decl, path, fn)
+			}
+		case *ast.ListLit:
+			for i, item := range n.Elts {
+				wordsIn(item, append(slices.Clip(path), i), fn)
+			}
+		case *ast.BasicLit:
+			text, err := syntax.Literal(n)
+			if err != nil {
+				text = n.Value
+			}
+			if len(path) > 0 {
+				fn(word{text, path, n.Pos()})
+			}
+		case *ast.Interpolation:
+			if len(path) > 0 {
+				fn(word{"", path, n.Pos()})
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -20,7 +21,7 @@ func (ev *evaluated) forbidden() Findings {
 		if err != nil || !filepath.IsLocal(rel) {
 			continue // a user's own stack makes objects
 		}
-		eachField(file.Decls, nil, func(f *ast.Field, path []string) bool {
+		syntax.EachField(file.Decls, func(f *ast.Field, path []string) bool {
 			name := path[len(path)-1]
 			switch {
 			case strings.HasPrefix(name, "#"), strings.HasPrefix(name, "_#"):
@@ -56,13 +57,8 @@ func (ev *evaluated) beside() Findings {
 		}, nil)
 	}
 	for _, file := range ev.inst.Files {
-		for _, decl := range file.Decls {
-			field, ok := decl.(*ast.Field)
-			if !ok {
-				continue
-			}
-			label, _, err := ast.LabelName(field.Label)
-			if err != nil || label == fieldEnvironment || used[label] || strings.HasPrefix(label, "_") || strings.HasPrefix(label, "#") {
+		for label, field := range syntax.Fields(file.Decls) {
+			if label == fieldEnvironment || used[label] || strings.HasPrefix(label, "_") || strings.HasPrefix(label, "#") {
 				continue
 			}
 			f := Finding{Environment: ev.dir.name, Path: label, Message: "this stands beside the environment, and has no effect"}
@@ -79,40 +75,6 @@ func (ev *evaluated) beside() Findings {
 		}
 	}
 	return findings
-}
-
-// eachField walks the fields of structs, through unifications and embeddings, but
-// not into calls and comprehensions. fn returns false to stay out of a field.
-func eachField(decls []ast.Decl, path []string, fn func(f *ast.Field, path []string) bool) {
-	for _, decl := range decls {
-		switch d := decl.(type) {
-		case *ast.Field:
-			name, _, err := ast.LabelName(d.Label)
-			if err != nil {
-				continue // a pattern
-			}
-			at := append(append([]string{}, path...), name)
-			if fn(d, at) {
-				eachFieldOf(d.Value, at, fn)
-			}
-		case *ast.EmbedDecl:
-			eachFieldOf(d.Expr, path, fn)
-		}
-	}
-}
-
-func eachFieldOf(expr ast.Expr, path []string, fn func(f *ast.Field, path []string) bool) {
-	switch e := expr.(type) {
-	case *ast.StructLit:
-		eachField(e.Elts, path, fn)
-	case *ast.BinaryExpr:
-		eachFieldOf(e.X, path, fn)
-		eachFieldOf(e.Y, path, fn)
-	case *ast.ParenExpr:
-		eachFieldOf(e.X, path, fn)
-	case *ast.PostfixExpr: // {...}...
-		eachFieldOf(e.X, path, fn)
-	}
 }
 
 // trimEnvironment drops the field that all paths begin with.

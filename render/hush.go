@@ -13,6 +13,8 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // withheld stands for a secret value in a message.
@@ -137,26 +139,31 @@ func (ev *evaluated) secrecy(units []*unit) *secrecy {
 // manifest notes what in a struct of the user's files is the content of a Secret,
 // or of what makes one.
 func (s *secrecy) manifest(lit *ast.StructLit) {
-	kind, hasKind := "", false
-	fieldsNamed(lit.Elts, "kind", func(f *ast.Field) {
-		if b, ok := f.Value.(*ast.BasicLit); ok {
-			kind, hasKind = strings.Trim(b.Value, `"`), true
-		}
-	})
-	fieldsNamed(lit.Elts, "stringData", func(f *ast.Field) { s.add(f.Value) })
-	if hasKind && kind == "Secret" {
-		fieldsNamed(lit.Elts, "data", func(f *ast.Field) { s.add(f.Value) })
+	isSecret := false
+	for f := range syntax.Named(lit.Elts, "kind") {
+		kind, err := syntax.Literal(f.Value)
+		isSecret = isSecret || err == nil && kind == "Secret"
 	}
-	fieldsNamed(lit.Elts, "secretGenerator", func(f *ast.Field) {
-		ast.Walk(f.Value, func(n ast.Node) bool {
-			if field, ok := n.(*ast.Field); ok {
-				if name, _, err := ast.LabelName(field.Label); err == nil && name == "literals" {
-					s.add(field.Value)
-				}
+	for name, f := range syntax.Fields(lit.Elts) {
+		switch {
+		case name == "stringData", name == "data" && isSecret:
+			s.add(f.Value)
+		case name == "secretGenerator":
+			s.generator(f.Value)
+		}
+	}
+}
+
+// generator notes the literals of kustomize's secretGenerator.
+func (s *secrecy) generator(expr ast.Expr) {
+	ast.Walk(expr, func(n ast.Node) bool {
+		if f, ok := n.(*ast.Field); ok {
+			if name, ok := syntax.Name(f); ok && name == "literals" {
+				s.add(f.Value)
 			}
-			return true
-		}, nil)
-	})
+		}
+		return true
+	}, nil)
 }
 
 // add notes a secret value and what stands in it.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 )
 
 // fetched is what kustomize would fetch: what its loader asks a server for (http),
@@ -132,7 +133,7 @@ func (c kustomization) one(name *string) error {
 		return outside{file: c.shown, name: *name}
 	}
 	switch err := c.files.stat(path.Join(c.dir, *name)); {
-	case isRefused(err):
+	case content.Refused(err):
 		return err
 	case err != nil:
 		return outside{file: c.shown, name: *name}

@@ -15,16 +15,17 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 )
 
 // Manifests are files of somebody else below a directory. What is read of them is
 // read as of a repository: nothing outside the directory, no link that leads out of it.
-type Manifests struct{ files *contents }
+type Manifests struct{ files *content.FS }
 
 // OpenManifests opens a directory.
 func OpenManifests(dir string) (*Manifests, error) {
-	files, err := openDisk(dir)
+	files, err := content.Disk(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func (m *Manifests) Build(dir string) (objs []Built, read []string, err error) {
 	}
 	result, err := kustomizeIn(files)
 	if err != nil {
-		if isRefused(err) {
+		if content.Refused(err) {
 			return nil, nil, err
 		}
 		return nil, nil, errors.New(kustomizeMessage(err))

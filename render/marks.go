@@ -16,6 +16,7 @@ import (
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -69,8 +70,8 @@ func (m *marks) read(file *ast.File) {
 		switch n := n.(type) {
 		case *ast.Field:
 			if slices.ContainsFunc(n.Attrs, m.isMark) {
-				label, _, err := ast.LabelName(n.Label)
-				if err != nil {
+				label, ok := syntax.Name(n)
+				if !ok {
 					label = everyLabel // a pattern
 				}
 				m.labels[label] = true

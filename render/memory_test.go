@@ -8,7 +8,7 @@ import (
 // TestPreparedHeap looks whether the block that is asked for is gone, for memory
 // and for the collector's next goal.
 func TestPreparedHeap(t *testing.T) {
-	preparedHeap()
+	prepareHeap()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	if m.HeapAlloc > heapAhead/2 || m.NextGC > heapAhead {

@@ -3,14 +3,13 @@ package render
 import (
 	"fmt"
 	"maps"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -22,8 +21,8 @@ func (ev *evaluated) undefined() Findings {
 	declared := map[string][]string{} // by import path
 	types := map[string][]string{}
 	for _, inst := range ev.instances() {
-		types[plainImport(inst.ImportPath)] = unitTypes(inst)
-		declared[plainImport(inst.ImportPath)] = declarations(inst)
+		types[syntax.Plain(inst.ImportPath)] = unitTypes(inst)
+		declared[syntax.Plain(inst.ImportPath)] = declarations(inst)
 	}
 	for _, file := range ev.userFiles() {
 		imports := importNames(file)
@@ -32,13 +31,10 @@ func (ev *evaluated) undefined() Findings {
 			if !ok {
 				return true
 			}
-			ident, ok := sel.X.(*ast.Ident)
-			if !ok {
+			if syntax.Import(sel.X) == nil {
 				return true
 			}
-			if _, ok := ident.Node.(*ast.ImportSpec); !ok {
-				return true
-			}
+			ident, _ := sel.X.(*ast.Ident)
 			names, known := declared[imports[ident.Name]]
 			name, _, err := ast.LabelName(sel.Sel)
 			if err != nil || !known || slices.Contains(names, name) {
@@ -70,22 +66,12 @@ func offered(names, types []string) []string {
 func unitTypes(inst *build.Instance) []string {
 	var names []string
 	for _, file := range inst.Files {
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.Field)
-			if !ok {
-				continue
+		for name := range syntax.Fields(file.Decls) {
+			for _, typ := range syntax.FieldsAt(file.Decls, name, "type") {
+				if value, err := syntax.Literal(typ.Value); err == nil && name == "#"+value {
+					names = append(names, name)
+				}
 			}
-			name, _, err := ast.LabelName(f.Label)
-			if err != nil || !strings.HasPrefix(name, "#") {
-				continue
-			}
-			eachStruct(f.Value, func(lit *ast.StructLit) {
-				fieldsNamed(lit.Elts, "type", func(typ *ast.Field) {
-					if lit, ok := typ.Value.(*ast.BasicLit); ok && lit.Value == strconv.Quote(name[1:]) {
-						names = append(names, name)
-					}
-				})
-			}, func(ast.Expr) {})
 		}
 	}
 	return slices.Sorted(slices.Values(names))
@@ -95,11 +81,9 @@ func unitTypes(inst *build.Instance) []string {
 func declarations(inst *build.Instance) []string {
 	names := map[string]bool{}
 	for _, file := range inst.Files {
-		for _, decl := range file.Decls {
-			if f, ok := decl.(*ast.Field); ok {
-				if name, _, err := ast.LabelName(f.Label); err == nil && !strings.HasPrefix(name, "_") {
-					names[name] = true
-				}
+		for name := range syntax.Fields(file.Decls) {
+			if !strings.HasPrefix(name, "_") {
+				names[name] = true
 			}
 		}
 	}
@@ -110,29 +94,11 @@ func declarations(inst *build.Instance) []string {
 func importNames(file *ast.File) map[string]string {
 	names := map[string]string{}
 	for spec := range file.ImportSpecs() {
-		full, err := strconv.Unquote(spec.Path.Value)
-		if err != nil {
-			continue
+		name, err := syntax.ImportName(spec)
+		full, _ := syntax.ImportPath(spec)
+		if err == nil {
+			names[name] = syntax.Plain(full)
 		}
-		name := path.Base(full)
-		if _, after, ok := strings.Cut(name, ":"); ok {
-			name = after
-		}
-		if spec.Name != nil {
-			name = spec.Name.Name
-		}
-		names[name] = plainImport(full)
 	}
 	return names
-}
-
-// plainImport drops the package name and the major version of an import path.
-func plainImport(p string) string {
-	p, _, _ = strings.Cut(p, ":")
-	dir, version, ok := strings.Cut(p, "@")
-	if !ok {
-		return p
-	}
-	_, rest, _ := strings.Cut(version, "/")
-	return strings.TrimSuffix(dir+"/"+rest, "/")
 }

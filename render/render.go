@@ -73,7 +73,6 @@ func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error)
 // RenderEach is RenderAll where one environment that is wrong does not keep the
 // others: it is not among the results, and its findings are in wrong by its name.
 func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Result, wrong map[string]Findings, err error) {
-	defer lazyGC()() // before it is watched: the heap that it prepares is no use of memory
 	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
 		return r.renderSet(ctx, names)
 	})

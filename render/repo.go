@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"sync"
 
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -90,13 +91,43 @@ func Open(dir string) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := openDisk(root)
+	files, err := content.Disk(root)
 	if err != nil {
 		return nil, err
 	}
 	r := &Repo{dir: root, root: virtualRoot(root), fsys: files, cwd: cwd, kinds: typed.New()}
 	if err := r.readModule(); err != nil {
 		return nil, err
+	}
+	if r.own {
+		return r, nil
+	}
+	if err := r.checkVendored(); err != nil {
+		return nil, err
+	}
+	r.overlay, err = embedded(r.root)
+	return r, err
+}
+
+// OpenGit opens the repository that dir belongs to as it was at a git reference: a
+// branch, a tag, a commit, HEAD~1. It reads git's objects and touches neither the
+// working tree nor the index.
+func OpenGit(dir, ref string) (*Repo, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := findRoot(abs)
+	if err != nil {
+		return nil, err
+	}
+	files, err := content.Commit(root, ref)
+	if err != nil {
+		return nil, err
+	}
+	r := &Repo{dir: root, root: virtualRoot(root), fsys: files, ref: ref, kinds: typed.New()}
+	if err := r.readModule(); err != nil {
+		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
 	if r.own {
 		return r, nil
@@ -172,10 +203,8 @@ func languagePos(name string, data []byte) token.Pos {
 	if err != nil {
 		return pos
 	}
-	fieldsNamed(file.Decls, "language", func(lang *ast.Field) {
-		eachStruct(lang.Value, func(lit *ast.StructLit) {
-			fieldsNamed(lit.Elts, "version", func(f *ast.Field) { pos = f.Value.Pos() })
-		}, func(ast.Expr) {})
-	})
+	for _, f := range syntax.FieldsAt(file.Decls, "language", "version") {
+		pos = f.Value.Pos()
+	}
 	return pos
 }

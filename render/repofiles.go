@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 )
 
 // repoFiles is what kustomize sees: the repository below /repo, read only, and
@@ -88,7 +89,7 @@ func (f repoFiles) ReadFile(name string) ([]byte, error) {
 	if err == nil && isKustomization(name) {
 		data, err = f.local(path.Dir(path.Clean("/"+filepath.ToSlash(name))), shown, data)
 	}
-	if err != nil && *f.refused == nil && (known || isRefused(err)) {
+	if err != nil && *f.refused == nil && (known || content.Refused(err)) {
 		*f.refused = err
 	}
 	if err != nil {

@@ -141,7 +141,7 @@ func (s *sealed) inClear() []string {
 	return keys
 }
 
-func (s *sealed) fill(content content) {
+func (s *sealed) fill(content secretData) {
 	data := make(map[string]any, len(content.data))
 	for key, value := range content.data {
 		data[key] = base64.StdEncoding.EncodeToString([]byte(value))
@@ -149,8 +149,8 @@ func (s *sealed) fill(content content) {
 	s.object.Object["data"] = data
 }
 
-// content is what a file says of its Secret.
-type content struct {
+// secretData is what a file says of its Secret.
+type secretData struct {
 	kind string // the type of the Secret
 	data map[string]string
 }
@@ -158,12 +158,12 @@ type content struct {
 // secretContent reads the documents of a file as a Secret: a flat mapping of its
 // keys, or a whole manifest of kind Secret, as other tools have them. The values
 // may still be encrypted.
-func secretContent(name string, docs []sops.Map) (content, error) {
+func secretContent(name string, docs []sops.Map) (secretData, error) {
 	if len(docs) != 1 {
-		return content{}, fmt.Errorf("it has %d documents, a Secret is one", len(docs))
+		return secretData{}, fmt.Errorf("it has %d documents, a Secret is one", len(docs))
 	}
 	doc := docs[0]
-	c := content{data: map[string]string{}}
+	c := secretData{data: map[string]string{}}
 	if doc.Get("kind") != "Secret" {
 		return c, c.add(doc, func(s string) (string, error) { return s, nil })
 	}
@@ -199,7 +199,7 @@ func decodeData(s string) (string, error) {
 	return string(raw), nil
 }
 
-func (c content) add(values sops.Map, decode func(string) (string, error)) error {
+func (c secretData) add(values sops.Map, decode func(string) (string, error)) error {
 	for _, e := range values {
 		value, err := secretText(e.Value)
 		if err == nil {

@@ -10,10 +10,12 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
-	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // virtualRoot is where CUE sees a repository: nowhere on disk. What it is not given
@@ -88,7 +90,7 @@ func (s *sources) follow(name string, data []byte) {
 		return
 	}
 	for spec := range file.ImportSpecs() {
-		value, err := literal.Unquote(spec.Path.Value)
+		value, err := syntax.ImportPath(spec)
 		if err != nil {
 			continue
 		}
@@ -109,7 +111,7 @@ func (s *sources) follow(name string, data []byte) {
 
 // unread is the finding of what cannot be read.
 func (r *Repo) unread(name string, err error) error {
-	if refused, ok := errors.AsType[refusal](err); ok {
+	if refused, ok := errors.AsType[content.Refusal](err); ok {
 		return Findings{{File: r.fileName(filepath.Join(r.root, filepath.FromSlash(name))), Message: refused.Reason}}
 	}
 	return fmt.Errorf("%s: %w", name, err)
@@ -162,7 +164,7 @@ func (r *Repo) notEmbedded(pos token.Pos, format string, args []any) string {
 		return ""
 	}
 	_, err = fs.ReadFile(r.fsys, path.Join(path.Dir(filepath.ToSlash(rel)), name))
-	if refused, ok := errors.AsType[refusal](err); ok {
+	if refused, ok := errors.AsType[content.Refusal](err); ok {
 		return refused.Error()
 	}
 	return ""

@@ -5,13 +5,14 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // split divides the environment's units into parts: copies of its package, each
@@ -82,17 +83,19 @@ func (s *splitter) collect() bool {
 }
 
 func (s *splitter) environments(file *ast.File) bool {
-	ok := true
-	fieldsNamed(file.Decls, "environment", func(env *ast.Field) {
-		eachStruct(env.Value, func(lit *ast.StructLit) {
+	for env := range syntax.Named(file.Decls, fieldEnvironment) {
+		// What is unified with it is a definition: it makes no units, or parts have too many.
+		for _, lit := range syntax.Structs(env.Value) {
 			for _, group := range []string{"apps", "stacks"} {
-				fieldsNamed(lit.Elts, group, func(f *ast.Field) {
-					ok = ok && s.group(group, s.ev.inst, file, f.Value, whole(f, lit, env))
-				})
+				for f := range syntax.Named(lit.Elts, group) {
+					if !s.group(group, s.ev.inst, file, f.Value, whole(f, lit, env)) {
+						return false
+					}
+				}
 			}
-		}, func(ast.Expr) {}) // a definition: it makes no units, or parts have too many
-	})
-	return ok
+		}
+	}
+	return true
 }
 
 // whole is the field that goes where a field of a struct goes: in "a: b: c: 1" it
@@ -107,16 +110,16 @@ func whole(f *ast.Field, in *ast.StructLit, outer *ast.Field) *ast.Field {
 // group collects the units of apps or stacks, from a struct or from the list of
 // an imported package.
 func (s *splitter) group(group string, inst *build.Instance, file *ast.File, expr ast.Expr, outer *ast.Field) bool {
-	ok := true
-	eachStruct(expr, func(lit *ast.StructLit) {
+	structs, others := syntax.Parts(expr)
+	for _, lit := range structs {
 		for _, decl := range lit.Elts {
 			field, isField := decl.(*ast.Field)
 			if !isField {
 				switch decl.(type) {
-				case *ast.EmbedDecl: // eachStruct has been there
+				case *ast.EmbedDecl: // among the structs
 				case *ast.Ellipsis, *ast.CommentGroup:
 				default:
-					ok = false
+					return false
 				}
 				continue
 			}
@@ -125,8 +128,7 @@ func (s *splitter) group(group string, inst *build.Instance, file *ast.File, exp
 			}
 			name, isIdent, err := ast.LabelName(field.Label)
 			if err != nil {
-				ok = false
-				continue
+				return false
 			}
 			if isIdent {
 				s.secret[name] = true
@@ -134,10 +136,13 @@ func (s *splitter) group(group string, inst *build.Instance, file *ast.File, exp
 			s.files[file] = inst
 			s.decls = append(s.decls, unitDecl{unitName{group, name}, file, whole(field, lit, outer)})
 		}
-	}, func(other ast.Expr) {
-		ok = ok && s.shared(group, inst, other)
-	})
-	return ok
+	}
+	for _, other := range others {
+		if !s.shared(group, inst, other) {
+			return false
+		}
+	}
+	return true
 }
 
 // shared collects the units of a list that stands in a package of its own, such
@@ -147,12 +152,12 @@ func (s *splitter) shared(group string, inst *build.Instance, expr ast.Expr) boo
 	if !ok || inst != s.ev.inst {
 		return false
 	}
-	spec := importSpec(sel.X)
+	spec := syntax.Import(sel.X)
 	name, _, err := ast.LabelName(sel.Sel)
 	if spec == nil || err != nil {
 		return false
 	}
-	full, err := strconv.Unquote(spec.Path.Value)
+	full, err := syntax.ImportPath(spec)
 	imported := inst.LookupImport(full)
 	if err != nil || imported == nil || len(imported.Files) == 0 || !s.ev.repo.isUserFile(imported.Files[0].Filename) {
 		return false
@@ -165,11 +170,13 @@ func (s *splitter) shared(group string, inst *build.Instance, expr ast.Expr) boo
 	s.secret[name] = true
 	s.followed[sel] = true
 	for _, file := range imported.Files {
-		fieldsNamed(file.Decls, name, func(f *ast.Field) {
-			ok = ok && s.group(group, imported, file, f.Value, f)
-		})
+		for f := range syntax.Named(file.Decls, name) {
+			if !s.group(group, imported, file, f.Value, f) {
+				return false
+			}
+		}
 	}
-	return ok
+	return true
 }
 
 // seen says whether anything in the user's files uses a name that leads to units,
@@ -206,7 +213,7 @@ func (s *splitter) seen() bool {
 		case *ast.SelectorExpr:
 			name, _, err := ast.LabelName(n.Sel)
 			found = found || err != nil || s.secret[name] && !s.followed[n]
-			if importSpec(n.X) == nil {
+			if syntax.Import(n.X) == nil {
 				walk(n.X)
 			}
 			return false
@@ -217,7 +224,7 @@ func (s *splitter) seen() bool {
 				found = found || err == nil && s.secret[name]
 			}
 		case *ast.Ident:
-			found = found || s.secret[n.Name] || importSpec(n) != nil
+			found = found || s.secret[n.Name] || syntax.Import(n) != nil
 		case *ast.Alias:
 			found = true
 		}
@@ -307,52 +314,4 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 		out.ResolutionErr = nil // an import that only other parts use
 	}
 	return out
-}
-
-// fieldsNamed calls fn for the fields of that name.
-func fieldsNamed(decls []ast.Decl, name string, fn func(*ast.Field)) {
-	for _, decl := range decls {
-		field, ok := decl.(*ast.Field)
-		if !ok {
-			continue
-		}
-		if label, _, err := ast.LabelName(field.Label); err == nil && label == name {
-			fn(field)
-		}
-	}
-}
-
-// eachStruct calls fn for the struct literals that an expression unifies, and
-// other for what is unified with them.
-func eachStruct(expr ast.Expr, fn func(*ast.StructLit), other func(ast.Expr)) {
-	switch e := expr.(type) {
-	case *ast.StructLit:
-		fn(e)
-		for _, decl := range e.Elts {
-			if embedded, ok := decl.(*ast.EmbedDecl); ok {
-				eachStruct(embedded.Expr, fn, other)
-			}
-		}
-	case *ast.ParenExpr:
-		eachStruct(e.X, fn, other)
-	case *ast.BinaryExpr:
-		if e.Op != token.AND {
-			other(e)
-			return
-		}
-		eachStruct(e.X, fn, other)
-		eachStruct(e.Y, fn, other)
-	default:
-		other(expr)
-	}
-}
-
-// importSpec is the import that a name stands for; nil where it is another name.
-func importSpec(expr ast.Expr) *ast.ImportSpec {
-	ident, ok := expr.(*ast.Ident)
-	if !ok {
-		return nil
-	}
-	spec, _ := ident.Node.(*ast.ImportSpec)
-	return spec
 }

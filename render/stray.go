@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -227,8 +227,8 @@ func packageOf(name string, data []byte) string {
 func importsIn(file *ast.File) []string {
 	var paths []string
 	for spec := range file.ImportSpecs() {
-		if full, err := strconv.Unquote(spec.Path.Value); err == nil {
-			paths = append(paths, plainImport(full))
+		if full, err := syntax.ImportPath(spec); err == nil {
+			paths = append(paths, syntax.Plain(full))
 		}
 	}
 	return paths

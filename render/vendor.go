@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
+	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 )
 
 // vendorStamp is the file of a vendored copy that says what it is a copy of.
@@ -34,7 +35,7 @@ func Vendor(dir, version string) (Vendored, error) {
 	if err != nil {
 		return Vendored{}, err
 	}
-	files, err := openDisk(root)
+	files, err := content.Disk(root)
 	if err != nil {
 		return Vendored{}, err
 	}

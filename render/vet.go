@@ -15,7 +15,6 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lazyGC()()
 	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
 		all, err := r.renderSet(ctx, names)
 		if err == nil {

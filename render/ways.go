@@ -24,7 +24,6 @@ type Ways struct {
 // a model, as it shows what comes of it; an environment that does not evaluate does,
 // where it was asked for.
 func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
-	defer lazyGC()()
 	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
 		return r.renderSet(ctx, names)
 	})

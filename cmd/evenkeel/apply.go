@@ -15,6 +15,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -267,7 +268,7 @@ func (g *global) gitInfo() (apply.GitInfo, error) {
 	if err != nil {
 		return apply.GitInfo{}, err
 	}
-	commit, dirty, err := repo.Head()
+	commit, dirty, err := checkout.Head(repo.Root())
 	return apply.GitInfo{Commit: commit, Dirty: dirty}, err
 }
 

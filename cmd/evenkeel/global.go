@@ -75,6 +75,7 @@ func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
 	if err != nil {
 		return nil, err
 	}
+	render.PrepareProcess()
 	repo.Budget, err = g.budget.budget()
 	repo.LastWords = lastWords("")
 	return repo, err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/handover"
 )
 
@@ -82,8 +83,8 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 	if err != nil {
 		return err
 	}
-	origin, err := repo.Origin()
-	if errors.Is(err, render.ErrNoCommit) {
+	origin, err := checkout.OriginOf(repo.Root())
+	if errors.Is(err, checkout.ErrNoCommit) {
 		return &usageError{err: err, hint: "commit first: the artifact names the commit that it is made of"}
 	}
 	if err != nil {

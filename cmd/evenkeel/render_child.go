@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/internal/source"
+	"github.com/seed-428f4edd/evenkeel/render"
 )
 
 func newRenderChildCmd(g *global) *cobra.Command {
@@ -16,6 +17,7 @@ func newRenderChildCmd(g *global) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			endsFirst()
+			render.PrepareProcess()
 			return source.Serve(cmd.Context(), g.in, uncleaned(g.out))
 		},
 	}

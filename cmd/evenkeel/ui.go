@@ -12,6 +12,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/ui"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -65,7 +66,7 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 		return err
 	}
 	g.warn(ways.Warnings)
-	commit, dirty, err := repo.Head()
+	commit, dirty, err := checkout.Head(repo.Root())
 	if err != nil {
 		return err
 	}

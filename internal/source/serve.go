@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -84,7 +85,7 @@ func (r *answer) fill(ctx context.Context, request Request, progress func(string
 	}
 	repo.Budget, repo.Skip, repo.Serial, repo.Progress = request.Budget, request.Skip, request.Serial, progress
 	if request.Git.URL == "" {
-		if r.Git.Commit, r.Git.Dirty, err = repo.Head(); err != nil {
+		if r.Git.Commit, r.Git.Dirty, err = checkout.Head(repo.Root()); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,7 @@
-package render
+// Package checkout says what git knows of a directory: the commit that is checked out,
+// whether the files differ from it, and where it comes from. It reads and changes
+// nothing, and starts no git.
+package checkout
 
 import (
 	"errors"
@@ -13,32 +16,60 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 )
 
-// Head says which commit is checked out, and whether the files below the root
-// differ from it: changed, deleted, staged, or new and not ignored. What else
-// lies in the same git repository does not count. Outside of git the commit is
-// empty and nothing is dirty; before the first commit everything is.
-func (r *Repo) Head() (commit string, dirty bool, err error) {
-	repo, err := git.PlainOpenWithOptions(r.dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+// Repository is the git repository that a directory belongs to.
+type Repository struct{ *git.Repository }
+
+// Open opens the repository of dir, the nearest at it or above; linked working trees
+// too. The error is git.ErrRepositoryNotExists where there is none.
+func Open(dir string) (Repository, error) {
+	repo, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	return Repository{repo}, err
+}
+
+// Below is where a directory stands below the top of the working tree, with slashes;
+// "." at the top.
+func (r Repository) Below(dir string) (string, error) {
+	tree, err := r.Worktree()
+	if err != nil {
+		return "", err
+	}
+	top, err := filepath.EvalSymlinks(tree.Filesystem.Root())
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(top, dir)
+	return filepath.ToSlash(rel), err
+}
+
+// Head says which commit is checked out, and whether the files below dir differ from
+// it: changed, deleted, staged, or new and not ignored. What else lies in the same git
+// repository does not count. Outside of git the commit is empty and nothing is dirty;
+// before the first commit everything is.
+func Head(dir string) (commit string, dirty bool, err error) {
+	repo, err := Open(dir)
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("%s: %w", r.dir, err)
+		return "", false, fmt.Errorf("%s: %w", dir, err)
 	}
 	head, err := repo.Head()
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		return "", true, nil
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("%s: git HEAD: %w", r.dir, err)
+		return "", false, fmt.Errorf("%s: git HEAD: %w", dir, err)
 	}
-	dirty, err = r.dirty(repo)
+	dirty, err = repo.dirty(dir)
 	return head.Hash().String(), dirty, err
 }
 
-// dirty reports whether files below the root differ from HEAD.
-func (r *Repo) dirty(repo *git.Repository) (bool, error) {
-	tree, err := repo.Worktree()
+// dirty reports whether files below a directory differ from HEAD.
+func (r Repository) dirty(dir string) (bool, error) {
+	tree, err := r.Worktree()
 	if err != nil {
 		return false, err
 	}
@@ -47,9 +78,9 @@ func (r *Repo) dirty(repo *git.Repository) (bool, error) {
 	}
 	status, err := tree.Status()
 	if err != nil {
-		return false, fmt.Errorf("%s: git status: %w", r.dir, err)
+		return false, fmt.Errorf("%s: git status: %w", dir, err)
 	}
-	below, err := belowTop(tree, r.dir)
+	below, err := r.Below(dir)
 	if err != nil {
 		return false, err
 	}
@@ -75,18 +106,4 @@ func excludes() ([]gitignore.Pattern, error) {
 	}
 	own, err := gitignore.LoadGlobalPatterns(root)
 	return append(patterns, own...), err
-}
-
-// belowTop is where a directory stands below the top of a working tree, with
-// slashes.
-func belowTop(tree *git.Worktree, dir string) (string, error) {
-	top, err := filepath.EvalSymlinks(tree.Filesystem.Root())
-	if err != nil {
-		return "", err
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return "", err
-	}
-	rel, err := filepath.Rel(top, dir)
-	return filepath.ToSlash(rel), err
 }

@@ -1,14 +1,15 @@
-package render_test
+package checkout_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5"
-	"golang.org/x/tools/txtar"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 )
 
 // TestHead asks which commit a repository below the top of a working tree is at,
@@ -17,13 +18,7 @@ func TestHead(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	top := t.TempDir()
 	dir := filepath.Join(top, "deploy")
-	base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	unpack(t, dir, base)
-	r, err := render.Open(dir)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "envs", "dev"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var repo *git.Repository
@@ -41,9 +36,11 @@ func TestHead(t *testing.T) {
 	}{
 		{name: "outside of git", do: func() {}},
 		{name: "before the first commit", dirty: true, do: func() {
-			if repo, err = git.PlainInit(top, false); err != nil {
+			made, err := git.PlainInit(top, false)
+			if err != nil {
 				t.Fatal(err)
 			}
+			repo = made
 		}},
 		{name: "committed", commit: true, do: func() { write(".gitignore", "*.swp\n"); commit(t, repo) }},
 		{name: "changed elsewhere", commit: true, do: func() { write("notes", "a word") }},
@@ -59,12 +56,28 @@ func TestHead(t *testing.T) {
 	}
 	for _, step := range steps {
 		step.do()
-		hash, dirty, err := r.Head()
+		hash, dirty, err := checkout.Head(dir)
 		if err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		if (len(hash) == 40) != step.commit || dirty != step.dirty {
 			t.Errorf("%s: commit %q, dirty %v; want a commit: %v, dirty %v", step.name, hash, dirty, step.commit, step.dirty)
 		}
+	}
+}
+
+// commit puts all files into a new commit.
+func commit(t *testing.T, repo *git.Repository) {
+	t.Helper()
+	tree, err := repo.Worktree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.AddWithOptions(&git.AddOptions{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	who := &object.Signature{Name: "test", Email: "test@shop.example", When: time.Unix(1, 0)}
+	if _, err := tree.Commit("change", &git.CommitOptions{Author: who}); err != nil {
+		t.Fatal(err)
 	}
 }

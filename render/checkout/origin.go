@@ -1,4 +1,4 @@
-package render
+package checkout
 
 import (
 	"errors"
@@ -22,16 +22,17 @@ type Origin struct {
 // ErrNoCommit says that there is no commit to name.
 var ErrNoCommit = errors.New("no git commit is checked out")
 
-// Origin reads it from the repository's git.
-func (r *Repo) Origin() (Origin, error) {
-	commit, dirty, err := r.Head()
+// OriginOf is the origin of what is rendered from a directory; ErrNoCommit where
+// nothing was committed.
+func OriginOf(dir string) (Origin, error) {
+	commit, dirty, err := Head(dir)
 	if err != nil {
 		return Origin{}, err
 	}
 	if commit == "" {
-		return Origin{}, fmt.Errorf("%s: %w", r.dir, ErrNoCommit)
+		return Origin{}, fmt.Errorf("%s: %w", dir, ErrNoCommit)
 	}
-	repo, err := git.PlainOpenWithOptions(r.dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
+	repo, err := Open(dir)
 	if err != nil {
 		return Origin{}, err
 	}

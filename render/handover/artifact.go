@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -35,7 +36,7 @@ const (
 )
 
 // Revision is a commit as Flux writes it: BRANCH@sha1:COMMIT.
-func Revision(o render.Origin) string {
+func Revision(o checkout.Origin) string {
 	branch := o.Branch
 	if branch != "" {
 		branch += "@"
@@ -50,7 +51,7 @@ func Revision(o render.Origin) string {
 // Artifact packs the manifests of an environment, one file per unit, into an
 // image: the same rendering of the same commit gives the same digest, because
 // nothing in it is of the time or place of packing.
-func Artifact(env *schema.Environment, opts render.OutputOptions, o render.Origin) (v1.Image, error) {
+func Artifact(env *schema.Environment, opts render.OutputOptions, o checkout.Origin) (v1.Image, error) {
 	content, err := pack(env, opts)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/handover"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -42,7 +43,7 @@ func TestArtifact(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	env := renderEnv(t, "infra")
-	origin := render.Origin{
+	origin := checkout.Origin{
 		URL: "https://git.od.com/ops/deploy.git", Commit: strings.Repeat("ab", 20), Branch: "main",
 		Time: time.Date(2026, 11, 24, 12, 0, 0, 0, time.FixedZone("CST", 8*3600)),
 	}

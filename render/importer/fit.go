@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	evenkeel "github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -193,7 +194,7 @@ func (imp *Import) Refuse(findings render.Findings, diffs []Difference) bool {
 			unit = strings.Trim(unit, `"`)
 		}
 		if why[unit] == "" {
-			why[unit] = strings.TrimPrefix(strings.TrimPrefix(f.Path, "apps."+unit+"."), "apps."+label(unit)+".") + ": " + f.Message
+			why[unit] = strings.TrimPrefix(strings.TrimPrefix(f.Path, "apps."+unit+"."), "apps."+syntax.Label(unit)+".") + ": " + f.Message
 		}
 	}
 	changed := false

@@ -9,11 +9,11 @@ import (
 	"strconv"
 	"strings"
 
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // File is one file of an import, below the directory of the environment.
@@ -129,7 +129,7 @@ func (u *Unit) source(pkg, namespace string, draft bool) ([]byte, error) {
 	if u.release != nil {
 		group = "stacks"
 	}
-	w.line(fmt.Sprintf("environment: %s: %s: schema.#%s & {", group, label(u.Name), u.Type))
+	w.line(fmt.Sprintf("environment: %s: %s: schema.#%s & {", group, syntax.Label(u.Name), u.Type))
 	if len(u.After) > 0 {
 		w.field("after", texts(u.After))
 	}
@@ -140,7 +140,7 @@ func (u *Unit) source(pkg, namespace string, draft bool) ([]byte, error) {
 		u.release.source(w, namespace)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(u.Silence)) {
-		w.line(fmt.Sprintf("silence: %s: %s", label(rule), literal.String.Quote(u.Silence[rule])))
+		w.line(fmt.Sprintf("silence: %s: %s", syntax.Label(rule), literal.String.Quote(u.Silence[rule])))
 	}
 	if len(u.Recreate) > 0 {
 		w.field("recreate", texts(u.Recreate))
@@ -182,7 +182,7 @@ func (u *Unit) extraObjects(w *cueWriter, draft bool) {
 	w.line("extraObjects: {")
 	for _, key := range keys {
 		if slices.Contains(u.Definitions, key) {
-			w.line(fmt.Sprintf("%s: _ @embed(file=%s)", label(key), strconv.Quote(definitionFile(u.Objects[key]))))
+			w.line(fmt.Sprintf("%s: _ @embed(file=%s)", syntax.Label(key), strconv.Quote(definitionFile(u.Objects[key]))))
 			continue
 		}
 		w.field(key, u.Objects[key])
@@ -207,7 +207,7 @@ func (s Secret) source() string {
 	if s.Namespace != "" {
 		ns = ", namespace: " + literal.String.Quote(s.Namespace)
 	}
-	return fmt.Sprintf("%s: {keys: [%s]%s}", label(s.Name), strings.Join(keys, ", "), ns)
+	return fmt.Sprintf("%s: {keys: [%s]%s}", syntax.Label(s.Name), strings.Join(keys, ", "), ns)
 }
 
 // cueWriter writes values as CUE; the format is left to CUE's own.
@@ -234,7 +234,7 @@ func (w *cueWriter) fields(f fields) {
 			w.field(one.name, one.value)
 			continue
 		}
-		w.b.WriteString(label(one.name) + ": ")
+		w.b.WriteString(syntax.Label(one.name) + ": ")
 		short := len(inner) == 1 && inner[0].comment == ""
 		if !short {
 			w.line("{")
@@ -248,7 +248,7 @@ func (w *cueWriter) fields(f fields) {
 
 // field writes a field; a struct that has but one goes on in the line.
 func (w *cueWriter) field(name string, value any) {
-	w.b.WriteString(label(name) + ": ")
+	w.b.WriteString(syntax.Label(name) + ": ")
 	if m, ok := value.(map[string]any); ok && len(m) == 1 {
 		for inner, v := range m {
 			w.field(inner, v)
@@ -315,12 +315,4 @@ func (w *cueWriter) list(items []any) {
 		}
 	}
 	w.b.WriteString("]")
-}
-
-// label writes a name as the label of a field.
-func label(name string) string {
-	if ast.StringLabelNeedsQuoting(name) {
-		return literal.Label.Quote(name)
-	}
-	return name
 }

@@ -8,6 +8,8 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // walker collects the fields of a definition and of what it embeds.
@@ -31,30 +33,25 @@ func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 	}
 	w.depth++
 	defer func() { w.depth-- }()
-	switch x := expr.(type) {
-	case *ast.StructLit:
-		for _, elt := range x.Elts {
-			w.declaration(pkg, prefix, elt)
-		}
-	case *ast.ParenExpr:
-		w.value(pkg, prefix, x.X)
-	case *ast.BinaryExpr:
-		if x.Op == token.AND {
-			w.value(pkg, prefix, x.X)
-			w.value(pkg, prefix, x.Y)
-		}
-	case *ast.ListLit:
-		for _, elt := range x.Elts {
-			if rest, ok := elt.(*ast.Ellipsis); ok && rest.Type != nil {
-				w.value(pkg, prefix+"[]", rest.Type)
+	for conjunct := range syntax.Conjuncts(expr) {
+		switch x := conjunct.(type) {
+		case *ast.StructLit:
+			for _, elt := range x.Elts {
+				w.declaration(pkg, prefix, elt)
 			}
+		case *ast.ListLit:
+			for _, elt := range x.Elts {
+				if rest, ok := elt.(*ast.Ellipsis); ok && rest.Type != nil {
+					w.value(pkg, prefix+"[]", rest.Type)
+				}
+			}
+		default:
+			in, field, name := w.defs.resolve(pkg, x)
+			if field == nil || w.root != "common" && (prefix == "" && shared[in+"."+name] != "" || name == "#service") {
+				continue
+			}
+			w.value(in, prefix, field.Value)
 		}
-	case *ast.Ident, *ast.SelectorExpr, *ast.PostfixExpr:
-		in, field, name := w.defs.resolve(pkg, expr)
-		if field == nil || w.root != "common" && (prefix == "" && shared[in+"."+name] != "" || name == "#service") {
-			return
-		}
-		w.value(in, prefix, field.Value)
 	}
 }
 

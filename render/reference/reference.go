@@ -12,6 +12,7 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/parser"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/schema"
 	"github.com/seed-428f4edd/evenkeel/stacks"
 )
@@ -140,13 +141,10 @@ func (d *definitions) add(pkg string, file *ast.File) {
 		d.byName[pkg] = map[string]*ast.Field{}
 		d.packages = append(d.packages, pkg)
 	}
-	for _, decl := range file.Decls {
-		if field, ok := decl.(*ast.Field); ok {
-			name := labelOf(field.Label)
-			if d.byName[pkg][name] == nil { // the first one has the comment
-				d.byName[pkg][name] = field
-				d.order[pkg] = append(d.order[pkg], name)
-			}
+	for name, field := range syntax.Fields(file.Decls) {
+		if d.byName[pkg][name] == nil { // the first one has the comment
+			d.byName[pkg][name] = field
+			d.order[pkg] = append(d.order[pkg], name)
 		}
 	}
 }
@@ -162,8 +160,8 @@ func (d *definitions) unitType(pkg, def string) string {
 		return ""
 	}
 	if f := fieldOf(lit, "type"); f != nil {
-		if text, ok := f.Value.(*ast.BasicLit); ok {
-			return strings.Trim(text.Value, `"`)
+		if text, err := syntax.Literal(f.Value); err == nil {
+			return text
 		}
 	}
 	return ""
@@ -223,26 +221,20 @@ func fieldOf(lit *ast.StructLit, name string) *ast.Field {
 	if lit == nil {
 		return nil
 	}
-	for _, elt := range lit.Elts {
-		if f, ok := elt.(*ast.Field); ok && labelOf(f.Label) == name {
-			return f
-		}
+	for f := range syntax.Named(lit.Elts, name) {
+		return f
 	}
 	return nil
 }
 
-func labelOf(label ast.Node) string {
-	switch l := label.(type) {
-	case *ast.Alias:
-		if inner, ok := l.Expr.(ast.Label); ok {
-			return labelOf(inner)
-		}
-	case *ast.Ident:
-		return l.Name
-	case *ast.BasicLit:
-		return strings.Trim(l.Value, `"`)
+// labelOf is a name as it is written, empty for what is none.
+func labelOf(node ast.Node) string {
+	label, ok := node.(ast.Label)
+	if !ok {
+		return ""
 	}
-	return ""
+	name, _, _ := ast.LabelName(label)
+	return name
 }
 
 // docOf is the comment above a field.

@@ -12,6 +12,7 @@ import (
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -32,7 +33,7 @@ type Field struct{ Path, Value string }
 
 // TextField is a field that holds a string.
 func TextField(name, value string) Field {
-	return Field{Path: label(name), Value: literal.String.Quote(value)}
+	return Field{Path: syntax.Label(name), Value: literal.String.Quote(value)}
 }
 
 // ParseField reads name=value, where the name may be a path such as
@@ -45,7 +46,7 @@ func ParseField(pair string) (Field, error) {
 		return Field{}, fmt.Errorf("%q is not field=value, such as port=8080 or resources.memory=1Gi", pair)
 	}
 	for i, l := range labels {
-		labels[i] = label(l)
+		labels[i] = syntax.Label(l)
 	}
 	field := Field{Path: strings.Join(labels, ": "), Value: literal.String.Quote(value)}
 	if expr, err := parser.ParseExpr("", value); err == nil {
@@ -82,17 +83,9 @@ func AppTypes() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, decl := range file.Decls {
-			f, ok := decl.(*ast.Field)
-			if !ok {
-				continue
-			}
-			label, _, err := ast.LabelName(f.Label)
-			if err != nil {
-				continue
-			}
-			for _, t := range fieldsAt(file.Decls, label, "type") {
-				if value, err := unquote(t.Value); err == nil && "#"+value == label {
+		for label := range syntax.Fields(file.Decls) {
+			for _, t := range syntax.FieldsAt(file.Decls, label, "type") {
+				if value, err := syntax.Literal(t.Value); err == nil && "#"+value == label {
 					types = append(types, value)
 				}
 			}
@@ -147,7 +140,7 @@ func AddApp(files []File, app App) (File, error) {
 // lastStruct is the last struct with braces at a path, and its file.
 func lastStruct(sources []*source, path ...string) (*source, *ast.StructLit) {
 	for _, s := range slices.Backward(sources) {
-		for _, lit := range slices.Backward(structsAt(s.tree.Decls, path...)) {
+		for _, lit := range slices.Backward(syntax.StructsAt(s.tree.Decls, path...)) {
 			if lit.Rbrace.IsValid() {
 				return s, lit
 			}
@@ -159,20 +152,12 @@ func lastStruct(sources []*source, path ...string) (*source, *ast.StructLit) {
 // text is the app as a field. pkg is what the file calls the schema.
 func (app App) text(pkg string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s.#%s & {\n", label(app.Name), pkg, app.Type)
+	fmt.Fprintf(&b, "%s: %s.#%s & {\n", syntax.Label(app.Name), pkg, app.Type)
 	for _, f := range app.Fields {
 		fmt.Fprintf(&b, "\t%s: %s\n", f.Path, f.Value)
 	}
 	b.WriteString("}")
 	return b.String()
-}
-
-// label writes a name as the label of a field.
-func label(name string) string {
-	if ast.StringLabelNeedsQuoting(name) {
-		return literal.Label.Quote(name)
-	}
-	return name
 }
 
 func parseAll(files []File) ([]*source, error) {
@@ -185,13 +170,4 @@ func parseAll(files []File) ([]*source, error) {
 		sources[i] = s
 	}
 	return sources, nil
-}
-
-// unquote is the value of a string literal.
-func unquote(expr ast.Expr) (string, error) {
-	lit, ok := expr.(*ast.BasicLit)
-	if !ok {
-		return "", errors.New("not a literal")
-	}
-	return literal.Unquote(lit.Value)
 }

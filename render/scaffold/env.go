@@ -9,6 +9,8 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/literal"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // Env is a new environment as it is asked for.
@@ -59,8 +61,8 @@ func oldNames(sources []*source, from string) []string {
 	old := []string{from}
 	for _, s := range sources {
 		for _, field := range []string{"name", "namespace"} {
-			for _, f := range fieldsAt(s.tree.Decls, "environment", field) {
-				if value, err := unquote(f.Value); err == nil && !slices.Contains(old, value) {
+			for _, f := range syntax.FieldsAt(s.tree.Decls, "environment", field) {
+				if value, err := syntax.Literal(f.Value); err == nil && !slices.Contains(old, value) {
 					old = append(old, value)
 				}
 			}
@@ -92,47 +94,47 @@ func (c *envCopy) rename(s *source) {
 		}
 		s.replaceNode(p.Name, id)
 	}
-	for _, f := range fieldsAt(s.tree.Decls, "environment") {
+	for _, f := range syntax.FieldsAt(s.tree.Decls, "environment") {
 		c.walk(s, f.Value, []string{"environment"})
 	}
 }
 
 // walk looks for the literals that name the environment.
 func (c *envCopy) walk(s *source, expr ast.Expr, at []string) {
-	switch e := expr.(type) {
-	case *ast.BinaryExpr:
-		c.walk(s, e.X, at)
-		c.walk(s, e.Y, at)
-	case *ast.ParenExpr:
-		c.walk(s, e.X, at)
-	case *ast.ListLit:
-		for _, item := range e.Elts {
-			c.walk(s, item, at)
-		}
-	case *ast.StructLit:
-		for _, decl := range e.Elts {
-			switch d := decl.(type) {
-			case *ast.Field:
-				name, _, err := ast.LabelName(d.Label)
-				if err != nil {
-					continue
-				}
-				switch {
-				case len(at) == 1 && name == "was": // a former name belongs to one environment
-					s.replace(d.Pos(), d.End(), "")
-					continue
-				case len(at) == 2 && at[1] == "cluster" && (name == "uid" || name == "server") && c.Context != "": // the pin of the other cluster
-					s.remove(e, d)
-					c.notes = append(c.notes, fmt.Sprintf("cluster.%s is left out: evenkeel pin %s --write sets that of the new cluster", name, c.name))
-					continue
-				}
-				c.walk(s, d.Value, append(slices.Clone(at), name))
-			case *ast.EmbedDecl:
-				c.walk(s, d.Expr, at)
+	for operand := range syntax.Operands(expr) {
+		switch e := operand.(type) {
+		case *ast.ListLit:
+			for _, item := range e.Elts {
+				c.walk(s, item, at)
 			}
+		case *ast.StructLit:
+			for _, decl := range e.Elts {
+				c.declaration(s, e, decl, at)
+			}
+		case *ast.BasicLit:
+			c.literal(s, e, at)
 		}
-	case *ast.BasicLit:
-		c.literal(s, e, at)
+	}
+}
+
+func (c *envCopy) declaration(s *source, in *ast.StructLit, decl ast.Decl, at []string) {
+	switch d := decl.(type) {
+	case *ast.EmbedDecl:
+		c.walk(s, d.Expr, at)
+	case *ast.Comprehension: // what stands under an if
+		c.walk(s, d.Value, at)
+	case *ast.Field:
+		name, ok := syntax.Name(d)
+		switch {
+		case !ok:
+		case len(at) == 1 && name == "was": // a former name belongs to one environment
+			s.replace(d.Pos(), d.End(), "")
+		case len(at) == 2 && at[1] == "cluster" && (name == "uid" || name == "server") && c.Context != "": // the pin of the other cluster
+			s.remove(in, d)
+			c.notes = append(c.notes, fmt.Sprintf("cluster.%s is left out: evenkeel pin %s --write sets that of the new cluster", name, c.name))
+		default:
+			c.walk(s, d.Value, append(slices.Clone(at), name))
+		}
 	}
 }
 
@@ -140,14 +142,14 @@ func (c *envCopy) walk(s *source, expr ast.Expr, at []string) {
 // the struct that has its name.
 func (c *envCopy) add(s *source) {
 	var lines []string
-	if c.Namespace != "" && c.Namespace != c.name && len(fieldsAt(s.tree.Decls, "environment", "namespace")) == 0 {
+	if c.Namespace != "" && c.Namespace != c.name && len(syntax.FieldsAt(s.tree.Decls, "environment", "namespace")) == 0 {
 		lines = append(lines, "namespace: "+literal.String.Quote(c.Namespace))
 	}
-	if c.Context != "" && len(fieldsAt(s.tree.Decls, "environment", "cluster", "context")) == 0 {
+	if c.Context != "" && len(syntax.FieldsAt(s.tree.Decls, "environment", "cluster", "context")) == 0 {
 		lines = append(lines, "cluster: context: "+literal.String.Quote(c.Context))
 	}
-	for _, lit := range structsAt(s.tree.Decls, "environment") {
-		if len(lines) > 0 && lit.Rbrace.IsValid() && len(fieldsAt(lit.Elts, "name")) > 0 {
+	for _, lit := range syntax.StructsAt(s.tree.Decls, "environment") {
+		if len(lines) > 0 && lit.Rbrace.IsValid() && len(syntax.FieldsAt(lit.Elts, "name")) > 0 {
 			s.appendTo(lit, strings.Join(lines, "\n"))
 			return
 		}

@@ -9,6 +9,8 @@ import (
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // EnvHeader is an environment without units.
@@ -57,7 +59,7 @@ func NewEnv(like []File, h EnvHeader) (file File, pkg string, err error) {
 // import that it needs.
 func siteOf(sources []*source) (expr, imported string, err error) {
 	for _, s := range sources {
-		for _, f := range fieldsAt(s.tree.Decls, "environment", "site") {
+		for _, f := range syntax.FieldsAt(s.tree.Decls, "environment", "site") {
 			expr = string(s.Data[f.Value.Pos().Offset():f.Value.End().Offset()])
 			sel, ok := f.Value.(*ast.SelectorExpr)
 			if !ok {
@@ -68,7 +70,7 @@ func siteOf(sources []*source) (expr, imported string, err error) {
 				return expr, "", nil
 			}
 			for spec := range s.tree.ImportSpecs() {
-				name, err := localName(spec)
+				name, err := syntax.ImportName(spec)
 				if err == nil && name == id.Name {
 					return expr, string(s.Data[spec.Pos().Offset():spec.End().Offset()]), nil
 				}
@@ -76,19 +78,4 @@ func siteOf(sources []*source) (expr, imported string, err error) {
 		}
 	}
 	return "", "", errors.New("no field site to take over")
-}
-
-// localName is how a file calls an import.
-func localName(spec *ast.ImportSpec) (string, error) {
-	if spec.Name != nil {
-		return spec.Name.Name, nil
-	}
-	p, err := unquote(spec.Path)
-	if err != nil {
-		return "", err
-	}
-	if _, name, ok := strings.Cut(p, ":"); ok {
-		return name, nil
-	}
-	return path.Base(p), nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // Setting is a field of an environment and what it is to be.
@@ -89,7 +91,7 @@ func literalAt(sources []*source, path []string) (*source, *ast.BasicLit, error)
 	var found []*ast.Field
 	var places []string
 	for _, s := range sources {
-		for _, f := range fieldsAt(s.tree.Decls, append([]string{"environment"}, path...)...) {
+		for _, f := range syntax.FieldsAt(s.tree.Decls, append([]string{"environment"}, path...)...) {
 			in = s
 			found = append(found, f)
 			places = append(places, place(f.Value.Pos()))
@@ -125,7 +127,7 @@ func insert(sources []*source, set Setting) error {
 		}
 		labels := slices.Clone(path[n:])
 		for i, name := range labels {
-			labels[i] = label(name)
+			labels[i] = syntax.Label(name)
 		}
 		s.appendField(lit, strings.Join(labels, ": ")+": "+set.Value)
 		return nil

@@ -92,6 +92,28 @@ environment: {
 	}
 }
 
+// TestCopyEnvForms finds the names in every form in which CUE writes a struct.
+func TestCopyEnvForms(t *testing.T) {
+	for _, form := range []string{
+		`apps: shop: host: "shop-test"`,
+		`apps: {shop: {host: "shop-test"}}`,
+		`apps: S={shop: host: "shop-test"}`,
+		`apps: {shop: host: "shop-test"}...`,
+		`apps: {if true {shop: host: "shop-test"}}`,
+		`apps: {#shared, {shop: #Shop & ({host: "shop-test"})}}`,
+		`apps: shop: hosts: ["shop-test"]`,
+	} {
+		text := "@experiment(explicitopen)\n\npackage test\n\nenvironment: {\n\tname: \"test\"\n\t" + form + "\n}\n"
+		copies, _, err := scaffold.CopyEnv([]scaffold.File{{Name: "envs/test/test.cue", Data: []byte(text)}}, "test", scaffold.Env{Name: "pre"})
+		if err != nil || len(copies) != 1 {
+			t.Fatalf("%s: %d files: %v", form, len(copies), err)
+		}
+		if got := string(copies[0].Data); strings.Contains(got, "shop-test") || !strings.Contains(got, "shop-pre") {
+			t.Errorf("%s becomes\n%s", form, got)
+		}
+	}
+}
+
 // TestParseField takes KEY=VALUE as a person types it.
 func TestParseField(t *testing.T) {
 	for _, pair := range []string{"", "=x", "host"} {

@@ -14,6 +14,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
 
 // ReadPackage reads the CUE files of one directory of a repository.
@@ -174,60 +175,6 @@ func indent(lines, with string) string {
 	return with + strings.ReplaceAll(lines, "\n", "\n"+with)
 }
 
-// structsAt are the struct literals that stand at a path of the file, through
-// unifications and embeddings, in their order.
-func structsAt(decls []ast.Decl, path ...string) []*ast.StructLit {
-	var found []*ast.StructLit
-	for _, f := range fieldsAt(decls, path...) {
-		found = append(found, structsOf(f.Value)...)
-	}
-	return found
-}
-
-// fieldsAt are the fields that stand at a path, in their order.
-func fieldsAt(decls []ast.Decl, path ...string) []*ast.Field {
-	var found []*ast.Field
-	for _, decl := range decls {
-		switch d := decl.(type) {
-		case *ast.Field:
-			name, _, err := ast.LabelName(d.Label)
-			if err != nil || name != path[0] {
-				continue
-			}
-			if len(path) == 1 {
-				found = append(found, d)
-				continue
-			}
-			for _, lit := range structsOf(d.Value) {
-				found = append(found, fieldsAt(lit.Elts, path[1:]...)...)
-			}
-		case *ast.EmbedDecl:
-			for _, lit := range structsOf(d.Expr) {
-				found = append(found, fieldsAt(lit.Elts, path...)...)
-			}
-		}
-	}
-	return found
-}
-
-func structsOf(expr ast.Expr) []*ast.StructLit {
-	switch e := expr.(type) {
-	case *ast.StructLit:
-		return []*ast.StructLit{e}
-	case *ast.BinaryExpr:
-		if e.Op == token.AND {
-			return append(structsOf(e.X), structsOf(e.Y)...)
-		}
-	case *ast.ParenExpr:
-		return structsOf(e.X)
-	case *ast.PostfixExpr: // {...}...
-		return structsOf(e.X)
-	case *ast.Alias: // shop: S={...}
-		return structsOf(e.Expr)
-	}
-	return nil
-}
-
 // importName is the name under which the file imports a package. An import that
 // is missing is added.
 func (s *source) importName(pkg string) string {
@@ -239,14 +186,12 @@ func (s *source) importName(pkg string) string {
 		}
 		last = imports
 		for _, spec := range imports.Specs {
-			p, err := unquote(spec.Path)
-			if err != nil || p != pkg {
+			if p, err := syntax.ImportPath(spec); err != nil || p != pkg {
 				continue
 			}
-			if spec.Name != nil {
-				return spec.Name.Name
+			if name, err := syntax.ImportName(spec); err == nil {
+				return name
 			}
-			return path.Base(pkg)
 		}
 	}
 	quoted := ast.NewString(pkg).Value

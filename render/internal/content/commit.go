@@ -1,64 +1,30 @@
-package render
+package content
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 
-	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/render/checkout"
 )
 
-// OpenGit opens the repository that dir belongs to as it was at a git reference: a
-// branch, a tag, a commit, HEAD~1. It reads git's objects and touches neither the
-// working tree nor the index.
-func OpenGit(dir, ref string) (*Repo, error) {
-	abs, err := filepath.Abs(dir)
+// Commit is what a directory of a git repository held at a reference: a branch, a tag,
+// a commit, HEAD~1. It reads git's objects and touches neither the working tree nor
+// the index.
+func Commit(dir, ref string) (*FS, error) {
+	repo, err := checkout.Open(dir)
 	if err != nil {
-		return nil, err
-	}
-	root, err := findRoot(abs)
-	if err != nil {
-		return nil, err
-	}
-	store, err := storeAt(root, ref)
-	if err != nil {
-		return nil, err
-	}
-	r := &Repo{dir: root, root: virtualRoot(root), fsys: contentsOf(store), ref: ref, kinds: typed.New()}
-	if err := r.readModule(); err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
-	}
-	if r.own {
-		return r, nil
-	}
-	if err := r.checkVendored(); err != nil {
-		return nil, err
-	}
-	r.overlay, err = embedded(r.root)
-	return r, err
-}
-
-// storeAt is the tree of the directory root at a reference.
-func storeAt(root, ref string) (*gitStore, error) {
-	repo, err := git.PlainOpenWithOptions(root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", root, err)
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	hash, err := repo.ResolveRevision(plumbing.Revision(ref))
 	if err != nil {
@@ -72,11 +38,7 @@ func storeAt(root, ref string) (*gitStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	worktree, err := repo.Worktree()
-	if err != nil {
-		return nil, err
-	}
-	rel, err := belowTop(worktree, root)
+	rel, err := repo.Below(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -85,19 +47,19 @@ func storeAt(root, ref string) (*gitStore, error) {
 			return nil, fmt.Errorf("%s at %s: %w", rel, ref, err)
 		}
 	}
-	return &gitStore{tree: tree, sizes: repo.Storer}, nil
+	return &FS{store: &commitStore{tree: tree, sizes: repo.Storer}}, nil
 }
 
-// gitStore reads files from git's objects. Trees keep what they have looked up, so
+// commitStore reads files from git's objects. Trees keep what they have looked up, so
 // that only one may look at a time.
-type gitStore struct {
+type commitStore struct {
 	mu    sync.Mutex
 	tree  *gitobject.Tree
 	sizes storer.EncodedObjectStorer
 }
 
 // Lstat implements below.Links.
-func (g *gitStore) Lstat(name string) (fs.FileInfo, error) {
+func (g *commitStore) Lstat(name string) (fs.FileInfo, error) {
 	if name == "." {
 		return gitInfo{name: ".", mode: fs.ModeDir}, nil
 	}
@@ -121,7 +83,7 @@ func gitMode(mode filemode.FileMode) fs.FileMode {
 }
 
 // Readlink implements below.Links.
-func (g *gitStore) Readlink(name string) (string, error) {
+func (g *commitStore) Readlink(name string) (string, error) {
 	f, err := g.open(name)
 	if err != nil {
 		return "", err
@@ -131,7 +93,7 @@ func (g *gitStore) Readlink(name string) (string, error) {
 	return string(target), errors.Join(err, f.Close())
 }
 
-func (g *gitStore) open(name string) (fs.File, error) {
+func (g *commitStore) open(name string) (fs.File, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if name == "." {
@@ -215,74 +177,4 @@ func (d *gitDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	}
 	slices.SortFunc(out, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return out, nil
-}
-
-// Affected names the environments that render differently than they did at a git
-// reference, or that one of the two does not render; new ones count, removed ones
-// are not there to name. Changes that have not been committed are seen. It renders
-// both trees: no import, embedded file or base can be missed.
-func (r *Repo) Affected(ctx context.Context, ref string) ([]string, error) {
-	old, err := OpenGit(r.dir, ref)
-	if err != nil {
-		return nil, err
-	}
-	old.Budget = r.Budget
-	before, err := old.fingerprints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	now, err := r.fingerprints(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for name, print := range now {
-		if was, ok := before[name]; !ok || print == "" || was != print {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// fingerprints are digests of all that environments evaluate to, by name; empty
-// for one that is wrong.
-func (r *Repo) fingerprints(ctx context.Context) (map[string]string, error) {
-	defer lazyGC()()
-	return within(ctx, r, r.takeFingerprints)
-}
-
-func (r *Repo) takeFingerprints(ctx context.Context) (map[string]string, error) {
-	dirs, err := r.scan()
-	if err != nil {
-		return nil, err
-	}
-	all, err := r.renderDirs(ctx, dirs)
-	if err != nil {
-		return nil, err
-	}
-	prints := map[string]string{}
-	for _, one := range all {
-		prints[one.name] = ""
-		if one.result == nil {
-			continue
-		}
-		sum := sha256.New()
-		enc := json.NewEncoder(sum)
-		if err := enc.Encode([]any{one.header, one.result.Notices}); err != nil {
-			return nil, err
-		}
-		for _, u := range one.result.Env.Units {
-			if err := enc.Encode(u); err != nil {
-				return nil, err
-			}
-		}
-		for _, u := range one.units {
-			if err := enc.Encode(u.data.fields); err != nil {
-				return nil, err
-			}
-		}
-		prints[one.name] = hex.EncodeToString(sum.Sum(nil))
-	}
-	return prints, nil
 }

@@ -1,4 +1,8 @@
-package render
+// Package content reads what a repository holds, on disk or in a commit: all that a
+// rendering reads of it comes through here. Whoever wrote the repository may be a
+// stranger: only regular files and directories are there, of a size with a limit;
+// links are followed as long as they stay below the root; .git is not content.
+package content
 
 import (
 	"bytes"
@@ -6,11 +10,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
@@ -18,10 +19,8 @@ import (
 // mostBytes are read of a file. None that means something to a rendering is near.
 const mostBytes = 64 << 20
 
-// contents are what a repository holds, on disk or in a commit: all that a rendering
-// reads of it comes through here. Only regular files and directories are there. Links
-// are followed as long as they stay below the root; .git is not content.
-type contents struct {
+// FS is what a repository holds. It implements fs.FS, StatFS, ReadFileFS and ReadDirFS.
+type FS struct {
 	store store
 	plain below.Plain
 }
@@ -32,23 +31,22 @@ type store interface {
 	open(name string) (fs.File, error)
 }
 
-func contentsOf(s store) *contents { return &contents{store: s} }
+// Refusal says that something in the repository is not read.
+type Refusal = below.Refusal
 
-// refusal says that something in the repository is not read.
-type refusal = below.Refusal
-
-func isRefused(err error) bool {
-	_, ok := errors.AsType[refusal](err)
+// Refused says whether an error is a Refusal.
+func Refused(err error) bool {
+	_, ok := errors.AsType[Refusal](err)
 	return ok
 }
 
 // resolve follows the links on the way to a file and returns the name without them.
-func (c *contents) resolve(name string) (string, fs.FileInfo, error) {
+func (c *FS) resolve(name string) (string, fs.FileInfo, error) {
 	return below.Follow(c.store, &c.plain, "the repository", name)
 }
 
 // Open implements fs.FS.
-func (c *contents) Open(name string) (fs.File, error) {
+func (c *FS) Open(name string) (fs.File, error) {
 	at, info, err := c.resolve(name)
 	if err != nil {
 		return nil, err
@@ -68,13 +66,13 @@ func (c *contents) Open(name string) (fs.File, error) {
 }
 
 // Stat implements fs.StatFS.
-func (c *contents) Stat(name string) (fs.FileInfo, error) {
+func (c *FS) Stat(name string) (fs.FileInfo, error) {
 	_, info, err := c.resolve(name)
 	return info, err
 }
 
 // ReadFile implements fs.ReadFileFS.
-func (c *contents) ReadFile(name string) ([]byte, error) {
+func (c *FS) ReadFile(name string) ([]byte, error) {
 	at, info, err := c.resolve(name)
 	if err != nil {
 		return nil, err
@@ -85,9 +83,9 @@ func (c *contents) ReadFile(name string) ([]byte, error) {
 	return c.readFile(name, at, info)
 }
 
-func (c *contents) readFile(name, at string, info fs.FileInfo) (data []byte, err error) {
+func (c *FS) readFile(name, at string, info fs.FileInfo) (data []byte, err error) {
 	if !info.Mode().IsRegular() { // do not even open a device or a pipe
-		return nil, refusal{Name: name, Reason: "not a regular file"}
+		return nil, Refusal{Name: name, Reason: "not a regular file"}
 	}
 	f, err := c.store.open(at)
 	if err != nil {
@@ -98,7 +96,7 @@ func (c *contents) readFile(name, at string, info fs.FileInfo) (data []byte, err
 		return nil, err
 	}
 	if !info.Mode().IsRegular() { // it was put there in between
-		return nil, refusal{Name: name, Reason: "not a regular file"}
+		return nil, Refusal{Name: name, Reason: "not a regular file"}
 	}
 	var b bytes.Buffer
 	b.Grow(int(min(info.Size(), mostBytes)) + bytes.MinRead)
@@ -109,12 +107,12 @@ func (c *contents) readFile(name, at string, info fs.FileInfo) (data []byte, err
 	return b.Bytes(), err
 }
 
-func tooLarge(name string) refusal {
-	return refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
+func tooLarge(name string) Refusal {
+	return Refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
 }
 
 // ReadDir implements fs.ReadDirFS.
-func (c *contents) ReadDir(name string) ([]fs.DirEntry, error) {
+func (c *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	f, err := c.Open(name)
 	if err != nil {
 		return nil, err
@@ -133,7 +131,7 @@ func (c *contents) ReadDir(name string) ([]fs.DirEntry, error) {
 type dirFile struct {
 	fs.File
 
-	content *contents
+	content *FS
 	name    string
 }
 
@@ -158,30 +156,3 @@ func (f memFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 
 // Close implements fs.File.
 func (f memFile) Close() error { return nil }
-
-// diskStore is a directory. What is swapped between a look and the open cannot lead
-// out of it.
-type diskStore struct{ root *os.Root }
-
-func openDisk(dir string) (*contents, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	return contentsOf(diskStore{root}), nil
-}
-
-// Lstat implements below.Links.
-func (d diskStore) Lstat(name string) (fs.FileInfo, error) {
-	return d.root.Lstat(filepath.FromSlash(name))
-}
-
-// Readlink implements below.Links.
-func (d diskStore) Readlink(name string) (string, error) {
-	return d.root.Readlink(filepath.FromSlash(name))
-}
-
-// open does not wait for somebody to write into a pipe.
-func (d diskStore) open(name string) (fs.File, error) {
-	return d.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-}
