@@ -75,3 +75,60 @@ func roundTrip(t *testing.T, s string) {
 }
 
 func isUTF8(s string) bool { return bytes.Equal([]byte(s), []byte(string([]rune(s)))) }
+
+// BenchmarkYAML writes a Deployment: by writeYAML, and with yaml.v3, which quotes fewer
+// of the strings that YAML 1.1 takes for something else (TestYAMLStrings).
+func BenchmarkYAML(b *testing.B) {
+	var obj map[string]any
+	if err := yaml.Unmarshal([]byte(deployment), &obj); err != nil {
+		b.Fatal(err)
+	}
+	var out bytes.Buffer
+	b.Run("own", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			out.Reset()
+			w := bufio.NewWriter(&out)
+			writeYAML(w, obj)
+			if err := w.Flush(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("yaml.v3", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			out.Reset()
+			enc := yaml3.NewEncoder(&out)
+			enc.SetIndent(2)
+			if err := enc.Encode(obj); err != nil {
+				b.Fatal(err)
+			}
+			if err := enc.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop, labels: {app: web, app.kubernetes.io/part-of: shop}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {prometheus.io/scrape: "true"}}
+    spec:
+      imagePullSecrets: [{name: harbor}]
+      containers:
+      - name: app
+        image: harbor.od.com/app/web:release_v1.2.3
+        args: [-Xms160m, "-Xmx160m", "--registry=zookeeper://zk1.od.com:2181?backup=zk2.od.com:2181"]
+        ports: [{name: http, containerPort: 8080, protocol: TCP}]
+        env: [{name: TZ, value: Asia/Shanghai}, {name: DEBUG, value: "no"}]
+        resources: {limits: {cpu: "1", memory: 1Gi}, requests: {cpu: 100m, memory: 512Mi}}
+        readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 5}
+      volumes: [{name: tmp, emptyDir: {}}]
+`

@@ -8,7 +8,7 @@ import (
 )
 
 // Object reads an object as the API machinery would.
-func Object(t *testing.T, text string) *unstructured.Unstructured {
+func Object(t testing.TB, text string) *unstructured.Unstructured {
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
