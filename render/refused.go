@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/server"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -43,17 +44,37 @@ type refused struct {
 
 func (r *rendered) refused(api *server.Server) []refused {
 	var all []refused
+	defined := r.defined()
 	for _, u := range r.units {
 		if _, silent := u.data.Silence[lint.RuleServer]; silent {
 			continue
 		}
 		for _, o := range u.objs {
-			for _, refusal := range api.Refusals(o.Object) {
+			refusals := api.Refusals(o.Object)
+			if version, ok := defined.Find(o.GetAPIVersion(), o.GetKind()); ok && version.Schema != nil {
+				refusals = api.CustomRefusals(version.Schema, o.Object)
+			}
+			for _, refusal := range refusals {
 				all = append(all, refused{u, o, refusal})
 			}
 		}
 	}
 	return all
+}
+
+// defined are the custom resources that the environment or the repository defines.
+func (r *rendered) defined() crd.Set {
+	defined := crd.Set{}
+	definitions, _ := r.ev.repo.definitions() // its findings are said with the rules'
+	for _, obj := range definitions {
+		defined.Add(obj)
+	}
+	for _, u := range r.units {
+		for _, o := range u.objs {
+			defined.Add(o.Object)
+		}
+	}
+	return defined
 }
 
 func (r *rendered) refusals(all []refused) Findings {
@@ -121,7 +142,7 @@ func (fs Findings) covers(f Finding) bool {
 
 // saysToo says whether a rule is about what the server refuses as well.
 func saysToo(rule string) bool {
-	return slices.Contains([]string{"container", "duplicate", "ingress", "name", "namespace", "selector", lint.RuleServer, "strategy", "volume"}, rule)
+	return slices.Contains([]string{"container", lint.RuleCustomResource, "duplicate", "ingress", "name", "namespace", "selector", lint.RuleServer, "strategy", "volume"}, rule)
 }
 
 // alongside says whether one path leads to the other, or both to the same struct of a

@@ -16,7 +16,7 @@ import (
 
 // checkCustomResources holds custom resources to the schema of their definition,
 // where the environment or the repository has it. It knows what of OpenAPI v3
-// decides about one value; what compares values (CEL, anyOf, not) is the server's.
+// decides about one value; what compares values (CEL, anyOf, not) is package server's.
 func checkCustomResources(w *world) {
 	defined := crd.Set{}
 	for _, obj := range w.env.Definitions {

@@ -1,6 +1,7 @@
-// Package server holds objects of the built-in kinds to what the API server itself
-// would say of them when they are created: its defaults, its conversions and its
-// validation, of the version of Kubernetes that is linked in. It asks no cluster, so it
+// Package server holds objects to what the API server itself would say of them when
+// they are created. Those of the built-in kinds get its defaults, its conversions and
+// its validation, of the version of Kubernetes that is linked in; custom resources the
+// validation by the schema of their definition. It asks no cluster, so it
 // cannot know what admission, quotas or other objects would say; and it knows neither
 // CUE nor the files that an object comes from.
 //
@@ -35,6 +36,7 @@ import (
 type Server struct {
 	once   sync.Once
 	scheme *runtime.Scheme
+	custom schemas
 }
 
 // Refusal is what the server says against one field.
