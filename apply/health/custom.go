@@ -146,7 +146,7 @@ func goodConditions() []string {
 // or named after its kind (StorageReady of a Storage).
 func goodCondition(s *subject) (condition, bool) {
 	for _, name := range goodConditions() {
-		for _, kind := range []string{name, s.obj.GetKind() + name} {
+		for _, kind := range []string{name, s.obj.GetKind() + name, strings.ToLower(name)} {
 			if c, ok := find(s.conditions, kind); ok {
 				return c, true
 			}
@@ -197,11 +197,15 @@ func badConditions(s *subject) (verdict, bool) {
 
 // rolledOut tells the reason of a Progressing that has come to its end, as a
 // Deployment has it (NewReplicaSetAvailable), and who took it over
-// (NewMachineSetAvailable).
-func rolledOut(reason string) bool { return glob("New*Available", reason) }
+// (NewMachineSetAvailable, ComponentsAvailable, DeploySuccess).
+func rolledOut(reason string) bool {
+	words := camelWords(reason)
+	return len(words) > 1 && !negated(words) && wordIn(words[len(words)-1:], "available", "success", "succeeded", "completed")
+}
 
 // judgeWords reads status.phase and status.state (their words may say that a
-// thing is not there yet, or has failed; that it works, only the table knows).
+// thing is not there yet, or has failed; that it works, only the table knows, and of a
+// task together).
 func judgeWords(s *subject) (verdict, bool) {
 	for _, field := range stateFields() {
 		word, ok, err := unstructured.NestedString(s.obj.Object, "status", field)
@@ -211,7 +215,7 @@ func judgeWords(s *subject) (verdict, bool) {
 		rule := "status." + field
 		msg := join(oneLine(word, 200), said(s, &Rule{}, ""))
 		switch words := camelWords(word); {
-		case isBroken(words):
+		case isBroken(words) && !isRetry(words):
 			if negated(words) {
 				continue
 			}
@@ -220,11 +224,11 @@ func judgeWords(s *subject) (verdict, bool) {
 			if negated(words) {
 				continue
 			}
-			if v := progressing(rule, msg); namesError(word) {
+			if v := progressing(rule, msg); namesError(word) && !isRetry(words) {
 				return s.lasting(v, condition{Type: field, Reason: word}), true
 			}
 			return s.orItsError(progressing(rule, msg)), true
-		case wordIn(words, "not", "un"), isTaskKind(s.obj.GetKind()) && wordIn(words, "running"):
+		case wordIn(words, "not", "un"), isTaskKind(s.obj.GetKind()) && wordIn(words, "running", "sent"):
 			return s.orItsError(progressing(rule, msg)), true
 		}
 	}
@@ -247,13 +251,16 @@ func (s *subject) orItsError(v verdict) verdict {
 // isBroken tells the words of a state that waiting does not help against.
 func isBroken(words []string) bool {
 	return wordIn(words, "failed", "failure", "error", "errored", "invalid", "crashed", "rejected", "broken", "aborted", "timeout", "down", "unreachable",
-		"misconfigured", "faulted", "unrecoverable", "corrupted")
+		"misconfigured", "faulted", "unrecoverable", "corrupted", "killed", "lost")
 }
+
+// isRetry tells the words of a failure that is tried again (FailureGracePeriod).
+func isRetry(words []string) bool { return wordIn(words, "grace", "retry", "retries", "backoff") }
 
 // isUnderWay tells the words of a state that something goes on in, or that is not
 // as it should be.
 func isUnderWay(words []string) bool {
-	return wordIn(words, "pending", "progress", "new", "queued", "init", "initial", "initialization", "degraded", "unhealthy", "unavailable", "unknown", "upgrade", "delayed") ||
+	return wordIn(words, "pending", "progress", "new", "queued", "init", "initial", "initialization", "degraded", "unhealthy", "unavailable", "unknown", "upgrade", "delayed", "needed", "wait", "maintenance", "retry") ||
 		slices.ContainsFunc(words, func(w string) bool {
 			return isDoing(w) && w != "running" && w != "serving" && w != "listening" && w != "working"
 		})
@@ -309,6 +316,9 @@ func readyField(s *subject) (verdict, bool) {
 		switch {
 		case !ok || !says(s.obj.Object["status"]):
 		case !is:
+			if c, ok := s.error(); ok {
+				return s.lasting(progressing("condition "+c.Type, s.sayCondition(c)), c), true
+			}
 			return progressing("status."+field, join(field+" is false", said(s, &Rule{}, ""))), true
 		case s.present(condition{}):
 			return healthy("status."+field, ""), true
@@ -363,7 +373,7 @@ func wordOf(s *subject, of map[string]any, path string) (verdict, bool) {
 		case wordIn(name, "error", "failure") && (len(name) == 1 || wordIn(name, "message", "reason", "description", "details")):
 			return s.lasting(progressing(rule, oneLine(value, 400)), condition{Type: key, Reason: "Error"}), true
 		case !isState(key):
-		case isBroken(words):
+		case isBroken(words) && !isRetry(words):
 			return s.lasting(progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), condition{Type: key, Reason: "Error"}), true
 		case isUnderWay(words), isHeld(words), isTaskKind(s.obj.GetKind()) && wordIn(words, "running"):
 			return progressing(rule, join(key+" is "+oneLine(value, 200), said(s, &Rule{}, ""))), true

@@ -33,6 +33,13 @@ func pairsOf(of map[string]any, path string) (out verdict, found bool) {
 		fields[strings.ToLower(key)] = key
 	}
 	for _, key := range slices.Sorted(maps.Keys(of)) {
+		if v, ok := lackingOf(key, of, fields, path); ok {
+			if v.State != Healthy {
+				return v, true
+			}
+			out, found = v, true
+			continue
+		}
 		noun, ok := wantedOf(key, of)
 		if !ok {
 			continue
@@ -41,7 +48,7 @@ func pairsOf(of map[string]any, path string) (out verdict, found bool) {
 		if !ok {
 			continue
 		}
-		for _, have := range []string{"ready", "available", "updated"} {
+		for _, have := range []string{"ready", "available", "updated", "succeeded"} {
 			name, ok := fields[have+noun]
 			if !ok {
 				continue
@@ -57,6 +64,25 @@ func pairsOf(of map[string]any, path string) (out verdict, found bool) {
 		}
 	}
 	return out, found
+}
+
+// lackingOf reads how many are not there beside how many are (unreadyNodeNum and
+// readyNodeNum).
+func lackingOf(key string, of map[string]any, fields map[string]string, path string) (verdict, bool) {
+	good, ok := strings.CutPrefix(strings.ToLower(key), "un")
+	if !ok || !strings.HasPrefix(good, "ready") && !strings.HasPrefix(good, "available") && !strings.HasPrefix(good, "healthy") {
+		return verdict{}, false
+	}
+	lacking, ok := count(of[key])
+	there, counted := count(of[fields[good]])
+	switch {
+	case !ok:
+	case lacking > 0:
+		return progressing(path+"."+key, fmt.Sprintf("%s is %d", key, lacking)), true
+	case counted && there > 0:
+		return healthy(path+"."+key, ""), true
+	}
+	return verdict{}, false
 }
 
 // wantedOf tells the fields that count how many are wanted, and of what: not of

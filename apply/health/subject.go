@@ -203,7 +203,7 @@ func namesError(reason string) bool {
 		}
 	}
 	lower := strings.ToLower(reason)
-	return strings.Contains(lower, "alreadyexist") || strings.Contains(lower, "alreadyclaimed") || strings.Contains(lower, "alreadyused") || strings.Contains(lower, "notfound") || strings.Contains(lower, "not_found") || strings.Contains(lower, "backoff") || strings.Contains(lower, "notpermitted") || strings.Contains(lower, "notreachable")
+	return strings.Contains(lower, "alreadyexist") || strings.Contains(lower, "alreadyclaimed") || strings.Contains(lower, "alreadyused") || strings.Contains(lower, "notfound") || strings.Contains(lower, "not_found") || strings.Contains(lower, "backoff") || strings.Contains(lower, "notpermitted") || strings.Contains(lower, "timedout") || strings.Contains(lower, "notreachable")
 }
 
 // camelWords are the words of a name such as ReconcileError, RECONCILE_ERROR or

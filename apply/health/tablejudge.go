@@ -104,6 +104,9 @@ func (r *Rule) unmet(s *subject) (verdict, bool) {
 	if isPath(first.key) && isFailure(first.key, first.value) {
 		c = condition{Type: first.key, Reason: "Error"}
 	}
+	if other, ok := s.error(); ok && c.Status == "False" && !c.namesError() {
+		return s.lasting(progressing(name, s.sayCondition(other)), other), true
+	}
 	return s.lasting(progressing(name, first.words(r)), c), true
 }
 

@@ -10,19 +10,28 @@ import (
 
 // together looks for two things in a status of which neither is enough alone, and
 // that both say that an object of an unknown kind works: a word such as Ready
-// beside conditions that end in Ready, or beside replicas that are all there, and
-// the end of a task beside the time when it ended. It is asked last, when nothing
-// in the status says otherwise.
+// beside conditions that end in Ready, beside replicas that are all there, beside the
+// generation that it is about, beside parts that all work, or beside the address where
+// it is reached. It is asked last, when nothing in the status says otherwise.
+//
+// That a task succeeded is enough alone: it is what its controller writes when all is
+// done, once, and nothing that comes later takes it back. Ready, of what goes on
+// running, may be of a part, or of what it was a minute ago. That a task is finished or
+// done says that it ended, not how, and wants the time when it did, with no failures
+// counted.
 func together(s *subject) (verdict, bool) {
 	word, ok := goodState(s)
 	if !ok || !s.present(condition{}) {
 		return verdict{}, false
 	}
 	rule := "status." + word.key
+	task := isTaskKind(s.obj.GetKind())
 	switch {
 	case ended(word.words) && endTime(s) != "" && !countsFailures(s):
 		return healthy(rule+" and "+endTime(s), ""), true
-	case isTaskKind(s.obj.GetKind()) && !ended(word.words):
+	case task && succeededWell(word.words) && !countsFailures(s):
+		return healthy(rule, ""), true
+	case task && !ended(word.words):
 		return verdict{}, false
 	}
 	certain := wordIn(word.words, "ready", "healthy", "stable", "available", "operational", "green")
@@ -38,7 +47,88 @@ func together(s *subject) (verdict, bool) {
 	if certain && uncounted(s) {
 		return healthy(rule+" and replicas", ""), true
 	}
+	if certain && allTrue(s.conditions) {
+		return healthy(rule+" and conditions", ""), true
+	}
+	if _, ok := observedGeneration(s.obj); ok && certain {
+		return healthy(rule+" and observedGeneration", ""), true
+	}
+	if parts, bad := workingParts(s.status()); bad != "" {
+		return progressing(parts, bad), true
+	} else if parts != "" {
+		return healthy(rule+" and "+parts, ""), true
+	}
+	if where := address(s.status()); where != "" && (certain || wordIn(word.words, "active", "online", "ok", "connected", "established")) {
+		return healthy(rule+" and "+where, ""), true
+	}
 	return verdict{}, false
+}
+
+// allTrue says that there are conditions, that all of them are True, and that none is
+// of a failure or of work.
+func allTrue(conditions []condition) bool {
+	return len(conditions) > 0 && !slices.ContainsFunc(conditions, func(c condition) bool {
+		return c.Status != "True" || c.typeNamesError() || isWork(c.Type) || wordIn(camelWords(c.Type), "paused", "suspended", "warning", "degraded")
+	})
+}
+
+// workingParts is the field of a status that has a word for each of the parts of an
+// object, if they are all words of what works or has ended well; bad is the first that
+// is not, where it says so.
+func workingParts(status map[string]any) (found, bad string) {
+	unclear := false
+	for _, key := range slices.Sorted(maps.Keys(status)) {
+		if isFormer(camelWords(key)) {
+			continue
+		}
+		for _, part := range partsOf(status[key]) {
+			for _, st := range states(part) {
+				switch {
+				case goodWords(st.words):
+					found = "status." + key
+				case isBroken(st.words), isUnderWay(st.words):
+					return "status." + key, join(oneLine(text(part["name"]), 100), st.key+" is "+oneLine(text(part[st.key]), 200))
+				default:
+					unclear = true
+				}
+			}
+		}
+	}
+	if unclear {
+		return "", ""
+	}
+	return found, ""
+}
+
+// partsOf are the maps in a list, or in a map of names.
+func partsOf(v any) []map[string]any {
+	var out []map[string]any
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			if m, ok := item.(map[string]any); ok {
+				out = append(out, m)
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if m, ok := v[key].(map[string]any); ok {
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+// address is the field of a status that says where an object is reached.
+func address(status map[string]any) string {
+	for _, key := range slices.Sorted(maps.Keys(status)) {
+		words := camelWords(key)
+		if len(words) > 0 && wordIn(words[len(words)-1:], "url", "urls", "endpoint", "endpoints", "address", "addresses", "host", "hostname") && !isFormer(words) && says(status[key]) {
+			return "status." + key
+		}
+	}
+	return ""
 }
 
 // state is a word that a status has for the whole object.
@@ -77,15 +167,26 @@ func goodState(s *subject) (state, bool) {
 		if negated(st.words) {
 			return state{}, false
 		}
-		if ended(st.words) || wordIn(st.words, "ready", "healthy", "available", "running", "active", "operational", "established", "bound", "connected", "deployed", "online", "installed", "green", "ok", "stable") {
+		if goodWords(st.words) {
 			return st, true
 		}
 	}
 	return state{}, false
 }
 
+// goodWords are those of a state of what works, or has ended well.
+func goodWords(words []string) bool {
+	return !negated(words) && !isBroken(words) && !isUnderWay(words) &&
+		(ended(words) || wordIn(words, "ready", "healthy", "available", "running", "active", "operational", "established", "bound", "connected", "deployed", "online", "installed", "green", "ok", "stable"))
+}
+
 func ended(words []string) bool {
 	return wordIn(words, "succeeded", "success", "successful", "completed", "complete", "finished", "done")
+}
+
+// succeededWell tells the words of a task that say how it ended.
+func succeededWell(words []string) bool {
+	return wordIn(words, "succeeded", "success", "successful", "completed", "complete") && !wordIn(words, "partially", "with", "partial")
 }
 
 // endTime is the field with the time when a task ended.
@@ -117,7 +218,7 @@ func strong(kind string) bool {
 func isTaskKind(kind string) bool {
 	words := camelWords(kind)
 	return len(words) > 0 && wordIn(words[len(words)-1:], "job", "run", "task", "backup", "restore", "migration", "export", "import", "sync", "operation",
-		"execution", "workflow", "snapshot", "test", "build", "experiment", "trial", "scan", "benchmark", "request")
+		"execution", "workflow", "snapshot", "test", "build", "experiment", "trial", "scan", "benchmark", "request", "session", "upgrade")
 }
 
 // underWayTask says of a task that has begun and says no more that it is under way.
