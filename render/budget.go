@@ -201,6 +201,16 @@ func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, er
 	}
 }
 
+// Within does what may take memory without end, such as what reads from a server, under
+// this budget; how long it may take is for the context to say. Where it returns OverBudget or the error of the context, do may still be running.
+func (b Budget) Within(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &Repo{Budget: Budget{Time: math.MaxInt64, Memory: b.Memory}}
+	_, err := within(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
+}
+
 // over is OverBudget where a limit is met, else nil.
 func (r *Repo) over(budget Budget, gauge *gauge) error {
 	memory, stack := gauge.read()

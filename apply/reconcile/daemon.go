@@ -37,8 +37,8 @@ type Rendering struct {
 	Wrong map[string]error
 }
 
-// GivenUp says why an environment was not evaluated to its end. It quotes nothing of
-// the environment, so that it may be shown to anybody.
+// GivenUp says why an environment was not evaluated to its end, or the source not read.
+// It quotes nothing of either, so that it may be shown to anybody.
 type GivenUp string
 
 func (e GivenUp) Error() string { return string(e) }
@@ -85,8 +85,8 @@ type Lease struct {
 	Duration time.Duration
 }
 
-// lateAfter is how many intervals the source may take to answer before the daemon is
-// not ready.
+// lateAfter is how many intervals the source may take to answer, or may not answer,
+// before the daemon is not ready.
 const lateAfter = 3
 
 // daemon is one run of Run.
@@ -104,6 +104,7 @@ type daemon struct {
 	broken  error             // why the source does not answer; errFirst before the first look
 	wrong   map[string]string // environments whose newest state does not evaluate, and why
 	looking time.Time         // since when a look is under way
+	read    time.Time         // when the source was read last
 
 	work    sync.Mutex // held while leading
 	elected sync.Mutex // of what follows
@@ -146,7 +147,7 @@ func (d *daemon) lead(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	d.mu.Lock()
-	d.version, d.workers, d.broken, d.wrong = "", map[string]*worker{}, errFirst, nil
+	d.version, d.workers, d.broken, d.wrong, d.read = "", map[string]*worker{}, errFirst, nil, time.Time{}
 	d.start = func(w *worker) {
 		var working context.Context
 		working, w.stop = context.WithCancel(ctx)
@@ -203,7 +204,7 @@ func (d *daemon) look(ctx context.Context) error {
 		d.log.Info("source answers again")
 		d.notify(Notice{Kind: NoticeRecovered, Text: "the source answers again"})
 	}
-	d.broken = nil
+	d.broken, d.read = nil, time.Now()
 	d.metrics.sourceSuccess.SetToCurrentTime()
 	if r == nil {
 		return nil
@@ -272,10 +273,14 @@ func (d *daemon) ready() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.workers) == 0 && d.broken != nil {
-		return fmt.Errorf("source: %w", d.broken)
-	}
 	var errs []error
+	switch since := time.Since(d.read); {
+	case d.broken == nil:
+	case len(d.workers) == 0:
+		return fmt.Errorf("source: %s", unquoted(d.broken))
+	case since > lateAfter*d.opts.Interval:
+		errs = append(errs, fmt.Errorf("source: %s; read last %s ago, the last good state stands", unquoted(d.broken), since.Round(time.Second)))
+	}
 	if since := time.Since(d.looking); !d.looking.IsZero() && since > lateAfter*d.opts.Interval {
 		errs = append(errs, fmt.Errorf("the source is being read or rendered since %s", since.Round(time.Second)))
 	}
@@ -286,4 +291,16 @@ func (d *daemon) ready() error {
 		errs = append(errs, w.ready())
 	}
 	return errors.Join(errs...)
+}
+
+// unquoted is why the source is not read, without what a server says or how it is
+// reached: whoever may ask for it is not known.
+func unquoted(err error) string {
+	if limit, ok := errors.AsType[GivenUp](err); ok {
+		return limit.Error()
+	}
+	if errors.Is(err, errFirst) {
+		return err.Error()
+	}
+	return "it cannot be read, the log says why"
 }

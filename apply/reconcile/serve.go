@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // serve answers /metrics, /healthz (the process lives) and /readyz (it does its
@@ -18,7 +21,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := d.ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			http.Error(w, lines(err.Error()), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
@@ -36,4 +39,17 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// lines are a text without what a terminal acts on: a part of it comes from the cluster.
+func lines(text string) string {
+	const most, longest = 100, 1000
+	all := strings.Split(text, "\n")
+	if len(all) > most {
+		all = append(all[:most], fmt.Sprintf("and %d more", len(all)-most))
+	}
+	for i, line := range all {
+		all[i] = plain.Line(line, longest)
+	}
+	return strings.Join(all, "\n")
 }

@@ -58,7 +58,9 @@ func exitCode(err error) int {
 		}
 		return code
 	case interface{ Unwrap() error }:
-		return exitCode(e.Unwrap())
+		if wrapped := e.Unwrap(); wrapped != nil {
+			return exitCode(wrapped)
+		}
 	}
 	switch {
 	case errors.Is(err, errDifferences), errors.Is(err, errBreaks):

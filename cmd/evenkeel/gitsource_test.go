@@ -55,8 +55,8 @@ func TestGitSource(t *testing.T) {
 				}
 			}
 			s.Ref = "main"
-			root, at, done, err := s.Checkout(t.Context())
-			defer done()
+			root := t.TempDir()
+			at, err := s.Clone(t.Context(), root)
 			if err != nil || at.Commit != commits[1] {
 				t.Fatalf("checkout: %s, want %s: %v", at.Commit, commits[1], err)
 			}
@@ -143,8 +143,7 @@ func TestSignatures(t *testing.T) {
 			}
 			commitFile(t, repo, at, "one", test.key)
 			s := remote.Git{URL: "file://" + at, Ref: "HEAD", Keyring: keyring}
-			_, _, done, err := s.Checkout(t.Context())
-			defer done()
+			_, err = s.Clone(t.Context(), t.TempDir())
 			if (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
@@ -157,14 +156,12 @@ func TestSignatures(t *testing.T) {
 				t.Fatal(err)
 			}
 			second := commitFile(t, repo, at, "two", test.key)
-			_, newer, done, err := s.Checkout(t.Context())
-			defer done()
+			newer, err := s.Clone(t.Context(), t.TempDir())
 			if err != nil || newer.Commit != second || !remote.Descent(newer.Ancestors)(first) || remote.Descent(newer.Ancestors)(strings.Repeat("0", 40)) {
 				t.Errorf("%+v descends from %s: %v", newer, first, err)
 			}
 			s.AllowRewind = true
-			_, newer, done, err = s.Checkout(t.Context())
-			defer done()
+			newer, err = s.Clone(t.Context(), t.TempDir())
 			if err != nil || remote.Descent(newer.Ancestors) != nil {
 				t.Errorf("with --allow-rewind: %+v, %v", newer, err)
 			}

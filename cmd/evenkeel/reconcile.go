@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -93,7 +94,11 @@ func (o *reconcileOptions) check() error {
 func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args []string) error {
 	var descends func(string) bool
 	if opts.git.URL != "" {
-		root, at, done, err := opts.git.Checkout(ctx)
+		budget, err := g.budget.budget()
+		if err != nil {
+			return err
+		}
+		root, at, done, err := source.Checkout(ctx, &opts.git, budget)
 		defer done()
 		if err != nil {
 			return err

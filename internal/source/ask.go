@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -29,6 +30,8 @@ type (
 	Request struct {
 		Dir    string            `json:"dir"`
 		Clone  string            `json:"clone,omitempty"` // a directory to clone into
+		Head   bool              `json:"head,omitempty"`  // only tell which commit is the newest
+		Fetch  bool              `json:"fetch,omitempty"` // only clone
 		Git    remote.Git        `json:"git"`
 		All    bool              `json:"all"`
 		Names  []string          `json:"names"`
@@ -39,7 +42,8 @@ type (
 	// message is one of its fields. The last message has a response, unless
 	// the process came to its end before.
 	message struct {
-		Begun    string  `json:"begun,omitempty"` // an environment
+		Fetched  bool    `json:"fetched,omitempty"` // the repository is here
+		Begun    string  `json:"begun,omitempty"`   // an environment
 		Ended    string  `json:"ended,omitempty"`
 		Response *answer `json:"response,omitempty"`
 	}
@@ -54,6 +58,10 @@ type (
 		Incomplete bool              `json:"incomplete"`
 		Wrong      map[string]string `json:"wrong"` // by environment
 		Error      string            `json:"error"` // where there is no environment to name
+		// Source is why the git server did not give the repository; Limit which one of
+		// ours it met, if that is why.
+		Source string `json:"source,omitempty"`
+		Limit  string `json:"limit,omitempty"`
 		// Over says that environments took too much, one of them or each.
 		Over *render.OverBudget `json:"over,omitempty"`
 	}
@@ -94,10 +102,6 @@ func (s *Source) ask(ctx context.Context, gaveUp map[string]string) (*answer, er
 // askOnce renders in one process. Where that ends without an answer, it names the
 // environments that were being rendered.
 func (s *Source) askOnce(ctx context.Context, gaveUp map[string]string, serial bool) (response *answer, running []string, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
 	request := Request{Dir: s.Dir, Git: s.Git, All: s.All, Names: s.Names, Budget: s.Budget, Skip: gaveUp, Serial: serial}
 	if s.Git.URL != "" {
 		// Whatever becomes of the other process, its clone goes.
@@ -106,7 +110,16 @@ func (s *Source) askOnce(ctx context.Context, gaveUp map[string]string, serial b
 		}
 		defer func() { _ = os.RemoveAll(request.Clone) }()
 	}
-	asked, err := json.Marshal(request)
+	return request.send(ctx)
+}
+
+// send has another process answer the request.
+func (r *Request) send(ctx context.Context) (response *answer, running []string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	asked, err := json.Marshal(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,59 +140,107 @@ func (s *Source) askOnce(ctx context.Context, gaveUp map[string]string, serial b
 		return nil, nil, err
 	}
 	_, _ = stdin.Write(asked) // where the process is gone, the answer is missing, too
-	response, running, err = readMessages(stdout, s.answerLimit())
+	heard, err := readMessages(stdout, r.answerLimit())
 	if err != nil {
 		_ = cmd.Process.Kill()
 	}
 	_ = stdin.Close()
 	ended := cmd.Wait()
 	switch {
-	case response != nil:
-		return response, nil, nil
+	case heard.response != nil && heard.response.Source != "":
+		return nil, nil, &unfetched{text: heard.response.Source, limit: reconcile.GivenUp(heard.response.Limit)}
+	case heard.response != nil:
+		return heard.response, nil, nil
 	case errors.Is(err, errAnswer):
 		return nil, nil, err
 	}
-	text := said.firstLine()
-	if over := s.Budget.Ended(running, text); over != nil && len(running) > 0 {
-		return nil, running, over
+	if ctx.Err() != nil {
+		return nil, nil, fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
+	text := said.firstLine()
+	over := r.Budget.Ended(heard.running, text)
 	switch {
 	case text == "" && ended != nil:
 		text = ended.Error()
 	case text == "":
 		text = "no answer"
 	}
-	if len(running) > 0 { // it was ended by the system, or by Go
+	switch {
+	case len(heard.running) > 0 && over != nil:
+		return nil, heard.running, over
+	case len(heard.running) > 0: // it was ended by the system, or by Go
 		text = "given up: the rendering process came to its end: " + text
+	case r.Git.URL != "" && !heard.fetched && over != nil:
+		return nil, nil, notFetched(&r.Git, over)
+	case r.Git.URL != "" && !heard.fetched:
+		return nil, nil, notFetched(&r.Git, remote.TooMuch("the process that fetches the repository came to its end: "+text))
 	}
-	return nil, running, errors.New(text)
+	return nil, heard.running, errors.New(text)
+}
+
+// unfetched says why a git server did not give the repository. Its text may quote the
+// server; limit quotes nobody.
+type unfetched struct {
+	text  string
+	limit reconcile.GivenUp // empty where none was met
+}
+
+func (u *unfetched) Error() string { return u.text }
+
+// Unwrap returns the limit.
+func (u *unfetched) Unwrap() error {
+	if u.limit == "" {
+		return nil
+	}
+	return u.limit
+}
+
+// notFetched is what came of fetching a repository under a budget.
+func notFetched(git *remote.Git, err error) *unfetched {
+	if over, ok := errors.AsType[*render.OverBudget](err); ok {
+		err = remote.TooMuch("fetching the repository takes more than " + over.Most + " of memory")
+	}
+	limit, ok := errors.AsType[remote.TooMuch](err)
+	if !ok {
+		return &unfetched{text: err.Error()}
+	}
+	return &unfetched{text: fmt.Sprintf("git %s: %v", git.Shown(), limit), limit: reconcile.GivenUp(limit.Error())}
 }
 
 // answerLimit bounds what is read of an answer: decoded, it takes several times its
 // size in this process, which has to live on.
-func (s *Source) answerLimit() int64 { return max(s.Budget.Given().Memory/4, 64<<20) }
+func (r *Request) answerLimit() int64 { return max(r.Budget.Given().Memory/4, 64<<20) }
 
 var errAnswer = errors.New("the environments together are too large to be handed over; --render-memory allows four times as much as they take")
 
-// readMessages reads until there is a response; without one it names the
-// environments that had begun.
-func readMessages(from io.Reader, most int64) (*answer, []string, error) {
+// heard is what another process said. Where it came to its end without a response,
+// fetched and running say how far it was.
+type heard struct {
+	response *answer
+	fetched  bool
+	running  []string // environments that had begun
+}
+
+// readMessages reads until there is a response.
+func readMessages(from io.Reader, most int64) (heard, error) {
 	limited := &io.LimitedReader{R: from, N: most}
-	var running []string
+	var h heard
 	for dec := json.NewDecoder(limited); ; {
 		var m message
 		err := dec.Decode(&m)
 		switch {
 		case err != nil && limited.N <= 0:
-			return nil, nil, errAnswer
+			return heard{}, errAnswer
 		case err != nil:
-			return nil, running, fmt.Errorf("the answer of the rendering process: %w", err)
+			return h, fmt.Errorf("the answer of the rendering process: %w", err)
 		case m.Response != nil:
-			return m.Response, nil, nil
+			return heard{response: m.Response}, nil
+		case m.Fetched:
+			h.fetched = true
 		case m.Begun != "":
-			running = append(running, m.Begun)
+			h.running = append(h.running, m.Begun)
 		default:
-			running = slices.DeleteFunc(running, func(name string) bool { return name == m.Ended })
+			h.running = slices.DeleteFunc(h.running, func(name string) bool { return name == m.Ended })
 		}
 	}
 }

@@ -11,12 +11,12 @@ import (
 // TestAnswerOfChild bounds what is read of an answer, and names what was being
 // rendered where there is none.
 func TestAnswerOfChild(t *testing.T) {
-	_, running, err := readMessages(strings.NewReader(`{"begun":"a"}{"begun":"b"}{"ended":"a"}`), 1<<20)
-	if err == nil || strings.Join(running, " ") != "b" {
-		t.Errorf("running: %v, %v", running, err)
+	said, err := readMessages(strings.NewReader(`{"begun":"a"}{"begun":"b"}{"ended":"a"}`), 1<<20)
+	if err == nil || strings.Join(said.running, " ") != "b" {
+		t.Errorf("running: %v, %v", said.running, err)
 	}
 	huge := io.MultiReader(strings.NewReader(`{"response":{"error":"`), zeros{})
-	if _, _, err := readMessages(huge, 1<<20); !errors.Is(err, errAnswer) {
+	if _, err := readMessages(huge, 1<<20); !errors.Is(err, errAnswer) {
 		t.Errorf("a huge answer: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -35,15 +35,22 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		cancel()
 	}()
 	response := &answer{Wrong: map[string]string{}}
-	if request.Clone != "" {
-		at, err := request.Git.Clone(ctx, request.Clone)
-		if err != nil {
+	messages := &messages{enc: json.NewEncoder(out)}
+	if request.Git.URL != "" {
+		err := request.fetch(ctx, response)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return err
+		case err != nil:
+			why := notFetched(&request.Git, err)
+			return messages.send(message{Response: &answer{Source: why.text, Limit: string(why.limit)}})
+		case request.Head, request.Fetch:
+			return messages.send(message{Response: response})
+		}
+		if err := messages.send(message{Fetched: true}); err != nil {
 			return err
 		}
-		request.Dir = filepath.Join(request.Clone, filepath.FromSlash(request.Git.Path))
-		response.Git.Commit, response.Ancestors = at.Commit, at.Ancestors
 	}
-	messages := &messages{enc: json.NewEncoder(out)}
 	if err := response.fill(ctx, request, messages.progress); err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -54,6 +61,20 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		}
 	}
 	return messages.send(message{Response: response})
+}
+
+// fetch asks the git server, within the budget: what it sends is not to be trusted.
+func (r *Request) fetch(ctx context.Context, response *answer) error {
+	return r.Budget.Within(ctx, func(ctx context.Context) (err error) {
+		if r.Head {
+			response.Git.Commit, err = r.Git.Head(ctx)
+			return err
+		}
+		at, err := r.Git.Clone(ctx, r.Clone)
+		response.Git.Commit, response.Ancestors = at.Commit, at.Ancestors
+		r.Dir = filepath.Join(r.Clone, filepath.FromSlash(r.Git.Path))
+		return err
+	})
 }
 
 // messages writes one message after the other.

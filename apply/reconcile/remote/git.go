@@ -3,23 +3,28 @@ package remote
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // The environment variables with what opens a git repository: a flag would show it
@@ -45,13 +50,15 @@ type Git struct {
 	// Patience is how long the server may take to name its references; a clone may
 	// take ten times as long. Zero is a minute.
 	Patience time.Duration `json:"patience,omitempty"`
+	// Most bounds what a clone may take on disk, in bytes. Zero is 2 GiB.
+	Most int64 `json:"most,omitempty"`
 }
 
 // within bounds what is asked of the server: one that stops answering is asked again
 // at the next look, in place of being waited for.
 func (s *Git) within(ctx context.Context, times time.Duration) (context.Context, context.CancelFunc) {
 	limit := times * cmp.Or(s.Patience, time.Minute)
-	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	return context.WithTimeoutCause(ctx, limit, TooMuch(fmt.Sprintf("no answer within %s", limit)))
 }
 
 // unanswered says that the time was over, where that is why something failed.
@@ -66,8 +73,15 @@ func unanswered(ctx context.Context, err error) error {
 func (s *Git) Head(ctx context.Context) (string, error) {
 	ctx, cancel := s.within(ctx, 1)
 	defer cancel()
-	at, err := s.find(ctx)
-	return at.commit, s.tidy(unanswered(ctx, err))
+	var at place
+	err := until(ctx, func() (err error) {
+		at, err = s.find(ctx)
+		return err
+	})
+	if err != nil {
+		return "", s.tidy(unanswered(ctx, err))
+	}
+	return at.commit, nil
 }
 
 // place is a reference on the server, and what opened it.
@@ -133,11 +147,25 @@ func Descent(ancestors []string) func(commit string) bool {
 }
 
 // Clone fetches the newest commit into dir, checks its signature where that is asked
-// for, and returns it. Its history is fetched only where it is looked at.
-func (s *Git) Clone(ctx context.Context, dir string) (out Cloned, err error) {
+// for, and returns it. Its history is fetched only where it is looked at. Nothing is
+// written to dir once it has returned.
+func (s *Git) Clone(ctx context.Context, dir string) (Cloned, error) {
 	ctx, cancel := s.within(ctx, 10)
 	defer cancel()
-	defer func() { err = s.tidy(unanswered(ctx, err)) }()
+	limit := &quota{ctx: ctx, most: cmp.Or(s.Most, defaultMost)}
+	var out Cloned
+	err := until(ctx, func() (err error) {
+		out, err = s.clone(ctx, dir, limit)
+		return err
+	})
+	if err != nil {
+		// Not each error of a write comes back as what it was.
+		return Cloned{}, s.tidy(cmp.Or(limit.exceeded(), unanswered(ctx, err)))
+	}
+	return out, nil
+}
+
+func (s *Git) clone(ctx context.Context, dir string, limit *quota) (out Cloned, err error) {
 	at, err := s.find(ctx)
 	if err != nil {
 		return out, err
@@ -146,7 +174,12 @@ func (s *Git) Clone(ctx context.Context, dir string) (out Cloned, err error) {
 	if s.ordered() {
 		depth = 0 // all of it
 	}
-	repo, err := git.PlainCloneContext(ctx, dir, false, &git.CloneOptions{
+	worktree := boundedFS{osfs.New(dir), limit}
+	dotGit, err := worktree.Chroot(git.GitDirName)
+	if err != nil {
+		return out, err
+	}
+	repo, err := git.CloneContext(ctx, filesystem.NewStorage(dotGit, cache.NewObjectLRUDefault()), worktree, &git.CloneOptions{
 		URL: s.URL, Auth: at.auth, CABundle: at.ca, ReferenceName: at.name, SingleBranch: true, Depth: depth, Tags: git.NoTags, NoCheckout: true,
 	})
 	if err != nil {
@@ -156,17 +189,23 @@ func (s *Git) Clone(ctx context.Context, dir string) (out Cloned, err error) {
 	if err != nil {
 		return out, err
 	}
-	signed, err := repo.CommitObject(head.Hash())
+	if err := small(repo.Storer, head.Hash()); err != nil {
+		return out, err
+	}
+	newest, err := repo.CommitObject(head.Hash())
 	if err != nil {
 		return out, err
 	}
-	if err := s.verify(signed); err != nil {
+	if err := s.verify(newest); err != nil {
 		return out, err
 	}
 	if s.ordered() {
 		if out.Ancestors, err = ancestors(repo, head.Hash()); err != nil {
 			return out, err
 		}
+	}
+	if err := survey(repo.Storer, newest.TreeHash, limit); err != nil {
+		return out, err
 	}
 	tree, err := repo.Worktree()
 	if err != nil {
@@ -273,29 +312,69 @@ func (s *Git) openSSH(user string) (transport.AuthMethod, error) {
 	return auth, nil
 }
 
-// tidy names the repository in an error, without what opens it.
+// mostText is what is kept of an error: a server writes a part of it.
+const mostText = 500
+
+// tidy names the repository in an error, without what opens it, on one line.
 func (s *Git) tidy(err error) error {
-	if err == nil {
-		return nil
+	if limit, ok := errors.AsType[TooMuch](err); ok {
+		return fmt.Errorf("git %s: %w", s.Shown(), limit)
 	}
-	text := strings.ReplaceAll(err.Error(), s.URL, s.shown())
-	if u, err := url.Parse(s.URL); err == nil && u.User != nil {
-		text = strings.ReplaceAll(text, u.User.String()+"@", "")
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // its text has the URL, and the one that a server leads to
 	}
-	if token, err := SecretFrom(s.TokenFile, EnvToken); err == nil && token != "" {
-		text = strings.ReplaceAll(text, token, "***")
+	text := strings.ReplaceAll(err.Error(), s.URL, s.Shown())
+	for _, secret := range s.secrets() {
+		text = strings.ReplaceAll(text, secret, "***")
 	}
-	return fmt.Errorf("git %s, %s: %w", s.shown(), s.Ref, errors.New(text))
+	return fmt.Errorf("git %s: %s", s.Shown(), plain.Line(text, mostText))
 }
 
-// shown is the URL without what opens it.
-func (s *Git) shown() string {
-	u, err := url.Parse(s.URL)
-	if err != nil || u.User == nil {
-		return s.URL
+// secrets are what opens the repository, as an error may quote it: by itself, in a
+// URL, or in the header that a server sends back.
+func (s *Git) secrets() []string {
+	var all []string
+	add := func(plain string) {
+		all = append(all, plain, url.QueryEscape(plain), url.PathEscape(plain), url.UserPassword("", plain).String()[1:])
 	}
-	u.User = nil
-	return u.String()
+	if token, err := SecretFrom(s.TokenFile, EnvToken); err == nil && token != "" {
+		add(token)
+		all = append(all, base64.StdEncoding.EncodeToString([]byte(s.user("git")+":"+token)))
+	}
+	if u, err := url.Parse(s.URL); err == nil {
+		password, has := u.User.Password()
+		if has {
+			all = append(all, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+			add(password)
+		} else if name := u.User.Username(); name != "git" { // a token may stand as the user
+			add(name)
+		}
+		add(u.RawQuery)
+		for _, values := range u.Query() {
+			for _, value := range values {
+				add(value)
+			}
+		}
+		add(u.Fragment)
+	}
+	all = slices.DeleteFunc(all, func(text string) bool { return text == "" })
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return all
+}
+
+// Shown is the repository and the reference without what opens it, which may stand
+// before the host or behind the path.
+func (s *Git) Shown() string {
+	u, err := url.Parse(s.URL)
+	if err != nil { // as in git@host:path
+		address, _, _ := strings.Cut(s.URL, "?")
+		if _, host, found := strings.Cut(address, "@"); found {
+			address = host
+		}
+		return address + ", " + s.Ref
+	}
+	plain := url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}
+	return plain.String() + ", " + s.Ref
 }
 
 // SecretFrom reads a secret from a file, or else from a variable.
@@ -305,19 +384,4 @@ func SecretFrom(file, variable string) (string, error) {
 	}
 	data, err := os.ReadFile(file)
 	return strings.TrimSpace(string(data)), err
-}
-
-// Checkout clones into a new directory below that of temporary files. The caller
-// calls done when it is no longer needed.
-func (s *Git) Checkout(ctx context.Context) (root string, at Cloned, done func(), err error) {
-	dir, err := os.MkdirTemp("", "evenkeel-git-")
-	if err != nil {
-		return "", at, func() {}, err
-	}
-	done = func() { _ = os.RemoveAll(dir) }
-	if at, err = s.Clone(ctx, dir); err != nil {
-		done()
-		return "", at, func() {}, err
-	}
-	return filepath.Join(dir, filepath.FromSlash(s.Path)), at, done, nil
 }
