@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // Format is the shape of a message.
@@ -33,7 +34,8 @@ func Formats() []string {
 
 const (
 	linesInMessage = 20
-	lineLength     = 300 // bytes
+	lineLength     = 300     // bytes
+	textLength     = 4 << 10 // of what is kept of a notice
 	// messageLength fits what the strictest takes: WeCom's markdown, 4,096 bytes.
 	messageLength = 3800
 )
@@ -69,16 +71,22 @@ func (m message) title() string {
 	return "evenkeel" + where + ": " + strings.Join(kinds, ", ")
 }
 
-// lines are the notices, one each, as many as fit.
-func (m message) lines() []string {
+// unmarked is a text in which the robots' Markdown finds no link, picture, mention or
+// tag: what is told quotes names and messages of others. None of the dialects documents
+// an escape, so what opens one is replaced by its full-width twin.
+func unmarked(text string) string {
+	return strings.NewReplacer("[", "［", "]", "］", "<", "＜", ">", "＞", "@", "＠", "`", "｀", "*", "＊", "~", "～", "|", "｜", "://", "：//").Replace(text)
+}
+
+// lines are the notices, one each, as many as fit; unmarked where they become Markdown.
+func (m message) lines(unmark func(string) string) []string {
 	var lines []string
 	room := messageLength
 	for i, n := range m.notices {
-		text := strings.Join(strings.Fields(n.Text), " ")
-		if len(text) > lineLength {
-			text = strings.ToValidUTF8(text[:lineLength], "") + "..."
+		line := fmt.Sprintf("%s %s: %s", n.Environment, n.Kind, plain.Line(n.Text, lineLength))
+		if unmark != nil {
+			line = unmark(line)
 		}
-		line := fmt.Sprintf("%s %s: %s", n.Environment, n.Kind, text)
 		if room -= len(line) + 8; room < 0 || i == linesInMessage {
 			return append(lines, fmt.Sprintf("and %d more", len(m.notices)-i+m.dropped))
 		}
@@ -100,8 +108,8 @@ func (m message) body(opts Options, now time.Time) (target string, body []byte, 
 		// open.dingtalk.com, "Custom robot access": msgtype markdown; signed by
 		// timestamp (ms) and sign in the query.
 		v = map[string]any{"msgtype": "markdown", "markdown": map[string]any{
-			"title": m.title(), "text": "#### " + m.title() + "\n\n- " + strings.Join(m.lines(), "\n- "),
-		}}
+			"title": m.title(), "text": "#### " + unmarked(m.title()) + "\n\n- " + strings.Join(m.lines(unmarked), "\n- "),
+		}, "at": map[string]any{"isAtAll": false}}
 		if opts.Secret != "" {
 			stamp := strconv.FormatInt(now.UnixMilli(), 10)
 			target, err = withQuery(target, "timestamp", stamp, "sign", sign(opts.Secret, stamp+"\n"+opts.Secret))
@@ -109,14 +117,14 @@ func (m message) body(opts Options, now time.Time) (target string, body []byte, 
 	case WeCom:
 		// developer.work.weixin.qq.com, "Group robot": msgtype markdown.
 		v = map[string]any{"msgtype": "markdown", "markdown": map[string]any{
-			"content": "**" + m.title() + "**\n> " + strings.Join(m.lines(), "\n> "),
+			"content": "**" + unmarked(m.title()) + "**\n> " + strings.Join(m.lines(unmarked), "\n> "),
 		}}
 	case Feishu:
 		// open.feishu.cn, "Custom bot": msg_type post; signed by timestamp (s) and
 		// sign in the body, where timestamp and secret are the key and nothing is
 		// what is signed.
 		var paragraphs []any
-		for _, line := range m.lines() {
+		for _, line := range m.lines(nil) {
 			paragraphs = append(paragraphs, []any{map[string]any{"tag": "text", "text": line}})
 		}
 		post := map[string]any{"msg_type": "post", "content": map[string]any{"post": map[string]any{
@@ -130,7 +138,7 @@ func (m message) body(opts Options, now time.Time) (target string, body []byte, 
 	case Slack:
 		// api.slack.com, "Incoming webhooks"; &, < and > are its control characters.
 		escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-		v = map[string]any{"text": escape.Replace("*" + m.title() + "*\n• " + strings.Join(m.lines(), "\n• "))}
+		v = map[string]any{"text": escape.Replace("*" + m.title() + "*\n• " + strings.Join(m.lines(nil), "\n• "))}
 	default:
 		v = m.generic()
 	}
@@ -150,7 +158,7 @@ func (m message) generic() any {
 	}
 	list := make([]notice, len(m.notices))
 	for i, n := range m.notices {
-		list[i] = notice{n.Time.UTC().Truncate(time.Second), n.Environment, n.Kind, n.Text}
+		list[i] = notice{n.Time.UTC().Truncate(time.Second), n.Environment, n.Kind, plain.Line(n.Text, textLength)}
 	}
 	return map[string]any{"source": "evenkeel", "title": m.title(), "notices": list, "dropped": m.dropped}
 }

@@ -5,6 +5,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // Options of a Sender. Only URL is required.
@@ -32,6 +34,8 @@ type Options struct {
 	// time between two; zero means five seconds, as the robots take twenty a
 	// minute. BackOff is the first wait after a failure; zero means five seconds.
 	Gather, BackOff time.Duration
+	// Timeout is how long one message may take; zero means fifteen seconds.
+	Timeout time.Duration
 }
 
 const (
@@ -76,7 +80,11 @@ func New(opts Options) (*Sender, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	client := &http.Client{
-		Timeout: 15 * time.Second,
+		Timeout: cmp.Or(opts.Timeout, 15*time.Second),
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
 		// What is told is for the webhook alone, and its answer does not say for whom else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -85,6 +93,7 @@ func New(opts Options) (*Sender, error) {
 
 // Add leaves a notice to be sent. Where too many wait, it is only counted.
 func (s *Sender) Add(n reconcile.Notice) {
+	n.Text = plain.Line(n.Text, textLength)
 	s.mu.Lock()
 	if len(s.waiting) < kept {
 		s.waiting = append(s.waiting, n)
@@ -234,7 +243,7 @@ func (s *Sender) post(ctx context.Context, m message) error {
 		return errors.New("the webhook's answer is no JSON")
 	}
 	if code := verdict.ErrCode + verdict.Code; code != 0 {
-		return fmt.Errorf("the webhook refuses it: code %d: %s%s", code, verdict.ErrMsg, verdict.Msg)
+		return fmt.Errorf("the webhook refuses it: code %d: %s", code, plain.Line(verdict.ErrMsg+verdict.Msg, lineLength))
 	}
 	return nil
 }

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -269,5 +271,142 @@ func TestRedirect(t *testing.T) {
 		}
 		hook.Close()
 		elsewhere.Close()
+	}
+}
+
+// TestHostileText tells of what others named: no robot takes it for a link, a picture, a
+// mention or a tag, and nobody's screen for a command.
+func TestHostileText(t *testing.T) {
+	const text = "by [a](http://evil.example) ![b](//c) <@all> <font color=\"red\"> @all **x** `y` <!channel>\x1b[31m\u202e\n# z"
+	for format, forbidden := range map[Format][]string{
+		DingTalk: {"](", "![", "<", "@", "**x", "`", "://"},
+		WeCom:    {"](", "![", "<", "@", "**x", "`", "://"},
+		Slack:    {"<"},
+		Feishu:   nil,
+		Generic:  nil,
+	} {
+		m := message{notices: []reconcile.Notice{{Environment: "dev", Kind: reconcile.NoticeDrift, Text: text}}}
+		_, body, err := m.body(Options{URL: "https://example.org", Format: format}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said any
+		if err := json.Unmarshal(body, &said); err != nil {
+			t.Fatal(err)
+		}
+		all := strings.Join(texts(said), "\x00")
+		for _, s := range append(forbidden, "\x1b", "\u202e", "\n# ") {
+			if strings.Contains(all, s) {
+				t.Errorf("%s: %q is in %q", format, s, all)
+			}
+		}
+		if !strings.Contains(all, "evil.example") || !strings.Contains(all, "# z") {
+			t.Errorf("%s: what was told is not in %q", format, all)
+		}
+	}
+}
+
+// texts are all strings in a decoded JSON value.
+func texts(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case string:
+		all = append(all, v)
+	case []any:
+		for _, one := range v {
+			all = append(all, texts(one)...)
+		}
+	case map[string]any:
+		for _, one := range v {
+			all = append(all, texts(one)...)
+		}
+	}
+	return all
+}
+
+// TestSlowWebhook gives up a receiver that never ends its header, answers a byte at a
+// time or sends without an end, in bounded time and memory, and loses nothing of what
+// comes meanwhile but its end.
+func TestSlowWebhook(t *testing.T) {
+	raw := func(answer func(net.Conn)) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() { defer func() { _ = conn.Close() }(); answer(conn) }()
+			}
+		}()
+		return "http://" + l.Addr().String()
+	}
+	slowly := func(conn net.Conn, text string) {
+		for err := error(nil); err == nil; time.Sleep(10 * time.Millisecond) {
+			_, err = io.WriteString(conn, text)
+		}
+	}
+	fast := func(conn net.Conn, text string) {
+		block := strings.Repeat(text, 64<<10/len(text))
+		for err := error(nil); err == nil; {
+			_, err = io.WriteString(conn, block)
+		}
+	}
+	for name, answer := range map[string]func(net.Conn){
+		"says nothing":            func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) },
+		"reads nothing":           func(net.Conn) { <-t.Context().Done() },
+		"a header without an end": func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: "); fast(conn, "x") },
+		"a slow header":           func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: "); slowly(conn, "x") },
+		"many early answers":      func(conn net.Conn) { fast(conn, "HTTP/1.1 103 Early Hints\r\n\r\n") },
+		"a slow body":             func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); slowly(conn, " ") },
+		"a body without an end":   func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n"); fast(conn, " ") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := New(Options{URL: raw(answer) + "/t0ken", Format: WeCom, Timeout: 300 * time.Millisecond, Gather: time.Millisecond, BackOff: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			begun := time.Now()
+			err = s.post(t.Context(), message{notices: []reconcile.Notice{{Text: strings.Repeat("x", 1<<20)}}})
+			runtime.ReadMemStats(&after)
+			if took := time.Since(begun); err == nil || strings.Contains(err.Error(), "t0ken") || took > 5*time.Second {
+				t.Errorf("after %s: %v", took, err)
+			}
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<20 {
+				t.Errorf("it allocated %d MB", grown>>20)
+			}
+
+			// Whoever tells is not held up, and what waits is bounded.
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() { defer close(ended); s.Run(ctx) }()
+			begun = time.Now()
+			for range 2 * kept {
+				s.Add(reconcile.Notice{Environment: "dev", Kind: reconcile.NoticeDrift, Text: strings.Repeat("x", 1<<20)})
+			}
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Errorf("telling took %s", took)
+			}
+			s.mu.Lock()
+			for _, n := range s.waiting {
+				if len(n.Text) > textLength+len("...") {
+					t.Errorf("a notice of %d bytes is kept", len(n.Text))
+					break
+				}
+			}
+			s.mu.Unlock()
+			stop()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("it does not end")
+			}
+		})
 	}
 }
