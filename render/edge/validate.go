@@ -254,10 +254,22 @@ func (v *validator) l7() {
 	if !isHost(v.L7.Domain) || len(v.L7.Domain) > longestFile {
 		v.add(typed.Path{"l7", "domain"}, "%q is not a domain such as od.com", v.L7.Domain)
 	}
+	// nginx serves a name by the first server that has it, with a warning for the next.
+	served := map[string]string{
+		v.L7.Domain: "the domain of the edge, which it serves by itself", "*." + v.L7.Domain: "the domain of the edge, which it serves by itself",
+		healthHost: "the name of the edge's own health check",
+	}
+	if v.L7.Domain == healthHost {
+		v.add(typed.Path{"l7", "domain"}, "%s is %s", healthHost, served[healthHost])
+	}
 	for i, name := range v.L7.Names {
-		if !isHost(strings.TrimPrefix(name, "*.")) {
+		switch taken := served[name]; {
+		case !isHost(strings.TrimPrefix(name, "*.")):
 			v.add(typed.Path{"l7", "names", i}, "%q is not a host name", name)
+		case taken != "":
+			v.add(typed.Path{"l7", "names", i}, "%s is %s", name, taken)
 		}
+		served[name] = "there twice"
 	}
 	if len(v.L7.Nodes) == 0 {
 		v.add(typed.Path{"l7", "nodes"}, "none: name the addresses of the nodes with an ingress controller")
@@ -293,6 +305,8 @@ func (v *validator) tls() {
 		switch {
 		case !isHost(host) || len(host) > longestFile:
 			v.add(field, "%q is not a host name", host)
+		case host == healthHost:
+			v.add(field, "%s is the name of the edge's own health check", host)
 		case !v.covers(host):
 			v.add(field, "%s is outside the domain %s: no Ingress of the edge has such a host; add it to l7.names where one has", host, v.L7.Domain)
 		}

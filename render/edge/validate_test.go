@@ -89,6 +89,14 @@ func TestValidate(t *testing.T) {
 		{"hostPort 80 on an edge host", func(c *edge.Config) { c.L7.Port = 80; c.L7.Nodes[0] = "10.4.7.11" }, "l7.port: 80 is a port of nginx on hdss7-11, which is a node too: give the ingress controller another hostPort, such as 81"},
 		{"body size", func(c *edge.Config) { c.L7.BodySize = "10 MB" }, `l7.bodySize: "10 MB" is not a size such as 50m`},
 		{"short read timeout", func(c *edge.Config) { c.L7.ReadSeconds = 60 }, "l7.readSeconds: 60 is out of range: 3600 to 86400"},
+		{"name twice", func(c *edge.Config) { c.L7.Names = []string{"*.example.org", "a.example.net", "*.example.org"} }, `l7.names[2]: *.example.org is there twice`},
+		{"the domain once more", func(c *edge.Config) { c.L7.Names = []string{"od.com"} }, `l7.names[0]: od.com is the domain of the edge, which it serves by itself`},
+		{"the wildcard once more", func(c *edge.Config) { c.L7.Names = []string{"*.od.com"} }, `l7.names[0]: *.od.com is the domain of the edge, which it serves by itself`},
+		{"the name of the health check", func(c *edge.Config) { c.L7.Names = []string{"edge-health.invalid"} }, `l7.names[0]: edge-health.invalid is the name of the edge's own health check`},
+		{"TLS for the health check", func(c *edge.Config) {
+			c.L7.Names = []string{"*.invalid"}
+			setTLS(c, "edge-health.invalid", edge.TLS{})
+		}, `l7.tls["edge-health.invalid"]: edge-health.invalid is the name of the edge's own health check`},
 		{"TLS host elsewhere", func(c *edge.Config) { setTLS(c, "dashboard.od.org", edge.TLS{}) }, `l7.tls["dashboard.od.org"]: dashboard.od.org is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
 		{"TLS host that only ends alike", func(c *edge.Config) { setTLS(c, "wood.com", edge.TLS{}) }, `l7.tls["wood.com"]: wood.com is outside the domain od.com: no Ingress of the edge has such a host; add it to l7.names where one has`},
 		{"TLS host name", func(c *edge.Config) { setTLS(c, "*.od.com", edge.TLS{Certificate: "/c", Key: "/k"}) }, `l7.tls["*.od.com"]: "*.od.com" is not a host name`},
