@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"os"
@@ -88,13 +90,24 @@ func kustomizeIn(files repoFiles) (resmap.ResMap, error) {
 // shutIn is the wall behind repoFiles. Kustomize fetches with the transport that all
 // of net/http shares, and runs the git that it finds; until the function that it
 // returns is called there is neither. Nothing else in a rendering needs one.
+//
+// Nor does it reach standard error, which it writes to directly, and with log: what it
+// says there quotes names of the repository, and the value of a var that it cannot fill
+// in, which may be a Secret's.
 func shutIn() (open func()) {
-	transport := http.DefaultTransport
+	transport, stderr, logged := http.DefaultTransport, os.Stderr, log.Writer()
 	programs, set := os.LookupEnv("PATH")
 	http.DefaultTransport = noTransport{}
 	_ = os.Setenv("PATH", "")
+	log.SetOutput(io.Discard)
+	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err == nil {
+		os.Stderr = silence
+	}
 	return func() {
-		http.DefaultTransport = transport
+		http.DefaultTransport, os.Stderr = transport, stderr
+		log.SetOutput(logged)
+		_ = silence.Close() // nil where there is none
 		if !set {
 			_ = os.Unsetenv("PATH")
 			return

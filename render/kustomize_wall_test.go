@@ -1,6 +1,7 @@
 package render
 
 import (
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,6 +42,24 @@ func TestShutIn(t *testing.T) { //nolint:paralleltest // sets the search path
 	build(`components: ["github.com/org/repo"]`)
 	build(`resources: ["` + server.URL + `"]`)
 	build(`generators: ['{"apiVersion": "builtin", "kind": "ConfigMapGenerator", "metadata": {"name": "x"}, "files": ["` + server.URL + `/x"]}']`)
+	said := heardOf(t, func() {
+		files := filesys.MakeFsInMemory()
+		for name, text := range map[string]string{
+			"/unit/kustomization.yaml": "resources: [a.yaml]\ncommonLabels: {a: b}\nvars: [{name: \"A\\e[31m\", objref: {apiVersion: v1, kind: Secret, name: s}, fieldref: {fieldPath: data}}]\n",
+			"/unit/a.yaml":             "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {pw: c2VjcmV0}\n",
+		} {
+			if err := files.WriteFile(name, []byte(text)); err != nil {
+				t.Error(err)
+			}
+		}
+		defer shutIn()()
+		if _, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, "/unit"); err != nil {
+			t.Error(err)
+		}
+	})
+	if said != "" {
+		t.Errorf("kustomize said %q", said)
+	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("left in the temporary directory: %v %v", left, err)
 	}
@@ -55,4 +74,27 @@ func TestShutIn(t *testing.T) { //nolint:paralleltest // sets the search path
 	} else if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// heardOf is what do says on standard error, and with log.
+func heardOf(t *testing.T, do func()) string {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, logged := os.Stderr, log.Writer()
+	os.Stderr = file
+	log.SetOutput(file)
+	do()
+	os.Stderr = stderr
+	log.SetOutput(logged)
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(said)
 }

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"log"
 	"strings"
 	"testing"
+
+	"k8s.io/klog/v2"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 )
@@ -84,5 +88,20 @@ func TestPrintErrorLines(t *testing.T) {
 	want := "error: denied: a\n  error: b\n  ::error::c d\n"
 	if got := b.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "\nhint: do hint: this\n") {
 		t.Errorf("got %q, want %q first", got, want)
+	}
+}
+
+// TestLibrariesAreClean has what libraries say on their own go the same way as all else.
+func TestLibrariesAreClean(t *testing.T) { //nolint:paralleltest // the loggers are of the process
+	t.Setenv("CI", "true")
+	var said bytes.Buffer
+	if code := run(t.Context(), []string{"version"}, streams{in: strings.NewReader(""), out: io.Discard, err: &said}); code != exitDone {
+		t.Fatal(code)
+	}
+	klog.Errorf("couldn't get resource list for \x1b]0;x\x07%s", "##vso[task.x]")
+	log.Print("well-defined vars that were never replaced: \x1b[31m##vso[task.x]")
+	text := said.String()
+	if strings.Count(text, "\n") != 2 || strings.Contains(text, "\x1b") || strings.Contains(text, "##vso[") || !strings.Contains(text, "couldn't get") || !strings.Contains(text, "never replaced") {
+		t.Errorf("%q", text)
 	}
 }

@@ -9,11 +9,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 )
 
 func main() {
@@ -35,6 +41,15 @@ type streams struct {
 func run(ctx context.Context, args []string, s streams) int {
 	ci := inCI()
 	s.out, s.err = newCleaner(s.out, ci), newCleaner(s.err, ci)
+	// What libraries say on their own quotes the cluster and the repository, too.
+	log.SetOutput(s.err)
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	for _, variable := range os.Environ() {
+		if usergit.LeadsElsewhere(variable) {
+			name, _, _ := strings.Cut(variable, "=")
+			_ = os.Unsetenv(name)
+		}
+	}
 	root := newRootCmd(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

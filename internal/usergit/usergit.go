@@ -72,8 +72,19 @@ func (f *Files) Open(ctx context.Context) error {
 			paths = append(paths, filepath.Join(hooks, e.Name()))
 		}
 	}
+	// A branch of anybody may be checked out in each tree of the repository.
+	trees, err := f.git(ctx, "worktree", "list", "--porcelain")
+	if err != nil {
+		return err
+	}
+	tops := []string{found}
+	for line := range strings.Lines(trees) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "worktree "); ok {
+			tops = append(tops, path)
+		}
+	}
 	for _, path := range paths {
-		if below, lies := inTree(found, path); lies {
+		if below, lies := inTrees(tops, path); lies {
 			f.noHooks = true
 			f.Say(fmt.Sprintf("warning: the hooks in %s are not run: they lie in the tree, where any branch can put them", below))
 			break
@@ -82,10 +93,20 @@ func (f *Files) Open(ctx context.Context) error {
 	return nil
 }
 
+// inTrees reports whether a path leads into one of the trees, and where to.
+func inTrees(tops []string, path string) (below string, lies bool) {
+	for _, top := range tops {
+		if below, lies = inTree(top, path); lies {
+			return below, true
+		}
+	}
+	return "", false
+}
+
 // inTree reports whether a path leads into the tree with this top, outside of .git, and
 // where to.
 func inTree(top, path string) (below string, lies bool) {
-	below, err := filepath.Rel(top, resolved(path))
+	below, err := filepath.Rel(resolved(top), resolved(path))
 	below = filepath.ToSlash(below)
 	return below, err == nil && filepath.IsLocal(below) && below != ".git" && !strings.HasPrefix(below, ".git/")
 }
@@ -158,7 +179,7 @@ func (f Files) Push(ctx context.Context) error {
 
 func (f Files) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), elsewhere)
+	cmd.Env = slices.DeleteFunc(os.Environ(), LeadsElsewhere)
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
@@ -184,14 +205,16 @@ func (f Files) safely() []string {
 	return options
 }
 
-// elsewhere reports whether a variable leads git to another repository than that of
-// the directory, or reads names otherwise; they are set where a hook of git runs
-// evenkeel.
-func elsewhere(variable string) bool {
+// LeadsElsewhere reports whether a variable, as NAME=VALUE, leads git to another
+// repository than that of the directory, to other objects of it, or reads names
+// otherwise; they are set where a hook of git runs evenkeel. What the user configures by
+// variables stands.
+func LeadsElsewhere(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	switch name {
-	case "GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
-		"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE",
+	case "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE",
+		"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE",
+		"GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS", "GIT_QUARANTINE_PATH", "GIT_ATTR_SOURCE",
 		"GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS":
 		return true
 	}

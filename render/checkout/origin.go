@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5"
@@ -62,16 +63,16 @@ func OriginOf(dir string) (Origin, error) {
 	return o, nil
 }
 
-// withoutCredentials takes a password or token out of a URL.
+// withoutCredentials takes out of a URL what opens it, before the host or behind the path.
 func withoutCredentials(remote string) string {
 	u, err := url.Parse(remote)
-	if err != nil || u.User == nil {
-		return remote // git@host:path is no URL and holds no password
+	if err != nil { // git@host:path is no URL and holds no password
+		address, _, _ := strings.Cut(remote, "?")
+		return address
 	}
-	if u.Scheme == "ssh" {
-		u.User = url.User(u.User.Username())
-	} else {
-		u.User = nil
+	plain := url.URL{Scheme: u.Scheme, Opaque: u.Opaque, Host: u.Host, Path: u.Path}
+	if u.Scheme == "ssh" && u.User != nil {
+		plain.User = url.User(u.User.Username())
 	}
-	return u.String()
+	return plain.String()
 }

@@ -28,11 +28,11 @@ func (p painter) paint(color, text string) string {
 	return color + text + reset
 }
 
-// Clean takes out what a terminal would obey: what is drawn comes from files of
-// others.
+// Clean takes out what a terminal would obey, and what hides or reorders the text beside
+// it: what is drawn comes from files of others.
 func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) {
+		if r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return '\uFFFD'
 		}
 		return r
