@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -158,7 +160,7 @@ func wraps(t *testing.T, name, text string) {
 		t.Errorf("%s: %v", name, err)
 	}
 	script := string(readFile(t, repoRoot(t), ciDir+"/ci.sh"))
-	steps := regexp.MustCompile(`(?m)^ +sh \.ci/ci\.sh (\w+)$`).FindAllStringSubmatch(text, -1)
+	steps := regexp.MustCompile(`(?m)^ +sh (?:\.ci/ci\.sh|"\$script") (\w+)$`).FindAllStringSubmatch(text, -1)
 	if len(steps) == 0 || !strings.Contains(text, "@latest # pin a version") {
 		t.Errorf("%s: runs no step of ci.sh, or does not install evenkeel", name)
 	}
@@ -166,6 +168,38 @@ func wraps(t *testing.T, name, text string) {
 		if !strings.Contains(script, "\n"+step[1]+")\n") {
 			t.Errorf("%s: ci.sh has no %s", name, step[1])
 		}
+	}
+}
+
+// TestCIRunsScriptOfMain runs what the services that take ci.sh run for a pull request that
+// replaces it: the script of the main branch is what runs.
+func TestCIRunsScriptOfMain(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"flow-diff.yml", "gitee-diff.yml"} {
+		t.Run(name, func(t *testing.T) {
+			bare := bareSite(t)
+			work := t.TempDir()
+			run := func(command string) {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", command)
+				cmd.Dir = work
+				cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "SITE="+bare, "SCRIPT="+filepath.Join(repoRoot(t), ciDir, "ci.sh"), "TMPDIR="+t.TempDir())
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%s: %v\n%s", command, err, out)
+				}
+			}
+			commit := "git add -A && git -c user.name=ops -c user.email=ops@example.org commit -q -m x && "
+			run(`git clone -q "$SITE" . && mkdir .ci && cp "$SCRIPT" .ci/ && ` + commit + `git push -q origin main`)
+			run(`git switch -q -c proposed && printf 'touch "$0.ran" ran\n' > .ci/ci.sh && ` + commit + `true`)
+			_, steps, found := strings.Cut(string(readFile(t, repoRoot(t), ciDir+"/"+name)), "git fetch --quiet origin main\n")
+			if !found {
+				t.Fatal("it does not fetch main")
+			}
+			run("git fetch --quiet origin main\n" + steps)
+			if out, err := exec.CommandContext(t.Context(), "git", "-C", work, "status", "--porcelain").Output(); err != nil || len(out) > 0 {
+				t.Errorf("the script that is proposed ran: %s, %v", out, err)
+			}
+		})
 	}
 }
 
