@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	ci := inCI()
 	s.out, s.err = newCleaner(s.out, ci), newCleaner(s.err, ci)
 	// What libraries say on their own quotes the cluster and the repository, too.
-	log.SetOutput(s.err)
+	log.SetOutput(s.err) //nolint:forbidigo // nothing of ours logs
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	for _, variable := range os.Environ() {
 		if usergit.LeadsElsewhere(variable) {
