@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -85,12 +86,13 @@ func imagesOf(r *Revision, app string) []string {
 }
 
 // Proven is how long an app has had an image in a row, at the longest, by revisions
-// that are signed; false where it never had it.
+// that are signed; false where it never had it. An image with a digest has been there
+// where its tag was.
 func Proven(history []AppRevision, image string, now time.Time) (time.Duration, bool) {
 	var longest time.Duration
 	found := false
 	for _, r := range history {
-		if r.Authenticated && slices.Contains(r.Images, image) {
+		if r.Authenticated && slices.ContainsFunc(r.Images, func(had string) bool { return had == image || strings.HasPrefix(image, had+"@") }) {
 			longest, found = max(longest, r.For(now)), true
 		}
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/look"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -17,6 +19,7 @@ import (
 type promoteOptions struct {
 	setOptions
 	unproven      string
+	digest        bool
 	despiteFreeze string
 }
 
@@ -32,15 +35,20 @@ An environment in a freeze takes no new images: exit code 4.
 
 Where the environment says promotion: {from, soak}, FROM must be that environment,
 and its history must show that each image was healthy there for that time. The
-cluster of FROM is asked; --unproven REASON goes past it.`,
+cluster of FROM is asked; --unproven REASON goes past it.
+
+A tag can be pushed again. --digest writes the images as the ready pods in FROM pulled
+them, IMAGE:TAG@sha256:..., so that TO runs those and no others.`,
 		Example: `  evenkeel promote test pre
   evenkeel promote pre prod shop user --commit --push
+  evenkeel promote pre prod --digest --branch release/2026-12-01
   evenkeel promote test pre --dry-run`,
 		Args:              usageArgs(cobra.MinimumNArgs(2), "name two environments: evenkeel promote FROM TO [APP...]"),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	opts.add(g, cmd)
 	cmd.Flags().StringVar(&opts.unproven, "unproven", "", "promote what was not healthy in FROM for long enough, for this REASON, which the message of the commit says")
+	cmd.Flags().BoolVar(&opts.digest, "digest", false, "pin the images to the digests by which the pods of FROM pulled them; its cluster is asked")
 	cmd.Flags().StringVar(&opts.despiteFreeze, "despite-freeze", "", "promote in a freeze, for this REASON, which the message of the commit says")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runPromote(cmd.Context(), g, opts, args[0], args[1], args[2:])
@@ -67,6 +75,12 @@ func runPromote(ctx context.Context, g *global, opts *promoteOptions, from, to s
 	if err != nil {
 		return err
 	}
+	if opts.digest {
+		if err := g.pin(ctx, from, edits); err != nil {
+			return err
+		}
+	}
+	edits = slices.DeleteFunc(edits, func(e *edit.Edit) bool { return e.To == e.From })
 	if len(edits) == 0 {
 		fmt.Fprintf(g.err, "the apps of %s have the images of %s already\n", to, from)
 	}
@@ -131,4 +145,28 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 		Reason: fmt.Sprintf("environment %s takes what has proven itself in %s:\n%s", to.Name, from, strings.Join(wrong, "\n")),
 		Hints:  []string{"wait, or give --unproven REASON, which the message of the commit says"},
 	}
+}
+
+// pin puts the digests by which the pods of an environment pulled their images behind
+// them.
+func (g *global) pin(ctx context.Context, from string, edits []*edit.Edit) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	envs, err := g.renderAll(ctx, &selection{}, []string{from})
+	if err != nil {
+		return err
+	}
+	cluster, err := g.cluster(envs[0].Cluster)
+	if err != nil {
+		return err
+	}
+	for _, e := range edits {
+		pinned, err := look.Pulled(ctx, cluster, envs[0], e.Unit, fmt.Sprint(e.To))
+		if err != nil {
+			return &apply.Refused{Reason: err.Error(), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
+		}
+		e.To = pinned
+	}
+	return nil
 }

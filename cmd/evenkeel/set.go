@@ -98,6 +98,7 @@ is refused: that decides. For a while, past git: evenkeel scale.`,
 type setOptions struct {
 	dryRun       bool
 	commit, push bool
+	branch       string // to commit to and to push, in place of the one that is checked out
 	message      string
 	because      []string // why a guard was overridden: further paragraphs of the message
 }
@@ -108,16 +109,23 @@ func (o *setOptions) add(g *global, cmd *cobra.Command) {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the edit as a patch and change nothing")
 	flags.BoolVar(&o.commit, "commit", false, "commit the changed files, and nothing else, with git")
 	flags.BoolVar(&o.push, "push", false, "commit, and push the branch that is checked out")
+	flags.StringVar(&o.branch, "branch", "", "commit to a new branch of this name and push it for a pull request; what is checked out stays as it is")
 	flags.StringVarP(&o.message, "message", "m", "", "the message of the commit; without it what was set")
-	for _, other := range []string{"commit", "push", "output"} {
+	for _, other := range []string{"commit", "push", "branch", "output"} {
 		cmd.MarkFlagsMutuallyExclusive("dry-run", other)
+	}
+	for _, other := range []string{"commit", "push"} {
+		cmd.MarkFlagsMutuallyExclusive("branch", other)
 	}
 }
 
+// commits says whether git is asked at all.
+func (o *setOptions) commits() bool { return o.commit || o.push || o.branch != "" }
+
 // check refuses a message that nothing would carry.
 func (o *setOptions) check() error {
-	if o.message != "" && !o.commit && !o.push {
-		return &usageError{err: errors.New("--message without a commit"), hint: "add --commit or --push"}
+	if o.message != "" && !o.commits() {
+		return &usageError{err: errors.New("--message without a commit"), hint: "add --commit, --push or --branch"}
 	}
 	return nil
 }
@@ -179,15 +187,15 @@ func (g *global) printPatch(before, after []scaffold.File) error {
 	return nil
 }
 
-// write changes the files and commits them where that is asked for. A commit that
-// git refuses takes the change back; a push that it refuses does not, as the commit
-// is there, and the same command pushes it later.
+// write changes the files and commits them where that is asked for, on a branch of
+// their own or on what is checked out. A commit that git refuses takes the change back;
+// a push that it refuses does not, as the commit is there, and can be pushed later.
 func (g *global) write(ctx context.Context, repo *render.Repo, env string, files []scaffold.File, edits []*edit.Edit, opts *setOptions, message string) error {
 	commit := usergit.Files{Root: repo.Root(), Say: func(text string) { fmt.Fprintln(g.err, text) }}
 	for _, f := range files {
 		commit.Names = append(commit.Names, f.Name)
 	}
-	if opts.commit || opts.push {
+	if opts.commits() {
 		if err := commit.Open(ctx); err != nil {
 			return err
 		}
@@ -197,26 +205,49 @@ func (g *global) write(ctx context.Context, repo *render.Repo, env string, files
 			return err
 		}
 	}
+	if len(files) == 0 && opts.branch != "" {
+		fmt.Fprintf(g.err, "nothing to commit: there is no branch %s\n", opts.branch)
+	}
 	if len(files) > 0 {
-		if opts.commit || opts.push {
-			if err := commit.Clean(ctx); err != nil {
-				return err
-			}
-		}
-		undo, err := g.change(ctx, repo, files)
-		if err != nil {
+		if err := g.commit(ctx, repo, env, files, edits, opts, commit, message); err != nil {
 			return err
-		}
-		err = g.verify(ctx, env, edits)
-		if err == nil && (opts.commit || opts.push) {
-			err = commit.Commit(ctx, message)
-		}
-		if err != nil {
-			return errors.Join(err, undo())
 		}
 	}
 	if opts.push {
 		return commit.Push(ctx)
+	}
+	return nil
+}
+
+// commit changes the files, looks whether they say what was set, and commits them.
+func (g *global) commit(ctx context.Context, repo *render.Repo, env string, files []scaffold.File, edits []*edit.Edit, opts *setOptions, commit usergit.Files, message string) (err error) {
+	if opts.commits() {
+		if err := commit.Clean(ctx); err != nil {
+			return err
+		}
+	}
+	committed := false
+	if opts.branch != "" {
+		back, refused := commit.Branch(ctx, opts.branch)
+		if refused != nil {
+			return refused
+		}
+		defer func() { err = errors.Join(err, back(!committed)) }()
+	}
+	undo, err := g.change(ctx, repo, files)
+	if err != nil {
+		return err
+	}
+	err = g.verify(ctx, env, edits)
+	if err == nil && opts.commits() {
+		err = commit.Commit(ctx, message)
+	}
+	if err != nil {
+		return errors.Join(err, undo())
+	}
+	committed = true
+	if opts.branch != "" {
+		return commit.PushBranch(ctx, opts.branch)
 	}
 	return nil
 }

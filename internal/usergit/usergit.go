@@ -178,9 +178,7 @@ func (f Files) Push(ctx context.Context) error {
 }
 
 func (f Files) git(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), LeadsElsewhere)
-	out, err := cmd.Output()
+	out, err := f.command(ctx, args...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(exit.Stderr)))
 	}
@@ -188,6 +186,12 @@ func (f Files) git(ctx context.Context, args ...string) (string, error) {
 		return "", fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+func (f Files) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), LeadsElsewhere)
+	return cmd
 }
 
 // safely are options of git for a tree that anybody may have written to: a bare

@@ -169,8 +169,9 @@ func Images(ctx context.Context, repo *render.Repo, env string) (images map[stri
 	return images, files, nil
 }
 
-// Promote returns the edits that give the images of one environment to another where
-// they differ: of all apps, or of those that are named, which both must have.
+// Promote returns the edits that give the images of one environment to another: of all
+// apps, or of those that are named, which both must have. Those that do not differ are
+// among them, with To as From.
 func Promote(ctx context.Context, repo *render.Repo, from, to string, apps []string) (edits []*Edit, files []string, err error) {
 	theirs, _, err := Images(ctx, repo, from)
 	if err != nil {
@@ -194,9 +195,8 @@ func Promote(ctx context.Context, repo *render.Repo, from, to string, apps []str
 		if theirs == nil || theirs.in == "" || len(apps) > 0 && !slices.Contains(apps, edit.Unit) {
 			continue // what the definitions give follows from the site, and may differ
 		}
-		if edit.To = theirs.From; edit.To != edit.From {
-			edits = append(edits, edit)
-		}
+		edit.To = theirs.From
+		edits = append(edits, edit)
 	}
 	return edits, files, nil
 }
