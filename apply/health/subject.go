@@ -198,7 +198,7 @@ func namesError(reason string) bool {
 			}
 		case "error", "err", "errored", "errors", "fail", "failed", "fails", "failure", "failures", "invalid", "denied", "forbidden", "unauthorized",
 			"rejected", "refused", "unsupported", "conflict", "conflicting", "conflicted", "misconfigured", "misconfiguration", "exceeded", "degraded",
-			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost":
+			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost", "aborted":
 			return true
 		}
 	}

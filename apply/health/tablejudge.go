@@ -82,7 +82,7 @@ func (r *Rule) unmet(s *subject) (verdict, bool) {
 		if ok {
 			return r.takenBack(s, tests)
 		}
-		if first == nil || first.missing && !m.missing {
+		if first == nil || m.saysMoreThan(*first) {
 			first = &m
 		}
 	}
@@ -108,6 +108,15 @@ func (r *Rule) unmet(s *subject) (verdict, bool) {
 		return s.lasting(progressing(name, s.sayCondition(other)), other), true
 	}
 	return s.lasting(progressing(name, first.words(r)), c), true
+}
+
+// saysMoreThan prefers what a status says to what it does not have yet, and both to
+// what a spec asks for: that chooses among the alternatives, and is no cause.
+func (m match) saysMoreThan(o match) bool {
+	if of := strings.HasPrefix(o.key, "spec."); of != strings.HasPrefix(m.key, "spec.") {
+		return of
+	}
+	return o.missing && !m.missing
 }
 
 // failureWord is a phase, state or status of an object that is a word of failure, for
@@ -290,14 +299,36 @@ func said(s *subject, r *Rule, otherwise string) string {
 		paths = []string{"status.message", "status.reason", "status.error", "status.errorMessage", "status.failureMessage", "status.failureReason", "status.statusMessage"}
 	}
 	for _, p := range paths {
-		if text, ok := textAt(s.obj.Object, p); ok && text != "" {
-			return oneLine(text, 400)
+		if value, _, err := unstructured.NestedFieldNoCopy(s.obj.Object, strings.Split(p, ".")...); err == nil {
+			if words := plainWords(value); words != "" {
+				return oneLine(words, 400)
+			}
 		}
 	}
 	if c, ok := find(s.conditions, "Ready"); ok && c.Status != "True" && c.Message != "" {
 		return join(c.Reason, oneLine(c.Message, 300))
 	}
 	return otherwise
+}
+
+// plainWords are those of a text, of a list of texts, or of a map of texts by names.
+func plainWords(v any) string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		for _, item := range v {
+			out = append(out, text(item))
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if words := text(v[key]); words != "" {
+				out = append(out, key+": "+words)
+			}
+		}
+	}
+	return strings.Join(slices.DeleteFunc(out, func(s string) bool { return s == "" }), "; ")
 }
 
 // textAt reads the text, number or boolean at a path of an object. Of a list or a

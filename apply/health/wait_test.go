@@ -337,6 +337,24 @@ func TestWaitUnknown(t *testing.T) {
 			t.Errorf("%v %+v", err, updates)
 		}
 	})
+	// The API server drops what is no field of a schema: nobody can report there.
+	for name, status := range map[string]string{"Empty": "{type: object}", "Bare": "{type: object, description: none yet, properties: {}}"} {
+		t.Run("kind whose status has no fields, "+name, func(t *testing.T) {
+			empty := b.crdOf(name, "subresources: {status: {}}, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}, status: "+status+"}}}")
+			targets := b.apply(empty("one", 1))
+			report(name, "one", `{"phase":"Failed"}`)
+			if updates, _, err := b.wait(targets, time.Minute); err != nil || updates[0].Rule != "no-status" {
+				t.Errorf("%v %+v", err, updates)
+			}
+		})
+	}
+	t.Run("kind whose status has fields, and no word yet", func(t *testing.T) {
+		slow := b.crdOf("Mute", "subresources: {status: {}}, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}, status: {type: object, properties: {phase: {type: string}}}}}}")
+		updates, lines, err := b.wait(b.apply(slow("one", 1)), 15*time.Second)
+		if failure := asNotHealthy(t, err); failure.After != 15*time.Second || updates[0].State != Progressing {
+			t.Errorf("ended before the timeout: %v\n%s", err, strings.Join(lines, "\n"))
+		}
+	})
 	t.Run("declared", func(t *testing.T) {
 		targets := b.apply(silent("two", 1))
 		targets[0].Ready = &contract.ReadyRule{CEL: "self.spec.size == 1"}
@@ -389,12 +407,18 @@ func TestWaitExpensiveRule(t *testing.T) {
 // crd makes a kind of its own for the test and returns its manifests.
 func (b *bench) crd(name string, status bool) func(object string, size int) string {
 	b.Helper()
-	plural, group := strings.ToLower(name)+"s", "health.example.com"
 	subresources := ""
 	if status {
 		subresources = "subresources: {status: {}}, "
 	}
-	targets := b.apply(fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: %[1]s.%[2]s}\nspec: {group: %[2]s, scope: Namespaced, names: {kind: %[3]s, plural: %[1]s}, versions: [{name: v1, served: true, storage: true, %[4]sschema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}", plural, group, name, subresources))
+	return b.crdOf(name, subresources+"schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}")
+}
+
+// crdOf makes a kind of its own, with these fields of its version.
+func (b *bench) crdOf(name, version string) func(object string, size int) string {
+	b.Helper()
+	plural, group := strings.ToLower(name)+"s", "health.example.com"
+	targets := b.apply(fmt.Sprintf("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: %[1]s.%[2]s}\nspec: {group: %[2]s, scope: Namespaced, names: {kind: %[3]s, plural: %[1]s}, versions: [{name: v1, served: true, storage: true, %[4]s}]}", plural, group, name, version))
 	if _, _, err := b.wait(targets, 30*time.Second); err != nil {
 		b.Fatal(err)
 	}
