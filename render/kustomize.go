@@ -95,18 +95,18 @@ func kustomizeIn(files repoFiles) (resmap.ResMap, error) {
 // says there quotes names of the repository, and the value of a var that it cannot fill
 // in, which may be a Secret's.
 func shutIn() (open func()) {
-	transport, stderr, logged := http.DefaultTransport, os.Stderr, log.Writer()
+	transport, stderr, logged := http.DefaultTransport, os.Stderr, log.Writer() //nolint:forbidigo // kustomize logs
 	programs, set := os.LookupEnv("PATH")
 	http.DefaultTransport = noTransport{}
 	_ = os.Setenv("PATH", "")
-	log.SetOutput(io.Discard)
+	log.SetOutput(io.Discard) //nolint:forbidigo // kustomize logs
 	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err == nil {
 		os.Stderr = silence
 	}
 	return func() {
 		http.DefaultTransport, os.Stderr = transport, stderr
-		log.SetOutput(logged)
+		log.SetOutput(logged) //nolint:forbidigo // kustomize logs
 		_ = silence.Close() // nil where there is none
 		if !set {
 			_ = os.Unsetenv("PATH")

@@ -28,8 +28,9 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, in) // until nobody waits for the answer
 		cancel()
 	}()
+	fetched := false
 	defer func() {
-		if ctx.Err() != nil && request.Clone != "" {
+		if ctx.Err() != nil && request.Clone != "" && !fetched {
 			_ = os.RemoveAll(request.Clone) // whoever made it may be gone
 		}
 		cancel()
@@ -45,6 +46,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			why := notFetched(&request.Git, err)
 			return messages.send(message{Response: &answer{Source: why.text, Limit: string(why.limit)}})
 		case request.Head, request.Fetch:
+			fetched = true // whoever asked has it from here on
 			return messages.send(message{Response: response})
 		}
 		if err := messages.send(message{Fetched: true}); err != nil {

@@ -103,6 +103,9 @@ func (g *commitStore) open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: notExist(err)}
 	}
+	if entry.Mode == filemode.Submodule { // its commit is in another repository
+		return &gitDir{info: gitInfo{name: path.Base(name), mode: fs.ModeDir}, tree: &gitobject.Tree{}}, nil
+	}
 	if !entry.Mode.IsFile() {
 		sub, err := g.tree.Tree(name)
 		if err != nil {
