@@ -55,16 +55,29 @@ environment alone has that Deployment.`,
 	opts.add(g, cmd)
 	live.add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		args, err := live.args(cmd.Context(), g, args)
-		if err != nil {
+		if err := opts.check(); err != nil {
 			return err
 		}
-		return runSet(cmd.Context(), g, opts, args, edit.Image, "IMAGE", func(text string) (any, error) {
+		if live.given() {
+			env, targets, err := live.targets(cmd.Context(), g, args)
+			if err != nil {
+				return err
+			}
+			return g.setTargets(cmd.Context(), opts, env, edit.Image, targets)
+		}
+		if len(args) < 2 {
+			return &usageError{err: errors.New("name the environment and the app"), hint: "evenkeel set image ENV APP=IMAGE"}
+		}
+		targets, err := targetsOf(args[1:], edit.Image, "IMAGE", func(text string) (any, error) {
 			if text == "" {
 				return nil, errors.New("no image")
 			}
 			return text, nil
 		})
+		if err != nil {
+			return err
+		}
+		return g.setTargets(cmd.Context(), opts, args[0], edit.Image, targets)
 	}
 	return cmd
 }
@@ -84,13 +97,20 @@ is refused: that decides. For a while, past git: evenkeel scale.`,
 	}
 	opts.add(g, cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return runSet(cmd.Context(), g, opts, args, edit.Replicas, "N", func(text string) (any, error) {
+		if err := opts.check(); err != nil {
+			return err
+		}
+		targets, err := targetsOf(args[1:], edit.Replicas, "N", func(text string) (any, error) {
 			n, err := strconv.ParseInt(text, 10, 32)
 			if err != nil || n < 0 {
 				return nil, fmt.Errorf("%q is not a number of replicas", text)
 			}
 			return n, nil
 		})
+		if err != nil {
+			return err
+		}
+		return g.setTargets(cmd.Context(), opts, args[0], edit.Replicas, targets)
 	}
 	return cmd
 }
@@ -130,26 +150,28 @@ func (o *setOptions) check() error {
 	return nil
 }
 
-func runSet(ctx context.Context, g *global, opts *setOptions, args []string, field edit.Field, what string, parse func(string) (any, error)) error {
-	if err := opts.check(); err != nil {
-		return err
-	}
+// targetsOf reads APP[/CONTAINER]=VALUE.
+func targetsOf(args []string, field edit.Field, what string, parse func(string) (any, error)) ([]edit.Target, error) {
 	var targets []edit.Target
-	for _, arg := range args[1:] {
+	for _, arg := range args {
 		name, text, ok := strings.Cut(arg, "=")
 		t := edit.Target{}
 		t.Unit, t.Container, _ = strings.Cut(name, "/")
 		hint := fmt.Sprintf("evenkeel set %s ENV APP=%s", field, what)
 		if !ok || t.Unit == "" || t.Container != "" && field != edit.Image {
-			return &usageError{err: fmt.Errorf("%q is not APP=%s", arg, what), hint: hint}
+			return nil, &usageError{err: fmt.Errorf("%q is not APP=%s", arg, what), hint: hint}
 		}
 		var err error
 		if t.To, err = parse(text); err != nil {
-			return &usageError{err: fmt.Errorf("%s: %w", arg, err), hint: hint}
+			return nil, &usageError{err: fmt.Errorf("%s: %w", arg, err), hint: hint}
 		}
 		targets = append(targets, t)
 	}
-	repo, at, err := g.source(ctx, args[0])
+	return targets, nil
+}
+
+func (g *global) setTargets(ctx context.Context, opts *setOptions, env string, field edit.Field, targets []edit.Target) error {
+	repo, at, err := g.source(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -157,7 +179,11 @@ func runSet(ctx context.Context, g *global, opts *setOptions, args []string, fie
 	if err != nil {
 		return err
 	}
-	return g.set(ctx, repo, at, files, edits, opts, fmt.Sprintf("%s: set %s of %s", at.Name, field, strings.Join(args[1:], ", ")))
+	said := make([]string, len(targets))
+	for i, t := range targets {
+		said[i] = t.String()
+	}
+	return g.set(ctx, repo, at, files, edits, opts, fmt.Sprintf("%s: set %s of %s", at.Name, field, strings.Join(said, ", ")))
 }
 
 // set writes edits into the files of an environment, all or none.

@@ -15,7 +15,8 @@ import (
 type Deployment struct {
 	Env, Unit       string
 	Namespace, Name string
-	Containers      []string // init containers among them
+	Containers      []string          // init containers among them
+	Images          map[string]string // of the containers, as rendered
 }
 
 // FindDeployment is the one Deployment of these names in rendered environments.
@@ -55,7 +56,7 @@ func (d *Deployment) Target(container, image string) (Target, error) {
 	if !slices.Contains(d.Containers, container) {
 		return Target{}, unknownLive(fmt.Sprintf("Deployment/%s/%s has no container %q", d.Namespace, d.Name, container), container, d.Containers)
 	}
-	return Target{Unit: d.Unit, Container: container, To: image}, nil
+	return Target{Unit: d.Unit, Container: container, Runs: d.Images[container], To: image}, nil
 }
 
 func unknownLive(reason, name string, known []string) error {
@@ -69,12 +70,14 @@ func deploymentsOf(rendered []*render.Result) []Deployment {
 			if o.GetKind() != "Deployment" || o.GroupVersionKind().Group != "apps" {
 				continue
 			}
-			d := Deployment{Env: res.Env.Name, Unit: unit, Namespace: o.GetNamespace(), Name: o.GetName()}
+			d := Deployment{Env: res.Env.Name, Unit: unit, Namespace: o.GetNamespace(), Name: o.GetName(), Images: map[string]string{}}
 			for _, list := range []string{"containers", "initContainers"} {
 				containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
 				for _, c := range containers {
 					if c, ok := c.(map[string]any); ok {
-						d.Containers = append(d.Containers, fmt.Sprint(c["name"]))
+						name := fmt.Sprint(c["name"])
+						d.Containers = append(d.Containers, name)
+						d.Images[name] = fmt.Sprint(c["image"])
 					}
 				}
 			}

@@ -25,7 +25,18 @@ const (
 type Target struct {
 	Unit      string
 	Container string // a sidecar or an init container; empty is the app's own
-	To        any
+	// Runs is the image that the container is rendered with, where it is known: a field
+	// that says another one does not decide about it.
+	Runs string
+	To   any
+}
+
+// String is APP=VALUE, or APP/CONTAINER=VALUE.
+func (t Target) String() string {
+	if t.Container == "" {
+		return fmt.Sprintf("%s=%v", t.Unit, t.To)
+	}
+	return fmt.Sprintf("%s/%s=%v", t.Unit, t.Container, t.To)
 }
 
 // Find returns the edits that bring fields of an environment to their values, and
@@ -42,6 +53,9 @@ func Find(ctx context.Context, repo *render.Repo, env string, field Field, targe
 	each := len(paths) / len(targets)
 	for i, t := range targets {
 		edit, err := t.choose(env, paths[i*each:], found[i*each:])
+		if err == nil && edit == nil && t.Runs != "" {
+			edit, err = t.ofStack(ctx, repo, env)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -88,7 +102,37 @@ func (t Target) choose(env string, paths [][]string, now []render.Written) (*Edi
 	}
 	edit := newEdit(env, paths[among[at]], now[among[at]])
 	edit.To = t.To
+	if t.Runs != "" && edit.From != t.Runs {
+		return nil, &Refused{
+			Reason: fmt.Sprintf("%s says %v, and the container %s runs %s", edit.Path, edit.From, t.Container, t.Runs),
+			Hint:   "a patch or kustomize of the app decides about it: change it there",
+		}
+	}
 	return edit, nil
+}
+
+// ofStack is the edit of the field of a stack that gives a container its image: image,
+// or another one whose name ends so; nil where none does.
+func (t Target) ofStack(ctx context.Context, repo *render.Repo, env string) (*Edit, error) {
+	stack, _, err := repo.Written(ctx, env, []string{"stacks", t.Unit})
+	if err != nil {
+		return nil, err
+	}
+	fields, _ := stack[0].Value.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if fields[name] != t.Runs || !strings.HasSuffix(strings.ToLower(name), "image") {
+			continue
+		}
+		path := []string{"stacks", t.Unit, name}
+		found, _, err := repo.Written(ctx, env, path)
+		if err != nil {
+			return nil, err
+		}
+		edit := newEdit(env, path, found[0])
+		edit.To = t.To
+		return edit, nil
+	}
+	return nil, nil
 }
 
 // sameKind says whether a field of this value can be set to another one: a type of
@@ -117,6 +161,11 @@ func NoField(ctx context.Context, repo *render.Repo, env string, t Target, field
 	switch {
 	case !slices.Contains(names, t.Unit):
 		return unknownName(fmt.Sprintf("env %s has no app %q", env, t.Unit), t.Unit, names)
+	case t.Runs != "":
+		return &Refused{
+			Reason: fmt.Sprintf("env %s: no field of %s gives the container %s its image", env, t.Unit, t.Container),
+			Hint:   "it stands as a whole in extraObjects, a chart or a kustomization: change it there",
+		}
 	case t.Container != "":
 		return &Refused{
 			Reason: fmt.Sprintf("env %s: app %s has no container %q", env, t.Unit, t.Container),
