@@ -91,7 +91,10 @@ func (c *comparison) compare(unit string, desired *schema.Object) {
 // recreation says that a change of the object is one that no server makes.
 func recreation(old *unstructured.Unstructured, desired *schema.Object, diffs []managed.Difference) string {
 	fields := managed.ImmutableChanges(old, diffs)
-	if len(fields) == 0 {
+	switch {
+	case len(fields) == 0 && managed.RunsAgain(old, diffs):
+		return runsAgain
+	case len(fields) == 0:
 		return ""
 	}
 	message := "must be recreated where it is there already: " + strings.Join(fields, ", ") + " cannot be changed"

@@ -39,6 +39,27 @@ func (s *state) hasFinished(u *unstructured.Unstructured) bool {
 	return err == nil && rendered == noted
 }
 
+// renew takes over what was noted of Jobs before they bore a hash of what they read:
+// those that have succeeded do not run again for having one.
+func (s *state) renew(env *schema.Environment) {
+	for _, o := range env.Objects() {
+		noted, ok := s.finished[schema.RefOf(o.Unstructured).String()]
+		if !ok || o.GetAnnotations()[schema.AnnotationConfigHash] == "" {
+			continue
+		}
+		former := o.DeepCopy()
+		annotations := former.GetAnnotations()
+		delete(annotations, schema.AnnotationConfigHash)
+		former.SetAnnotations(annotations)
+		if len(annotations) == 0 {
+			unstructured.RemoveNestedField(former.Object, "metadata", "annotations")
+		}
+		if hash, err := hashOf(former.Object); err == nil && hash == noted {
+			s.finish(o.Unstructured)
+		}
+	}
+}
+
 // finishedIn reads which Jobs of an environment have succeeded, if it has any
 // that expire.
 func (c *Cluster) finishedIn(ctx context.Context, env *schema.Environment) (*state, error) {

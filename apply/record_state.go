@@ -128,6 +128,7 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer
 	}
 	s.raw, s.signature = signedValues(data), u.GetAnnotations()[annotationSignature]
 	s.keep()
+	s.renew(env)
 	if len(s.receipts) > 0 || s.canary != nil {
 		return s, s.verify(ctx, signer)
 	}

@@ -14,6 +14,10 @@ import (
 // hashConfig puts a hash of the ConfigMaps and Secrets that pods read only when
 // they start on the pod template, so that a change of them rolls the pods. What a
 // unit lists under "reloads" is read again at run time and left out.
+//
+// The template of a Job cannot be changed: one that may be recreated has the hash on
+// itself, and runs again when it changes. On the template it would make every Job run
+// again that was applied without it.
 func hashConfig(units []*unit) {
 	configs := map[configRef]*object{}
 	reloaded := map[*object]bool{}
@@ -27,11 +31,18 @@ func hashConfig(units []*unit) {
 	}
 	for _, u := range units {
 		for _, o := range u.objs {
-			if o.GetKind() == "Pod" || o.GetKind() == "Job" {
+			switch {
+			case o.GetKind() == "Pod":
 				continue // immutable: nothing rolls
+			case o.GetKind() == "Job" && !slices.Contains(u.data.Recreate, o.key):
+				continue
 			}
 			for _, template := range podTemplates(o.Object) {
-				hashTemplate(o.GetNamespace(), template, configs, reloaded)
+				hashed := template
+				if o.GetKind() == "Job" {
+					hashed = o.Object
+				}
+				hashTemplate(o.GetNamespace(), template, hashed, configs, reloaded)
 			}
 		}
 	}
@@ -39,7 +50,8 @@ func hashConfig(units []*unit) {
 
 type configRef struct{ kind, namespace, name string }
 
-func hashTemplate(namespace string, template map[string]any, configs map[configRef]*object, reloaded map[*object]bool) {
+// hashTemplate puts the hash of what a pod template reads on the metadata of hashed.
+func hashTemplate(namespace string, template, hashed map[string]any, configs map[configRef]*object, reloaded map[*object]bool) {
 	sum := sha256.New()
 	var any bool
 	for _, ref := range podConfigs(namespace, tree.Map(template["spec"])) {
@@ -53,7 +65,7 @@ func hashTemplate(namespace string, template map[string]any, configs map[configR
 	if !any {
 		return
 	}
-	meta := ensure(template, "metadata")
+	meta := ensure(hashed, "metadata")
 	ensure(meta, "annotations")[schema.AnnotationConfigHash] = hex.EncodeToString(sum.Sum(nil))[:16]
 }
 

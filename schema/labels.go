@@ -14,7 +14,8 @@ const (
 	LabelUnit      = "evenkeel.dev/unit"
 
 	// AnnotationConfigHash stands on pod templates and changes with the
-	// ConfigMaps and Secrets that the pods read only when they start.
+	// ConfigMaps and Secrets that the pods read only when they start; on a Job that may
+	// be recreated it stands on the Job.
 	AnnotationConfigHash = "evenkeel.dev/config-hash"
 	// AnnotationPrune with the value "disabled" keeps an object that the
 	// environment no longer renders.

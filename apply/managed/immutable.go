@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // cannotChange lists, by group-kind, fields that the server does not change once
@@ -54,6 +56,15 @@ func cannotChange(obj *unstructured.Unstructured) (fields, except []string) {
 		}
 	}
 	return nil, nil
+}
+
+// RunsAgain reports whether a Job is to be made anew because a ConfigMap or Secret that
+// its pods read is another one by now. A Job without a hash of them was applied before
+// it bore one, and has run: nobody knows with what.
+func RunsAgain(job *unstructured.Unstructured, diffs []Difference) bool {
+	return job.GroupVersionKind().GroupKind().String() == "Job.batch" && slices.ContainsFunc(diffs, func(d Difference) bool {
+		return d.Path.isAnnotation(schema.AnnotationConfigHash) && d.from != nil && d.to != nil
+	})
 }
 
 // ImmutableChanges are the fields among the differences that cannot be changed on
