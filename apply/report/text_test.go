@@ -2,11 +2,13 @@ package report
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strings"
 	"testing"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
 func TestText(t *testing.T) {
@@ -61,4 +63,45 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "status.txt", got.String())
+}
+
+// TestLongBase64 tells bundles of certificates apart without printing them.
+func TestLongBase64(t *testing.T) {
+	bundle := func(of string) string {
+		return base64.StdEncoding.EncodeToString([]byte("-----BEGIN CERTIFICATE-----\n" + strings.Repeat(of, 1000)))
+	}
+	hook := func(ca any) map[string]any {
+		return map[string]any{"kind": "APIService", "spec": map[string]any{"caBundle": ca}}
+	}
+	words := strings.Repeat("no base64 ", 28)
+	p := &apply.Plan{Environment: "dev", Summary: map[apply.Action]int{apply.Configured: 2}, Changes: []apply.Change{
+		{
+			Action: apply.Configured, Unit: "u", Ref: object("v1", "APIService", "a"), Verified: true,
+			Fields: []managed.Field{{Path: "spec.caBundle", From: bundle("a"), To: bundle("b")}, {Path: "spec.list", From: []any{bundle("c")}, To: "Cg=="}},
+			Before: hook(bundle("a")), After: hook(bundle("b")),
+		},
+		{Action: apply.Configured, Unit: "u", Ref: object("v1", "ConfigMap", "b"), Verified: true, Fields: []managed.Field{{Path: "data.a", From: "x", To: words}}},
+	}}
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"text":     func(b *bytes.Buffer) error { return Text(b, p, Options{}) },
+		"unified":  func(b *bytes.Buffer) error { return Text(b, p, Options{Unified: true}) },
+		"markdown": func(b *bytes.Buffer) error { return Markdown(b, []*apply.Plan{p}, Options{}) },
+		"html":     func(b *bytes.Buffer) error { return HTML(b, []*apply.Plan{p}, Options{}) },
+	} {
+		var got bytes.Buffer
+		if err := write(&got); err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []string{"a", "b", "c"} {
+			if strings.Contains(got.String(), bundle(of)[100:200]) {
+				t.Errorf("%s shows a bundle:\n%s", name, &got)
+			}
+		}
+		if n := strings.Count(got.String(), "base64 of 1028 bytes, SHA-256 "); n < 2 {
+			t.Errorf("%s names %d bundles:\n%s", name, n, &got)
+		}
+		if !strings.Contains(got.String(), strings.TrimSpace(words)) {
+			t.Errorf("%s leaves out a text:\n%s", name, &got)
+		}
+	}
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -23,10 +25,43 @@ func inline(v any) string {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if err := enc.Encode(shown(v)); err != nil {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// base64Limit is the length up to which base64 is shown whole.
+const base64Limit = 256
+
+// shown is a value without long base64 in it, such as a bundle of certificates, of
+// which nobody reads more than whether it is another one.
+func shown(v any) any {
+	switch v := v.(type) {
+	case string:
+		if len(v) <= base64Limit {
+			return v
+		}
+		raw, err := base64.StdEncoding.DecodeString(v)
+		if err != nil || strings.ContainsAny(v, "\r\n") {
+			return v
+		}
+		sum := sha256.Sum256(raw)
+		return fmt.Sprintf("%s... (base64 of %d bytes, SHA-256 %x...)", v[:16], len(raw), sum[:6])
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = shown(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			out[key] = shown(item)
+		}
+		return out
+	}
+	return v
 }
 
 // block is a value as lines: a text as it is, anything else as YAML.
@@ -34,6 +69,7 @@ func block(v any) string {
 	if v == nil {
 		return ""
 	}
+	v = shown(v)
 	text, ok := v.(string)
 	if !ok {
 		var b strings.Builder
