@@ -64,7 +64,7 @@ func FuzzLease(f *testing.F) {
 		now := time.Now()
 		var o observation
 		o.look(l, now)
-		_, _, _ = o.expiring(now), o.held("a").Error(), o.holder.String()
+		_, _, _ = o.expiring(now), o.held("a", now).Error(), o.holder.String()
 		if !o.free(ThisProcess(""), now.Add(longestLock)) {
 			t.Error("it holds longer than is believed")
 		}

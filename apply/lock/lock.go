@@ -91,9 +91,9 @@ func Acquire(ctx context.Context, client dynamic.Interface, r Request) (_ *Lock,
 			continue
 		}
 		if now.Sub(start) >= r.Wait && !seen.expiring(now) {
-			return nil, seen.held(r.Environment)
+			return nil, seen.held(r.Environment, now)
 		}
-		if held := seen.held(r.Environment); *held != told {
+		if held := seen.held(r.Environment, now); held.By() != told.By() {
 			told = *held
 			r.Waiting(told)
 		}
@@ -133,11 +133,25 @@ func (l *Lock) take(ctx context.Context, lease *coordinationv1.Lease, now time.T
 func (l *Lock) Check() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lost == nil && elapsed(l.renewed, time.Now())+l.requestTimeout() > l.duration {
-		l.lost = fmt.Errorf("the lock of %s was not renewed for %s: another apply may have it; nothing more was written",
-			l.lease.Name, elapsed(l.renewed, time.Now()).Round(time.Second))
+	if l.lost == nil {
+		l.lost = l.expires(time.Now())
 	}
 	return l.lost
+}
+
+// expires says why a request that begins now might end after the lease.
+func (l *Lock) expires(now time.Time) error {
+	left := l.duration - l.requestTimeout()
+	since := elapsed(l.renewed, now)
+	if since <= left {
+		return nil
+	}
+	why := fmt.Sprintf("was not renewed for %s", since.Round(time.Second))
+	if watched(l.renewed, now) <= left {
+		why = fmt.Sprintf("may have run out: the clock of this machine went forward by %s since it was renewed (it was set, or the machine slept)",
+			(since - watched(l.renewed, now)).Round(time.Second))
+	}
+	return fmt.Errorf("the lock of %s %s: another apply may have it; nothing more was written", l.lease.Name, why)
 }
 
 // requestTimeout bounds one request while the lock is held.

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -76,6 +77,30 @@ func TestClockSetForward(t *testing.T) {
 	}
 	if got := elapsed(start, later); got != 61*time.Second {
 		t.Errorf("the holder counts %s", got)
+	}
+	l := &Lock{duration: 30 * time.Second, lease: &coordinationv1.Lease{}, renewed: start}
+	if err := l.expires(later); err == nil || !strings.Contains(err.Error(), "the clock of this machine went forward by 1m0s since it was renewed") {
+		t.Errorf("the holder is told: %v", err)
+	}
+	if err := l.expires(start.Add(21 * time.Second)); err == nil || !strings.Contains(err.Error(), "was not renewed for 21s") {
+		t.Errorf("without a clock that was set, the holder is told: %v", err)
+	}
+}
+
+// TestClockBehind names the clocks where the last renewal lies in the future of who
+// looks: whether its holder lives is not to be seen at once.
+func TestClockBehind(t *testing.T) {
+	now := time.Now()
+	for ahead, said := range map[time.Duration]bool{-time.Minute: false, time.Second: false, 40 * time.Second: true} {
+		holder := "a"
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "1"}}
+		lease.Spec.HolderIdentity, lease.Spec.RenewTime = &holder, new(metav1.NewMicroTime(now.Add(ahead)))
+		var o observation
+		o.look(lease, now)
+		err := o.held("prod", now).Error()
+		if strings.Contains(err, "lies 40s ahead of this machine's clock: one of the two clocks is wrong") != said {
+			t.Errorf("renewed %s ahead: %s", ahead, err)
+		}
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 const (
 	longestLock = 5 * time.Minute
 	clockSkew   = 10 * time.Minute
+	// clocksDiffer is a difference of two clocks that is worth a word.
+	clocksDiffer = 2 * time.Second
 )
 
 // Held says that another process holds the lock, and keeps it.
@@ -23,11 +25,19 @@ type Held struct {
 	Environment string
 	Holder      Holder
 	Since       time.Time
+	// Ahead is how far the last renewal, by the holder's clock, lies after this
+	// machine's time. A holder that died then looks alive until its lease was watched to
+	// the end.
+	Ahead time.Duration
 }
 
 // Error names the holder.
 func (h *Held) Error() string {
-	return fmt.Sprintf("environment %s is locked by %s", h.Environment, h.By())
+	said := fmt.Sprintf("environment %s is locked by %s", h.Environment, h.By())
+	if h.Ahead > clocksDiffer {
+		said += fmt.Sprintf("; its last renewal lies %s ahead of this machine's clock: one of the two clocks is wrong", h.Ahead.Round(time.Second))
+	}
+	return said
 }
 
 // By is who holds it and since when.
@@ -49,7 +59,7 @@ func Look(ctx context.Context, client dynamic.Interface, env, namespace string) 
 	if seen.look(lease, now); seen.free(me, now) || seen.expiring(now) {
 		return nil, value(lease.Spec.HolderIdentity) != "" && me.gone(seen.holder), nil
 	}
-	return seen.held(env), false, nil
+	return seen.held(env, now), false, nil
 }
 
 // observation is what a process that wants a lock has seen of its Lease.
@@ -93,8 +103,11 @@ func (o *observation) duration() time.Duration {
 	return min(time.Duration(seconds)*time.Second, longestLock)
 }
 
-func (o *observation) held(env string) *Held {
-	return &Held{Environment: env, Holder: o.holder, Since: value(o.lease.Spec.AcquireTime).Time}
+func (o *observation) held(env string, now time.Time) *Held {
+	return &Held{
+		Environment: env, Holder: o.holder, Since: value(o.lease.Spec.AcquireTime).Time,
+		Ahead: max(0, value(o.lease.Spec.RenewTime).Sub(now)),
+	}
 }
 
 // watched is how long this process has looked on, by the monotonic clock alone: a
