@@ -205,13 +205,33 @@ func keyNames(key map[string]any) []string {
 }
 
 // Ownership is managedFields without times, for comparing. Entries for status are
-// left out: an apply has nothing to do with them.
+// left out: an apply has nothing to do with them. Two entries of one manager, which the
+// API server keeps after some writes to the scale subresource and takes for one itself
+// (the key of ToParent has an apiVersion that the entry has no longer, see
+// apimachinery/pkg/util/managedfields/scalehandler.go), are one.
 func Ownership(live *unstructured.Unstructured) []any {
-	var all []any
+	type key struct {
+		manager     string
+		apply       bool
+		apiVersion  string
+		subresource string
+	}
+	var order []key
+	fields := map[key]node{}
 	for _, e := range entriesOf(live) {
-		if e.subresource != "status" {
-			all = append(all, []any{e.manager, e.apply, e.apiVersion, e.subresource, e.fields})
+		if e.subresource == "status" {
+			continue
 		}
+		k := key{e.manager, e.apply, e.apiVersion, e.subresource}
+		if _, twice := fields[k]; twice {
+			fields[k] = union(fields[k], e.fields)
+			continue
+		}
+		order, fields[k] = append(order, k), e.fields
+	}
+	var all []any
+	for _, k := range order {
+		all = append(all, []any{k.manager, k.apply, k.apiVersion, k.subresource, fields[k]})
 	}
 	return all
 }
