@@ -107,14 +107,29 @@ func refusal(obj map[string]any, err *field.Error) Refusal {
 		r.Value = nil
 	case field.ErrorTypeNotFound:
 		r.Message = "there is none of this name"
-	case field.ErrorTypeInternal, field.ErrorTypeInvalid, field.ErrorTypeTooLong, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
+	case field.ErrorTypeTooLong:
+		if r.Value = scalar(err.BadValue); r.Value == omitted {
+			r.Value = nil
+		}
+		if all := err.Field == "[]" || err.Field == "data"; all && (obj["kind"] == "ConfigMap" || obj["kind"] == "Secret") {
+			r.Path, r.Message = typed.Path{"data"}, fmt.Sprintf("too large: a %v holds a MiB at most, all values together", obj["kind"])
+			if obj["data"] == nil {
+				r.Path = typed.Path{"binaryData"}
+			}
+		}
+	case field.ErrorTypeInternal, field.ErrorTypeInvalid, field.ErrorTypeTooMany, field.ErrorTypeTypeInvalid:
 	}
 	if r.Message == "" {
 		r.Message = "refused"
 	}
-	r.reword(obj)
+	if err.Type != field.ErrorTypeTooLong { // which quotes nothing
+		r.reword(obj)
+	}
 	return r
 }
+
+// omitted stands for a value that is too long to be repeated (field.omitValueType).
+const omitted = "<value omitted>"
 
 // reword says what belongs together where the server names the other field, and keeps
 // what is in a Secret to itself: a parser quotes what it stumbles over.
