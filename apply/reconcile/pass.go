@@ -150,17 +150,20 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 	if opts.Plan.Objects != nil {
 		return nil, errNewContent
 	}
-	// New content goes its whole way, gates, pruning and a revision included. A
+	// New content goes its whole way, gates, pruning and a revision included, but for
+	// units of which something is refused, and those that come after them. A
 	// fight is not over, but what the environment says may be what ends it; an
 	// apply waits for what is being deleted.
 	out.Skipped = slices.DeleteFunc(out.Skipped, func(s Skip) bool { return s.Reason == ReasonFight || s.Reason == ReasonTerminating })
-	if err := asError(restarts(plan, out.Skipped)); err != nil {
-		return nil, err
+	refused := refusals(plan, out.Skipped)
+	out.Skipped = append(out.Skipped, refused...)
+	if len(refused) > 0 && !standing.Applied {
+		return nil, asError(refused) // what is first is for a person to see whole
 	}
-	if len(standing.Paused) > 0 {
-		opts.Plan.Units = unpaused(env, standing, opts.Plan.Units)
+	if len(standing.Paused) > 0 || len(refused) > 0 {
+		opts.Plan.Units = remaining(env, standing, refused, opts.Plan.Units)
 		if len(opts.Plan.Units) == 0 {
-			return nil, nil // all that was asked for is paused
+			return nil, asError(refused) // all that was asked for is paused, or waits for what is refused
 		}
 		var err error
 		if plan, err = planner(ctx, env, opts.Plan); err != nil {
@@ -168,14 +171,15 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 		}
 	}
 	if !slices.ContainsFunc(plan.Changes, writes) && plan.Summary[apply.Deleted] == 0 && (len(opts.Plan.Units) > 0 || plan.Rendered == standing.Rendered) {
-		return nil, nil
+		return nil, asError(refused)
 	}
 	opts.Apply.Units = opts.Plan.Units
 	out.applied = true
 	if err := opts.ordered(ctx, c, env); err != nil {
 		return nil, err
 	}
-	return c.Apply(ctx, env, plan, opts.Apply)
+	rep, err := c.Apply(ctx, env, plan, opts.Apply)
+	return rep, errors.Join(err, asError(refused))
 }
 
 // errNewContent says that a pass over some objects is not enough.

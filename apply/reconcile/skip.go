@@ -147,14 +147,20 @@ func asError(refused []Skip) error {
 	return all
 }
 
-// unpaused are the units of an environment, or those of them that were asked for,
-// without the paused ones.
-func unpaused(env *schema.Environment, s *apply.Standing, only []string) []string {
+// remaining are the units of an environment, or those of them that were asked for,
+// without the paused ones and without those of which something is refused, or that come
+// after such a one.
+func remaining(env *schema.Environment, s *apply.Standing, refused []Skip, only []string) []string {
+	left := map[string]bool{}
+	for _, skip := range refused {
+		left[skip.Unit] = true
+	}
 	var units []string
-	for i := range env.Units {
-		unit := env.Units[i].Name
-		if _, paused := s.Paused[unit]; !paused && (len(only) == 0 || slices.Contains(only, unit)) {
-			units = append(units, unit)
+	for i := range env.Units { // in the order of After
+		unit := &env.Units[i]
+		left[unit.Name] = left[unit.Name] || slices.ContainsFunc(unit.After, func(name string) bool { return left[name] })
+		if _, paused := s.Paused[unit.Name]; !paused && !left[unit.Name] && (len(only) == 0 || slices.Contains(only, unit.Name)) {
+			units = append(units, unit.Name)
 		}
 	}
 	return units
