@@ -53,6 +53,9 @@ type Interrupted struct {
 
 // Error counts what was done and what was not; the report names the objects.
 func (i *Interrupted) Error() string {
+	if len(i.Done)+len(i.NotDone) == 0 {
+		return "interrupted: nothing was written"
+	}
 	return fmt.Sprintf("interrupted: %d objects written, %d not", len(i.Done), len(i.NotDone))
 }
 

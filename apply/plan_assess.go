@@ -102,6 +102,9 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 		p.unverified(it, waits)
 		return nil
 	}
+	if p.unreadable(it) {
+		return nil
+	}
 	if gone, err := p.isGone(ctx, it); gone || err != nil {
 		return err
 	}
@@ -255,10 +258,13 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	ch := p.newChange(it, Recreated)
 	ch.immutable = immutable
 	ch.orphans = keepsPods(it)
-	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
+	diffs := managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live))
+	ch.Fields = managed.Fields(diffs)
 	ch.Message = "must be recreated"
 	if fields := strings.Join(immutable, ", "); fields != "" {
 		ch.Message += ": " + fields + " cannot be changed"
+	} else if managed.RunsAgain(it.live, diffs) {
+		ch.Message = runsAgain
 	}
 	if ch.orphans {
 		ch.Message += "; its pods go on, and claims that are there keep their size"
@@ -294,6 +300,9 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	it.change = ch
 	live := p.mask.Object(it.live)
 	diffs := managed.Differences(live, p.mask.Object(result))
+	if managed.RunsAgain(it.live, diffs) {
+		return p.mustRecreate(ctx, it, nil)
+	}
 	over, err := p.handsOver(ctx, it, diffs)
 	if err != nil {
 		return err

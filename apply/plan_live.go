@@ -202,7 +202,13 @@ func (p *planner) read(ctx context.Context, r *Reading, selector string) error {
 
 func (p *planner) readOne(ctx context.Context, m *meta.RESTMapping, namespace, selector string) error {
 	sink := &sink{planner: p, mapping: m}
-	if err := p.cluster.List(ctx, m, namespace, selector, sink); err != nil {
+	err := p.cluster.List(ctx, m, namespace, selector, sink)
+	if isUnconverted(m, err) {
+		sink.Restart()
+		p.leaveUnread(m, err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	p.mu.Lock()

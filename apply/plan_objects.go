@@ -31,6 +31,8 @@ func (p *planner) readNamed(ctx context.Context) error {
 			switch {
 			case err == nil:
 				p.assess(it, live)
+			case isUnconverted(it.mapping, err):
+				p.leaveUnread(it.mapping, err)
 			case !apierrors.IsNotFound(err):
 				errs[i] = it.wrap(err)
 			}

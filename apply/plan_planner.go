@@ -43,6 +43,7 @@ type planner struct {
 	strangers  []stranger // live bearers of the label that nothing desires
 	newSpaces  map[string]string
 	changedCRD map[kschema.GroupKind]string
+	unread     map[kschema.GroupKind]string // why the objects of a kind cannot be read
 	// definitions are the CRDs of the environment as they are live.
 	definitions map[kschema.GroupKind]definition
 	// homeless says that the environment's Namespace is of no selected unit,
@@ -71,6 +72,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		desired:    map[schema.ID]*item{},
 		newSpaces:  map[string]string{},
 		changedCRD: map[kschema.GroupKind]string{},
+		unread:     map[kschema.GroupKind]string{},
 
 		definitions: map[kschema.GroupKind]definition{},
 	}

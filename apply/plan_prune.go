@@ -28,6 +28,9 @@ func (p *planner) findLost(ctx context.Context) error {
 			continue
 		}
 		gvk := ref.GVK()
+		if p.unread[gvk.GroupKind()] != "" {
+			continue
+		}
 		m, err := p.cluster.Mapping(ctx, gvk)
 		if meta.IsNoMatchError(err) {
 			continue

@@ -21,7 +21,7 @@ import (
 // Plan says what an apply of env would do. It writes nothing. All errors of all
 // objects come together (errors.Join), each naming unit and object. A cluster that
 // env is not pinned to is *Refused, and so is a caller without the rights, all of
-// which are listed.
+// which are listed. A context that is cancelled gives *Interrupted.
 //
 // What is live is read with one LIST per kind and namespace; what these show to
 // be unchanged beyond doubt is not asked about again, and everything else is
@@ -36,10 +36,14 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 		p.readContext, p.flatten, p.readLive, p.askServer, p.findLost, p.findCandidates, p.findHeld,
 	} {
 		if err := step(ctx); err != nil {
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return nil, &Interrupted{Cause: context.Cause(ctx)}
+			}
 			return nil, p.lacking(ctx, err)
 		}
 	}
 	p.collect()
+	p.warnOfJobs()
 	p.plan.key = p.signer.known()
 	p.plan.Requests = c.Requests().Since(before)
 	p.plan.Durations.Plan = time.Since(started).Seconds()

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -27,6 +28,9 @@ const (
 	// whole, annotationRevision the number of the revision that holds it.
 	annotationRendered = "evenkeel.dev/rendered"
 	annotationRevision = "evenkeel.dev/revision"
+	// annotationUnfinished names the run that began to write and has not recorded what
+	// it did.
+	annotationUnfinished = "evenkeel.dev/unfinished"
 	// annotationHold is the rendered digest that was rolled back from.
 	annotationHold = "evenkeel.dev/hold"
 )
@@ -95,7 +99,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = desired.DeepCopy()
 	}
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationCanary} {
+	for _, own := range []string{annotationRun, annotationUnfinished, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationCanary} {
 		if all[own] == "" {
 			delete(all, own)
 		}
@@ -114,6 +118,9 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		written, err = p.own(ctx, desired, err)
 	}
+	if _, refused := errors.AsType[*Refused](err); refused {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("applyset parent of environment %s: %w", p.env.Name, err)
 	}
@@ -122,29 +129,40 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 }
 
 // own answers a conflict: a request whose answer was lost was sent again, and
-// what stands there is what it wrote. Anything else is another run's.
+// what stands there is what it wrote, or notes were set meanwhile. Anything else is
+// another run's.
 func (p *parent) own(ctx context.Context, desired *unstructured.Unstructured, conflict error) (*unstructured.Unstructured, error) {
-	live, err := p.client.Get(ctx, desired.GetName(), metav1.GetOptions{})
-	if err != nil {
-		return nil, err
+	wanted := desired.GetAnnotations()
+	for range attemptsConflict {
+		live, err := p.client.Get(ctx, desired.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
+			return live, nil
+		}
+		if !p.onlyNoted(live, wanted) {
+			return nil, &Refused{
+				Reason: fmt.Sprintf("environment %s was changed by another run meanwhile", p.env.Name),
+				Hints:  []string{"run the same command again: it goes on from what is there"},
+			}
+		}
+		desired.SetAnnotations(withNotes(wanted, live.GetAnnotations()))
+		desired.SetResourceVersion(live.GetResourceVersion())
+		written, err := p.client.Update(ctx, desired, metav1.UpdateOptions{FieldManager: parentManager})
+		if !apierrors.IsConflict(err) {
+			return written, err
+		}
 	}
-	if maps.Equal(live.GetAnnotations(), desired.GetAnnotations()) {
-		return live, nil
-	}
-	if !p.onlyNoted(live, desired) {
-		return nil, fmt.Errorf("another run wrote it meanwhile: %w", conflict)
-	}
-	desired.SetAnnotations(withNotes(desired.GetAnnotations(), live.GetAnnotations()))
-	desired.SetResourceVersion(live.GetResourceVersion())
-	return p.client.Update(ctx, desired, metav1.UpdateOptions{FieldManager: parentManager})
+	return nil, conflict
 }
 
 // onlyNoted reports whether all that happened to the parent since it was read is
-// that a note was set or removed, which waits for no lock, while desired is about
-// something else.
-func (p *parent) onlyNoted(live, desired *unstructured.Unstructured) bool {
+// that a note was set or removed, which waits for no lock, while what is wanted is
+// about something else.
+func (p *parent) onlyNoted(live *unstructured.Unstructured, wanted map[string]string) bool {
 	return p.live != nil && p.live.GetUID() == live.GetUID() &&
-		maps.Equal(withNotes(desired.GetAnnotations(), p.live.GetAnnotations()), desired.GetAnnotations()) &&
+		maps.Equal(withNotes(wanted, p.live.GetAnnotations()), wanted) &&
 		maps.Equal(withNotes(live.GetAnnotations(), p.live.GetAnnotations()), p.live.GetAnnotations())
 }
 

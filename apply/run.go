@@ -100,6 +100,8 @@ type run struct {
 	lock    *lock.Lock
 	parent  *parent
 	pending bool // there is something to write and record
+	// completes says that a former run has written, and ended before it recorded that.
+	completes bool
 
 	started time.Time
 	before  kube.Requests

@@ -2,10 +2,15 @@ package apply
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -31,8 +36,30 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		})
 		r.judged(updates, time.Since(started))
 		r.noteFinished(unit, updates)
-		return err
+		return r.withoutSpace(ctx, updates, err)
 	}, stop
+}
+
+// withoutSpace adds to the failure of a gate that namespaces of its objects are being
+// deleted, or are gone, where the objects are not there.
+func (r *run) withoutSpace(ctx context.Context, updates []health.Update, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	asked := map[string]bool{}
+	for _, u := range updates {
+		if !u.Missing() || u.Namespace == "" || asked[u.Namespace] {
+			continue
+		}
+		asked[u.Namespace] = true
+		_, errSpace := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, u.Namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(errSpace) {
+			err = fmt.Errorf("%w\n  namespace %s is not there: somebody deleted it", err, u.Namespace)
+		} else if why, errSpace := r.c.terminating(ctx, u.Namespace); errSpace == nil && why != "" {
+			err = fmt.Errorf("%w\n  %s", err, why)
+		}
+	}
+	return err
 }
 
 // targets are the objects of a unit as they stand after its writes.

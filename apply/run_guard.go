@@ -225,7 +225,7 @@ func (r *run) current(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.parent = parent
+	r.parent, r.completes = parent, parent.annotation(annotationUnfinished) != ""
 	if hold := parent.annotation(annotationHold); hold != "" && hold == r.plan.Rendered && !r.opts.Release {
 		return onHold(r.env)
 	}
@@ -258,7 +258,7 @@ func (r *run) again(ctx context.Context) error {
 	if !same {
 		return &Refused{
 			Reason: fmt.Sprintf("environment %s was changed by another run since the plan was made", r.env.Name),
-			Hints:  []string{"plan again, and look at what differs"},
+			Hints:  []string{fmt.Sprintf("evenkeel diff %s shows what differs now; then apply again", r.env.Name)},
 		}
 	}
 	r.goOnWith(plan)

@@ -38,7 +38,7 @@ func (r *run) narrow(ctx context.Context, revision *Revision) error {
 	if revision != nil {
 		annotations[annotationRevision] = strconv.Itoa(revision.Number)
 	}
-	annotations[annotationHold] = r.opts.Hold
+	annotations[annotationHold], annotations[annotationUnfinished] = r.opts.Hold, ""
 	if unfinished(r.canaryAfter()) == nil {
 		annotations[annotationCanary] = ""
 	}
@@ -181,7 +181,7 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 			revision.Changes[change.Action.taken()]++
 		}
 	}
-	if len(r.opts.Units) == 0 {
+	if len(r.opts.Units) == 0 && !r.completes {
 		return revision, nil
 	}
 	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
@@ -191,11 +191,36 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	case err != nil:
 		return revision, err
 	}
+	if r.completes {
+		r.countUnrecorded(&revision, last)
+	}
+	if len(r.opts.Units) == 0 {
+		return revision, nil
+	}
 	revision.Secrets = revision.Secrets && last.Secrets
 	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
 	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
 	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
 	return revision, err
+}
+
+// countUnrecorded adds to what a revision changed what runs before this one did that
+// ended before they could record: where it differs from the last revision, and this
+// run did not write it.
+func (r *run) countUnrecorded(revision, last *Revision) {
+	planned := map[schema.ID]bool{}
+	for _, change := range r.plan.Changes {
+		planned[change.ID()] = true
+	}
+	for _, change := range Compare(last.Environment, r.env).Changes {
+		switch {
+		case planned[change.ID()] || !r.selected(change.Unit):
+		case change.Action == Deleted && r.opts.NoPrune:
+		case change.Kind == "Secret" && (!revision.Secrets || !last.Secrets):
+		default:
+			revision.Changes[change.Action]++
+		}
+	}
 }
 
 // forgetFormer deletes what was kept under the environment's former name, once

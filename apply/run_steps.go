@@ -120,7 +120,7 @@ func (r *run) widen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	annotations[annotationRun] = r.me.Run
+	annotations[annotationRun], annotations[annotationUnfinished] = r.me.Run, r.me.Run
 	if note := r.canaryNote(); note != "" { // of one that is over it stays until its objects are gone
 		annotations[annotationCanary] = note
 	}

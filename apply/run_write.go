@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -100,11 +101,21 @@ func (r *run) reconsider(ctx context.Context, change *Change) (done *unstructure
 	if change.Action == UnverifiedCreated && now.Action == Created {
 		return nil, nil // the server can judge it by now
 	}
+	if change.unseen() && now.Refused == "" && slices.Contains([]Action{Configured, Reowned}, now.Action) {
+		*change = *now
+		return nil, nil
+	}
 	if !sameChange(change, now) {
 		return nil, fmt.Errorf("it changed since the plan was made (now: %s); plan again", now.Action)
 	}
 	*change = *now
 	return nil, nil
+}
+
+// unseen reports whether an object was planned that could not be read before its
+// definition was written.
+func (c *Change) unseen() bool {
+	return c.Action == UnverifiedChanged && c.live == nil && c.waits != ""
 }
 
 // isSettling reports whether an error is one that passes once a new Namespace or

@@ -171,10 +171,15 @@ func judgeExists(*unstructured.Unstructured, Related, time.Time) verdict {
 	return healthy("exists", "")
 }
 
-// Missing is the result for an object that the API server does not have.
+// missing is the verdict on an object that the API server does not have.
 func missing() verdict {
-	return failed("exists", "not found")
+	return failed("exists", notFound)
 }
+
+const notFound = "not found"
+
+// Missing reports whether the API server does not have an object.
+func (r *Result) Missing() bool { return r.Rule == "exists" && r.Message == notFound }
 
 func healthy(rule, message string) verdict {
 	return verdict{Result: Result{State: Healthy, Rule: rule, Message: message}}

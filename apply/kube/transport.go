@@ -89,9 +89,22 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 		body = t.hide.Body(body)
 		resp.ContentLength = int64(len(body))
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.Body = &whole{Reader: bytes.NewReader(body), content: body}
 	return resp, nil
 }
+
+// whole is a body that was read.
+type whole struct {
+	*bytes.Reader
+	content []byte
+}
+
+// Close implements io.Closer.
+func (*whole) Close() error { return nil }
+
+// unconverted is what the API server says, with 429, of a kind of which it cannot read
+// what is stored: a conversion webhook that does not answer, a version that is no more.
+const unconverted = "failed to read one or more"
 
 // errGarbled is an answer that was cut or garbled on the way.
 var errGarbled = errors.New("the answer of the server cannot be read: it is no JSON, or ends too early")
@@ -150,6 +163,9 @@ func attemptsFor(resp *http.Response, err error) int {
 		return attemptsBusy
 	case err != nil:
 		return 1
+	}
+	if body, ok := resp.Body.(*whole); ok && resp.StatusCode >= http.StatusBadRequest && bytes.Contains(body.content, []byte(unconverted)) {
+		return attemptsError
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable:

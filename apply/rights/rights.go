@@ -47,6 +47,14 @@ func (r Right) String() string {
 	return text
 }
 
+// words is the right for a sentence.
+func (r Right) words() string {
+	if r.Verb == "*" && r.Group == "*" && r.Resource == "*" {
+		return "do everything"
+	}
+	return r.String()
+}
+
 func compare(a, b Right) int {
 	return cmp.Or(
 		cmp.Compare(a.Namespace, b.Namespace),
@@ -223,7 +231,7 @@ func allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
 		},
 	}}
 	if err := ask(ctx, c, "selfsubjectaccessreviews", "SelfSubjectAccessReview", review); err != nil {
-		return false, fmt.Errorf("right to %s: %w", r, err)
+		return false, fmt.Errorf("asking the API server whether you may %s: %w", r.words(), err)
 	}
 	return review.Status.Allowed, nil
 }
