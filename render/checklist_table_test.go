@@ -17,7 +17,7 @@ func checklist() []assertion {
 	return []assertion{
 		{system: "flannel", says: "the namespace enforces privileged", check: is("infra Namespace/kube-flannel", "metadata.labels.pod-security.kubernetes.io/enforce", "privileged")},
 		{system: "flannel", says: "Network is the cluster CIDR of the site", check: is(cni, "data.net-conf.json.Network", "172.7.0.0/16")},
-		{system: "flannel", says: "both JSON values parse; the backend has its own options only", check: all(is(cni, "data.net-conf.json.Backend.Type", "host-gw"), hasNot(cni, "data.net-conf.json.Backend.VNI"), is(cni, "data.cni-conf.json.cniVersion", "0.3.1"))},
+		{system: "flannel", says: "both JSON values parse; the backend has its own options only", check: all(is(cni, "data.net-conf.json.Backend.Type", "host-gw"), hasNot(cni, "data.net-conf.json.Backend.VNI"), is(cni, "data.cni-conf.json.cniVersion", "1.0.0"))},
 		{system: "flannel", says: "a DaemonSet for Linux that tolerates every NoSchedule taint", check: all(gone("infra Deployment/kube-flannel-ds"), has(flannel, ".affinity.nodeAffinity"), has(flannel, ".tolerations[<nil> NoSchedule]"))},
 		{system: "flannel", says: "hostNetwork and system-node-critical", check: all(is(flannel, ".hostNetwork", "true"), is(flannel, ".priorityClassName", "system-node-critical"))},
 		{system: "flannel", says: "the host's directories are mounted where they are needed", check: all(
@@ -26,7 +26,7 @@ func checklist() []assertion {
 			has(flannel, ".initContainers[install-cni-plugin].volumeMounts[/opt/cni/bin]"), has(flannel, ".initContainers[install-cni].volumeMounts[/etc/cni/net.d]"))},
 		{system: "flannel", says: "NET_ADMIN and NET_RAW, not privileged", check: all(is(flannel, "[kube-flannel].securityContext.capabilities.add[0]", "NET_ADMIN"), is(flannel, "[kube-flannel].securityContext.capabilities.add[1]", "NET_RAW"), hasNot(flannel, "[kube-flannel].securityContext.privileged"))},
 		{system: "flannel", says: "--ip-masq, --kube-subnet-mgr, POD_NAME and POD_NAMESPACE", check: all(has(flannel, "[kube-flannel].args[--ip-masq]"), has(flannel, "[kube-flannel].args[--kube-subnet-mgr]"), has(flannel, "[kube-flannel].env[POD_NAME].valueFrom"), has(flannel, "[kube-flannel].env[POD_NAMESPACE].valueFrom"))},
-		{system: "flannel", says: "install-cni runs install-conf, which images have from 0.28.6 on", check: all(is(flannel, ".initContainers[install-cni].command[0]", "/opt/bin/install-conf"), contains(flannel, ".initContainers[install-cni].image", ":v0.28.9"))},
+		{system: "flannel", says: "install-cni runs install-conf, which images have from 0.28.6 on", check: all(is(flannel, ".initContainers[install-cni].command[0]", "/opt/bin/install-conf"), contains(flannel, ".initContainers[install-cni].image", ":v0.28.10"))},
 		{system: "flannel", says: "portmap is there for Traefik's hostPort", check: is(cni, "data.cni-conf.json.plugins[portmap].capabilities.portMappings", "true")},
 		{system: "flannel", says: "the ClusterRole holds exactly what flanneld asks for", check: all(is("infra ClusterRole/flannel", "rules[/pods *]", "get"), is("infra ClusterRole/flannel", "rules[/nodes *]", "get list watch"), is("infra ClusterRole/flannel", "rules[/nodes/status *]", "patch"), every("infra ClusterRole/flannel", rightsAreNarrow))},
 		{system: "flannel", says: "host-gw: nodes on one segment; vxlan, wireguard: the UDP port is open", because: "needs nodes and their network"},
@@ -44,7 +44,7 @@ func checklist() []assertion {
 		{system: "coredns", says: "two replicas, apart, one away at most", check: all(is(dns, "spec.replicas", "2"), has(dns, ".affinity.podAntiAffinity"), is(dns, "spec.strategy.rollingUpdate.maxUnavailable", "1"))},
 		{system: "coredns", says: "read-only root, ALL dropped, NET_BIND_SERVICE alone", check: all(is(dns, "[coredns].securityContext.readOnlyRootFilesystem", "true"), is(dns, "[coredns].securityContext.capabilities.drop[0]", "ALL"), is(dns, "[coredns].securityContext.capabilities.add[0]", "NET_BIND_SERVICE"), hasNot(dns, "[coredns].securityContext.capabilities.add[1]"))},
 		{system: "coredns", says: "system-cluster-critical", check: is(dns, ".priorityClassName", "system-cluster-critical")},
-		{system: "coredns", says: "1.14.3 or newer", check: contains(dns, "[coredns].image", ":v1.14.3")},
+		{system: "coredns", says: "1.15.0 or newer", check: contains(dns, "[coredns].image", ":v1.15.0")},
 		{system: "coredns", says: "od.com is asked of the site's name server", check: all(has(corefile, "data.Corefile[od.com:53 {]"), has(corefile, "data.Corefile[forward . 10.4.7.11]"))},
 		{system: "coredns", says: "no replicas where an autoscaler owns them", because: "no example scales CoreDNS by itself"},
 

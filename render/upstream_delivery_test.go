@@ -15,6 +15,9 @@ func deliveryUpstreams() []upstream {
 				"ConfigMap/jenkins":                      "ConfigMap/jenkins-plugins",
 			},
 			known: []difference{
+				{"2.580.3 is the newest long-term release; the newest chart that could be rendered has the one before", `
+					StatefulSet/jenkins spec.template.spec.containers[jenkins].image: jenkins/jenkins:2.568.2-jdk21 -> jenkins/jenkins:2.580.3-jdk21
+					StatefulSet/jenkins spec.template.spec.initContainers[init].image: jenkins/jenkins:2.568.2-jdk21 -> jenkins/jenkins:2.580.3-jdk21`},
 				{"the namespace and its Pod Security level, and the way in, belong to the stack", `
 					Ingress/jenkins: only here
 					Namespace/jenkins: only here`},
@@ -113,6 +116,16 @@ func deliveryUpstreams() []upstream {
 			system: "harbor", unit: "harbor", files: []string{"chart-rendered-without-secrets.yaml"},
 			values: map[string]string{"core.harbor.domain": "harbor.lab.example"},
 			known: []difference{
+				{"2.15.3 fixes vulnerabilities of 2026; the newest chart that could be rendered has the release before", `
+					Deployment/harbor-core spec.template.spec.containers[core].image: goharbor/harbor-core:v2.15.2 -> goharbor/harbor-core:v2.15.3
+					Deployment/harbor-jobservice spec.template.spec.containers[jobservice].image: goharbor/harbor-jobservice:v2.15.2 -> goharbor/harbor-jobservice:v2.15.3
+					Deployment/harbor-portal spec.template.spec.containers[portal].image: goharbor/harbor-portal:v2.15.2 -> goharbor/harbor-portal:v2.15.3
+					Deployment/harbor-registry spec.template.spec.containers[registry].image: goharbor/registry-photon:v2.15.2 -> goharbor/registry-photon:v2.15.3
+					Deployment/harbor-registry spec.template.spec.containers[registryctl].image: goharbor/harbor-registryctl:v2.15.2 -> goharbor/harbor-registryctl:v2.15.3
+					StatefulSet/harbor-database spec.template.spec.containers[database].image: goharbor/harbor-db:v2.15.2 -> goharbor/harbor-db:v2.15.3
+					StatefulSet/harbor-database spec.template.spec.initContainers[data-permissions-ensurer].image: goharbor/harbor-db:v2.15.2 -> goharbor/harbor-db:v2.15.3
+					StatefulSet/harbor-redis spec.template.spec.containers[redis].image: goharbor/valkey-photon:v2.15.2 -> goharbor/valkey-photon:v2.15.3
+					StatefulSet/harbor-trivy spec.template.spec.containers[trivy].image: goharbor/trivy-adapter-photon:v2.15.2 -> goharbor/trivy-adapter-photon:v2.15.3`},
 				{"every object bears the labels of the system; Helm's marks mean something to Helm alone", `
 					ConfigMap/harbor-core metadata.labels.*
 					ConfigMap/harbor-jobservice metadata.labels.*

@@ -36,8 +36,6 @@ func upstreams() []upstream {
 				{"kubeadm's two replicas, as no add-on autoscaler owns the number, and a budget so that a drain leaves one", `
 					Deployment/coredns spec.replicas: none -> 2
 					PodDisruptionBudget/coredns: only here`},
-				{"1.14.3 fixes vulnerabilities of 2026", `
-					Deployment/coredns spec.template.spec.containers[coredns].image: registry.k8s.io/coredns/coredns:v1.14.2 -> registry.k8s.io/coredns/coredns:v1.14.3`},
 				{"as kubeadm has it: a cluster of control-plane nodes needs names too", `
 					Deployment/coredns spec.template.spec.tolerations[node-role.kubernetes.io/control-plane NoSchedule].tolerated: none -> true`},
 				{"the target is named, which says the same: a port without target goes to its own number", `
@@ -70,6 +68,8 @@ func upstreams() []upstream {
 					ClusterRole/traefik-traefik rules[extensions/ingressclasses *]: get list watch -> none
 					ClusterRole/traefik-traefik rules[extensions/ingresses *]: get list watch -> none
 					ClusterRole/traefik-traefik rules[extensions/ingresses/status *]: update -> none`},
+				{"3.7.13 fixes vulnerabilities; the newest chart that could be rendered has 3.7.11", `
+					DaemonSet/traefik spec.template.spec.containers[traefik].image: library/traefik:v3.7.11 -> library/traefik:v3.7.13`},
 				{"Traefik reads no variable USER", `
 					DaemonSet/traefik spec.template.spec.containers[traefik].env[USER].*`},
 				{"every container asks for what it needs, and all traffic stands on this one", `
