@@ -30,7 +30,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 	if ev.inst.Err != nil {
 		return ev.hush(r.plainly(found).tidy(), nil) // what does not load has no values to ask
 	}
-	if syntax := append(ev.forbidden(), ev.undefined()...); len(syntax) > 0 {
+	if syntax := slices.Concat(ev.forbidden(), ev.undefined(), ev.closedLists()); len(syntax) > 0 {
 		found = syntax // the rest may follow from it; what does not appears again
 	}
 	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}

@@ -54,6 +54,104 @@ func (ev *evaluated) undefined() Findings {
 	return findings
 }
 
+// closedLists finds definitions in the place of a list of units to which units are added.
+// A definition is closed: CUE refuses what is added, field by field and in the types that
+// it is made of.
+func (ev *evaluated) closedLists() Findings {
+	var findings Findings
+	for _, group := range []string{"apps", "stacks"} {
+		var added []*ast.Field
+		var lists []ast.Expr
+		for _, file := range ev.inst.Files {
+			for _, f := range syntax.FieldsAt(file.Decls, fieldEnvironment, group) {
+				structs, others := syntax.Parts(f.Value)
+				for _, lit := range structs {
+					for _, unit := range syntax.Fields(lit.Elts) {
+						added = append(added, unit)
+					}
+				}
+				lists = append(lists, others...)
+			}
+		}
+		for _, list := range lists {
+			name, taken, ok := ev.definition(list)
+			if !ok {
+				continue
+			}
+			f := Finding{Environment: ev.dir.name, Hint: "add them there, end that list with ..., or name it without the #"}
+			var units []string
+			for _, field := range added {
+				unit, _ := syntax.Name(field)
+				switch {
+				case slices.Contains(taken, unit):
+					continue
+				case f.Path == "":
+					f.Path = group + "." + unit
+					ev.repo.place(&f, field.Pos())
+				default:
+					f.others = append(f.others, field.Pos())
+				}
+				units = append(units, unit)
+			}
+			if len(units) == 1 {
+				f.DidYouMean = typed.Closest(units[0], taken)
+			}
+			if len(units) > 0 {
+				f.Message = fmt.Sprintf("%s is a definition, and so has no place for further %s: %s", name, group, strings.Join(units, ", "))
+				findings = append(findings, f)
+			}
+		}
+	}
+	return findings
+}
+
+// definition is the name of a definition that an expression refers to, and the fields
+// that it has; false where it is none, or takes fields of any name.
+func (ev *evaluated) definition(expr ast.Expr) (name string, fields []string, ok bool) {
+	inst, label := ev.inst, ""
+	switch e := expr.(type) {
+	case *ast.Ident:
+		name, label = e.Name, e.Name
+	case *ast.SelectorExpr:
+		spec := syntax.Import(e.X)
+		sel, _, err := ast.LabelName(e.Sel)
+		if spec == nil || err != nil {
+			return "", nil, false
+		}
+		full, err := syntax.ImportPath(spec)
+		if inst = inst.LookupImport(full); err != nil || inst == nil {
+			return "", nil, false
+		}
+		ident, _ := e.X.(*ast.Ident)
+		name, label = ident.Name+"."+sel, sel
+	}
+	if !strings.HasPrefix(label, "#") && !strings.HasPrefix(label, "_#") {
+		return "", nil, false
+	}
+	for _, file := range inst.Files {
+		for f := range syntax.Named(file.Decls, label) {
+			structs, others := syntax.Parts(f.Value)
+			if len(others) > 0 {
+				return "", nil, false
+			}
+			for _, lit := range structs {
+				for _, decl := range lit.Elts {
+					field, isField := decl.(*ast.Field)
+					if !isField {
+						return "", nil, false // ... and whatever else adds fields
+					}
+					unit, plain := syntax.Name(field)
+					if !plain {
+						return "", nil, false
+					}
+					fields, ok = append(fields, unit), true
+				}
+			}
+		}
+	}
+	return name, fields, ok
+}
+
 // offered are the types of units that a package has, else all names.
 func offered(names, types []string) []string {
 	if len(types) > 0 {

@@ -17,7 +17,7 @@ import (
 
 // forms says what comes of setting the image of each container of each Deployment of
 // testdata/forms.txtar: the field that is set, or a part of what refuses it.
-var forms = map[string]string{ //nolint:gochecknoglobals // a table
+var forms = map[string]string{
 	"aliased/aliased":               "apps.aliased.image",
 	"based/based":                   "envs/dev/env.cue:11:33: apps.based.image is not a plain literal of the environment there",
 	"bent/bent":                     "apps.bent.image says example.org/bent:1, and the container bent runs example.org/other:1",
