@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -112,6 +114,9 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
+// mostConnections bounds what others on the machine, who have no token, may take.
+const mostConnections = 512
+
 // Serve answers on a listener until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
@@ -120,7 +125,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	if err := server.Serve(l); ctx.Err() == nil {
+	if err := server.Serve(netutil.LimitListener(l, mostConnections)); ctx.Err() == nil {
 		return err
 	}
 	return nil
