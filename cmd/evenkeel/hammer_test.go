@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,7 +28,7 @@ func TestHammered(t *testing.T) {
 			break // its limit, or that of this machine
 		}
 		open = append(open, conn)
-		_, _ = fmt.Fprintf(conn, []string{"", "GET /metrics HTTP/1.1\r\nX: ", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"}[i%4])
+		_, _ = io.WriteString(conn, []string{"", "GET /metrics HTTP/1.1\r\nX: ", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", "POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"}[i%4])
 	}
 	t.Logf("%d connections, %.0f MB", len(open), p.rss(t))
 
