@@ -25,7 +25,7 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 	t := translator{repo: r, ev: ev}
 	groups := map[string][]cueError{}
 	var order []string
-	for _, e := range errors.Errors(err) {
+	for _, e := range r.causes(errors.Errors(err)) {
 		ce := t.refused(t.read(e))
 		key := strings.Join(ce.path, "\x00")
 		if len(ce.path) == 0 {
@@ -43,6 +43,27 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 		}
 	}
 	return dropConsequences(findings).tidy()
+}
+
+// causes puts in place of an import that failed what is wrong in a file of the
+// package, where the cause names one: the line of the import shows nothing of it.
+func (r *Repo) causes(errs []errors.Error) []errors.Error {
+	var all []errors.Error
+	for _, e := range errs {
+		var within []errors.Error
+		if format, _ := e.Msg(); format == "import failed" {
+			for _, cause := range r.causes(errors.Errors(errors.Unwrap(e))) {
+				if r.isUserPos(cause.Position()) && cause.Position() != e.Position() {
+					within = append(within, cause)
+				}
+			}
+		}
+		if len(within) == 0 {
+			within = append(within, e)
+		}
+		all = append(all, within...)
+	}
+	return all
 }
 
 // cueError is one error of CUE, taken apart.

@@ -216,6 +216,9 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			evs[i].shared = shared
 			one, err := evs[i].render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {
+				if !found.wrong() { // or it would count as right, without a rendering
+					found = append(found, r.skipped(dir, "the environment does not evaluate"))
+				}
 				all[i] = &rendered{name: dir.name, findings: evs[i].hush(found, nil)}
 				return nil
 			}

@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
 )
 
@@ -45,14 +47,22 @@ func (r *Repo) plainly(findings Findings) Findings {
 				continue
 			}
 			f.Message = "the file ends here, and " + strings.TrimPrefix(strings.TrimSuffix(f.Message, ", found 'EOF'"), "expected ") + " is missing"
+			if line, col := s.open(); line > 0 && strings.Contains(f.Message, "'}'") {
+				f.pos, f.Line, f.Col, f.Path = token.NoPos, line, col, ""
+				f.Message = "this { is not closed"
+			}
 		}
 		parsed[name]++
-		if again := s.say(&f); !again {
+		s.say(&f)
+		if !slices.ContainsFunc(kept, func(k Finding) bool { return k.at() == f.at() && k.Message == f.Message }) {
 			kept = append(kept, f)
 		}
 	}
 	return kept
 }
+
+// at is the place of a finding, as it is printed.
+func (f Finding) at() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Col) }
 
 // notParsed matches what CUE says of text that is none of its own, or that it takes
 // for a name.
@@ -90,8 +100,46 @@ func (s source) conflict() int {
 	return 0
 }
 
-// say says what a line shows. It returns whether the line before it has said that.
-func (s source) say(f *Finding) bool {
+// open is the place of a brace that nothing closes: by the indentation, the innermost
+// one where a line that closes a brace is further out than the one that opened it.
+func (s source) open() (line, col int) {
+	text := []byte(strings.Join(s.lines, "\n"))
+	var scan scanner.Scanner
+	file := token.NewFile("", 0, len(text))
+	scan.Init(file, text, func(token.Pos, string, []any) {}, scanner.DontInsertCommas)
+	var braces []token.Position
+	for {
+		pos, tok, _ := scan.Scan()
+		at := pos.Position()
+		switch tok {
+		case token.EOF:
+			if n := len(braces); n > 0 {
+				return braces[n-1].Line, braces[n-1].Column
+			}
+			return 0, 0
+		case token.LBRACE:
+			braces = append(braces, at)
+		case token.RBRACE:
+			if len(braces) == 0 {
+				return 0, 0
+			}
+			opened := braces[len(braces)-1]
+			first := strings.TrimSpace(s.line(at.Line)[:at.Column-1]) == ""
+			if first && s.indent(at.Line) < s.indent(opened.Line) {
+				return opened.Line, opened.Column
+			}
+			braces = braces[:len(braces)-1]
+		}
+	}
+}
+
+func (s source) indent(n int) int {
+	line := s.line(n)
+	return len(line) - len(strings.TrimLeft(line, " \t"))
+}
+
+// say says what a line shows; of a list as in YAML, at its first item.
+func (s source) say(f *Finding) {
 	line := s.line(f.Line)
 	text := strings.TrimSpace(line)
 	at := func(col int) { f.Col, f.pos = col, token.NoPos }
@@ -100,15 +148,15 @@ func (s source) say(f *Finding) bool {
 		at(strings.LastIndex(line[:min(len(line), f.Col+1)], "#") + 1)
 		f.Path, f.Message, f.Hint, f.DidYouMean = "", "comments begin with //, not with #", "", ""
 	case strings.HasPrefix(text, "- ") || text == "-":
-		if s.dashes(f.Line - 1) {
-			return true
+		for s.dashes(f.Line - 1) {
+			f.Line--
 		}
-		at(strings.Index(line, "-") + 1)
+		at(strings.Index(s.line(f.Line), "-") + 1)
+		f.Expected, f.Found = "", ""
 		f.Message, f.DidYouMean, f.Hint = "lists stand in brackets, with commas, not behind dashes", "", `write ["one", "two"]`
 	default:
 		s.unquoted(f, line)
 	}
-	return false
 }
 
 // hashComment matches the beginning of a line up to a comment as in shells.
