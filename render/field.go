@@ -31,6 +31,9 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 		return // the place is above the field: its path in the object says more
 	}
 	if labels := ev.labelsAt(f.pos); labels != nil {
+		if key := labels[len(labels)-1]; len(rest) > 0 && slices.Contains(itemKeys, fmt.Sprint(key)) {
+			labels = labels[:len(labels)-1] // the item, by what names it
+		}
 		if below, ok := belowUnit(labels, u); ok {
 			f.Path = u.path(append(below, rest...))
 		} else if labels[0] == "environment" {
@@ -153,7 +156,7 @@ func namesAlong(v any, path typed.Path) map[string]bool {
 				return names
 			}
 			v = items[s]
-			for _, key := range []string{"name", "mountPath", "key"} {
+			for _, key := range itemKeys {
 				if name := tree.Text(tree.Map(v)[key]); name != "" {
 					names[name] = true
 				}
@@ -162,6 +165,9 @@ func namesAlong(v any, path typed.Path) map[string]bool {
 	}
 	return names
 }
+
+// itemKeys are the fields that name an item of a list.
+var itemKeys = []string{"name", "mountPath", "key"}
 
 // word is a label or a literal in a file; its path ends with the label itself.
 type word struct {

@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/kubernetes/pkg/capabilities"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -50,21 +51,17 @@ type Refusal struct {
 // Refusals are the reasons for which the server would not create the object; none for
 // a kind that is not known here.
 func (s *Server) Refusals(obj map[string]any) []Refusal {
-	s.once.Do(func() { s.scheme = newScheme() })
-	gvk := (&unstructured.Unstructured{Object: obj}).GroupVersionKind()
-	internal, ok := s.internal(obj, gvk)
-	if !ok {
-		return nil
-	}
-	prepare(internal)
-	errs, ok := validate(internal)
-	if !ok {
-		return nil
-	}
-	ctx := request.WithRequestInfo(context.Background(), &request.RequestInfo{
-		IsResourceRequest: true, Verb: "create", APIGroup: gvk.Group, APIVersion: gvk.Version,
+	s.once.Do(func() {
+		s.scheme = newScheme()
+		capabilities.Setup(true, 0) // as servers that run a CNI are: --allow-privileged
 	})
-	errs = rest.ValidateDeclarativelyWithMigrationChecks(ctx, s.scheme, internal, nil, errs, operation.Create, declared(internal))
+	gvk := (&unstructured.Unstructured{Object: obj}).GroupVersionKind()
+	errs, ok := extending(obj, gvk)
+	if !ok {
+		if errs, ok = s.builtIn(obj, gvk); !ok {
+			return nil
+		}
+	}
 	refusals := make([]Refusal, 0, len(errs))
 	for _, err := range errs {
 		if err.Type != field.ErrorTypeInternal && !follows(err, errs) {
@@ -72,6 +69,22 @@ func (s *Server) Refusals(obj map[string]any) []Refusal {
 		}
 	}
 	return refusals
+}
+
+// builtIn is the server's own validation, with what is generated for the kind.
+func (s *Server) builtIn(obj map[string]any, gvk schema.GroupVersionKind) (errs field.ErrorList, ok bool) {
+	internal, ok := s.internal(obj, gvk)
+	if !ok {
+		return nil, false
+	}
+	prepare(internal)
+	if errs, ok = validate(internal); !ok {
+		return nil, false
+	}
+	ctx := request.WithRequestInfo(context.Background(), &request.RequestInfo{
+		IsResourceRequest: true, Verb: "create", APIGroup: gvk.Group, APIVersion: gvk.Version,
+	})
+	return rest.ValidateDeclarativelyWithMigrationChecks(ctx, s.scheme, internal, nil, errs, operation.Create, declared(internal)), true
 }
 
 // internal is the object as the server works with it: decoded, with its defaults, in
