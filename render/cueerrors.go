@@ -299,6 +299,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 				if near := typed.Closest(last(name), t.siblings(name)); near != "" && f.File != "" {
 					f.Path, f.DidYouMean = displayPath(name), near
 					f.Message, f.Expected = "no such app, and no type that makes one", ""
+					t.ev.list(f, near)
 				}
 			}
 		}

@@ -171,9 +171,10 @@ var itemKeys = []string{"name", "mountPath", "key"}
 
 // word is a label or a literal in a file; its path ends with the label itself.
 type word struct {
-	text string
-	path typed.Path
-	pos  token.Pos
+	text    string
+	path    typed.Path
+	pos     token.Pos
+	isLabel bool
 }
 
 // eachWord calls fn for the labels and literals of a file.
@@ -191,7 +192,7 @@ func wordsOf(n ast.Node, path typed.Path, fn func(word)) {
 			return // a pattern: what it makes has no place of its own
 		}
 		at := append(slices.Clip(path), label)
-		fn(word{label, at, n.Label.Pos()})
+		fn(word{label, at, n.Label.Pos(), true})
 		wordsIn(n.Value, at, fn)
 	case *ast.EmbedDecl:
 		wordsIn(n.Expr, path, fn)
@@ -217,11 +218,11 @@ func wordsIn(expr ast.Expr, path typed.Path, fn func(word)) {
 				text = n.Value
 			}
 			if len(path) > 0 {
-				fn(word{text, path, n.Pos()})
+				fn(word{text, path, n.Pos(), false})
 			}
 		case *ast.Interpolation:
 			if len(path) > 0 {
-				fn(word{"", path, n.Pos()})
+				fn(word{"", path, n.Pos(), false})
 			}
 		}
 	}

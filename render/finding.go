@@ -46,6 +46,10 @@ type Finding struct {
 	derived bool        // may be no mistake of its own, but follow from another
 	closed  bool        // a closed list does not have the app: what else is said of it follows from that
 
+	// listed is where the unit stands in a list that the environment takes from elsewhere.
+	listed     token.Pos
+	listedFile string
+
 	field   typed.Path // of Object
 	literal bool       // pos is the very value, or the word that it was made of
 
@@ -168,6 +172,40 @@ func (f *Finding) shared(other Finding) {
 	if names = slices.Compact(names); len(names) > 1 {
 		f.Environments = names
 	}
+}
+
+// everywhere puts what several environments have of one list, and none of them wrote,
+// into one finding, at the unit in the list: the places in the environments are as many
+// as they are, and show nothing of it.
+func (fs Findings) everywhere() Findings {
+	type mistake struct {
+		listed                          token.Pos
+		rule, path, message, didYouMean string
+		warning                         bool
+	}
+	first := map[mistake]int{}
+	var kept Findings
+	for _, f := range fs {
+		if !f.listed.IsValid() || f.literal {
+			kept = append(kept, f)
+			continue
+		}
+		m := mistake{f.listed, f.Rule, f.Path, strings.ReplaceAll(f.Message, f.Environment, "\x00"), f.DidYouMean, f.Warning}
+		at, again := first[m]
+		switch {
+		case !again:
+			first[m] = len(kept)
+			kept = append(kept, f)
+		case kept[at].Environment != f.Environment:
+			one := &kept[at]
+			p := f.listed.Position()
+			one.pos, one.File, one.Line, one.Col = f.listed, f.listedFile, p.Line, p.Column
+			one.shared(f)
+		default:
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // wrong says whether one of the findings is an error.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -17,7 +18,30 @@ func (ev *evaluated) at(u *unit, path typed.Path) Finding {
 	pos, literal := ev.position(u, path)
 	ev.repo.place(&f, pos)
 	f.literal = literal
+	ev.list(&f, u.data.Name)
 	return f
+}
+
+// list notes where a unit stands in a list of another package, which several
+// environments may take.
+func (ev *evaluated) list(f *Finding, name string) {
+	if ev.inst == nil {
+		return
+	}
+	var all []token.Pos
+	for _, file := range ev.userFiles() {
+		if slices.Contains(ev.inst.Files, file) {
+			continue
+		}
+		eachWord(file, func(w word) {
+			if n := len(w.path); n > 1 && n <= unitDepth && w.isLabel && w.text == name {
+				all = append(all, w.pos)
+			}
+		})
+	}
+	if len(all) == 1 {
+		f.listed, f.listedFile = all[0], ev.repo.fileName(all[0].Filename())
+	}
 }
 
 // path is a path below the unit as it is printed: below the environment.

@@ -34,7 +34,7 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 			findings = append(findings, one.notices...)
 		}
 	}
-	errs, warnings := findings.split()
+	errs, warnings := findings.everywhere().split()
 	if len(names) > 0 {
 		warnings = append(warnings, all.others(names)...)
 	}
