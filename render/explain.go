@@ -28,6 +28,9 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		found = r.cueFindings(err, ev)
 	}
 	if ev.inst.Err != nil {
+		if more := r.withoutImports(dir, ev, found); len(more) > 0 {
+			found = more
+		}
 		return ev.hush(r.plainly(found).tidy(), nil) // what does not load has no values to ask
 	}
 	if syntax := slices.Concat(ev.forbidden(), ev.undefined(), ev.closedLists()); len(syntax) > 0 {
@@ -58,6 +61,79 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		found = append(found, fresh...)
 	}
 	return ev.hush(r.plainly(dropConsequences(found).tidy()).tidy(), nil)
+}
+
+// withoutImports finds what is wrong beside imports that nothing uses, where these are
+// all that keeps the packages from loading: a stack that lacks its definition leaves one
+// behind. None where nothing else is wrong.
+func (r *Repo) withoutImports(dir envDir, ev *evaluated, found Findings) Findings {
+	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}
+	for _, f := range found {
+		if !strings.HasPrefix(f.Message, unusedImport) || !peel.blankImport(f.pos) {
+			return nil
+		}
+	}
+	insts, err := r.load([]envDir{dir}, peel.overlay())
+	if err != nil || insts[0].Err != nil {
+		return nil
+	}
+	again, err := r.evaluate(dir, insts[0])
+	if err == nil {
+		err = again.validate()
+	}
+	if more, ok := errors.AsType[Findings](err); ok {
+		return more
+	}
+	if err != nil {
+		return r.cueFindings(err, again)
+	}
+	return again.beside()
+}
+
+// unusedImport is how CUE begins to say that.
+const unusedImport = "imported and not used"
+
+// blankImport takes the import at a position out.
+func (p *peeler) blankImport(pos token.Pos) bool {
+	for _, file := range p.files {
+		if !pos.IsValid() || file.Filename != pos.Filename() {
+			continue
+		}
+		for _, decl := range file.Decls {
+			imports, ok := decl.(*ast.ImportDecl)
+			if !ok || pos.Offset() < imports.Pos().Offset() || pos.Offset() >= imports.End().Offset() {
+				continue
+			}
+			node := ast.Node(imports)
+			for _, spec := range imports.Specs {
+				if imports.Lparen.IsValid() && pos.Offset() >= spec.Pos().Offset() && pos.Offset() < spec.End().Offset() {
+					node = spec
+				}
+			}
+			data, ok := p.source(pos.Filename())
+			from, to := node.Pos().Offset(), node.End().Offset()
+			if !ok || hidden(data, string(data[from:to])) {
+				return false
+			}
+			for i := from; i < to; i++ {
+				data[i] = ' '
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// hidden says whether the file uses the package of an import all the same: a field of
+// its name hides it.
+func hidden(data []byte, spec string) bool {
+	fields := strings.Fields(strings.TrimPrefix(spec, "import"))
+	if len(fields) == 0 {
+		return false
+	}
+	name := strings.Trim(fields[0], `"`)
+	name = name[strings.LastIndexAny(name, "/:")+1:]
+	return strings.Contains(string(data), name+".#")
 }
 
 // consequence says whether a finding of a later round only follows from what was
@@ -113,18 +189,25 @@ func (p *peeler) blankAt(pos token.Pos) bool {
 	if field == nil {
 		return false
 	}
-	data, ok := p.blanked[pos.Filename()]
-	if !ok {
-		rel, err := filepath.Rel(p.repo.root, pos.Filename())
-		if err != nil {
-			return false
-		}
-		if data, err = fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel)); err != nil {
-			return false
-		}
-		p.blanked[pos.Filename()] = data
+	data, ok := p.source(pos.Filename())
+	return ok && blankField(data, field)
+}
+
+// source is the text of a file with what was blanked in it.
+func (p *peeler) source(name string) ([]byte, bool) {
+	data, ok := p.blanked[name]
+	if ok {
+		return data, true
 	}
-	return blankField(data, field)
+	rel, err := filepath.Rel(p.repo.root, name)
+	if err != nil {
+		return nil, false
+	}
+	if data, err = fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel)); err != nil {
+		return nil, false
+	}
+	p.blanked[name] = data
+	return data, true
 }
 
 // blankField overwrites a field with spaces; it returns false where it does not

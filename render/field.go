@@ -166,6 +166,33 @@ func namesAlong(v any, path typed.Path) map[string]bool {
 	return names
 }
 
+// overruled finds replicas beside an autoscale, which takes over from it. One of a list
+// that environments share may be meant for those that have no autoscale.
+func (ev *evaluated) overruled(units []*unit) (findings Findings) {
+	for _, u := range units {
+		_, silenced := u.data.Silence["autoscaler"]
+		if u.group != "apps" || silenced || !slices.ContainsFunc(u.objs, func(o *object) bool { return o.GetKind() == "HorizontalPodAutoscaler" }) {
+			continue
+		}
+		for _, file := range ev.userFiles() {
+			at := map[string]token.Pos{}
+			eachWord(file, func(w word) {
+				if below, ok := belowUnit(w.path, u); ok && w.isLabel && len(below) == 1 {
+					at[w.text] = w.pos
+				}
+			})
+			if !at["replicas"].IsValid() || !at["autoscale"].IsValid() {
+				continue
+			}
+			f := Finding{Environment: ev.dir.name, Unit: u.data.Name, Path: u.path(typed.Path{"replicas"}), literal: true}
+			ev.repo.place(&f, at["replicas"])
+			f.Rule, f.Warning, f.Message = "autoscaler", true, "without effect: autoscale says how many pods there are"
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
 // itemKeys are the fields that name an item of a list.
 var itemKeys = []string{"name", "mountPath", "key"}
 

@@ -280,6 +280,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 		return one, nil // the rules would report what follows from them
 	}
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
+	one.findings = append(one.findings, ev.overruled(units)...)
 	withheld, wrong := ev.mark(ctx, h, units)
 	one.findings = append(one.findings, wrong...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}

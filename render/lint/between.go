@@ -125,6 +125,7 @@ func checkOrder(worlds []*world) {
 	}
 	names := sortedKeys(byName)
 	for _, w := range worlds {
+		w.checkContext(byName)
 		for i, name := range w.env.After {
 			if byName[name] == nil && !slices.Contains(w.broken, name) {
 				w.report(Finding{
@@ -140,6 +141,33 @@ func checkOrder(worlds []*world) {
 			})
 		}
 	}
+}
+
+// checkContext: an environment that is alone on its cluster, and waits for one on a
+// cluster of nearly the same name, is meant for that one.
+func (w *world) checkContext(byName map[string]*world) {
+	alone := true
+	var near string
+	for _, other := range byName {
+		alone = alone && (other == w || other.env.Cluster != w.env.Cluster)
+	}
+	for _, name := range w.env.After {
+		if other := byName[name]; other != nil && other.env.Cluster != w.env.Cluster {
+			near = cmp.Or(near, typed.Closest(w.env.Cluster, []string{other.env.Cluster}))
+		}
+	}
+	if alone && near != "" && w.env.Cluster != "" && len(near) > 3 && !differOnlyInNumber(near, w.env.Cluster) {
+		w.report(Finding{
+			Rule: "order", Warning: true, Path: typed.Path{"cluster", "context"},
+			Message: "no other environment is on this cluster, and it comes after one of another", Found: w.env.Cluster, DidYouMean: near,
+		})
+	}
+}
+
+// differOnlyInNumber says whether two names are of one series, such as east-1 and east-2.
+func differOnlyInNumber(a, b string) bool {
+	digits := "0123456789"
+	return strings.TrimRight(a, digits) == strings.TrimRight(b, digits) || strings.TrimLeft(a, digits) == strings.TrimLeft(b, digits)
 }
 
 // waits is the way from one environment along "after" back to the goal.

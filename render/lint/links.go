@@ -1,6 +1,7 @@
 package lint
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
@@ -203,6 +204,7 @@ func checkIngresses(w *world) {
 			w.report(f)
 		}
 		w.checkBackend(o, tree.Map(spec["defaultBackend"]), "spec", "defaultBackend")
+		w.checkNginx(o)
 		tree.Each(spec["rules"], func(i int, rule map[string]any) {
 			tree.Each(tree.At(rule["http"], "paths"), func(j int, path map[string]any) {
 				at := []any{"spec", "rules", i, "http", "paths", j}
@@ -212,7 +214,7 @@ func checkIngresses(w *world) {
 					w.report(f)
 				}
 				w.checkBackend(o, tree.Map(path["backend"]), append(at, "backend")...)
-				c := claim{tree.Text(spec["ingressClassName"]), tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"])}
+				c := claim{tree.Text(spec["ingressClassName"]) + canaryMark(o), tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"])}
 				if other, ok := first[c]; ok && c.host != "" {
 					f := o.at("ingress", "spec", "rules", i, "host")
 					f.Message = fmt.Sprintf("%s%s is claimed by %s of unit %s too", c.host, c.path, other.ref(), other.unit.Name)
@@ -224,6 +226,37 @@ func checkIngresses(w *world) {
 		})
 	}
 }
+
+//go:embed nginx-annotations.txt
+var nginxAnnotations string
+
+// checkNginx: an annotation that is nearly one of ingress-nginx, by all that it has had
+// (internal/ingress/annotations of kubernetes/ingress-nginx), does nothing.
+func (w *world) checkNginx(o located) {
+	known := strings.Fields(nginxAnnotations)
+	for _, name := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
+		option, ok := strings.CutPrefix(name, nginxPrefix)
+		near := typed.Closest(option, known)
+		if !ok || near == "" || slices.Contains(known, option) {
+			continue
+		}
+		f := o.at("ingress", "metadata", "annotations", name)
+		f.Warning = true
+		f.Message, f.DidYouMean = "ingress-nginx reads no such annotation", nginxPrefix+near
+		w.report(f)
+	}
+}
+
+// canaryMark sets apart an Ingress of ingress-nginx that takes a share of the requests
+// of another one, for the same host and path: it may have one beside it.
+func canaryMark(o located) string {
+	if tree.Text(tree.At(o.Content, "metadata", "annotations", nginxPrefix+"canary")) == "true" {
+		return " canary"
+	}
+	return ""
+}
+
+const nginxPrefix = "nginx.ingress.kubernetes.io/"
 
 func (w *world) checkBackend(o located, backend map[string]any, at ...any) {
 	service := tree.Map(backend["service"])

@@ -172,11 +172,22 @@ func checkConsumes(w *world) {
 			types[u.Name], registries[u.Name] = u.Type, tree.Text(u.at("registry"))
 		}
 	}
+	missed := w.missed()
+	for _, name := range sortedKeys(missed) {
+		if by := missed[name]; len(by) > 1 { // that it is left out is the one mistake
+			w.report(Finding{
+				Rule: "consumes", Path: typed.Path{"apps", name, "enabled"},
+				Message: fmt.Sprintf("left out of this environment, and %s consume it", enumerate(by)),
+			})
+		}
+	}
 	for _, u := range w.env.Units {
 		for i, name := range u.Consumes {
 			f := Finding{Rule: "consumes", Unit: u.Name, Path: typed.Path{"consumes", i}}
 			kind, ok := types[name]
 			switch {
+			case len(missed[name]) > 1:
+				continue
 			case slices.Contains(w.env.Disabled, name):
 				f.Message = LeftOut(name)
 			case !ok:
@@ -197,6 +208,24 @@ func checkConsumes(w *world) {
 		}
 		w.checkRoutes(&u, names)
 	}
+}
+
+// missed are the units that consume one that the environment leaves out, by its name.
+func (w *world) missed() map[string][]string {
+	missed := map[string][]string{}
+	for _, u := range w.env.Units {
+		for _, name := range u.Consumes {
+			if _, silenced := u.Silence["consumes"]; slices.Contains(w.env.Disabled, name) && !silenced {
+				missed[name] = append(missed[name], u.Name)
+			}
+		}
+	}
+	return missed
+}
+
+func enumerate(names []string) string {
+	n := len(names) - 1
+	return strings.Join(names[:n], ", ") + " and " + names[n]
 }
 
 // LeftOut says that a unit which is referred to is one that the environment leaves out.

@@ -41,7 +41,36 @@ func checkProbes(w *world) {
 					w.report(f)
 				}
 			}
+			w.checkProbeNumbers(p, c, path)
 		})
+	}
+}
+
+// checkProbeNumbers: a container of an app that says which ports it listens on is asked
+// on one of them, or on one that its command, an argument or a variable names. What
+// others publish often has a port for its health that it does not list.
+func (w *world) checkProbeNumbers(p podSource, c map[string]any, path typed.Path) {
+	known := slices.Concat(tree.Texts(c["command"]), tree.Texts(c["args"]))
+	tree.Each(c["env"], func(_ int, env map[string]any) { known = append(known, tree.Text(env["value"])) })
+	var declared []string
+	tree.Each(c["ports"], func(_ int, port map[string]any) { declared = append(declared, fmt.Sprint(port["containerPort"])) })
+	if len(declared) == 0 || !p.unit.App {
+		return
+	}
+	for _, probe := range []string{"readinessProbe", "livenessProbe", "startupProbe"} {
+		for _, how := range []string{"httpGet", "tcpSocket", "grpc"} {
+			number, ok := tree.At(c, probe, how, "port").(int64)
+			text := fmt.Sprint(number)
+			if !ok || slices.Contains(declared, text) || slices.ContainsFunc(known, func(s string) bool { return strings.Contains(s, text) }) ||
+				tree.Text(tree.At(c, probe, how, "host")) != "" {
+				continue
+			}
+			f := p.located.at("probe", append(slices.Clip(path), probe, how, "port")...)
+			f.Warning = true
+			f.Message = fmt.Sprintf("container %s does not say that it listens on port %s", tree.Text(c["name"]), text)
+			f.Expected = "one of " + strings.Join(declared, ", ")
+			w.report(f)
+		}
 	}
 }
 
@@ -358,6 +387,9 @@ func (w *world) checkPodMonitor(o located) {
 		}
 		f := o.at("service-port", "spec", "podMetricsEndpoints", i, "port")
 		f.Message, f.DidYouMean = fmt.Sprintf("no port named %q in the pods that this selects", name), typed.Closest(name, names)
+		if o.unit.App && o.unit.at("metrics") != nil && f.DidYouMean == "" && len(names) > 0 {
+			f.Hint = fmt.Sprintf("metrics: port: %q", names[0])
+		}
 		w.report(f)
 	})
 }

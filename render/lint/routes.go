@@ -22,7 +22,7 @@ type hostName struct {
 func hostNames(w *world) []hostName {
 	var all []hostName
 	for _, o := range w.byKind["Ingress"] {
-		class := tree.Text(tree.At(o.Content, "spec", "ingressClassName"))
+		class := tree.Text(tree.At(o.Content, "spec", "ingressClassName")) + canaryMark(o)
 		tree.Each(tree.At(o.Content, "spec", "rules"), func(i int, rule map[string]any) {
 			one := hostName{object: o, host: tree.Text(rule["host"]), path: []any{"spec", "rules", i, "host"}, class: class}
 			tree.Each(tree.At(rule, "http", "paths"), func(_ int, path map[string]any) { one.paths = append(one.paths, tree.Text(path["path"])) })

@@ -3,8 +3,10 @@ package lint
 import (
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -99,7 +101,7 @@ func checkPasswords(w *world) {
 					return
 				case published(name, value):
 					f.Message = "a password that is published as a default"
-				case secretName(name) && !strings.Contains(value, "$("):
+				case (secretName(name) || secretValue(name, value)) && !strings.Contains(value, "$("):
 					f.Warning = true
 					f.Message = fmt.Sprintf("%s looks like a password in plain text", name)
 				default:
@@ -144,6 +146,19 @@ func secretName(name string) bool {
 	}
 	return false
 }
+
+// secretValue says whether a variable holds a secret by its name, which may also be that
+// of a place or of a length, and by its value: letters and digits without an order.
+func secretValue(name, value string) bool {
+	lower := strings.ToLower(name)
+	return slices.ContainsFunc([]string{"token", "secret", "private_key", "access_key", "signing_key", "encryption_key", "credentials"}, func(end string) bool {
+		return strings.HasSuffix(lower, end)
+	}) && randomText.MatchString(value) && strings.ContainsAny(value, "0123456789") &&
+		strings.ContainsFunc(value, unicode.IsLetter)
+}
+
+// randomText matches what a generator of passwords writes, and no path, URL or duration.
+var randomText = regexp.MustCompile(`^[A-Za-z0-9+=_.~!@#%^&*-]{12,}$`)
 
 // openers are arguments that let everybody in, by the program that takes them.
 var openers = map[string]string{ //nolint:gochecknoglobals // a table
