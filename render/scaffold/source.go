@@ -70,8 +70,10 @@ func Change(root string, files []File) (undo func() error, err error) {
 		old, err := dir.ReadFile(f.Name)
 		switch {
 		case err == nil:
-			before = append(before, File{Name: f.Name, Data: old})
-			err = dir.WriteFile(f.Name, f.Data, 0o666)
+			// A file is replaced whole, or left as it was.
+			if err = dir.WriteFile(f.Name, f.Data, 0o666); err == nil {
+				before = append(before, File{Name: f.Name, Data: old})
+			}
 		case errors.Is(err, fs.ErrNotExist):
 			if err = dir.Create(f.Name, f.Data, f.mode()); err == nil {
 				made = append(made, f.Name)
