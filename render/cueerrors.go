@@ -90,6 +90,9 @@ func (t translator) read(e errors.Error) cueError {
 		ce.path = nil // it names the package, not a field
 		ce.text = tidyMessage(importCause(cause))
 	}
+	if cause := errors.Unwrap(e); cause != nil && strings.HasPrefix(format, "error in call to ") && !strings.Contains(ce.text, ": ") {
+		ce.text += ": " + tidyMessage(cause.Error())
+	}
 	if cause := errors.Error(nil); errors.As(errors.Unwrap(e), &cause) && ce.text == "@embed" { // all that it says is that
 		format, args = cause.Msg()
 		ce.text = cmp.Or(t.repo.notEmbedded(e.Position(), format, args), "@embed: "+tidyMessage(fmt.Sprintf(format, args...)))

@@ -54,7 +54,10 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		if err != nil && !ok {
 			more = r.cueFindings(err, again)
 		}
-		fresh = slices.DeleteFunc(more, func(f Finding) bool { return consequence(f, found) })
+		fresh = slices.DeleteFunc(more, func(f Finding) bool {
+			// What used the import was blanked; one that nothing uses was said at once.
+			return consequence(f, found) || strings.HasPrefix(f.Message, "imported and not used")
+		})
 		if len(fresh) == 0 {
 			break
 		}
