@@ -125,7 +125,7 @@ type Change struct {
 	mask     mask.Masker // with which Fields were masked
 }
 
-// PlanOptions bend a plan. The zero value plans the whole environment and
+// PlanOptions adjust a plan. The zero value plans the whole environment and
 // refuses what is doubtful.
 type PlanOptions struct {
 	// Units limits the plan, prune candidates included, to these units.

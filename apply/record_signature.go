@@ -18,8 +18,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// The records of an environment lie in its namespace, where others may write: a
-// ClusterRole "edit" there is no reason to become what evenkeel is. So parent,
+// The records of an environment lie in its namespace, where others may write:
+// having "edit" there must not give anyone evenkeel's own rights. So parent,
 // state and revisions are signed (HMAC-SHA256) with a key of the environment's own
 // that lies in kube-system, and what they say decides something beyond what git
 // says only where the signature is right.

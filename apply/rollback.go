@@ -113,9 +113,9 @@ func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newe
 
 // Beyond names what the plan of a rollback writes that git does not say, and that
 // a signature of the revision alone does not excuse: rights, objects of the whole
-// cluster, and kinds and namespaces that neither git nor the signed set has. Of a
-// revision that is not signed it is all that whoever may edit the environment's
-// namespace could not write himself. Somebody must have seen these.
+// cluster, and kinds and namespaces that neither git nor the signed set has. If
+// the revision is not signed, it also names everything that someone with edit rights in
+// the environment's namespace alone could not have written. Somebody must have seen these.
 func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollback, plan *Plan) ([]string, error) {
 	known := scopeOf(env)
 	p := &parent{env: env, live: plan.parent}

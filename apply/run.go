@@ -20,7 +20,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// ApplyOptions bend an apply. The zero value applies the whole environment,
+// ApplyOptions adjust an apply. The zero value applies the whole environment,
 // waits for health, prunes, and refuses what is doubtful.
 type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and StatusOptions
 	// Units limits the run, pruning included, to these units; the plan must

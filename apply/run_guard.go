@@ -241,7 +241,7 @@ func (r *run) current(ctx context.Context) error {
 
 // again makes the plan anew and goes on with it where it says the same, or where nobody
 // had agreed to the old one. Whether a sibling wants what would be deleted is known only
-// to who made the first plan.
+// to whoever made the first plan.
 func (r *run) again(ctx context.Context) error {
 	plan, err := r.c.Plan(ctx, r.env, r.plan.options)
 	if err != nil {

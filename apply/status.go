@@ -34,7 +34,7 @@ type UnitStatus struct {
 	Objects []ObjectHealth `json:"objects"`
 }
 
-// StatusOptions bend a status.
+// StatusOptions adjust a status.
 type StatusOptions struct {
 	Units []string
 	// Timeout is how long to wait for health; zero means to look once.

@@ -107,7 +107,7 @@ func shutIn() (open func()) {
 	return func() {
 		http.DefaultTransport, os.Stderr = transport, stderr
 		log.SetOutput(logged) //nolint:forbidigo // kustomize logs
-		_ = silence.Close() // nil where there is none
+		_ = silence.Close()   // nil where there is none
 		if !set {
 			_ = os.Unsetenv("PATH")
 			return

@@ -204,8 +204,8 @@ func rolledOut(reason string) bool {
 }
 
 // judgeWords reads status.phase and status.state (their words may say that a
-// thing is not there yet, or has failed; that it works, only the table knows, and of a
-// task together).
+// thing is not there yet, or has failed; only the table of rules, or together for tasks,
+// may conclude that it works).
 func judgeWords(s *subject) (verdict, bool) {
 	for _, field := range stateFields() {
 		word, ok, err := unstructured.NestedString(s.obj.Object, "status", field)

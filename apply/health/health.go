@@ -5,7 +5,7 @@
 // Judge is the pure part: a live object, the rule declared for it and what
 // belongs to it (ReplicaSets, pods, events, claims) give a Result. Watcher keeps
 // these things up to date with one watch per kind and namespace, and Wait
-// returns when all are healthy or one cannot become so.
+// returns when all are healthy or one has failed for good.
 //
 // The base is kstatus (github.com/fluxcd/cli-utils), which decides for CRDs and
 // for the conditions Stalled, Reconciling and Ready of custom resources. The

@@ -1,10 +1,10 @@
 // Package lock keeps two runs of one environment apart: a Lease in the
 // environment's namespace, for as long as a run writes.
 //
-// A Lease expires, it does not fence. What makes that safe:
+// A Lease expires; it is not a fence. What makes that safe:
 //
-//   - The holder asks Check before every write. It says no once the lease could end
-//     before the write does, and stays with that.
+//   - The holder asks Check before every write. Once the Lease might expire before
+//     the write finishes, Check refuses, and never accepts again.
 //   - A third of the duration bounds every request, so that renewals leave room for
 //     one that is lost.
 //   - Whoever wants the lock watches the Lease for its whole duration on its own

@@ -15,7 +15,11 @@
 //	                    who owns each of them; LocalDifferences where no dry-run may
 //	                    be sent, RenderedDifferences where there is no cluster
 //	Judge               whether writing over a field is a conflict
+//	Drop                which fields our entry gives up, and whether they go
+//	Unite               which side of a one-of somebody else holds, where the server
+//	                    refuses both
 //	OtherOwner, Adopt   whose the object is, and what taking it over removes
+//	Take                our entry with what other managers applied in it
 //	ImmutableChanges    what no server changes on an object that is there
 //
 // The rules that keep it safe:

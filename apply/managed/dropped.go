@@ -24,8 +24,9 @@ type Dropped struct {
 	from   []entry // whose entries lose the fields
 }
 
-// Drop finds what our entry lets go of from one state of a live object to the next,
-// which is the answer to a dry-run. With force it goes whoever means it.
+// Drop finds the fields that our entry gives up from one state of a live object to the
+// next, which is the answer to a dry-run. With force they are removed even where another
+// manager means to keep them.
 func Drop(before, after *unstructured.Unstructured, j Judge, force bool) *Dropped {
 	return drop(ourApply(entriesOf(before)), after, j, force)
 }
