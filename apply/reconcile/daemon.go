@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -277,9 +279,9 @@ func (d *daemon) ready() error {
 	switch since := time.Since(d.read); {
 	case d.broken == nil:
 	case len(d.workers) == 0:
-		return fmt.Errorf("source: %s", unquoted(d.broken))
+		return errors.New(unquoted("source", d.broken))
 	case since > lateAfter*d.opts.Interval:
-		errs = append(errs, fmt.Errorf("source: %s; read last %s ago, the last good state stands", unquoted(d.broken), since.Round(time.Second)))
+		errs = append(errs, fmt.Errorf("%s; read last %s ago, the last good state stands", unquoted("source", d.broken), since.Round(time.Second)))
 	}
 	if since := time.Since(d.looking); !d.looking.IsZero() && since > lateAfter*d.opts.Interval {
 		errs = append(errs, fmt.Errorf("the source is being read or rendered since %s", since.Round(time.Second)))
@@ -293,14 +295,20 @@ func (d *daemon) ready() error {
 	return errors.Join(errs...)
 }
 
-// unquoted is why the source is not read, without what a server says or how it is
-// reached: whoever may ask for it is not known.
-func unquoted(err error) string {
+// unquoted is an error without what a server says or how it is reached: whoever may ask
+// for it is not known. what is what it is about.
+func unquoted(what string, err error) string {
 	if limit, ok := errors.AsType[GivenUp](err); ok {
-		return limit.Error()
+		return what + ": " + limit.Error()
 	}
-	if errors.Is(err, errFirst) {
-		return err.Error()
+	if errors.Is(err, errFirst) || errors.Is(err, errNoWatch) {
+		return what + ": " + err.Error()
 	}
-	return "it cannot be read, the log says why"
+	if errors.As(err, new(*apply.Refused)) {
+		return what + ": refused by a guard, the log says why"
+	}
+	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {
+		return fmt.Sprintf("%s: the API server says %q, the log says why", what, reason)
+	}
+	return what + ": failed, the log says why"
 }

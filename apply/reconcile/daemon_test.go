@@ -255,7 +255,7 @@ func TestOtherCluster(t *testing.T) {
 	w.edit("m0", "edited", "kubectl-edit")
 	w.until("it is not ready", func() bool {
 		code, body := d.get("/readyz")
-		return code == http.StatusServiceUnavailable && strings.Contains(body, "is pinned to the cluster another")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, w.namespace+": refused by a guard") && !strings.Contains(body, w.cfg.Host)
 	})
 	if got := w.value("m0"); got != "edited" {
 		t.Errorf("m0 is %s", got)

@@ -128,7 +128,7 @@ func (l *seenLock) ready() error {
 	case l.at.IsZero():
 		return errors.New("the lease has not been read yet")
 	case l.err != nil:
-		return l.err
+		return errors.New(unquoted("the lease", l.err))
 	case since > l.most:
 		return fmt.Errorf("the lease was last read %s ago", since.Round(time.Second))
 	}

@@ -47,7 +47,7 @@ func TestWaitingReady(t *testing.T) {
 		_, _, _ = lock.Get(t.Context())
 		want := ""
 		if err != nil && !apierrors.IsNotFound(err) {
-			want = err.Error()
+			want = "the lease: failed, the log says why"
 		}
 		for range 10 {
 			says(want)

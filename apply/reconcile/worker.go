@@ -453,11 +453,11 @@ func (w *worker) ready() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.problem != nil {
-		return fmt.Errorf("environment %s: %w", w.name, w.problem)
+		return errors.New(unquoted("environment "+w.name, w.problem))
 	}
 	for _, s := range w.streams {
 		if err := s.blind(); err != nil {
-			return fmt.Errorf("environment %s: no watch: %w", w.name, err)
+			return errors.New(unquoted("environment "+w.name+": no watch", err))
 		}
 	}
 	return nil
