@@ -111,6 +111,18 @@ func TestGitStalls(t *testing.T) {
 	if _, err := s.Clone(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "no answer within 1s") {
 		t.Errorf("clone: %v", err)
 	}
+
+	// A handshake of ssh does not hear of the end of a context.
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	_, known, key := gitOverSSH(t, "/nowhere", t.TempDir())
+	s = remote.Git{URL: "ssh://git@" + silent.Addr().String() + "/repo.git", Ref: "main", Key: key, KnownHosts: known, Patience: 100 * time.Millisecond}
+	if _, err := s.Head(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer within 100ms") {
+		t.Errorf("head by ssh: %v", err)
+	}
 }
 
 // TestSignatures takes commits of known keys only.

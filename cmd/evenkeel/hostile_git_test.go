@@ -285,7 +285,13 @@ func hostileHosts() map[string]struct {
 	out := p.object(packBlob, []byte("/tmp"))
 	inner := p.tree(treeEntry{"100644", "planted", one})
 	hosts["a link and a directory of one name"] = host{packed(p.commit(p.tree(treeEntry{"120000", "a", out}, treeEntry{"40000", "a", inner})), p), `two entries "a"`}
-	for _, name := range []string{"..", ".", "a/b"} {
+	around := &hostileHost{}
+	around.refs = func(w http.ResponseWriter) {
+		w.Header().Set("Location", "/"+strings.Repeat("x", 1<<16)+"/info/refs")
+		w.WriteHeader(http.StatusFound)
+	}
+	hosts["redirects without an end"] = host{around, "too many redirects"}
+	for _, name := range []string{"..", ".", "a/b", ".git", ".GIT"} {
 		p = &hostilePack{}
 		p.object(packBlob, []byte("x"))
 		hosts["the name "+name] = host{packed(p.commit(p.tree(treeEntry{"40000", name, inner})), p), "which is no file name"}

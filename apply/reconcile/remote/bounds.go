@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -166,7 +167,7 @@ func surveyTree(store storer.EncodedObjectStorer, hash plumbing.Hash, path strin
 	for _, e := range tree.Entries {
 		name := path + e.Name
 		switch {
-		case !fs.ValidPath(e.Name) || strings.ContainsAny(e.Name, "/\x00") || e.Name == ".":
+		case !fs.ValidPath(e.Name) || strings.ContainsAny(e.Name, "/\x00") || e.Name == "." || strings.EqualFold(e.Name, git.GitDirName):
 			return fmt.Errorf("the tree %s has an entry %q, which is no file name", hash, e.Name)
 		case seen[e.Name]:
 			return fmt.Errorf("the tree %s has two entries %q", hash, name)
