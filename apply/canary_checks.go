@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,8 +26,6 @@ const (
 	// askTime bounds one question of a check, askSize what is read of an answer.
 	askTime = 5 * time.Second
 	askSize = 1 << 20
-	// logSize bounds what is read of the log of a container.
-	logSize = 16 << 20
 )
 
 // checker looks at the checks of a canary.
@@ -36,10 +33,11 @@ type checker struct {
 	k      *Canaries
 	client *http.Client
 	silent map[int]time.Time // since when a check has had no answer
+	read   map[string]*logCount
 }
 
 func newChecker(k *Canaries) *checker {
-	return &checker{k: k, silent: map[int]time.Time{}, client: &http.Client{
+	return &checker{k: k, silent: map[int]time.Time{}, read: map[string]*logCount{}, client: &http.Client{
 		Timeout:       askTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -157,29 +155,6 @@ func (c *checker) logs(ctx context.Context, check schema.CanaryCheck, pods []cor
 	}
 	says := fmt.Sprintf("log %q: %s, at most %s", check.Log, count(n, "line"), decimal(most))
 	return answer{passed: float64(n) <= most, failed: float64(n) > most, says: says}
-}
-
-func (c *checker) lines(ctx context.Context, pod *corev1.Pod, container, text string) (int, error) {
-	stream, err := c.k.c.REST.Get().AbsPath("api", "v1", "namespaces", pod.Namespace, "pods", pod.Name, "log").
-		Param("container", container).Param("limitBytes", strconv.Itoa(logSize)).Stream(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("pod %s: %w", pod.Name, err)
-	}
-	defer func() { _ = stream.Close() }()
-	n := 0
-	r := bufio.NewReaderSize(io.LimitReader(stream, logSize), 64<<10)
-	for {
-		line, err := r.ReadString('\n') // no longer than logSize
-		if strings.Contains(line, text) {
-			n++
-		}
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
 }
 
 // get asks a URL.

@@ -67,6 +67,7 @@ func (c *cluster) containerLogs(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	lines = since(lines, query.Get("sinceTime"), query.Get("timestamps") == "true")
 	if n, err := strconv.Atoi(query.Get("tailLines")); err == nil {
 		lines = lines[max(0, len(lines)-n):]
 	}
@@ -79,6 +80,19 @@ func (c *cluster) containerLogs(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		c.untilContainerEnds(r.Context(), pod, r.PathValue("container"))
 	}
+}
+
+// since are the lines from a time on, where lines begin with theirs.
+func since(lines []string, from string, timestamps bool) []string {
+	begin, err := time.Parse(time.RFC3339, from)
+	if err != nil || !timestamps {
+		return lines
+	}
+	return slices.DeleteFunc(lines, func(line string) bool {
+		stamp, _, _ := strings.Cut(line, " ")
+		at, err := time.Parse(time.RFC3339Nano, stamp)
+		return err == nil && at.Before(begin)
+	})
 }
 
 // untilContainerEnds is how long the log of a container can be followed.
