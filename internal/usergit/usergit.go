@@ -72,7 +72,12 @@ func (f *Files) Open(ctx context.Context) error {
 			paths = append(paths, filepath.Join(hooks, e.Name()))
 		}
 	}
-	// A branch of anybody may be checked out in each tree of the repository.
+	// A branch of anybody may be checked out in each tree of the repository. Where it is
+	// bare, or a submodule, git's own directory is among them.
+	common, err := f.git(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir")
+	if err != nil {
+		return err
+	}
 	trees, err := f.git(ctx, "worktree", "list", "--porcelain")
 	if err != nil {
 		return err
@@ -84,6 +89,9 @@ func (f *Files) Open(ctx context.Context) error {
 		}
 	}
 	for _, path := range paths {
+		if _, own := inTree(common, path); own {
+			continue
+		}
 		if below, lies := inTrees(tops, path); lies {
 			f.noHooks = true
 			f.Say(fmt.Sprintf("warning: the hooks in %s are not run: they lie in the tree, where any branch can put them", below))
