@@ -174,7 +174,11 @@ func badConditions(s *subject) (verdict, bool) {
 			return s.lasting(v, c), true
 		}
 	}
-	for _, kind := range []string{"Progressing", "Installing", "Updating", "RolloutProgressing", "InProgress"} {
+	kinds := []string{"Progressing", "Installing", "Updating", "RolloutProgressing", "InProgress"}
+	if st, ok := goodState(s); isTaskKind(s.obj.GetKind()) && !(ok && ended(st.words)) && !isTrue(s, "Succeeded") && !isTrue(s, "Complete") && !isTrue(s, "Completed") {
+		kinds = append(kinds, "Running") // Ready may say that a task is ready to run
+	}
+	for _, kind := range kinds {
 		c, ok := find(s.conditions, kind)
 		if !ok || c.stale(generation) {
 			continue
@@ -283,7 +287,9 @@ func anyCondition(s *subject) (verdict, bool) {
 		words := camelWords(c.Type)
 		good := len(words) > 0 && (goodWord(words[len(words)-1]) || strings.HasSuffix(c.Type, "UpToDate"))
 		missing := good && (c.Status == "False" && !negated(words) || c.Status == "Unknown")
-		working := c.Status == "True" && (c.Type == "Paused" || c.Type == "Suspended" || strings.EqualFold(strings.Join(words, ""), "inprogress") || wordIn(words, "waiting", "pending"))
+		missing = missing || c.Status == "Unknown" && !c.typeNamesError() && !wordIn(words, "paused", "suspended", "degraded", "upgradeable")
+		working := c.Status == "True" && (c.Type == "Paused" || c.Type == "Suspended" || strings.EqualFold(strings.Join(words, ""), "inprogress") ||
+			wordIn(words, "waiting", "pending", "initializing", "provisioning", "creating", "installing", "deploying", "starting", "bootstrapping", "upgrading", "updating", "migrating", "moving", "scaling", "resizing", "restarting", "restoring", "recovering", "rebalancing", "reconciling", "deleting", "terminating"))
 		broken := c.Status == "False" && c.namesError()
 		if c.Status == "True" && c.typeNamesError() {
 			broken, c.Reason = true, join(c.Reason, "Failed")

@@ -10,17 +10,21 @@ import (
 
 // judgePairs reads what a status counts outside the names of a Deployment: how many
 // are wanted beside how many are there (desiredNumber and availableNumber, 1 of 3),
-// at the top or one level deep. Fewer than wanted is progressing; all of them are
+// at the top or two levels deep. Fewer than wanted is progressing; all of them are
 // one thing that says that an object works.
 func judgePairs(s *subject) (verdict, bool) {
 	root := s.status()
-	out, found := pairsOf(root, "status")
+	return pairsBelow(root, "status", 2)
+}
+
+func pairsBelow(root map[string]any, path string, levels int) (verdict, bool) {
+	out, found := pairsOf(root, path)
 	for _, key := range slices.Sorted(maps.Keys(root)) {
 		m, ok := root[key].(map[string]any)
-		if !ok || isFormer(camelWords(key)) || out.State == Progressing {
+		if !ok || levels == 0 || isFormer(camelWords(key)) || out.State == Progressing {
 			continue
 		}
-		if v, ok := pairsOf(m, "status."+key); ok && (!found || v.State == Progressing) {
+		if v, ok := pairsBelow(m, path+"."+key, levels-1); ok && (!found || v.State == Progressing) {
 			out, found = v, true
 		}
 	}
@@ -28,6 +32,13 @@ func judgePairs(s *subject) (verdict, bool) {
 }
 
 func pairsOf(of map[string]any, path string) (out verdict, found bool) {
+	if wanted, ok := count(of["desiredNumberScheduled"]); ok && wanted > 0 && path != "status" {
+		if n, ok := count(of["numberReady"]); ok && n < wanted {
+			return progressing(path+".numberReady", fmt.Sprintf("numberReady is %d of %d", n, wanted)), true
+		} else if ok {
+			return healthy(path+".numberReady", ""), true
+		}
+	}
 	fields := map[string]string{} // by their names in small letters
 	for key := range of {
 		fields[strings.ToLower(key)] = key
@@ -64,6 +75,23 @@ func pairsOf(of map[string]any, path string) (out verdict, found bool) {
 		}
 	}
 	return out, found
+}
+
+// allReady finds what is all ready of what there is, which may be less than is wanted
+// (shards and readyShards).
+func allReady(of map[string]any) (field string, ok bool) {
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		what, ready := strings.CutPrefix(key, "ready")
+		if !ready || what == "" {
+			continue
+		}
+		n, counted := count(of[key])
+		total, known := count(of[strings.ToLower(what[:1])+what[1:]])
+		if counted && known && n > 0 && n >= total {
+			return "status." + key, true
+		}
+	}
+	return "", false
 }
 
 // lackingOf reads how many are not there beside how many are (unreadyNodeNum and

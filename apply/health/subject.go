@@ -178,12 +178,15 @@ func (c condition) namesError() bool {
 	if namesError(c.Reason) || c.severity == "Error" {
 		return true
 	}
-	first, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(c.Message)), " ")
-	switch strings.TrimRight(first, ":,") {
+	words := strings.Fields(strings.ToLower(c.Message))
+	if len(words) == 0 {
+		return false
+	}
+	switch strings.TrimRight(words[0], ":,") {
 	case "error", "failed", "failure", "invalid", "cannot", "unable":
 		return true
 	}
-	return false
+	return slices.Contains(words[:min(3, len(words))], "error:") // Operator error: no such node
 }
 
 // namesError says whether the reason of a condition is a fault, and not a stage:
@@ -198,7 +201,7 @@ func namesError(reason string) bool {
 			}
 		case "error", "err", "errored", "errors", "fail", "failed", "fails", "failure", "failures", "invalid", "denied", "forbidden", "unauthorized",
 			"rejected", "refused", "unsupported", "conflict", "conflicting", "conflicted", "misconfigured", "misconfiguration", "exceeded", "degraded",
-			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost", "aborted":
+			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost", "aborted", "bad":
 			return true
 		}
 	}

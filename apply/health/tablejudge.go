@@ -92,6 +92,12 @@ func (r *Rule) unmet(s *subject) (verdict, bool) {
 		return verdict{}, false
 	case first.outdated:
 		return staleStatus(s.obj, first.condition)
+	case first.missing:
+		if other, ok := s.error(); ok {
+			return s.lasting(progressing(name, s.sayCondition(other)), other), true
+		}
+	}
+	switch {
 	case first.missing && first.key == "cel":
 		return progressing(name, join("not reported yet", first.said(r))), true
 	case first.missing:

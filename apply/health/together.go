@@ -20,6 +20,9 @@ import (
 // done says that it ended, not how, and wants the time when it did, with no failures
 // counted.
 func together(s *subject) (verdict, bool) {
+	if v, ok := denied(s); ok {
+		return v, true
+	}
 	word, ok := goodState(s)
 	if !ok || !s.present(condition{}) {
 		return verdict{}, false
@@ -44,6 +47,9 @@ func together(s *subject) (verdict, bool) {
 	if v, ok := judgePairs(s); ok && v.State == Healthy {
 		return healthy(rule+" and "+v.Rule, ""), true
 	}
+	if field, ok := allReady(s.status()); ok {
+		return healthy(rule+" and "+field, ""), true
+	}
 	if certain && uncounted(s) {
 		return healthy(rule+" and replicas", ""), true
 	}
@@ -62,6 +68,29 @@ func together(s *subject) (verdict, bool) {
 		return healthy(rule+" and "+where, ""), true
 	}
 	return verdict{}, false
+}
+
+// denied takes it for health that a controller says both that something good is so
+// and that nothing is bad: Applied is True, and Degraded is False. Nothing else may be
+// False or Unknown.
+func denied(s *subject) (verdict, bool) {
+	var good, bad condition
+	for _, c := range s.conditions {
+		words := camelWords(c.Type)
+		switch {
+		case c.Status == "True" && len(words) > 0 && goodWord(words[len(words)-1]) && !negated(words):
+			good = c
+		case c.Status == "False" && wordIn(words, "degraded", "failed", "failure", "error", "stalled", "failing") && !negated(words):
+			bad = c
+		case c.Status == "False" && isWork(c.Type) && !wordIn(words, "complete", "completed", "succeeded", "done", "finished"):
+		default:
+			return verdict{}, false
+		}
+	}
+	if good.Type == "" || bad.Type == "" || isTaskKind(s.obj.GetKind()) || !s.present(good) {
+		return verdict{}, false
+	}
+	return healthy("condition "+good.Type+" and condition "+bad.Type, ""), true
 }
 
 // allTrue says that there are conditions, that all of them are True, and that none is
@@ -155,7 +184,7 @@ func states(of map[string]any) []state {
 }
 
 func isState(key string) bool {
-	return slices.ContainsFunc([]string{"phase", "state", "status", "stage", "result"}, func(end string) bool {
+	return slices.ContainsFunc([]string{"phase", "state", "status", "stage", "result", "health"}, func(end string) bool {
 		return strings.HasSuffix(strings.ToLower(key), end)
 	})
 }
@@ -174,9 +203,10 @@ func goodState(s *subject) (state, bool) {
 	return state{}, false
 }
 
-// goodWords are those of a state of what works, or has ended well.
+// goodWords are those of a state of what works, or has ended well. Of many words they
+// are a step of something (EnsureStagePodsHealthy).
 func goodWords(words []string) bool {
-	return !negated(words) && !isBroken(words) && !isUnderWay(words) &&
+	return len(words) <= 3 && !negated(words) && !isBroken(words) && !isUnderWay(words) &&
 		(ended(words) || wordIn(words, "ready", "healthy", "available", "running", "active", "operational", "established", "bound", "connected", "deployed", "online", "installed", "green", "ok", "stable"))
 }
 
