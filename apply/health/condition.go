@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,11 +18,36 @@ type condition struct {
 }
 
 func conditionsOf(obj *unstructured.Unstructured) []condition {
-	list, _, err := unstructured.NestedSlice(obj.Object, "status", "conditions")
+	value, ok, err := unstructured.NestedFieldNoCopy(obj.Object, "status", "conditions")
+	if err == nil && !ok { // Greenhouse has them a level deeper
+		value, _, err = unstructured.NestedFieldNoCopy(obj.Object, "status", "statusConditions", "conditions")
+	}
 	if err != nil {
 		return nil
 	}
-	return readConditions(list)
+	switch of := value.(type) {
+	case []any:
+		return readConditions(of)
+	case map[string]any:
+		return readConditions(byType(of))
+	}
+	return nil
+}
+
+// byType makes a list of conditions that are a map by their types, as some
+// controllers write them.
+func byType(of map[string]any) []any {
+	var out []any
+	for _, kind := range slices.Sorted(maps.Keys(of)) {
+		c, ok := of[kind].(map[string]any)
+		if !ok || statusText(c["status"]) == "" {
+			continue
+		}
+		c = maps.Clone(c)
+		c["type"] = kind
+		out = append(out, c)
+	}
+	return out
 }
 
 // readConditions passes over what is not shaped like a condition: custom

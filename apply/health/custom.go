@@ -20,7 +20,7 @@ const grace = 10 * time.Second
 // progressing, unless nobody reports on its kind.
 func judgeCustom(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	if reports(obj) {
-		return judgeStatus(obj, related, now)
+		return judgeStatus(&subject{obj: obj, conditions: conditionsOf(obj), related: related, now: now})
 	}
 	switch {
 	case related.NoStatus:
@@ -64,20 +64,19 @@ func empty(v any) bool {
 // judgeStatus judges by the conditions of kstatus, by Ready or another
 // well-known condition, each not older than the spec, and by the words and counts
 // beside them. The first that knows an answer gives it.
-func judgeStatus(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
-	s := &subject{obj: obj, conditions: conditionsOf(obj), related: related, now: now}
+func judgeStatus(s *subject) verdict {
 	for _, ask := range []func(*subject) (verdict, bool){
 		(*subject).stale, standard, brokenWord, badConditions, judgeWords, badParts, goodOne, goodParts, replicas, readyField,
-		anyCondition, anyWord, together, allCounts, reconciled, underWayTask,
+		anyCondition, anyWord, together, allCounts, reconciled, underWayTask, undecided,
 	} {
 		if v, ok := ask(s); ok {
 			return v
 		}
 	}
-	if !says(obj.Object["status"]) {
+	if !says(s.obj.Object["status"]) {
 		return progressing("condition Ready", "waiting for its controller to report: its status holds zeroes alone")
 	}
-	if related.NoStatus && len(s.conditions) == 0 {
+	if s.related.NoStatus && len(s.conditions) == 0 {
 		return unknown("condition Ready", "its kind declares no status, and what it has says nothing about its health; declare a condition or a CEL expression for it")
 	}
 	return unknown("condition Ready", "nothing in its status says whether it is healthy; declare a condition or a CEL expression for it")
@@ -129,7 +128,7 @@ func allCounts(s *subject) (verdict, bool) {
 // reconciled takes it for health that a controller has done all that it does, where
 // it reports nothing else.
 func reconciled(s *subject) (verdict, bool) {
-	for _, kind := range []string{"Reconciled", "ReconcileSucceeded", "ReconcileSuccess", "ReconcileComplete", "UpToDate"} {
+	for _, kind := range []string{"Reconciled", "ReconcileSucceeded", "ReconcileSuccess", "ReconcileComplete", "SuccessfullyReconciled", "UpToDate", "Success", "Successful", "Done"} {
 		if c, ok := find(s.conditions, kind); ok {
 			return s.readyLike(c), true
 		}
@@ -287,7 +286,6 @@ func anyCondition(s *subject) (verdict, bool) {
 		words := camelWords(c.Type)
 		good := len(words) > 0 && (goodWord(words[len(words)-1]) || strings.HasSuffix(c.Type, "UpToDate"))
 		missing := good && (c.Status == "False" && !negated(words) || c.Status == "Unknown")
-		missing = missing || c.Status == "Unknown" && !c.typeNamesError() && !wordIn(words, "paused", "suspended", "degraded", "upgradeable")
 		working := c.Status == "True" && (c.Type == "Paused" || c.Type == "Suspended" || strings.EqualFold(strings.Join(words, ""), "inprogress") ||
 			wordIn(words, "waiting", "pending", "initializing", "provisioning", "creating", "installing", "deploying", "starting", "bootstrapping", "upgrading", "updating", "migrating", "moving", "scaling", "resizing", "restarting", "restoring", "recovering", "rebalancing", "reconciling", "deleting", "terminating"))
 		broken := c.Status == "False" && c.namesError()
@@ -305,6 +303,17 @@ func anyCondition(s *subject) (verdict, bool) {
 		return verdict{}, false
 	}
 	return s.lasting(progressing("condition "+found.Type, s.sayCondition(found)), found), true
+}
+
+// undecided is a condition of an unknown type that its controller does not know yet.
+func undecided(s *subject) (verdict, bool) {
+	for _, c := range s.conditions {
+		words := camelWords(c.Type)
+		if c.Status == "Unknown" && !s.config && !c.stale(s.obj.GetGeneration()) && !c.typeNamesError() && !wordIn(words, "paused", "suspended", "degraded", "upgradeable") {
+			return progressing("condition "+c.Type, s.sayCondition(c)), true
+		}
+	}
+	return verdict{}, false
 }
 
 // typeNamesError says whether a condition is of an error, whatever its reason, so

@@ -13,11 +13,11 @@ import (
 // TestIndependentSets judges objects that were written from the source and the
 // documentation of operators: the first two sets before the rules were read, the third
 // after the general ones were mended by them. No rule of the table was written for
-// these three. The kinds of the fourth have rules since it was judged for the first
+// these three. The kinds of the others have rules since they were judged for the first
 // time. What is held is how often the answer is the operator's, and how often it
 // misleads or is none, not which ones.
 func TestIndependentSets(t *testing.T) {
-	for _, name := range []string{"first", "second", "third", "fourth", "fifth"} {
+	for _, name := range []string{"first", "second", "third", "fourth", "fifth", "sixth"} {
 		t.Run(name, func(t *testing.T) {
 			total, agree, dangerous, unknown := 0, 0, 0, 0
 			for _, k := range readKinds(t, filepath.Join("testdata", "independent", name+".yaml")) {
@@ -37,8 +37,8 @@ func TestIndependentSets(t *testing.T) {
 				})
 			}
 			t.Logf("%d objects: %d agree (%.1f %%), %d dangerous, %d unknown", total, agree, 100*float64(agree)/float64(total), dangerous, unknown)
-			if total < 200 || agree*100 < total*85 || dangerous > 2 || unknown*100 >= total*9 {
-				t.Errorf("want at least 200 objects, 85 of 100 judged as meant, at most two dangerously, and fewer than nine of 100 unknown")
+			if total < 200 || agree*100 < total*85 || dangerous > 2 || unknown*100 >= total*8 {
+				t.Errorf("want at least 200 objects, 85 of 100 judged as meant, at most two dangerously, and fewer than eight of 100 unknown")
 			}
 		})
 	}

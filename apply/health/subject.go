@@ -15,6 +15,8 @@ type subject struct {
 	conditions []condition
 	related    Related
 	now        time.Time
+	// config says that nobody needs to report on the kind.
+	config bool
 }
 
 // status is the status of the object; nil where it has none, or one of another shape.

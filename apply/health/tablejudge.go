@@ -164,7 +164,8 @@ func judgeConfig(name string, s *subject) verdict {
 	if !reports(s.obj) {
 		return healthy(name, "")
 	}
-	v := judgeStatus(s.obj, s.related, s.now)
+	s.config = true
+	v := judgeStatus(s)
 	if v.State == Unknown {
 		return healthy(name, "")
 	}

@@ -40,7 +40,7 @@ func together(s *subject) (verdict, bool) {
 	certain := wordIn(word.words, "ready", "healthy", "stable", "available", "operational", "green")
 	for _, c := range s.conditions {
 		words := camelWords(c.Type)
-		if c.Status == "True" && (strong(c.Type) || certain && len(words) > 0 && goodWord(words[len(words)-1])) {
+		if c.Status == "True" && (strong(c.Type) || len(words) > 0 && goodWord(words[len(words)-1]) && (certain || wordIn(word.words, words[len(words)-1]))) {
 			return healthy(rule+" and condition "+c.Type, ""), true
 		}
 	}
@@ -184,7 +184,7 @@ func states(of map[string]any) []state {
 }
 
 func isState(key string) bool {
-	return slices.ContainsFunc([]string{"phase", "state", "status", "stage", "result", "health"}, func(end string) bool {
+	return slices.ContainsFunc([]string{"phase", "state", "status", "stage", "result", "health", "validation"}, func(end string) bool {
 		return strings.HasSuffix(strings.ToLower(key), end)
 	})
 }
@@ -248,7 +248,7 @@ func strong(kind string) bool {
 func isTaskKind(kind string) bool {
 	words := camelWords(kind)
 	return len(words) > 0 && wordIn(words[len(words)-1:], "job", "run", "task", "backup", "restore", "migration", "export", "import", "sync", "operation",
-		"execution", "workflow", "snapshot", "test", "build", "experiment", "trial", "scan", "benchmark", "request", "session", "upgrade")
+		"execution", "workflow", "snapshot", "test", "build", "experiment", "trial", "scan", "benchmark", "request", "session", "upgrade", "action", "remediation", "maintenance")
 }
 
 // underWayTask says of a task that has begun and says no more that it is under way.
