@@ -35,6 +35,12 @@ func (set renderedSet) refused(names []string) {
 	}
 }
 
+// asked are the refusals of an environment on its own.
+func (r *rendered) asked() Findings {
+	var api server.Server
+	return r.ev.hush(r.refusals(r.refused(&api)), r.units)
+}
+
 // refused is what the server says against an object.
 type refused struct {
 	unit   *unit

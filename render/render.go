@@ -35,11 +35,16 @@ type Result struct {
 	mirrors map[string]any // registry to prefix, of the site
 	sealed  []*sealed      // Secrets that Unseal decrypts
 
-	way func() *way.Model
+	way     func() *way.Model
+	refused func() Findings
 }
 
 // Way is the model of the ways of requests in the cluster of the environment.
 func (r *Result) Way() *way.Model { return r.way() }
+
+// Refused is what the API server would refuse of the objects, as Vet says it: no other
+// rendering asks, since a plan will.
+func (r *Result) Refused() Findings { return r.refused() }
 
 // Render renders one environment. All that is wrong with the input comes back at
 // once, as Findings; a name that no environment has, as UnknownEnv.
@@ -91,6 +96,7 @@ func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Resul
 		if front := one.result.Edge; front != nil {
 			front.IngressHosts = all.ingressHosts(one.header.cluster())
 		}
+		one.result.refused = sync.OnceValue(one.asked)
 		one.result.way = sync.OnceValue(func() *way.Model { return all.way(one.header.cluster(), false) })
 		results = append(results, one.result)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
-	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // importWriter writes an import, each time in place of the last.
@@ -37,18 +36,18 @@ func writeImport(ctx context.Context, g *global, env string, imp *importer.Impor
 		}
 	}()
 	if imp.Typed() {
-		env, _, err := w.settle(ctx, true)
+		result, _, err := w.settle(ctx, true)
 		if err != nil {
 			return err
 		}
-		imp.Fit(env)
+		imp.Fit(result.Env)
 	}
 	for draft := imp.HasDefinitions(); ; {
-		env, stored, err := w.settle(ctx, draft)
+		result, stored, err := w.settle(ctx, draft)
 		if err != nil {
 			return err
 		}
-		diffs := imp.Compare(env, stored)
+		diffs := imp.Compare(result.Env, stored)
 		if imp.Refuse(nil, diffs) {
 			continue
 		}
@@ -57,7 +56,7 @@ func writeImport(ctx context.Context, g *global, env string, imp *importer.Impor
 			continue
 		}
 		kept = true
-		return w.report(env.Namespace, diffs)
+		return w.report(result, diffs)
 	}
 }
 
@@ -65,7 +64,7 @@ func writeImport(ctx context.Context, g *global, env string, imp *importer.Impor
 // are switched off, and apps that do not evaluate become whole objects. One
 // mistake may hide another, so it goes round. A draft is without definitions of
 // custom resources, and is held against no other environment.
-func (w *importWriter) settle(ctx context.Context, draft bool) (*schema.Environment, func([]importer.Object), error) {
+func (w *importWriter) settle(ctx context.Context, draft bool) (*render.Result, func([]importer.Object), error) {
 	const rounds = 8
 	for round := 1; ; round++ {
 		repo, err := w.write(draft)
@@ -78,7 +77,7 @@ func (w *importWriter) settle(ctx context.Context, draft bool) (*schema.Environm
 		}
 		found := wrong[w.env]
 		if len(found) == 0 {
-			return results[0].Env, repo.Stored, nil
+			return results[0], repo.Stored, nil
 		}
 		if !w.imp.Silence(found) && !w.imp.Refuse(found, nil) || round == rounds {
 			var errs []error
@@ -123,7 +122,7 @@ func (w *importWriter) write(draft bool) (*render.Repo, error) {
 	return repo, nil
 }
 
-func (w *importWriter) report(namespace string, diffs []importer.Difference) error {
+func (w *importWriter) report(result *render.Result, diffs []importer.Difference) error {
 	imp := w.imp
 	say := func(format string, args ...any) { fmt.Fprintf(w.g.err, format+"\n", args...) }
 	for _, l := range imp.Left {
@@ -147,6 +146,9 @@ func (w *importWriter) report(namespace string, diffs []importer.Difference) err
 			say("switched off: %s: %s (%s)", u.Name, rule, u.Silence[rule])
 		}
 	}
+	for _, line := range imp.Blamed(result.Refused(), result.Env.Namespace) {
+		say("the server will refuse: %s", line)
+	}
 	for _, d := range diffs {
 		say("differs: %s", d)
 	}
@@ -154,7 +156,7 @@ func (w *importWriter) report(namespace string, diffs []importer.Difference) err
 		say("whole: %s", line)
 	}
 	if where := imp.Elsewhere(); where != "" {
-		say("namespace %s: %s", namespace, where)
+		say("namespace %s: %s", result.Env.Namespace, where)
 	}
 	say("%d objects in %d units in %s", imp.Len(), len(imp.Units), filepath.FromSlash(w.to.dir))
 	if apps := imp.Apps(); len(apps) > 0 {

@@ -43,6 +43,15 @@ func (f *fields) setUnless(name string, value, byType any) {
 	}
 }
 
+// values are the fields as an item of a list.
+func (f fields) values() map[string]any {
+	m := map[string]any{}
+	for _, one := range f {
+		m[one.name] = one.value
+	}
+	return m
+}
+
 // workload is what the mapping of an app reads: the object in its plainest form.
 type workload struct {
 	obj    Object
@@ -97,8 +106,6 @@ func readWorkload(kinds *typed.Kinds, obj Object) (w *workload, why string) {
 	switch {
 	case text(w.main, "image") == "":
 		return nil, "its container has no image"
-	case slices.ContainsFunc(slices.Concat(list(w.pod, "initContainers"), containers), func(c any) bool { return !tagged(text(c, "image")) }):
-		return nil, "an image has no tag"
 	case or(at(w.spec, "selector", "matchLabels", nameLabel), w.name) != any(w.name):
 		return nil, fmt.Sprintf("its selector has another %s than its name", nameLabel)
 	case !uniqueNames(list(w.main, "env")):
@@ -310,11 +317,6 @@ func (w *workload) speaksDubbo() bool {
 		name := strings.ToLower(text(e, "name"))
 		return strings.HasPrefix(name, "dubbo_") || strings.HasPrefix(name, "dubbo.")
 	})
-}
-
-// tagged says whether an image has a tag or a digest.
-func tagged(image string) bool {
-	return strings.ContainsAny(image[strings.LastIndexByte(image, '/')+1:], ":@")
 }
 
 // repository is the image without registry, tag and digest.

@@ -261,7 +261,7 @@ func (w *workload) volumeFields(a *app, beside map[string]besideObject) {
 		}
 		var more []any
 		for _, p := range places {
-			more = append(more, mountFields(p))
+			more = append(more, mountFields(p).values())
 		}
 		if len(more) > 0 {
 			one.set("mounts", more)

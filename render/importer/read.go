@@ -259,6 +259,8 @@ func wholeBeyond(data []byte) string {
 	}
 }
 
+var keyTwice = regexp.MustCompile(`line (\d+): key ("[^"]*") already set in map`)
+
 var lineNumber = regexp.MustCompile(`\bline (\d+)`)
 
 // atLine counts the lines of an error of a document from the start of its file.
@@ -267,7 +269,15 @@ func atLine(err error, first int) error {
 		n, _ := strconv.Atoi(strings.TrimPrefix(s, "line "))
 		return "line " + strconv.Itoa(n+first-1)
 	})
-	return errors.New(strings.Join(strings.Fields(strings.ReplaceAll(msg, "error converting YAML to JSON: ", "")), " "))
+	msg = strings.Join(strings.Fields(strings.ReplaceAll(msg, "error converting YAML to JSON: ", "")), " ")
+	if twice := keyTwice.FindAllStringSubmatch(msg, -1); twice != nil {
+		var lines []string
+		for _, m := range twice {
+			lines = append(lines, fmt.Sprintf("line %s: the key %s is there twice", m[1], m[2]))
+		}
+		msg = strings.Join(lines, ", ")
+	}
+	return errors.New(msg)
 }
 
 // at is the value at a path of maps, or nil.

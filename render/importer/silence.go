@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"regexp"
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render"
@@ -36,6 +37,9 @@ func (imp *Import) Silence(findings render.Findings) bool {
 	return changed
 }
 
+// inObject matches the path of a field, from a whole object on.
+var inObject = regexp.MustCompile(`\.extraObjects(?:\.[\w-]+|\["[^"]*"\])\.(.+)$`)
+
 // Blamed gives findings about imported objects the place where those were read: the
 // file that they are about is not kept.
 func (imp *Import) Blamed(findings render.Findings, namespace string) []string {
@@ -48,7 +52,11 @@ func (imp *Import) Blamed(findings render.Findings, namespace string) []string {
 				shown = text(obj, "kind") + "/" + namespace + "/" + text(obj, "metadata", "name")
 			}
 			if from := imp.from[imp.identity(obj)]; from != "" && (f.Object == shown || f.Object == ref(obj)) {
-				line = from + ": " + f.Object + ": " + f.Message
+				line = from + ": " + f.Object + ": "
+				if m := inObject.FindStringSubmatch(f.Path); m != nil {
+					line += m[1] + ": "
+				}
+				line += f.Message
 				if f.Found != "" {
 					line += ", found " + f.Found
 				}
