@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -313,6 +314,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		ch.Message = "spec.replicas goes over to the autoscaler with its live value"
 	}
 	ch.Fields = managed.Fields(diffs)
+	ch.Hint = injectionHint(it.obj, ch.Fields)
 	ch.Restarts = slices.ContainsFunc(diffs, func(d managed.Difference) bool { return managed.IsPodTemplate(it.ref, d.Path) })
 	dropped, err := p.dropped(ctx, it, result)
 	if err != nil {
@@ -349,6 +351,24 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		p.note(it)
 	}
 	return nil
+}
+
+// injectionHint says how to leave CA bundles to who injects them, where an apply would
+// write over what somebody put there and no annotation tells that it was asked for.
+func injectionHint(obj *schema.Object, fields []managed.Field) string {
+	for _, f := range fields {
+		if f.By == "" || f.By == schema.Manager || !strings.HasSuffix(f.Path, ".caBundle") {
+			continue
+		}
+		var pointers []string
+		for _, pointer := range kinds.Bundles(obj.Unstructured) {
+			pointers = append(pointers, strconv.Quote(pointer))
+		}
+		if len(pointers) > 0 {
+			return fmt.Sprintf("if %s injects the CA bundle, leave it to that: ignore: %s: [%s]", f.By, strconv.Quote(obj.Key), strings.Join(pointers, ", "))
+		}
+	}
+	return ""
 }
 
 // isAdoption holds for a live object that evenkeel does not apply yet, or that

@@ -15,6 +15,11 @@ func Injected(u *unstructured.Unstructured) []string {
 	if !asksForBundle(u.GetAnnotations()) {
 		return nil
 	}
+	return Bundles(u)
+}
+
+// Bundles are the CA bundles of an object, as JSON pointers.
+func Bundles(u *unstructured.Unstructured) []string {
 	switch u.GroupVersionKind().GroupKind().String() {
 	case "MutatingWebhookConfiguration.admissionregistration.k8s.io", "ValidatingWebhookConfiguration.admissionregistration.k8s.io":
 		webhooks, _, err := unstructured.NestedSlice(u.Object, "webhooks")
