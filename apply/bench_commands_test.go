@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
@@ -34,7 +33,7 @@ type commands struct {
 	objects    int
 	env        string
 	repository string // the objects as a user of evenkeel has them: an environment in CUE
-	manifests  string // the same as a user of kubectl has them
+	manifests  string // the same as a user of kubectl has them: what it renders
 }
 
 func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *commands {
@@ -42,16 +41,9 @@ func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *comm
 	dir := b.TempDir()
 	c := &commands{kubeconfig: kubeconfig, env: env.Name, repository: filepath.Join(dir, "repository"), manifests: filepath.Join(dir, "all.yaml")}
 	apps := map[string]any{}
-	var manifests bytes.Buffer
 	for _, unit := range env.Units {
 		objects := map[string]any{}
 		for _, o := range unit.Objects {
-			text, err := yaml.Marshal(o.Object)
-			if err != nil {
-				b.Fatal(err)
-			}
-			manifests.WriteString("---\n")
-			manifests.Write(text)
 			objects[strings.ToLower(o.GetKind())] = o.Object
 			c.objects++
 		}
@@ -64,7 +56,6 @@ func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *comm
 		b.Fatal(err)
 	}
 	for name, content := range map[string]string{
-		c.manifests: manifests.String(),
 		filepath.Join(c.repository, "cue.mod", "module.cue"):  "module: \"bench.example@v0\"\nlanguage: version: \"v0.17.0\"\n",
 		filepath.Join(c.repository, "envs", c.env, "env.cue"): fmt.Sprintf(benchEnv, c.env, env.Namespace, content),
 	} {
@@ -74,6 +65,13 @@ func newCommands(b *testing.B, kubeconfig string, env *schema.Environment) *comm
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			b.Fatal(err)
 		}
+	}
+	rendered, err := exec.CommandContext(b.Context(), filepath.Join(os.Getenv("EVENKEEL_BIN"), "evenkeel"), "-C", c.repository, "render", c.env).Output()
+	if err != nil {
+		b.Fatalf("render: %v (make bench builds evenkeel)", err)
+	}
+	if err := os.WriteFile(c.manifests, rendered, 0o600); err != nil {
+		b.Fatal(err)
 	}
 	return c
 }
