@@ -63,6 +63,9 @@ const (
 
 // run watches until ctx ends. A cluster that goes away is come back to.
 func (b *board) run(ctx context.Context) {
+	if len(b.Wrong) > 0 {
+		return // there is nothing to look for
+	}
 	wait := againLeast
 	for ctx.Err() == nil {
 		began := time.Now()

@@ -97,13 +97,17 @@ func (s *Server) page(name string, fill func(*request) (any, error)) http.Handle
 			v.Number = q.board.last()
 			v.Head = q.board.headline()
 		}
-		data, err := fill(q)
-		if err != nil {
-			v.Error = q.text(err.Error())
+		if len(v.Head.Wrong) > 0 {
+			v.Name = "wrong"
+		} else {
+			data, err := fill(q)
+			if err != nil {
+				v.Error = q.text(err.Error())
+			}
+			v.Data = data
 		}
-		v.Data = data
 		var out strings.Builder
-		if err := s.templates.ExecuteTemplate(&out, name+".html", v); err != nil {
+		if err := s.templates.ExecuteTemplate(&out, v.Name+".html", v); err != nil {
 			http.Error(w, "the page cannot be written: "+err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -126,7 +130,7 @@ func (s *Server) otherLang(q *request) string {
 func (s *Server) framed(write func(*request) (string, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q, ok := s.asked(r)
-		if !ok {
+		if !ok || q.board != nil && len(q.board.Wrong) > 0 {
 			http.NotFound(w, r)
 			return
 		}

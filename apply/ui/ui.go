@@ -36,6 +36,9 @@ type Environment struct {
 	Trace func(ctx context.Context, url string) (*Trace, error)
 	// URLs are those that lead to the environment.
 	URLs []string
+	// Wrong says why the environment has no rendering, a line each: then Desired has its
+	// name alone, and nothing else is there.
+	Wrong []string
 }
 
 // Trace is the way of a request as the page shows it.

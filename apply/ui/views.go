@@ -76,6 +76,7 @@ func (q *request) text(text string) string {
 // headline is what stands above the units of an environment.
 type headline struct {
 	Name, Commit, Trouble string
+	Wrong                 []string // why there is no rendering
 	Since                 time.Time
 	Seen                  bool
 	State                 health.State
@@ -90,6 +91,10 @@ type count struct {
 func (b *board) headline() headline {
 	states := map[health.State]int{}
 	h := headline{Name: b.name, Commit: b.Commit, State: health.Healthy}
+	if len(b.Wrong) > 0 {
+		h.State, h.Wrong = health.Failed, b.Wrong
+		return h
+	}
 	for _, u := range b.statuses() {
 		states[u.State]++
 		h.State = worse(h.State, u.State)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -38,7 +39,8 @@ keyboard and for screen readers.
 The page is at the address that is printed, which has a token: whoever does not know
 it reads nothing. It listens on this machine only, needs nothing from outside, and
 answers no request of another page. Values of Secrets are masked as everywhere. What
-is shown was rendered when the command began.
+is shown was rendered when the command began; an environment that cannot be rendered
+is shown with what is wrong.
 
 The rights are those of diff: a plan needs dry-runs, --list-only does without.
 
@@ -61,7 +63,7 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	ways, err := repo.Ways(ctx, names)
+	ways, wrong, err := g.waysOf(ctx, repo, names)
 	if err != nil {
 		return err
 	}
@@ -73,6 +75,10 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 	w := &watched{g: g, ways: ways, opts: opts, clusters: map[string]*apply.Cluster{}}
 	var envs []ui.Environment
 	for _, name := range names {
+		if findings, ok := wrong[name]; ok {
+			envs = append(envs, ui.Environment{Desired: &schema.Environment{Name: name}, Wrong: strings.Split(findings.Error(), "\n")})
+			continue
+		}
 		envs = append(envs, w.environment(ctx, name, apply.GitInfo{Commit: commit, Dirty: dirty}.String()))
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opts.listen)
@@ -92,6 +98,32 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 		return err
 	}
 	return errEnded
+}
+
+// waysOf models the environments that can be rendered, and says of the others what is
+// wrong. It fails where there is none.
+func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) (*render.Ways, map[string]render.Findings, error) {
+	ways, err := repo.Ways(ctx, names)
+	if _, isWrong := errors.AsType[render.Findings](err); !isWrong {
+		return ways, nil, err
+	}
+	_, wrong, each := repo.RenderEach(ctx, names)
+	if each != nil {
+		return nil, nil, each
+	}
+	var sound []string
+	for _, name := range names {
+		if findings, ok := wrong[name]; ok {
+			fmt.Fprintf(g.err, "warning: env %s cannot be rendered; the page shows why (errors: %d)\n", name, len(findings))
+			continue
+		}
+		sound = append(sound, name)
+	}
+	if len(sound) == 0 {
+		return nil, nil, err
+	}
+	ways, err = repo.Ways(ctx, sound)
+	return ways, wrong, err
 }
 
 // watched joins rendering, model and clusters for the page. The model reads what CUE
