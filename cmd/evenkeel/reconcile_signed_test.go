@@ -86,7 +86,7 @@ func TestMovedReferences(t *testing.T) {
 	d.image("example.org/web:1.1")
 	c2 := commit("1.2", known)
 	to("refs/heads/main", c2)
-	d.image("example.org/web:1.2")
+	d.until("1.2 is recorded", func() bool { return strings.Contains(p.said(), `"revision":2,"commit":"`+c2[:12]) })
 
 	refuses(p, "refs/heads/main", c1, "1.1", "does not descend from "+c2)
 	d.git(d.work, "reset", "-q", "--hard", c1)
@@ -103,7 +103,8 @@ func TestMovedReferences(t *testing.T) {
 	d.git(d.work, "reset", "-q", "--hard", c2)
 	c3 := commit("1.3", known)
 	to("refs/heads/main", c3)
-	d.image("example.org/web:1.3")
+	// What was applied is known once it is recorded.
+	d.until("1.3 is recorded", func() bool { return strings.Contains(p.said(), `"revision":3,"commit":"`+c3[:12]) })
 	p.end(t)
 
 	// A tag is moved as easily as a branch.
