@@ -80,7 +80,7 @@ func shop(t *testing.T, archive *txtar.Archive) string {
 // TestVersions renders all stacks for each version of Kubernetes that an
 // environment may name: nothing of theirs is too new or gone.
 func TestVersions(t *testing.T) {
-	for minor := 30; minor <= 37; minor++ {
+	for minor := 30; minor <= 38; minor++ {
 		t.Run(fmt.Sprintf("1.%d", minor), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
