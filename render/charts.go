@@ -25,7 +25,7 @@ const typeChart = "Chart"
 
 // chartData is what such a unit says of its chart.
 type chartData struct {
-	chart, version, digest, release, seed, now string
+	chart, version, digest, release, seed, now, repo string
 
 	values      map[string]any
 	apiVersions []string
@@ -33,7 +33,19 @@ type chartData struct {
 	hooks       map[string]any
 	crds        bool
 	mirror      bool
+
+	is Chart // what was loaded
 }
+
+// Chart is the Helm chart that makes a unit.
+type Chart struct {
+	Unit          string
+	Name, Version string // as its Chart.yaml says
+	Repo          string // where it comes from; empty where the unit does not say
+}
+
+// Charts are those of the environment, in the order of its units.
+func (r *Result) Charts() []Chart { return r.charts }
 
 func chartDataOf(fields map[string]any) *chartData {
 	if fields["type"] != typeChart || fields["chart"] == nil {
@@ -41,7 +53,7 @@ func chartDataOf(fields map[string]any) *chartData {
 	}
 	d := &chartData{
 		chart: tree.Text(fields["chart"]), version: tree.Text(fields["version"]), digest: tree.Text(fields["digest"]),
-		release: tree.Text(fields["release"]), seed: tree.Text(fields["seed"]), now: tree.Text(fields["now"]),
+		release: tree.Text(fields["release"]), seed: tree.Text(fields["seed"]), now: tree.Text(fields["now"]), repo: tree.Text(fields["repo"]),
 		values: tree.Map(fields["values"]), apiVersions: tree.Texts(fields["apiVersions"]), hooks: tree.Map(fields["hooks"]),
 		crds: fields["crds"] != false, mirror: fields["mirror"] != false,
 	}
@@ -59,6 +71,7 @@ func (ev *evaluated) chart(ctx context.Context, h header, u *unit) Findings {
 	if f := ev.otherChart(u, loaded); f != nil {
 		return Findings{*f}
 	}
+	d.is = Chart{Unit: u.data.Name, Name: loaded.Name, Version: loaded.Version, Repo: d.repo}
 	var findings Findings
 	for _, p := range loaded.Unknown(d.values) {
 		findings = append(findings, ev.chartValue(u, p))

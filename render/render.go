@@ -33,7 +33,8 @@ type Result struct {
 	Notices []string
 
 	mirrors map[string]any // registry to prefix, of the site
-	sealed  []*sealed      // Secrets that Unseal decrypts
+	charts  []Chart
+	sealed  []*sealed // Secrets that Unseal decrypts
 
 	way     func() *way.Model
 	refused func() Findings
@@ -293,6 +294,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.result.Env.Withheld, one.result.Env.Disabled = withheld, off
 	one.result.markSealed()
 	for _, u := range units {
+		if u.data.chart != nil {
+			one.result.charts = append(one.result.charts, u.data.chart.is)
+		}
 		for _, text := range []string{u.data.Notice, u.data.left} {
 			if text == "" {
 				continue

@@ -52,6 +52,7 @@ func TestImportDirections(t *testing.T) {
 		{"internal/usergit", module + "render", "committing files needs to know nothing of what is in them"},
 		{"render/way", module + "render/scaffold", "the way of a request is read from what is rendered"},
 		{"render/lint", "cuelang.org/go", "checks are given plain objects"},
+		{"render", module + "render/outdated", "a rendering sends nothing anywhere"},
 		{"render/typed", "cuelang.org/go", "the types of Kubernetes know no CUE"},
 		{"render/server", "cuelang.org/go", "what the API server says of an object depends on no file"},
 		{"render/lint", module + "render/server", "the rules are cheap; the server's own are asked by vet alone"},

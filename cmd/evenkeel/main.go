@@ -120,6 +120,7 @@ Exit codes, the same for every command:
 		newDeleteCmd(g),
 		newReconcileCmd(g),
 		newNewCmd(g),
+		newOutdatedCmd(g),
 		newImportCmd(g),
 		newExportCmd(g),
 		newChartCmd(g),

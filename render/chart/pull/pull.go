@@ -181,26 +181,42 @@ type entry struct {
 	Digest  string   `json:"digest"`
 }
 
-// fromRepository fetches an archive that the index.yaml of a repository names.
-func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
+// Versions lists those of a chart that the index.yaml of a repository names.
+func Versions(ctx context.Context, req Request) ([]string, error) {
+	f := fetcher{plainHTTP: req.PlainHTTP}
+	_, entries, err := f.index(ctx, req)
+	return versionsOf(entries), err
+}
+
+// index reads what the index.yaml of a repository says of a chart.
+func (f fetcher) index(ctx context.Context, req Request) (*url.URL, []entry, error) {
 	base, err := url.Parse(strings.TrimSuffix(req.Repo, "/") + "/")
 	if err != nil || base.Host == "" {
-		return nil, fmt.Errorf("%q is no URL of a chart repository", req.Repo)
+		return nil, nil, fmt.Errorf("%q is no URL of a chart repository", req.Repo)
 	}
-	f := fetcher{plainHTTP: req.PlainHTTP}
 	raw, err := f.get(ctx, base.JoinPath("index.yaml"), mostIndex)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var index struct {
 		Entries map[string][]entry `json:"entries"`
 	}
 	if err := yaml.Unmarshal(raw, &index); err != nil {
-		return nil, fmt.Errorf("the index.yaml of %s: %w", base.Redacted(), err)
+		return nil, nil, fmt.Errorf("the index.yaml of %s: %w", base.Redacted(), err)
 	}
 	versions := index.Entries[req.Name]
 	if len(versions) == 0 {
-		return nil, fmt.Errorf("%s has no chart %q", base.Redacted(), req.Name)
+		return nil, nil, fmt.Errorf("%s has no chart %q", base.Redacted(), req.Name)
+	}
+	return base, versions, nil
+}
+
+// fromRepository fetches an archive that the index.yaml of a repository names.
+func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
+	f := fetcher{plainHTTP: req.PlainHTTP}
+	base, versions, err := f.index(ctx, req)
+	if err != nil {
+		return nil, err
 	}
 	want := req.Version
 	if want == "" {
