@@ -385,6 +385,7 @@ func wordOf(s *subject, of map[string]any, path string) (verdict, bool) {
 		rule := path + "." + key
 		words := camelWords(value)
 		switch {
+		case len(words) == 1 && wordIn(words, "none", "nil", "null"): // an error of K8ssandra's is None where there is none
 		case wordIn(name, "error", "failure") && (len(name) == 1 || wordIn(name, "message", "reason", "description", "details")):
 			return s.lasting(progressing(rule, oneLine(value, 400)), condition{Type: key, Reason: "Error"}), true
 		case !isState(key):

@@ -203,7 +203,7 @@ func namesError(reason string) bool {
 			}
 		case "error", "err", "errored", "errors", "fail", "failed", "fails", "failure", "failures", "invalid", "denied", "forbidden", "unauthorized",
 			"rejected", "refused", "unsupported", "conflict", "conflicting", "conflicted", "misconfigured", "misconfiguration", "exceeded", "degraded",
-			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost", "aborted", "bad":
+			"missing", "incompatible", "unreachable", "unresponsive", "unhealthy", "unschedulable", "timeout", "illegal", "malformed", "crash", "crashed", "unresolved", "expired", "broken", "unable", "cannot", "lost", "aborted", "bad", "fatal", "exception":
 			return true
 		}
 	}
