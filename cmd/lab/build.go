@@ -26,8 +26,8 @@ type target struct {
 const (
 	modules      = "cmd/lab/modules/"
 	traefikV     = "3.6.12" // the module of the stack's version cannot be had complete
-	corednsV     = "1.14.3"
-	flannelV     = "0.28.9"
+	corednsV     = "1.15.0"
+	flannelV     = "0.28.10"
 	containerdV  = "2.4.2"
 	cniV         = "1.9.1"
 	cniFlannelV  = "0.9.1" // the last one that is a Go module

@@ -91,7 +91,7 @@ func (l *lab) imageList() []image {
 
 // traefik is Traefik, or a small router of the lab where it was not built.
 func (l *lab) traefik() image {
-	image := image{file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.11"}}
+	image := image{file: "traefik", names: []string{mirror + "docker.io/library/traefik:v3.7.13"}}
 	if _, err := os.Stat(l.path("bin", "traefik")); err != nil {
 		image.is, image.entry, image.files = "a router of the lab, for Ingresses only (lab build --without-traefik)", []string{"/lab", "ingress"}, map[string]string{"/lab": "lab"}
 		return image
