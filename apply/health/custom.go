@@ -174,7 +174,7 @@ func badConditions(s *subject) (verdict, bool) {
 		}
 	}
 	kinds := []string{"Progressing", "Installing", "Updating", "RolloutProgressing", "InProgress"}
-	if st, ok := goodState(s); isTaskKind(s.obj.GetKind()) && !(ok && ended(st.words)) && !isTrue(s, "Succeeded") && !isTrue(s, "Complete") && !isTrue(s, "Completed") {
+	if isTaskKind(s.obj.GetKind()) && !hasEnded(s) {
 		kinds = append(kinds, "Running") // Ready may say that a task is ready to run
 	}
 	for _, kind := range kinds {
@@ -196,6 +196,12 @@ func badConditions(s *subject) (verdict, bool) {
 		}
 	}
 	return verdict{}, false
+}
+
+// hasEnded says that a task has ended, by its state or by its conditions.
+func hasEnded(s *subject) bool {
+	st, ok := goodState(s)
+	return ok && ended(st.words) || isTrue(s, "Succeeded") || isTrue(s, "Complete") || isTrue(s, "Completed")
 }
 
 // rolledOut tells the reason of a Progressing that has come to its end, as a
