@@ -301,7 +301,7 @@ func (n *podNet) start(res *render.Result, app, ip string) {
 	cmd := n.enter(pid, filepath.Join(n.programs, app))
 	cmd.Env = append(env, "POD_NAME="+app+"-"+ip)
 	n.run(ip, cmd)
-	// dubbo-go 3.3.0 gives up where two providers make the same root at once
+	// dubbo-go gives up where two providers make the same root at once
 	n.eventually("the program of "+ip, func() bool { return strings.Contains(n.log(ip), "demo: serving HTTP") })
 }
 

@@ -81,7 +81,7 @@ func (l *lab) imageList() []image {
 		{"consumer-broken", consumerBad, "3", "crash"},
 	} {
 		list = append(list, image{
-			file: demo.file, names: []string{demo.name}, is: "dubbo-go v3.3.0, started as the Java image is",
+			file: demo.file, names: []string{demo.name}, is: "dubbo-go v3.3.1, started as the Java image is",
 			entry: []string{"/lab", "jre8"}, env: []string{"DEMO_VERSION=" + demo.version, "DEMO_BROKEN=" + demo.broken}, tools: true,
 			files: map[string]string{"/dubbo-server.jar": "demo/provider", "/dubbo-client.jar": "demo/consumer", "/lab": "lab"},
 		})
