@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -93,6 +94,22 @@ func (r *run) unjudged(unit string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.health = slices.DeleteFunc(r.health, func(h ObjectHealth) bool { return h.Unit == unit })
+}
+
+// withFinished stores which Jobs succeeded before a run failed: those whose TTL has
+// deleted them do not run again.
+func (r *run) withFinished(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	ctx, stop := r.lock.During(ctx)
+	defer stop()
+	ctx, cancel := r.request(ctx)
+	defer cancel()
+	if unkept := r.keepState(ctx); unkept != nil {
+		return errors.Join(err, unkept)
+	}
+	return err
 }
 
 // noteFinished keeps for later plans which Jobs of a unit succeeded. The updates

@@ -55,7 +55,7 @@ func (r *run) apply(ctx context.Context) (err error) {
 		return err
 	}
 	if err := r.units(ctx); err != nil {
-		return err
+		return r.withFinished(ctx, err)
 	}
 	if err := r.prune(ctx); err != nil {
 		return err
