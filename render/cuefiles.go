@@ -19,10 +19,15 @@ import (
 )
 
 // virtualRoot is where CUE sees a repository: nowhere on disk. What it is not given
-// it does not find, whatever links, replacements of modules and names say.
+// it does not find, whatever links and names say. What could lead it elsewhere it is not
+// given: see localModule.
 func virtualRoot(dir string) string {
 	return filepath.Join(filepath.VolumeName(dir)+string(filepath.Separator), ".evenkeel", "repository")
 }
+
+// localModule may replace modules by directories (replaceWith), and CUE reads those from
+// the disk, wherever they are.
+const localModule = "cue.mod/local-module.cue"
 
 // sources lays the CUE files that packages are built from where CUE looks for them.
 type sources struct {
@@ -69,6 +74,12 @@ func (s *sources) add(dir string) error {
 			if _, err := fs.Stat(s.repo.fsys, name); err != nil {
 				continue
 			}
+		case name == localModule:
+			return Findings{{
+				File:    s.repo.fileName(filepath.Join(s.repo.root, filepath.FromSlash(name))),
+				Message: "modules are not replaced: what is built from has to be in the repository",
+				Hint:    "put the packages below cue.mod/pkg, and remove this file",
+			}}
 		case path.Ext(name) != ".cue" || e.IsDir():
 			continue
 		}

@@ -38,7 +38,8 @@ func TestLinks(t *testing.T) {
 			secrets := map[string]string{
 				"secret.txt": "SECRET\n", "secret.json": `{"a": "SECRET"}`, "secret.cue": "package attack\n\nenvironment: apps: unit: extraObjects: x: {apiVersion: \"v1\", kind: \"ConfigMap\", metadata: name: \"x\", data: a: \"SECRET\"}\n",
 				"pkg/pkg.cue": "package pkg\n\nA: \"SECRET\"\n", "base/kustomization.yaml": "configMapGenerator: [{name: x, literals: [a=SECRET]}]\n",
-				"crd/crd.yaml": "SECRET: true\n",
+				"crd/crd.yaml":              "SECRET: true\n",
+				"module/cue.mod/module.cue": "module: \"evil.test/pkg@v0\"\nlanguage: version: \"v0.17.0\"\n", "module/pkg.cue": "package pkg\n\nA: \"SECRET\"\n",
 			}
 			for name, content := range secrets {
 				put(t, out, name, content)
@@ -51,7 +52,7 @@ func TestLinks(t *testing.T) {
 					unit = content
 				case "links":
 				default:
-					put(t, dir, name, content)
+					put(t, dir, name, strings.ReplaceAll(content, "$OUT", out))
 				}
 			}
 			unitEnv(t, dir, "attack", unit)
