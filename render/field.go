@@ -194,7 +194,7 @@ func (ev *evaluated) overruled(units []*unit) (findings Findings) {
 }
 
 // itemKeys are the fields that name an item of a list.
-var itemKeys = []string{"name", "mountPath", "key"}
+var itemKeys = []string{"name", "mountPath", "key"} //nolint:gochecknoglobals // a table
 
 // word is a label or a literal in a file; its path ends with the label itself.
 type word struct {

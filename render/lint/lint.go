@@ -114,6 +114,7 @@ func rules() []rule {
 		{[]string{"selector"}, checkPolicies},
 		{[]string{"namespace"}, checkScopes},
 		{[]string{"size"}, checkSizes},
+		{[]string{"size"}, checkUnits},
 		{[]string{"container"}, checkContainers},
 		{[]string{"probe"}, checkProbes},
 		{[]string{"variable"}, checkVariables},

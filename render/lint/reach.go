@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -253,6 +254,35 @@ func checkSizes(w *world) {
 			f.Message, f.Expected = fmt.Sprintf("%s has %d bytes: the API server cannot store it", o.ref(), n), "1.5 MB at most"
 			w.report(f)
 		}
+	}
+}
+
+// checkUnits: a quantity without its unit is a number of bytes, or of whole CPUs.
+func checkUnits(w *world) {
+	leastMemory, mostCPU := resource.MustParse("1Mi"), resource.MustParse("200")
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			for _, name := range []string{"memory", "cpu"} {
+				for _, field := range []string{"requests", "limits"} {
+					text := tree.Text(tree.At(c, "resources", field, name))
+					q, err := resource.ParseQuantity(text)
+					f := p.located.at("size", append(slices.Clip(path), "resources", field, name)...)
+					f.Warning, f.Found = true, quote(text)
+					switch {
+					case err != nil:
+						continue
+					case name == "memory" && q.Sign() > 0 && q.Cmp(leastMemory) < 0:
+						f.Message, f.Expected = "a few bytes of memory: no container starts with them", "a unit, such as 256Mi"
+					case name == "cpu" && q.Cmp(mostCPU) >= 0:
+						f.Message, f.Expected = "so many whole CPUs: no node has them", "thousandths, such as 250m"
+					default:
+						continue
+					}
+					w.report(f)
+					break // a limit is that of the request, as a rule
+				}
+			}
+		})
 	}
 }
 
