@@ -353,3 +353,76 @@ spec:
               mode: {type: string, enum: [a, b, hunter2y]}
               n: {type: integer}
 `
+
+// TestMarkedInRules holds custom resources to rules that say in their message what they
+// make of a marked value, or stumble over it. What the definition says in so many words
+// stays.
+func TestMarkedInRules(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ rule, want string }{
+		{`{rule: "false", messageExpression: "self.password.substring(0, 9)"}`, "message is left out"},
+		{`{rule: "false", messageExpression: "self.password.split('').join('-')", fieldPath: ".user"}`, "message is left out"},
+		{`{rule: "{'a': true}[self.password.substring(0, 9)]"}`, "message is left out"},
+		{`{rule: "self.password.size() > 20", message: "too short"}`, "too short"},
+		{`{rule: "self.password.size() > 20"}`, "failed rule: self.password.size() > 20"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			t.Parallel()
+			base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			unpack(t, dir, base)
+			put(t, dir, "crds/accounts.yaml", `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: accounts.shop.example}
+spec:
+  group: shop.example
+  scope: Namespaced
+  names: {plural: accounts, singular: account, kind: Account, listKind: AccountList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties: {user: {type: string}, password: {type: string}}
+            x-kubernetes-validations: [`+c.rule+"]\n")
+			put(t, dir, "envs/marked/env.cue", `package marked
+
+import (
+	"example.com/shop/envs/site:shop"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+environment: schema.#Environment & {
+	name: "marked"
+	site: shop.#Site
+	apps: unit: schema.#Objects & {
+		extraObjects: account: {
+			apiVersion: "shop.example/v1"
+			kind:       "Account"
+			metadata: name: "one"
+			spec: {user: "me", password: "hunter2hunter2" @secret()}
+		}
+	}
+}
+`)
+			repo, err := render.Open(dir)
+			if err == nil {
+				_, err = repo.Vet(t.Context(), "marked")
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "hunter2hu") || strings.Contains(err.Error(), "h-u-n-t-e-r")) {
+				t.Errorf("the value shows: %v", err)
+			}
+		})
+	}
+}

@@ -89,6 +89,9 @@ func (r *rendered) refusals(all []refused) Findings {
 	for _, refusal := range all {
 		f := r.ev.atObject(refusal.unit, refusal.object, refusal.Path)
 		f.Rule, f.Message = lint.RuleServer, refusal.Message
+		if refusal.Computed && len(refusal.object.secret) > 0 {
+			f.Message = "breaks a rule of its definition, whose message is left out: it is made from fields, and some are marked secret"
+		}
 		f.Expected, f.DidYouMean = oneOf(refusal.Refusal)
 		if refusal.Value != nil && !refusal.object.withholds(refusal.Path) {
 			f.Found = found(refusal.Value)

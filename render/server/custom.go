@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
 // CustomRefusals are the reasons for which the server would not create a custom
@@ -29,12 +31,16 @@ func (s *Server) CustomRefusals(openAPIV3Schema, obj map[string]any) []Refusal {
 		return nil
 	}
 	var refusals []Refusal
-	for _, err := range schema.errors(obj) {
+	errs, ofRules := schema.errors(obj)
+	for _, err := range errs {
 		if err.Type == field.ErrorTypeInternal {
 			continue
 		}
+		computed := ofRules && !schema.said[err.Detail]
 		inWords(err)
-		refusals = append(refusals, refusal(obj, err))
+		r := refusal(obj, err)
+		r.Computed = computed
+		refusals = append(refusals, r)
 	}
 	return refusals
 }
@@ -89,7 +95,8 @@ func (s *Server) schema(openAPIV3Schema map[string]any) *customSchema {
 type customSchema struct {
 	values validation.SchemaValidator
 	shape  *structural.Structural
-	rules  *cel.Validator // nil without any
+	rules  *cel.Validator  // nil without any
+	said   map[string]bool // what rules say in words that the definition holds
 }
 
 // newCustomSchema is nil where the schema is none.
@@ -107,15 +114,43 @@ func newCustomSchema(data []byte) *customSchema {
 	if err != nil {
 		return nil
 	}
-	return &customSchema{values: values, shape: shape, rules: cel.NewValidator(shape, true, celconfig.PerCallLimit)}
+	made := &customSchema{values: values, shape: shape, rules: cel.NewValidator(shape, true, celconfig.PerCallLimit), said: map[string]bool{}}
+	var whole any
+	if json.Unmarshal(data, &whole) == nil {
+		made.listen(whole)
+	}
+	return made
 }
 
-func (s *customSchema) errors(obj map[string]any) field.ErrorList {
-	errs := validation.ValidateCustomResource(nil, obj, s.values)
+// listen notes the messages of rules below a part of a schema, as the server words them
+// (ruleMessageOrDefault).
+func (s *customSchema) listen(part any) {
+	switch part := part.(type) {
+	case []any:
+		for _, item := range part {
+			s.listen(item)
+		}
+	case map[string]any:
+		for key, item := range part {
+			s.listen(item)
+			if key != "x-kubernetes-validations" {
+				continue
+			}
+			tree.Each(item, func(_ int, rule map[string]any) {
+				s.said[strings.TrimSpace(tree.Text(rule["message"]))] = true
+				s.said["failed rule: "+strings.TrimSpace(tree.Text(rule["rule"]))] = true
+			})
+		}
+	}
+}
+
+// errors are of the rules, or of all else: rules are written for what has the right types.
+func (s *customSchema) errors(obj map[string]any) (errs field.ErrorList, ofRules bool) {
+	errs = validation.ValidateCustomResource(nil, obj, s.values)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.shape, obj)...)
 	if len(errs) > 0 || s.rules == nil {
-		return errs // rules are written for what has the right types
+		return errs, false
 	}
 	broken, _ := s.rules.Validate(context.Background(), nil, s.shape, runtime.DeepCopyJSON(obj), nil, celconfig.RuntimeCELCostBudget)
-	return broken
+	return broken, true
 }

@@ -46,6 +46,7 @@ type Refusal struct {
 	Message  string
 	Value    any      // a scalar that is refused, nil where it is none
 	Accepted []string // the values that the field may have, where there are few
+	Computed bool     // the message is made from fields of the object, in any form
 }
 
 // Refusals are the reasons for which the server would not create the object; none for
