@@ -147,7 +147,7 @@ func (f Finding) follows(other Finding) bool {
 	case "":
 		return false
 	}
-	return f.Environment != other.Environment && f.Path == other.Path &&
+	return (f.Environment != other.Environment && f.Path == other.Path || f.Unit != other.Unit) &&
 		strings.ReplaceAll(f.Message, f.Environment, other.Environment) == other.Message
 }
 

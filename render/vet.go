@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
@@ -36,7 +37,11 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	}
 	errs, warnings := findings.everywhere().split()
 	if len(names) > 0 {
-		warnings = append(warnings, all.others(names)...)
+		for _, f := range all.others(names) {
+			if !slices.ContainsFunc(errs, func(e Finding) bool { return e.at() == f.at() }) { // of one list that both take
+				warnings = append(warnings, f)
+			}
+		}
 	}
 	if len(errs) > 0 {
 		return warnings, errs
