@@ -232,9 +232,10 @@ func Literal(expr ast.Expr) (string, error) {
 	return literal.Unquote(lit.Value)
 }
 
-// Label writes a name as the label of a field.
+// Label writes a name as the label of a field. One that is the name of the import of
+// the schema is quoted: without quotes it would hide the import from what stands in it.
 func Label(name string) string {
-	if ast.StringLabelNeedsQuoting(name) {
+	if name == "schema" || ast.StringLabelNeedsQuoting(name) {
 		return literal.Label.Quote(name)
 	}
 	return name
