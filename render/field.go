@@ -22,7 +22,7 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 		if _, item := path[n-1].(int); n < len(path) && !item {
 			continue // of what is above the field, items of lists have names
 		}
-		if pos, ok := ev.wordAt(u, o, path[:n]); ok {
+		if pos, ok := ev.wordAt(u, o, path[:n]); ok && (n == len(path) || ev.names(pos, o, path[:n])) {
 			ev.repo.place(f, pos)
 			f.literal, rest = true, path[n:]
 		}
@@ -41,6 +41,18 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 		}
 	}
 	f.literal = len(rest) == 0 || len(rest) == 1
+}
+
+// names says whether a word names an item of a list, as a label or in the field that
+// does: what only refers to one of that name, such as to: "user", is not above its fields.
+func (ev *evaluated) names(pos token.Pos, o *object, path typed.Path) bool {
+	labels := ev.labelsAt(pos)
+	if len(labels) == 0 {
+		return true
+	}
+	label := fmt.Sprint(labels[len(labels)-1])
+	text, _ := scalarAt(o.Object, path)
+	return label == text || slices.Contains(itemKeys, label)
 }
 
 // belowUnit is what of a path of labels stands below the unit: the same in an
