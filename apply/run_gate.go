@@ -29,6 +29,7 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		if timeout == 0 {
 			timeout = r.opts.Timeout
 		}
+		asking := ctx
 		ctx, stop := r.lock.During(ctx)
 		defer stop()
 		started := time.Now()
@@ -37,26 +38,35 @@ func (r *run) openGate(ctx context.Context) (gate, func()) {
 		})
 		r.judged(updates, time.Since(started))
 		r.noteFinished(unit, updates)
-		return r.withoutSpace(ctx, updates, err)
+		if ctx.Err() != nil && asking.Err() == nil { // the lock is lost: perhaps with all the rest
+			return r.withoutSpace(asking, err, r.env.Namespace)
+		}
+		return r.withoutSpace(asking, err, spaces(updates)...)
 	}, stop
 }
 
-// withoutSpace adds to the failure of a gate that namespaces of its objects are being
-// deleted, or are gone, where the objects are not there.
-func (r *run) withoutSpace(ctx context.Context, updates []health.Update, err error) error {
+// spaces are the namespaces of objects that are not there.
+func spaces(updates []health.Update) []string {
+	var names []string
+	for _, u := range updates {
+		if u.Missing() && u.Namespace != "" && !slices.Contains(names, u.Namespace) {
+			names = append(names, u.Namespace)
+		}
+	}
+	return names
+}
+
+// withoutSpace adds to the failure of a gate that namespaces are being deleted, or are
+// gone.
+func (r *run) withoutSpace(ctx context.Context, err error, namespaces ...string) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	asked := map[string]bool{}
-	for _, u := range updates {
-		if !u.Missing() || u.Namespace == "" || asked[u.Namespace] {
-			continue
-		}
-		asked[u.Namespace] = true
-		_, errSpace := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, u.Namespace, metav1.GetOptions{})
+	for _, name := range namespaces {
+		_, errSpace := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(errSpace) {
-			err = fmt.Errorf("%w\n  namespace %s is not there: somebody deleted it", err, u.Namespace)
-		} else if why, errSpace := r.c.terminating(ctx, u.Namespace); errSpace == nil && why != "" {
+			err = fmt.Errorf("%w\n  namespace %s is not there: somebody deleted it", err, name)
+		} else if why, errSpace := r.c.terminating(ctx, name); errSpace == nil && why != "" {
 			err = fmt.Errorf("%w\n  %s", err, why)
 		}
 	}

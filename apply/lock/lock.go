@@ -275,6 +275,9 @@ func (l *Lock) look(ctx context.Context, name string) (mine bool, err error) {
 	defer l.mu.Unlock()
 	if identity := value(got.Spec.HolderIdentity); identity != l.me.identity() {
 		l.lost = fmt.Errorf("the lock of %s was taken over by %s", name, decodeHolder(got.Annotations[holderAnnotation], identity))
+		if identity == "" {
+			l.lost = fmt.Errorf("the lock of %s is gone: somebody deleted or emptied its Lease", name)
+		}
 		return false, nil
 	}
 	l.lease = got

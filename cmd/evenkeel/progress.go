@@ -108,6 +108,8 @@ func describe(e apply.Event) string {
 			text += ": " + e.Message
 		}
 		return text
+	case e.Action == apply.Kept && e.Message != "":
+		return fmt.Sprintf("%s kept: %s", e.Ref, e.Message)
 	case e.Action != "":
 		return fmt.Sprintf("%s %s", e.Ref, e.Action)
 	default:
