@@ -1,7 +1,6 @@
 package lint
 
 import (
-	_ "embed"
 	"fmt"
 	"slices"
 	"strconv"
@@ -189,115 +188,6 @@ func (w *world) checkTargetPort(o located, i int, port map[string]any, pods []po
 	f.Message = fmt.Sprintf("no container port named %q in %s", name, pods[0].ref())
 	f.DidYouMean = typed.Closest(name, names)
 	w.report(f)
-}
-
-// checkIngresses: class, path type and backend, and no path claimed twice.
-func checkIngresses(w *world) {
-	type claim struct{ class, host, path, pathType string }
-	first := map[claim]located{}
-	for _, o := range w.byKind["Ingress"] {
-		spec := tree.Map(o.Content["spec"])
-		if tree.Text(spec["ingressClassName"]) == "" && !annotation(o.Content, "kubernetes.io/ingress.class") {
-			f := o.at("ingress", "spec", "ingressClassName")
-			f.Warning = true
-			f.Message = "missing: only a default class of the cluster would serve this Ingress"
-			w.report(f)
-		}
-		w.checkBackend(o, tree.Map(spec["defaultBackend"]), "spec", "defaultBackend")
-		w.checkNginx(o)
-		tree.Each(spec["rules"], func(i int, rule map[string]any) {
-			tree.Each(tree.At(rule["http"], "paths"), func(j int, path map[string]any) {
-				at := []any{"spec", "rules", i, "http", "paths", j}
-				if tree.Text(path["pathType"]) == "" {
-					f := o.at("ingress", append(at, "pathType")...)
-					f.Message, f.Expected = "missing", "Prefix, Exact or ImplementationSpecific"
-					w.report(f)
-				}
-				w.checkBackend(o, tree.Map(path["backend"]), append(at, "backend")...)
-				c := claim{tree.Text(spec["ingressClassName"]) + canaryMark(o), tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"])}
-				if other, ok := first[c]; ok && c.host != "" {
-					f := o.at("ingress", "spec", "rules", i, "host")
-					f.Message = fmt.Sprintf("%s%s is claimed by %s of unit %s too", c.host, c.path, other.ref(), other.unit.Name)
-					w.report(f)
-					return
-				}
-				first[c] = o
-			})
-		})
-	}
-}
-
-//go:embed nginx-annotations.txt
-var nginxAnnotations string
-
-// checkNginx: an annotation that is nearly one of ingress-nginx, by all that it has had
-// (internal/ingress/annotations of kubernetes/ingress-nginx), does nothing.
-func (w *world) checkNginx(o located) {
-	known := strings.Fields(nginxAnnotations)
-	for _, name := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
-		option, ok := strings.CutPrefix(name, nginxPrefix)
-		near := typed.Closest(option, known)
-		if !ok || near == "" || slices.Contains(known, option) {
-			continue
-		}
-		f := o.at("ingress", "metadata", "annotations", name)
-		f.Warning = true
-		f.Message, f.DidYouMean = "ingress-nginx reads no such annotation", nginxPrefix+near
-		w.report(f)
-	}
-}
-
-// canaryMark sets apart an Ingress of ingress-nginx that takes a share of the requests
-// of another one, for the same host and path: it may have one beside it.
-func canaryMark(o located) string {
-	if tree.Text(tree.At(o.Content, "metadata", "annotations", nginxPrefix+"canary")) == "true" {
-		return " canary"
-	}
-	return ""
-}
-
-const nginxPrefix = "nginx.ingress.kubernetes.io/"
-
-func (w *world) checkBackend(o located, backend map[string]any, at ...any) {
-	service := tree.Map(backend["service"])
-	if service == nil {
-		return
-	}
-	name := tree.Text(service["name"])
-	target, ok := w.byID[id{"Service", o.Namespace, name}]
-	if !ok {
-		f := o.at("ingress", append(at, "service", "name")...)
-		f.Message = fmt.Sprintf("no Service %q in namespace %s", name, o.Namespace)
-		var names []string
-		for _, s := range w.byKind["Service"] {
-			if s.Namespace == o.Namespace {
-				names = append(names, s.Name)
-			}
-		}
-		f.DidYouMean = typed.Closest(name, names)
-		w.report(f)
-		return
-	}
-	port := tree.Map(service["port"])
-	found := false
-	tree.Each(tree.At(target.Content, "spec", "ports"), func(_ int, p map[string]any) {
-		if number, ok := port["number"]; ok && p["port"] == number {
-			found = true
-		}
-		if name := tree.Text(port["name"]); name != "" && tree.Text(p["name"]) == name {
-			found = true
-		}
-	})
-	if !found {
-		f := o.at("ingress", append(at, "service", "port")...)
-		f.Message = fmt.Sprintf("%s has no such port", target.ref())
-		if number, ok := port["number"]; ok {
-			f.Found = fmt.Sprint(number)
-		} else {
-			f.Found = quote(tree.Text(port["name"]))
-		}
-		w.report(f)
-	}
 }
 
 // checkAutoscalers: the target exists, and does not set its own replicas: each
