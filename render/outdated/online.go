@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -18,17 +15,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"golang.org/x/net/publicsuffix"
 
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
+	"github.com/seed-428f4edd/evenkeel/render/internal/registry"
 )
 
 // What one registry or chart repository may cost. Docker Hub has ten thousand tags of some
 // images, in pages of a hundred or a thousand; a page of those has 100 KB.
 const (
 	mostRequests = 200
-	mostAnswer   = 8 << 20
-	mostHeaders  = 64 << 10
+	mostBytes    = 8 << 20
 	pageSize     = 1000
 	atOnce       = 4
 	patience     = time.Minute
@@ -41,14 +37,7 @@ type online struct {
 }
 
 func newOnline(opts Options) *online {
-	return &online{opts: opts, base: &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  20 * time.Second,
-		MaxResponseHeaderBytes: mostHeaders,
-		ForceAttemptHTTP2:      true,
-	}}
+	return &online{opts: opts, base: registry.Transport()}
 }
 
 // ask judges images and charts, a few repositories at a time, each once.
@@ -160,87 +149,16 @@ func (o *online) tags(ctx context.Context, repository string) ([]string, error) 
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	g := &guard{base: o.base, host: repo.RegistryStr(), plainHTTP: o.opts.PlainHTTP}
-	g.left.Store(mostRequests)
+	g := registry.NewGuard(o.base, repo.RegistryStr(), o.opts.PlainHTTP, registry.Most{Requests: mostRequests, Bytes: mostBytes})
 	return remote.List(repo,
 		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(g),
 		remote.WithPageSize(pageSize), remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
 	)
 }
 
-// guard is between the client of a registry and the network: only TLS, so many requests and
-// bytes, and credentials only for the registry and the token server of its own domain
-// (auth.docker.io of docker.io).
-type guard struct {
-	base      http.RoundTripper
-	host      string
-	plainHTTP bool
-	left      atomic.Int64
-}
-
-// refusal is a request of the registry's that is not made.
-type refusal string
-
-func (r refusal) Error() string { return string(r) }
-
-func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	own := req.URL.Host == g.host
-	switch {
-	case g.left.Add(-1) < 0:
-		return nil, refusal(fmt.Sprintf("it wants more than %d requests", mostRequests))
-	case req.URL.Scheme == "https":
-	case req.URL.Scheme != "http" || !own:
-		return nil, refusal("it sends to an address without TLS")
-	case !g.plainHTTP:
-		return nil, refusal("it has no TLS; --plain-http allows that")
-	}
-	if !own && (net.ParseIP(req.URL.Hostname()) != nil || req.URL.Hostname() == "localhost") {
-		return nil, refusal("it sends to an address in place of a name")
-	}
-	if secret := req.Header.Get("Authorization") != "" || req.Method != http.MethodGet; secret && !own && !sameDomain(g.host, req.URL.Host) {
-		return nil, refusal("it wants its credentials sent to another domain")
-	}
-	res, err := g.base.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	res.Body = &limited{ReadCloser: res.Body, left: mostAnswer}
-	return res, nil
-}
-
-// sameDomain says whether two hosts are of one registered domain.
-func sameDomain(a, b string) bool {
-	x, err := publicsuffix.EffectiveTLDPlusOne(hostname(a))
-	if err != nil {
-		return false
-	}
-	y, err := publicsuffix.EffectiveTLDPlusOne(hostname(b))
-	return err == nil && strings.EqualFold(x, y)
-}
-
-func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
-
-// limited ends an answer that goes on.
-type limited struct {
-	io.ReadCloser
-	left int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left <= 0 {
-		return 0, refusal(fmt.Sprintf("its answer is larger than %d MiB", mostAnswer>>20))
-	}
-	if int64(len(p)) > l.left {
-		p = p[:l.left]
-	}
-	n, err := l.ReadCloser.Read(p)
-	l.left -= int64(n)
-	return n, err
-}
-
 // reason is an error in words of ours, where those of a registry could be anything.
 func reason(err error) string {
-	if r, ok := errors.AsType[refusal](err); ok {
+	if r, ok := errors.AsType[registry.Refusal](err); ok {
 		return r.Error()
 	}
 	if answered, ok := errors.AsType[*transport.Error](err); ok {

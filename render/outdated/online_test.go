@@ -97,7 +97,7 @@ func TestHostile(t *testing.T) {
 					return
 				}
 			}
-		}, "its answer is larger than 8 MiB"},
+		}, "it answers with more than 8 MiB"},
 		{"headers without an end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("a", 1<<20))
 		}, "it cannot be reached"},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
+	"github.com/seed-428f4edd/evenkeel/render/internal/registry"
 )
 
 // Dir is where archives lie in the source.
@@ -35,7 +36,11 @@ const Dir = "charts"
 const (
 	mostArchive = 32 << 20
 	mostIndex   = 128 << 20
-	layerType   = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+	// mostOther is what a container registry says beside the archive: tags and manifests.
+	mostOther    = 8 << 20
+	mostRequests = 200
+	patience     = 2 * time.Minute
+	layerType    = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 )
 
 // Request is which chart is wanted.
@@ -138,7 +143,13 @@ func fromRegistry(ctx context.Context, req Request, to string) (*Pulled, error) 
 	if err != nil {
 		return nil, err
 	}
-	with := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	guard := registry.NewGuard(registry.Transport(), repo.RegistryStr(), req.PlainHTTP, registry.Most{Requests: mostRequests, Bytes: mostArchive + mostOther})
+	with := []remote.Option{
+		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(guard),
+		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
+	}
 	version := req.Version
 	if version == "" {
 		tags, err := remote.List(repo, with...)
@@ -283,7 +294,7 @@ func (f fetcher) get(ctx context.Context, from *url.URL, most int64) (data []byt
 	if err := f.allowed(from); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), http.NoBody)
 	if err != nil {

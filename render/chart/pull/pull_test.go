@@ -175,3 +175,46 @@ func TestRegistry(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileRegistry pulls from registries that answer without an end, or that send the
+// asker elsewhere.
+func TestHostileRegistry(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("somebody else was asked") }))
+	t.Cleanup(other.Close)
+	endless := func(w http.ResponseWriter, begin, more string) {
+		_, err := io.WriteString(w, begin)
+		for i := 0; i < 1000 && err == nil; i++ {
+			_, err = io.WriteString(w, strings.Repeat(more, 1<<20/len(more)))
+		}
+	}
+	for name, tt := range map[string]struct {
+		version string
+		answer  http.HandlerFunc
+		says    string
+	}{
+		"pages": {"", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Link", fmt.Sprintf(`<%s?n=1000&last=x>; rel="next"`, r.URL.Path))
+			_, _ = io.WriteString(w, `{"tags": ["0.1.0"]}`)
+		}, "it wants more than 200 requests"},
+		"tags":     {"", func(w http.ResponseWriter, _ *http.Request) { endless(w, `{"tags": ["`, `0.1.0","`) }, "it answers with more than 40 MiB"},
+		"manifest": {"1.0.0", func(w http.ResponseWriter, _ *http.Request) { endless(w, "", " ") }, "it answers with more than 40 MiB"},
+		"elsewhere": {"1.0.0", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}, "it sends to an address without TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/v2/" {
+					tt.answer(w, r)
+				}
+			}))
+			t.Cleanup(server.Close)
+			to := "oci://" + strings.TrimPrefix(server.URL, "http://") + "/org"
+			_, err := pull.Pull(t.Context(), pull.Request{Name: "demo", Repo: to, Version: tt.version, PlainHTTP: true})
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v, want %q", err, tt.says)
+			}
+		})
+	}
+}
