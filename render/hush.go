@@ -13,8 +13,10 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // withheld stands for a secret value in a message.
@@ -349,4 +351,48 @@ func withoutContent(msg string) string {
 		}
 		return fmt.Sprint(withheld)
 	})
+}
+
+// shown is an object without the texts of the fields that JSON pointers lead to. A path
+// stays one.
+func shown(object map[string]any, secret []string) map[string]any {
+	if len(secret) == 0 {
+		return object
+	}
+	object = runtime.DeepCopyJSON(object)
+	for _, pointer := range secret {
+		hideAt(object, schema.PointerTokens(pointer))
+	}
+	return object
+}
+
+// hideAt is a value with what tokens lead to hidden, in place.
+func hideAt(v any, tokens []string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, item := range v {
+			if len(tokens) == 0 {
+				v[key] = hideAt(item, nil)
+			} else if key == tokens[0] {
+				v[key] = hideAt(item, tokens[1:])
+			}
+		}
+	case []any:
+		for i, item := range v {
+			if len(tokens) == 0 {
+				v[i] = hideAt(item, nil)
+			} else if strconv.Itoa(i) == tokens[0] {
+				v[i] = hideAt(item, tokens[1:])
+			}
+		}
+	case string:
+		switch {
+		case len(tokens) > 0:
+		case strings.HasPrefix(v, "/"):
+			return "/" + withheld
+		default:
+			return withheld
+		}
+	}
+	return v
 }

@@ -57,8 +57,9 @@ func (r *Result) source(image string) (source string) {
 var imageLine = regexp.MustCompile(`(?m)^[\s-]*image:\s*["']?([^\s"']+)`)
 
 func imagesOf(o schema.Object) (images []string) {
+	content := shown(o.Object, o.Secret)
 	if o.GetKind() == "ConfigMap" {
-		for _, text := range tree.Map(o.Object["data"]) {
+		for _, text := range tree.Map(content["data"]) {
 			for _, m := range imageLine.FindAllStringSubmatch(tree.Text(text), -1) {
 				images = append(images, m[1])
 			}
@@ -71,7 +72,7 @@ func imagesOf(o schema.Object) (images []string) {
 		{"spec", "jobTemplate", "spec", "template", "spec"},
 	} {
 		for _, group := range []string{"initContainers", "containers"} {
-			tree.Each(tree.Map(tree.At(o.Object, path...))[group], func(_ int, c map[string]any) {
+			tree.Each(tree.Map(tree.At(content, path...))[group], func(_ int, c map[string]any) {
 				if image := tree.Text(c["image"]); image != "" {
 					images = append(images, image)
 				}

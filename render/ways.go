@@ -56,14 +56,25 @@ func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
 	return ways, nil
 }
 
-// way is the model of a cluster, of those environments that evaluate.
+// way is the model of a cluster, of those environments that evaluate, without values that
+// are marked secret: what is drawn and told of it is for everybody to read.
 func (set renderedSet) way(cluster string, locate bool) *way.Model {
+	return set.model(cluster, locate, func(o *object) map[string]any { return shown(o.Object, o.secret) })
+}
+
+// model is the model of a cluster, of objects as content has them.
+func (set renderedSet) model(cluster string, locate bool, content func(*object) map[string]any) *way.Model {
 	var envs []way.Environment
 	for _, one := range set {
 		if one.result == nil || one.header.cluster() != cluster {
 			continue
 		}
 		env := way.Environment{Environment: one.lintable(), Edge: one.result.Edge}
+		for i, u := range one.units {
+			for j, o := range u.objs {
+				env.Units[i].Objects[j].Content = content(o)
+			}
+		}
 		if env.Edge != nil {
 			env.Edge.IngressHosts = set.ingressHosts(cluster)
 		}
@@ -88,7 +99,8 @@ func (set renderedSet) ways() {
 			continue
 		}
 		seen[cluster] = true
-		for _, f := range set.way(cluster, false).Unnamed() {
+		plain := set.model(cluster, false, func(o *object) map[string]any { return o.Object })
+		for _, f := range plain.Unnamed() {
 			if other := set.named(f.By.Environment); other != nil {
 				other.findings = append(other.findings, other.ev.hush(other.explain(other.spoken(lint.Finding{
 					Rule: lint.RuleWay, Warning: true, Unit: f.By.Unit, Key: f.By.Key, Path: f.By.Path(),
