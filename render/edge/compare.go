@@ -83,7 +83,7 @@ func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
 			continue
 		}
 		rendered[f.Path] = true
-		there, err := fs.ReadFile(live, f.Name())
+		there, err := readLive(live, f.Name())
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			diffs = append(diffs, Difference{Host: host, Path: f.Path, Problem: Missing})
@@ -107,6 +107,24 @@ func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
 	return diffs, nil
 }
 
+// mostLive bounds a file of a host, in bytes.
+const mostLive = 16 << 20
+
+// readLive reads a file that was fetched from a host, which anybody may have written who
+// has the host: a pipe has no end, and neither has a device.
+func readLive(live fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(live, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	case info.Size() > mostLive:
+		return nil, fmt.Errorf("%s: larger than %d MiB", name, mostLive>>20)
+	}
+	return fs.ReadFile(live, name)
+}
+
 // leftOver finds files that nginx reads, that carry the marker and that are not
 // rendered: a host name that is no longer served here still is.
 func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, error) {
@@ -121,7 +139,7 @@ func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, 
 			if rendered[own] {
 				continue
 			}
-			content, err := fs.ReadFile(live, name)
+			content, err := readLive(live, name)
 			if err != nil {
 				return nil, err
 			}
@@ -137,7 +155,7 @@ func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, 
 // block: without that line the files for the API server have no effect.
 func compareInclude(host string, live fs.FS) ([]Difference, error) {
 	const name = "nginx/nginx.conf"
-	content, err := fs.ReadFile(live, path.Join(host, name))
+	content, err := readLive(live, path.Join(host, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

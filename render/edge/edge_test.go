@@ -235,6 +235,12 @@ func TestCompare(t *testing.T) {
 	if _, err := edge.Compare(files, fstest.MapFS{"nginx/nginx.conf": {}}); err == nil {
 		t.Error("a directory without any host compares as equal")
 	}
+	for _, name := range []string{"keepalived/keepalived.conf", "nginx/nginx.conf", "nginx/conf.d/x.conf"} {
+		live := fstest.MapFS{"hdss7-11/" + name: {Mode: fs.ModeNamedPipe}}
+		if _, err := edge.Compare(files, live); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("a pipe in place of %s: %v", name, err)
+		}
+	}
 }
 
 func render(t *testing.T, c edge.Config) []edge.File {
