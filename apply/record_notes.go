@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -32,9 +33,12 @@ type Paused struct {
 	By string    `json:"by,omitempty"`
 }
 
-// String is when and by whom, for people.
+// mostNamed bounds what is shown of a name in a note, in bytes.
+const mostNamed = 200
+
+// String is when and by whom, for people, on one line.
 func (p Paused) String() string {
-	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), p.By))
+	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), plain.Line(p.By, mostNamed)))
 }
 
 // Scaled is the note of a scale: until then plans leave the replicas of that
@@ -46,11 +50,11 @@ type Scaled struct {
 	By       string    `json:"by,omitempty"`
 }
 
-// String is to what, until when and by whom, for people.
+// String is to what, until when and by whom, for people, on one line.
 func (s Scaled) String() string {
-	text := fmt.Sprintf("%s to %d until %s", s.Workload, s.Replicas, s.Until.Format(time.RFC3339))
+	text := fmt.Sprintf("%s to %d until %s", plain.Line(s.Workload, mostNamed), s.Replicas, s.Until.Format(time.RFC3339))
 	if s.By != "" {
-		text += " by " + s.By
+		text += " by " + plain.Line(s.By, mostNamed)
 	}
 	return text
 }

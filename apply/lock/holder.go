@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // Holder says which process holds a lock, well enough for another one on the
@@ -43,12 +45,16 @@ func ThisProcess(who string) Holder {
 	return h
 }
 
-// String is how people see a holder: "jane@build-1 (pid 4711)".
+// mostWho bounds what is shown of a holder, in bytes.
+const mostWho = 200
+
+// String is how people see a holder, on one line: "jane@build-1 (pid 4711)".
 func (h Holder) String() string {
 	who := h.Host
 	if h.Who != "" {
 		who = h.Who + " on " + h.Host
 	}
+	who = plain.Line(who, mostWho)
 	if h.PID == 0 {
 		return who
 	}
