@@ -19,7 +19,13 @@ type AppRevision struct {
 	// Images are those of the app's workloads, in their order.
 	Images []string  `json:"images"`
 	Until  time.Time `json:"until,omitzero"`
+
+	// spans are when signed revisions show that the app had them, one behind the other.
+	spans []span
 }
+
+// span is a time, to now where it has no end.
+type span struct{ from, to time.Time }
 
 // For is how long the app had the images.
 func (r AppRevision) For(now time.Time) time.Duration {
@@ -33,9 +39,18 @@ func (r AppRevision) For(now time.Time) time.Duration {
 // of its images that the recorded revisions show. A revision that cannot be read is
 // left out.
 func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string) ([]AppRevision, error) {
-	history, err := c.History(ctx, name, namespace)
+	signer := c.signer(name, namespace)
+	history, err := c.history(ctx, signer)
 	if err != nil {
 		return nil, err
+	}
+	newest, err := signer.newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown := spans(history, newest)
+	if newest > 0 && (len(history) == 0 || history[0].Number < newest) {
+		c.Warn(goneNewest(name, newest))
 	}
 	var all []AppRevision
 	for _, meta := range slices.Backward(history) {
@@ -49,17 +64,59 @@ func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string) (
 		images := imagesOf(r, app)
 		if n := len(all); n > 0 && all[n-1].Until.IsZero() {
 			if slices.Equal(all[n-1].Images, images) {
+				all[n-1].show(r, shown)
 				continue
 			}
 			all[n-1].Until = r.Time
 		}
 		if len(images) > 0 {
 			r.Environment = nil
-			all = append(all, AppRevision{Revision: *r, Images: images})
+			entry := AppRevision{Revision: *r, Images: images}
+			entry.show(r, shown)
+			all = append(all, entry)
 		}
 	}
 	slices.Reverse(all)
 	return all, nil
+}
+
+// spans are how long what signed revisions hold was there: until the next number, which
+// has to be signed as well. Who may delete revisions, or write others between them, could
+// else have one pass for what was there longer than it was. newest is the number of the
+// newest one that was signed, 0 where that is not known.
+func spans(history []Revision, newest int) map[int]span {
+	at := map[int]time.Time{}
+	last := 0
+	for _, r := range history {
+		if r.Authenticated {
+			at[r.Number], last = r.Time, max(last, r.Number)
+		}
+	}
+	if newest == 0 {
+		newest = last
+	}
+	shown := map[int]span{}
+	for number, from := range at {
+		if to, ok := at[number+1]; ok {
+			shown[number] = span{from, to}
+		} else if number == newest {
+			shown[number] = span{from: from}
+		}
+	}
+	return shown
+}
+
+// show adds the time of a revision, if one is known.
+func (r *AppRevision) show(by *Revision, shown map[int]span) {
+	s, ok := shown[by.Number]
+	if !ok || !by.Authenticated {
+		return
+	}
+	if n := len(r.spans); n > 0 && r.spans[n-1].to.Equal(s.from) {
+		r.spans[n-1].to = s.to
+		return
+	}
+	r.spans = append(r.spans, s)
 }
 
 // imagesOf are the images of the workloads of a unit in a revision.
@@ -86,14 +143,21 @@ func imagesOf(r *Revision, app string) []string {
 }
 
 // Proven is how long an app has had an image in a row, at the longest, by revisions
-// that are signed; false where it never had it. An image with a digest has been there
-// where its tag was.
+// that are signed and of which none is missing; false where it never had it. An image with
+// a digest has been there where its tag was.
 func Proven(history []AppRevision, image string, now time.Time) (time.Duration, bool) {
 	var longest time.Duration
 	found := false
 	for _, r := range history {
-		if r.Authenticated && slices.ContainsFunc(r.Images, func(had string) bool { return had == image || strings.HasPrefix(image, had+"@") }) {
-			longest, found = max(longest, r.For(now)), true
+		if !slices.ContainsFunc(r.Images, func(had string) bool { return had == image || strings.HasPrefix(image, had+"@") }) {
+			continue
+		}
+		found = found || r.Authenticated || len(r.spans) > 0
+		for _, s := range r.spans {
+			if s.to.IsZero() {
+				s.to = now
+			}
+			longest = max(longest, s.to.Sub(s.from))
 		}
 	}
 	return longest, found
