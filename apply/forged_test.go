@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -421,5 +422,102 @@ func TestForgedCanary(t *testing.T) {
 	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))
 	if _, _, err = w.cluster.AbortCanary(t.Context(), w.env, "web", apply.ApplyOptions{}); err == nil {
 		t.Error("nothing is recorded, and yet there is something to go back to")
+	}
+}
+
+// TestTakenPlaces: what a tenant puts in the place of a record stops nothing.
+func TestTakenPlaces(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenant()
+	secrets := tenant.CoreV1().Secrets(w.env.Namespace)
+	w.desires("web", webConfig)
+	w.apply(apply.ApplyOptions{})
+	parent := schema.ParentName(w.env.Name)
+	changed := 0
+	change := func() *apply.Report {
+		changed++
+		w.env.Unit("web").Objects[0].Object["data"] = map[string]any{"a": strconv.Itoa(changed)}
+		return w.apply(apply.ApplyOptions{})
+	}
+	put := func(s *corev1.Secret) {
+		_, err := secrets.Create(t.Context(), s, metav1.CreateOptions{})
+		w.must(err)
+	}
+	put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: parent + ".r2.0"}, StringData: map[string]string{"a": "b"}})
+	put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: parent + ".r3.0"}, Type: "evenkeel.dev/revision", Immutable: new(true)})
+	if number := change().Revision; number != 4 {
+		t.Errorf("recorded as revision %d", number)
+	}
+	if r, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 0); err != nil || r.Number != 4 || !r.Authenticated {
+		t.Errorf("%v %v", r, err)
+	}
+
+	w.must(secrets.Delete(t.Context(), parent+"-state", metav1.DeleteOptions{}))
+	put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: parent + "-state"}, StringData: map[string]string{"key": "x"}})
+	change()
+	state, err := secrets.Get(t.Context(), parent+"-state", metav1.GetOptions{})
+	if err != nil || state.Type != "evenkeel.dev/state" {
+		t.Errorf("the state is of type %q: %v", state.Type, err)
+	}
+	forged := `{"data": {"marked": "` + base64.StdEncoding.EncodeToString([]byte(`{"{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"namespace\":\"`+w.env.Namespace+`\",\"name\":\"web\"}":[["",".a"],[".data",""]]}`)) + `"}}`
+	_, err = secrets.Patch(t.Context(), parent+"-state", types.MergePatchType, []byte(forged), metav1.PatchOptions{})
+	w.must(err)
+	_, err = tenant.CoreV1().ConfigMaps(w.env.Namespace).Patch(t.Context(), "web", types.MergePatchType, []byte(`{"data": {"a": "x"}}`), metav1.PatchOptions{})
+	w.must(err)
+	w.plan(apply.PlanOptions{})
+	stays := `{"immutable": true, "metadata": {"finalizers": ["example.org/stays"]}}`
+	_, err = secrets.Patch(t.Context(), parent+"-state", types.MergePatchType, []byte(stays), metav1.PatchOptions{})
+	w.must(err)
+	w.desires("web", strings.Replace(webConfig, "name: web", "name: more", 1))
+	change()
+	_, err = secrets.Patch(t.Context(), parent+"-state", types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`), metav1.PatchOptions{})
+	w.must(err)
+
+	bare := `{"metadata": {"labels": null, "annotations": null}}`
+	_, err = tenant.CoreV1().ConfigMaps(w.env.Namespace).Patch(t.Context(), parent, types.MergePatchType, []byte(bare), metav1.PatchOptions{})
+	w.must(err)
+	change()
+	live, err := tenant.CoreV1().ConfigMaps(w.env.Namespace).Get(t.Context(), parent, metav1.GetOptions{})
+	if err != nil || live.Labels[schema.LabelID] != schema.ApplySetID(w.env.Name, w.env.Namespace) {
+		t.Errorf("the parent has the labels %v: %v", live.Labels, err)
+	}
+
+	// Of an environment that was never applied nobody knows whose the name is.
+	other := *w.env
+	other.Name += "-o"
+	_, err = tenant.CoreV1().ConfigMaps(w.env.Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: schema.ParentName(other.Name)}}, metav1.CreateOptions{})
+	w.must(err)
+	if _, err := w.cluster.Plan(t.Context(), &other, apply.PlanOptions{}); !errors.As(err, new(*apply.Refused)) {
+		t.Errorf("somebody's ConfigMap is taken for a parent: %v", err)
+	}
+}
+
+// TestForgedEvidence: what a tenant deletes makes no image last longer.
+func TestForgedEvidence(t *testing.T) {
+	w := newWorld(t)
+	secrets := w.tenant().CoreV1().Secrets(w.env.Namespace)
+	w.desires("web", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}},
+		template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: "example.org/web:0"}]}}}}`)
+	const later = time.Hour
+	proven := func(image string) time.Duration {
+		history, err := w.cluster.AppHistory(t.Context(), w.env.Name, w.env.Namespace, "web")
+		w.must(err)
+		d, _ := apply.Proven(history, "example.org/web:"+image, time.Now().Add(later))
+		return d
+	}
+	for _, image := range []string{"1", "2", "3"} {
+		containers := []any{map[string]any{"name": "web", "image": "example.org/web:" + image}}
+		w.must(unstructured.SetNestedSlice(w.env.Unit("web").Objects[0].Object, containers, "spec", "template", "spec", "containers"))
+		w.apply(apply.ApplyOptions{})
+	}
+	if d := proven("3"); d < later {
+		t.Errorf("what runs has run for %s", d)
+	}
+	if d := proven("2"); d >= later {
+		t.Fatalf("what was replaced has run for %s", d)
+	}
+	w.must(secrets.Delete(t.Context(), schema.ParentName(w.env.Name)+".r3.0", metav1.DeleteOptions{}))
+	if d := proven("2"); d >= later {
+		t.Errorf("with its successor deleted, an image has run for %s", d)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,11 +220,14 @@ func FuzzMembers(f *testing.F) {
 func FuzzState(f *testing.F) {
 	f.Add(packMap(map[string]string{"ConfigMap/dev/a": "0"}), []byte(`{"{\"kind\":\"Secret\"}":[]}`))
 	f.Add("bnVsbA==", []byte("null"))
+	f.Add("", []byte(`{"{}":[[""],[".a",""],[".a","*","",".b"],null]}`))
 	f.Fuzz(func(_ *testing.T, receipts string, marked []byte) {
 		unpackMap(receipts)["a"] = "written to"
 		for _, m := range unpackMarked(marked) {
 			u := &unstructured.Unstructured{Object: map[string]any{"a": []any{map[string]any{"b": "c"}}}}
-			mask.New(nil, map[schema.ID][]mask.Mark{schema.IDOf(u): m.marks}, &mask.Redactor{}).Object(u)
+			masker := mask.New(nil, map[schema.ID][]mask.Mark{schema.IDOf(u): m.marks}, &mask.Redactor{})
+			masker.Object(u)
+			masker.MayQuote(u, []string{"a"})
 		}
 	})
 }
@@ -302,4 +307,34 @@ func FuzzNotes(f *testing.F) {
 			_ = f.Until.Format(time.RFC3339)
 		}
 	})
+}
+
+// TestSpans counts the time of a revision only where the next one is signed too: who may
+// delete revisions, or write one between, must not make one last longer.
+func TestSpans(t *testing.T) {
+	at := func(minute int) time.Time { return time.Unix(int64(minute)*60, 0) }
+	history := func(numbers ...int) []Revision { // negative: not signed
+		var all []Revision
+		for _, n := range slices.Backward(numbers) {
+			all = append(all, Revision{Number: max(n, -n), Time: at(max(n, -n)), Authenticated: n > 0})
+		}
+		return all
+	}
+	for name, tt := range map[string]struct {
+		history []Revision
+		newest  int
+		want    map[int]span
+	}{
+		"all":               {history(1, 2, 3), 3, map[int]span{1: {at(1), at(2)}, 2: {at(2), at(3)}, 3: {from: at(3)}}},
+		"one is gone":       {history(1, 3), 3, map[int]span{3: {from: at(3)}}},
+		"one is forged":     {history(1, -2, 3), 3, map[int]span{3: {from: at(3)}}},
+		"the newest gone":   {history(1, 2), 3, map[int]span{1: {at(1), at(2)}}},
+		"the newest forged": {history(1, 2, -3), 3, map[int]span{1: {at(1), at(2)}}},
+		"newest not known":  {history(1, 2), 0, map[int]span{1: {at(1), at(2)}, 2: {from: at(2)}}},
+		"nothing signed":    {history(-1, -2), 0, map[int]span{}},
+	} {
+		if got := spans(tt.history, tt.newest); !maps.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
 }

@@ -45,7 +45,8 @@ type parent struct {
 }
 
 // readParent gets an environment's parent, which need not exist. A ConfigMap of
-// that name which is no parent, or another tool's, is refused.
+// that name which is no parent, or another tool's, is refused, unless the environment has
+// a key: tenants of its namespace must not stop it by taking a label away.
 func (c *Cluster) readParent(ctx context.Context, env *schema.Environment) (*parent, error) {
 	p := &parent{client: c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace), env: env}
 	live, err := p.client.Get(ctx, schema.ParentName(env.Name), metav1.GetOptions{})
@@ -57,13 +58,23 @@ func (c *Cluster) readParent(ctx context.Context, env *schema.Environment) (*par
 	}
 	p.live = live
 	tool, _, _ := strings.Cut(live.GetAnnotations()[annotationTooling], "/")
-	if id := schema.ApplySetID(env.Name, env.Namespace); live.GetLabels()[schema.LabelID] != id || tool != schema.Manager {
-		return nil, &Refused{
-			Reason: fmt.Sprintf("ConfigMap/%s/%s is not the applyset parent that evenkeel made", env.Namespace, live.GetName()),
-			Hints:  []string{"rename it, or give the environment another name"},
-		}
+	if live.GetLabels()[schema.LabelID] == schema.ApplySetID(env.Name, env.Namespace) && tool == schema.Manager {
+		return p, nil
 	}
-	return p, nil
+	signer := c.signer(env.Name, env.Namespace)
+	if _, err := signer.newest(ctx); err != nil {
+		return nil, err
+	}
+	if signer.hasKey() {
+		return p, nil // the environment was applied, so the name is evenkeel's: somebody took its marks away
+	}
+	return nil, &Refused{
+		Reason: fmt.Sprintf("ConfigMap/%s/%s is not the applyset parent that evenkeel made", env.Namespace, live.GetName()),
+		Hints: []string{
+			"rename it, or give the environment another name",
+			fmt.Sprintf("if somebody put it in the place of evenkeel's: kubectl delete configmap -n %s %s", env.Namespace, live.GetName()),
+		},
+	}
 }
 
 // resourceVersion is that of the parent, or empty where it does not exist.
@@ -91,20 +102,20 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		desired = &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}}
 		desired.SetName(schema.ParentName(p.env.Name))
 		desired.SetNamespace(p.env.Namespace)
-		desired.SetLabels(map[string]string{
-			schema.LabelID:        schema.ApplySetID(p.env.Name, p.env.Namespace),
-			schema.LabelManagedBy: schema.Manager,
-		})
 	} else {
 		desired = desired.DeepCopy()
 	}
+	desired.SetLabels(merged(desired.GetLabels(), map[string]string{
+		schema.LabelID:        schema.ApplySetID(p.env.Name, p.env.Namespace),
+		schema.LabelManagedBy: schema.Manager,
+	}))
 	all := merged(desired.GetAnnotations(), annotations)
 	for _, own := range []string{annotationRun, annotationUnfinished, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationCanary} {
 		if all[own] == "" {
 			delete(all, own)
 		}
 	}
-	if p.live != nil && maps.Equal(all, p.live.GetAnnotations()) {
+	if p.live != nil && maps.Equal(all, p.live.GetAnnotations()) && maps.Equal(desired.GetLabels(), p.live.GetLabels()) {
 		return nil
 	}
 	desired.SetAnnotations(all)

@@ -284,13 +284,15 @@ func (c *Cluster) revisionParts(ctx context.Context, name, namespace string, new
 	return believed(name, heads, newest), nil
 }
 
-// secretHeads lists the Secrets of a type that a selector finds, without their data.
+// secretHeads lists the Secrets of a type, or of any, that a selector finds, without
+// their data.
 func (c *Cluster) secretHeads(ctx context.Context, namespace, kind, selector string) ([]metav1.PartialObjectMetadata, error) {
 	var list metav1.PartialObjectMetadataList
-	err := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").
-		Param("labelSelector", selector).
-		Param("fieldSelector", "type="+kind).
-		SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+	request := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").Param("labelSelector", selector)
+	if kind != "" {
+		request = request.Param("fieldSelector", "type="+kind)
+	}
+	err := request.SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Do(ctx).Into(&list)
 	return list.Items, err
 }
@@ -376,25 +378,16 @@ func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revis
 	}
 	r.Sum = sumOf(packed)
 	signs := r.Authenticated
-	r.Authenticated = false // that is for its readers to find
-	meta, err := json.Marshal(r)
-	if err != nil {
-		return r, err
-	}
-	annotations := map[string]string{annotationMeta: string(meta)}
-	if signs {
-		if annotations[annotationSignature], err = signer.sign(ctx, signedRevision, string(meta)); err != nil {
-			return r, err
+	for {
+		err := c.write(ctx, &r, signs, signer, chunks)
+		if err == nil {
+			break
 		}
-		r.Authenticated = annotations[annotationSignature] != ""
-	}
-	for part, chunk := range slices.Backward(chunks) {
-		secret := r.secret(part, chunk)
-		if part == 0 {
-			secret.SetAnnotations(annotations)
-		}
-		if _, err := c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
+		if !apierrors.IsInvalid(err) {
 			return r, fmt.Errorf("revision %d: %w", r.Number, err)
+		}
+		if r.Number, err = c.freeNumber(ctx, env, r.Number, err); err != nil {
+			return r, err
 		}
 	}
 	if r.Authenticated {
@@ -403,6 +396,56 @@ func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revis
 		}
 	}
 	return r, c.forget(ctx, env.Namespace, parts, r.Number-revisionsKept)
+}
+
+// write writes the parts of a revision, and its content with its signature.
+func (c *Cluster) write(ctx context.Context, r *Revision, signs bool, signer *signer, chunks [][]byte) error {
+	r.Authenticated = false // that is for its readers to find
+	meta, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	annotations := map[string]string{annotationMeta: string(meta)}
+	if signs {
+		if annotations[annotationSignature], err = signer.sign(ctx, signedRevision, string(meta)); err != nil {
+			return err
+		}
+		r.Authenticated = annotations[annotationSignature] != ""
+	}
+	for part, chunk := range slices.Backward(chunks) {
+		secret := r.secret(part, chunk)
+		if part == 0 {
+			secret.SetAnnotations(annotations)
+		}
+		if _, err := c.secrets(secret.GetNamespace()).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeNumber is the first number after one whose place another Secret holds, of another
+// type or immutable: who may write in the namespace must not keep revisions from being
+// recorded. why is what the server said of that place.
+func (c *Cluster) freeNumber(ctx context.Context, env *schema.Environment, after int, why error) (int, error) {
+	all, err := c.secretHeads(ctx, env.Namespace, "", "")
+	if err != nil {
+		return after, fmt.Errorf("revisions of environment %s: %w", env.Name, err)
+	}
+	taken := map[int]bool{}
+	for _, s := range all {
+		number, _, _ := strings.Cut(strings.TrimPrefix(s.Name, revisionPrefix(env.Name)), ".")
+		if n, ok := canonical(number, numberLimit); ok && strings.HasPrefix(s.Name, revisionPrefix(env.Name)) {
+			taken[n] = true
+		}
+	}
+	for n := after + 1; n < after+gapLimit && n <= numberLimit; n++ {
+		if !taken[n] {
+			return n, nil
+		}
+	}
+	return after, fmt.Errorf("revision %d: Secrets of other kinds hold the places of the next %d revisions: delete those named %s* in namespace %s that are not of type %s: %w",
+		after, gapLimit, revisionPrefix(env.Name), env.Namespace, revisionType, why)
 }
 
 // forget deletes the revisions up to a number.
@@ -421,8 +464,10 @@ func (c *Cluster) forget(ctx context.Context, namespace string, parts []recorded
 }
 
 func revisionName(env string, number, part int) string {
-	return fmt.Sprintf("%s.r%d.%d", schema.ParentName(env), number, part)
+	return fmt.Sprintf("%s%d.%d", revisionPrefix(env), number, part)
 }
+
+func revisionPrefix(env string) string { return schema.ParentName(env) + ".r" }
 
 // secret is one part of the revision.
 func (r Revision) secret(part int, chunk []byte) *unstructured.Unstructured {

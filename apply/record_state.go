@@ -211,12 +211,35 @@ func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environme
 	if err != nil {
 		return fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
-	_, err = c.secrets(env.Namespace).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+	err = c.writeState(ctx, secret)
+	if apierrors.IsInvalid(err) {
+		c.Warn(fmt.Sprintf("the state of environment %s is not kept, as another Secret has its place: kubectl delete secret -n %s %s (%v)", env.Name, env.Namespace, secret.GetName(), err))
+		return nil // it is not needed: some dry-runs are sent again
+	}
 	if err != nil {
 		return fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
 	s.keep()
 	return nil
+}
+
+// writeState writes the Secret of a state. Another one that stands in its place, of
+// another type or immutable, is deleted: the name is evenkeel's. It is Invalid where that
+// does not go away.
+func (c *Cluster) writeState(ctx context.Context, secret *unstructured.Unstructured) error {
+	secrets := c.secrets(secret.GetNamespace())
+	write := func() error {
+		_, err := secrets.Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
+		return err
+	}
+	err := write()
+	if !apierrors.IsInvalid(err) {
+		return err
+	}
+	if gone := secrets.Delete(ctx, secret.GetName(), metav1.DeleteOptions{}); gone != nil && !apierrors.IsNotFound(gone) {
+		return err
+	}
+	return write()
 }
 
 // sign puts the signature on the state that is to be stored.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -12,7 +13,8 @@ import (
 
 // Mark is the way to a field whose value is not shown, so that it is found in
 // other versions of the object too. Its steps are ".name" for a field, "=name"
-// for the item of a list with that name, and "*" for every item.
+// for the item of a list with that name, and "*" for every item. Anything else leads
+// nowhere: marks are recorded where others may write.
 type Mark []string
 
 // marksOf are the marked fields of a desired object.
@@ -57,15 +59,14 @@ func (m Mark) at(v any, replace func(any) any) any {
 	step, rest := m[0], m[1:]
 	switch v := v.(type) {
 	case map[string]any:
-		if step[0] != '.' {
-			return v
-		}
-		if inner, ok := v[step[1:]]; ok {
-			v[step[1:]] = rest.at(inner, replace)
+		if name, ok := strings.CutPrefix(step, "."); ok {
+			if inner, ok := v[name]; ok {
+				v[name] = rest.at(inner, replace)
+			}
 		}
 	case []any:
 		for i, item := range v {
-			if step == "*" || step[0] == '=' && nameOf(item) == step[1:] {
+			if name, ok := strings.CutPrefix(step, "="); step == "*" || ok && nameOf(item) == name {
 				v[i] = rest.at(item, replace)
 			}
 		}
@@ -153,7 +154,7 @@ func (m Masker) MayQuote(u *unstructured.Unstructured, names []string) bool {
 	return slices.ContainsFunc(m.marks[schema.IDOf(u)], func(mark Mark) bool {
 		i := 0
 		for _, step := range mark {
-			if step[0] != '.' {
+			if !strings.HasPrefix(step, ".") {
 				continue
 			}
 			if i == len(names) {
