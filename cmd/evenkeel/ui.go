@@ -104,12 +104,13 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 // wrong. It fails where there is none.
 func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) (*render.Ways, map[string]render.Findings, error) {
 	ways, err := repo.Ways(ctx, names)
-	if _, isWrong := errors.AsType[render.Findings](err); !isWrong {
+	all, isWrong := errors.AsType[render.Findings](err)
+	if !isWrong {
 		return ways, nil, err
 	}
-	_, wrong, each := repo.RenderEach(ctx, names)
-	if each != nil {
-		return nil, nil, each
+	wrong := map[string]render.Findings{}
+	for _, f := range all {
+		wrong[f.Environment] = append(wrong[f.Environment], f)
 	}
 	var sound []string
 	for _, name := range names {
@@ -119,7 +120,7 @@ func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) 
 		}
 		sound = append(sound, name)
 	}
-	if len(sound) == 0 {
+	if len(sound) == 0 || len(sound) == len(names) {
 		return nil, nil, err
 	}
 	ways, err = repo.Ways(ctx, sound)

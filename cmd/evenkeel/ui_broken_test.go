@@ -30,6 +30,8 @@ func TestUIOfABrokenEnvironment(t *testing.T) {
 	write("cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	write("envs/t-ui/env.cue", uiEnv)
 	write("envs/t-wrong/env.cue", broken)
+	// What a rule is against can be rendered, and is shown as always.
+	write("envs/t-rule/env.cue", strings.ReplaceAll(strings.Replace(uiEnv, "web:1.0", "web", 1), "t-ui", "t-rule"))
 	write("kubeconfig", "apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: x}}]\ncurrent-context: x\n")
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -64,6 +66,7 @@ func TestUIOfABrokenEnvironment(t *testing.T) {
 		"en/env/t-wrong/":     {"it cannot be rendered", "envs/t-wrong/env.cue:18:3: apps.web.minReadySecond: unknown field", "evenkeel vet t-wrong"},
 		"en/env/t-wrong/plan": {"it cannot be rendered"},
 		"en/env/t-ui/":        {"web", "api"},
+		"en/env/t-rule/":      {"web", "api"},
 	} {
 		code, body := get(path)
 		for _, text := range want {
@@ -87,8 +90,10 @@ func TestUIOfABrokenEnvironment(t *testing.T) {
 	}
 
 	// Where nothing can be rendered, there is nothing to watch.
-	if err := os.RemoveAll(filepath.Join(dir, "envs", "t-ui")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"t-ui", "t-rule"} {
+		if err := os.RemoveAll(filepath.Join(dir, "envs", name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if code := run(t.Context(), []string{"-C", dir, "ui"}, streams{out: io.Discard, err: io.Discard}); code != exitError {
 		t.Errorf("exit code %d where nothing can be rendered", code)
