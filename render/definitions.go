@@ -85,11 +85,10 @@ func readDefinitions(data []byte) ([]map[string]any, error) {
 	}
 }
 
-// custom finishes the custom resources whose definition is at hand, in the
-// environment or in the folder: their namespace, and what the server fills in.
-func (ev *evaluated) custom(units []*unit) Findings {
-	shared, findings := ev.repo.definitions()
+// defined are the custom resources that the environment or the folder defines.
+func (ev *evaluated) defined(units []*unit) crd.Set {
 	defined := crd.Set{}
+	shared, _ := ev.repo.definitions() // custom returns its findings
 	for _, obj := range shared {
 		defined.Add(obj)
 	}
@@ -98,6 +97,14 @@ func (ev *evaluated) custom(units []*unit) Findings {
 			defined.Add(o.Object)
 		}
 	}
+	return defined
+}
+
+// custom finishes the custom resources whose definition is at hand, in the
+// environment or in the folder: their namespace, and what the server fills in.
+func (ev *evaluated) custom(units []*unit) Findings {
+	_, findings := ev.repo.definitions()
+	defined := ev.defined(units)
 	for _, u := range units {
 		for _, o := range u.objs {
 			if _, builtIn := ev.repo.kinds.Type(o.GroupVersionKind()); builtIn {

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/server"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -50,7 +49,8 @@ type refused struct {
 
 func (r *rendered) refused(api *server.Server) []refused {
 	var all []refused
-	defined := r.defined()
+	defined := r.ev.defined(r.units)
+	custom := map[string]*server.Custom{} // by apiVersion and kind
 	for _, u := range r.units {
 		if _, silent := u.data.Silence[lint.RuleServer]; silent {
 			continue
@@ -58,7 +58,11 @@ func (r *rendered) refused(api *server.Server) []refused {
 		for _, o := range u.objs {
 			refusals := api.Refusals(o.Object)
 			if version, ok := defined.Find(o.GetAPIVersion(), o.GetKind()); ok && version.Schema != nil {
-				refusals = api.CustomRefusals(version.Schema, o.Object)
+				key := o.GetAPIVersion() + "/" + o.GetKind()
+				if _, asked := custom[key]; !asked {
+					custom[key] = api.Custom(version.Schema)
+				}
+				refusals = custom[key].Refusals(o.Object)
 			}
 			for _, refusal := range refusals {
 				all = append(all, refused{u, o, refusal})
@@ -66,21 +70,6 @@ func (r *rendered) refused(api *server.Server) []refused {
 		}
 	}
 	return all
-}
-
-// defined are the custom resources that the environment or the repository defines.
-func (r *rendered) defined() crd.Set {
-	defined := crd.Set{}
-	definitions, _ := r.ev.repo.definitions() // its findings are said with the rules'
-	for _, obj := range definitions {
-		defined.Add(obj)
-	}
-	for _, u := range r.units {
-		for _, o := range u.objs {
-			defined.Add(o.Object)
-		}
-	}
-	return defined
 }
 
 func (r *rendered) refusals(all []refused) Findings {

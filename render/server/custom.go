@@ -20,16 +20,27 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
-// CustomRefusals are the reasons for which the server would not create a custom
-// resource, by the schema of its definition (openAPIV3Schema of the version): types,
-// oneOf, anyOf and not, keys of lists that come twice, and the rules in CEL, which are
-// evaluated within the server's own limits of cost. None where the schema is one that
-// no server accepts.
-func (s *Server) CustomRefusals(openAPIV3Schema, obj map[string]any) []Refusal {
-	schema := s.schema(openAPIV3Schema)
-	if schema == nil {
+// Custom answers for the custom resources of one version of a definition; nil for a
+// schema that no server accepts.
+type Custom struct{ schema *customSchema }
+
+// Custom is asked once for all objects of a kind: the schema (openAPIV3Schema of the
+// version) may have megabytes.
+func (s *Server) Custom(openAPIV3Schema map[string]any) *Custom {
+	if schema := s.schema(openAPIV3Schema); schema != nil {
+		return &Custom{schema}
+	}
+	return nil
+}
+
+// Refusals are the reasons for which the server would not create a custom resource, by
+// the schema of its definition: types, oneOf, anyOf and not, keys of lists that come
+// twice, and the rules in CEL, which are evaluated within the server's own limits of cost.
+func (c *Custom) Refusals(obj map[string]any) []Refusal {
+	if c == nil {
 		return nil
 	}
+	schema := c.schema
 	var refusals []Refusal
 	errs, ofRules := schema.errors(obj)
 	for _, err := range errs {
