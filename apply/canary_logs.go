@@ -88,22 +88,31 @@ func (c *checker) readOn(ctx context.Context, pod *corev1.Pod, container, text s
 	return fmt.Errorf("container %s writes faster than its log can be read", container)
 }
 
+// errNoTimes is a log of which no line says when it was written: who serves it knows no
+// timestamps. Nothing of it can be counted, and a check must not pass for that.
+var errNoTimes = errors.New("its lines have no time, and cannot be counted")
+
 // add counts lines that begin with the time at which they were written, as a kubelet
 // gives them out, and are younger than all before. It returns how many bytes there were.
 func (l *logCount) add(log io.Reader, text string) (size int, err error) {
 	r := bufio.NewReaderSize(log, 64<<10)
-	since := l.until
+	since, timed := l.until, false
 	for {
 		line, err := r.ReadString('\n') // no longer than logSize
 		size += len(line)
 		stamp, said, _ := strings.Cut(line, " ")
-		switch at, wrong := time.Parse(time.RFC3339Nano, stamp); {
+		at, wrong := time.Parse(time.RFC3339Nano, stamp)
+		timed = timed || wrong == nil
+		switch {
 		case wrong != nil, !strings.HasSuffix(line, "\n") && size >= logSize: // cut: it comes again as a whole
 		case at.After(since):
 			l.until = at
 			if strings.Contains(said, text) {
 				l.n++
 			}
+		}
+		if errors.Is(err, io.EOF) && size > 0 && !timed {
+			return size, errNoTimes
 		}
 		if errors.Is(err, io.EOF) {
 			return size, nil

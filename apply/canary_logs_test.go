@@ -47,6 +47,12 @@ func TestLogCount(t *testing.T) {
 			t.Errorf("%d lines counted, want %d, after\n%.200s", count.n, step.want, step.log)
 		}
 	}
+	if _, err := count.add(strings.NewReader("an Exception\nand no time\n"), "Exception"); err == nil {
+		t.Error("a log without times is counted")
+	}
+	if _, err := count.add(strings.NewReader(""), "Exception"); err != nil {
+		t.Error(err)
+	}
 	long := logCount{}
 	cut := begin.Format(time.RFC3339Nano) + " Exception " + strings.Repeat("x", logSize)
 	if size, err := long.add(strings.NewReader(cut[:logSize]), "Exception"); err != nil || size != logSize || long.n != 0 {

@@ -63,11 +63,11 @@ func (r *run) withoutSpace(ctx context.Context, err error, namespaces ...string)
 		return err
 	}
 	for _, name := range namespaces {
-		_, errSpace := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(errSpace) {
+		switch ns, asked := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{}); {
+		case apierrors.IsNotFound(asked):
 			err = fmt.Errorf("%w\n  namespace %s is not there: somebody deleted it", err, name)
-		} else if why, errSpace := r.c.terminating(ctx, name); errSpace == nil && why != "" {
-			err = fmt.Errorf("%w\n  %s", err, why)
+		case asked == nil && ns.GetDeletionTimestamp() != nil:
+			err = fmt.Errorf("%w\n  %s", err, namespaceGoing(ns))
 		}
 	}
 	return err
