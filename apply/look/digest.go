@@ -3,7 +3,6 @@ package look
 import (
 	"context"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -34,39 +33,51 @@ func digests(pod *corev1.Pod) map[string]string {
 	return pulled
 }
 
-// Pulled is an image of an app, pinned to the digest by which the ready pods of a unit
-// pulled it: IMAGE@sha256:... An error says where they pulled none, or several under one
-// tag.
-func Pulled(ctx context.Context, c *apply.Cluster, env *schema.Environment, unit, image string) (string, error) {
-	if strings.Contains(image, "@") {
-		return image, nil
-	}
-	u := env.Unit(unit)
-	if u == nil {
-		return "", fmt.Errorf("env %s has no unit %s", env.Name, unit)
-	}
+// Pulled are the digests by which ready pods pulled their images, by unit and image as it
+// is asked for: sorted, one but for a tag that was pushed again.
+type Pulled map[string]map[string][]string
+
+// PulledBy looks at the pods of units of an environment.
+func PulledBy(ctx context.Context, c *apply.Cluster, env *schema.Environment, units []string) (Pulled, error) {
 	var refs []schema.Ref
-	for _, o := range u.Objects {
-		refs = append(refs, schema.RefOf(o.Unstructured))
+	for unit, o := range env.Objects() {
+		if slices.Contains(units, unit) {
+			refs = append(refs, schema.RefOf(o.Unstructured))
+		}
 	}
 	objects, err := Objects(ctx, c, env, refs)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	found := map[string]bool{}
+	pulled := Pulled{}
 	for _, o := range objects {
 		for _, p := range o.Pods {
-			if sum := p.Digests[image]; p.Ready && sum != "" {
-				found[sum] = true
+			for image, sum := range p.Digests {
+				if !p.Ready || slices.Contains(pulled[o.Unit][image], sum) {
+					continue
+				}
+				if pulled[o.Unit] == nil {
+					pulled[o.Unit] = map[string][]string{}
+				}
+				pulled[o.Unit][image] = slices.Sorted(slices.Values(append(pulled[o.Unit][image], sum)))
 			}
 		}
 	}
-	switch sums := slices.Sorted(maps.Keys(found)); len(sums) {
+	return pulled, nil
+}
+
+// Pin is an image of a unit with the digest by which it was pulled: IMAGE@sha256:... An
+// error says where no ready pod pulled it, or pods pulled several under one tag.
+func (p Pulled) Pin(unit, image string) (string, error) {
+	if strings.Contains(image, "@") {
+		return image, nil
+	}
+	switch sums := p[unit][image]; len(sums) {
 	case 1:
 		return image + "@" + sums[0], nil
 	case 0:
-		return "", fmt.Errorf("no ready pod of %s in %s says by which digest it pulled %s", unit, env.Name, image)
+		return "", fmt.Errorf("no ready pod of %s says by which digest it pulled %s", unit, image)
 	default:
-		return "", fmt.Errorf("the pods of %s in %s pulled %s under several digests: %s", unit, env.Name, image, strings.Join(sums, ", "))
+		return "", fmt.Errorf("the pods of %s pulled %s under several digests: %s", unit, image, strings.Join(sums, ", "))
 	}
 }

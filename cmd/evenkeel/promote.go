@@ -161,10 +161,18 @@ func (g *global) pin(ctx context.Context, from string, edits []*edit.Edit) error
 	if err != nil {
 		return err
 	}
+	var units []string
 	for _, e := range edits {
-		pinned, err := look.Pulled(ctx, cluster, envs[0], e.Unit, fmt.Sprint(e.To))
+		units = append(units, e.Unit)
+	}
+	pulled, err := look.PulledBy(ctx, cluster, envs[0], units)
+	if err != nil {
+		return err
+	}
+	for _, e := range edits {
+		pinned, err := pulled.Pin(e.Unit, fmt.Sprint(e.To))
 		if err != nil {
-			return &apply.Refused{Reason: err.Error(), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
+			return &apply.Refused{Reason: fmt.Sprintf("env %s: %v", from, err), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
 		}
 		e.To = pinned
 	}
