@@ -9,13 +9,13 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
 	"github.com/seed-428f4edd/evenkeel/render/internal/registry"
 )
@@ -28,6 +28,7 @@ const (
 	pageSize     = 1000
 	atOnce       = 4
 	patience     = time.Minute
+	mostWhy      = 160 // of an error of a chart repository
 )
 
 // online asks registries and chart repositories.
@@ -120,7 +121,7 @@ func (o *online) judge(i *Item, answer func() ([]string, error)) {
 	tags, err := answer()
 	if err != nil {
 		if i.Why = reason(err); i.Kind == KindChart && !strings.HasPrefix(i.From, "oci://") {
-			i.Why = plain(err)
+			i.Why = plain.Line(err.Error(), mostWhy)
 		}
 		return
 	}
@@ -180,19 +181,4 @@ func reason(err error) string {
 		return "it cannot be reached"
 	}
 	return "its answer is not what a registry says"
-}
-
-// plain is an error of a chart repository, as a line of printable characters.
-func plain(err error) string {
-	const most = 160
-	text := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(err.Error(), "")))
-	if len(text) > most {
-		text = append(text[:most], '…')
-	}
-	return string(text)
 }

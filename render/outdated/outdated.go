@@ -106,7 +106,8 @@ func list(results []*render.Result, table *knowledge) []Item {
 	}
 	for _, res := range results {
 		of := func(unit string) string { return res.Env.Name + "/" + unit }
-		for _, image := range res.Images() {
+		images := res.Images()
+		for _, image := range images {
 			name, tag := split(cmp.Or(image.Source, image.Image))
 			for _, unit := range image.Units {
 				add(Item{Kind: KindImage, Name: name, Version: tag}, of(unit))
@@ -116,7 +117,7 @@ func list(results []*render.Result, table *knowledge) []Item {
 			}
 		}
 		for _, u := range res.Env.Units {
-			if table.stacks[u.Type] == "" || slices.ContainsFunc(res.Images(), func(i render.Image) bool {
+			if table.stacks[u.Type] == "" || slices.ContainsFunc(images, func(i render.Image) bool {
 				name, _ := split(cmp.Or(i.Source, i.Image))
 				return name == table.stacks[u.Type] && slices.Contains(i.Units, u.Name)
 			}) {
