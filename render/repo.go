@@ -99,14 +99,7 @@ func Open(dir string) (*Repo, error) {
 	if err := r.readModule(); err != nil {
 		return nil, err
 	}
-	if r.own {
-		return r, nil
-	}
-	if err := r.checkVendored(); err != nil {
-		return nil, err
-	}
-	r.overlay, err = embedded(r.root)
-	return r, err
+	return r, r.layDefinitions()
 }
 
 // OpenGit opens the repository that dir belongs to as it was at a git reference: a
@@ -129,14 +122,19 @@ func OpenGit(dir, ref string) (*Repo, error) {
 	if err := r.readModule(); err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
+	return r, r.layDefinitions()
+}
+
+// layDefinitions gives a repository of a user's the definitions of this program.
+func (r *Repo) layDefinitions() (err error) {
 	if r.own {
-		return r, nil
+		return nil
 	}
 	if err := r.checkVendored(); err != nil {
-		return nil, err
+		return err
 	}
 	r.overlay, err = embedded(r.root)
-	return r, err
+	return err
 }
 
 // Root is the directory that holds cue.mod.
