@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -129,18 +130,7 @@ func TestGitStalls(t *testing.T) {
 func TestSignatures(t *testing.T) {
 	known, stranger := newKey(t), newKey(t)
 	dir := t.TempDir()
-	var ring bytes.Buffer
-	w, err := armor.Encode(&ring, openpgp.PublicKeyType, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := known.Serialize(w); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	keyring := write(t, dir, "keyring", ring.String())
+	keyring := write(t, dir, "keyring", keyring(t, known))
 	for name, test := range map[string]struct {
 		key  *openpgp.Entity
 		want string
@@ -344,4 +334,18 @@ func serveSSH(conn net.Conn, config *ssh.ServerConfig, bare string) {
 			_ = channel.Close()
 		}
 	}
+}
+
+// keyring has the public key, armored.
+func keyring(t *testing.T, known *openpgp.Entity) string {
+	t.Helper()
+	var ring bytes.Buffer
+	w, err := armor.Encode(&ring, openpgp.PublicKeyType, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(known.Serialize(w), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return ring.String()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
@@ -25,17 +23,6 @@ func TestMovedReferences(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t, "t-moved")
 	known, stranger := newKey(t), newKey(t)
-	var ring bytes.Buffer
-	w, err := armor.Encode(&ring, openpgp.PublicKeyType, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := known.Serialize(w); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
 	repo, err := git.PlainOpen(d.work)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +68,7 @@ func TestMovedReferences(t *testing.T) {
 	if out, err := first.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	keyring := write(t, t.TempDir(), "keyring", ring.String())
+	keyring := write(t, t.TempDir(), "keyring", keyring(t, known))
 	p := d.reconcile("--lease", "none", "--verify-signatures", keyring)
 	d.image("example.org/web:1.1")
 	c2 := commit("1.2", known)
