@@ -84,7 +84,9 @@ func TestLargeInChromium(t *testing.T) {
 		}
 	}
 	do(browsertest.Expect(t, "all units", `document.querySelectorAll("li.unit").length`, 500.0))
-	paint, err := chromedp.Run(browser, chromedp.Evaluate[float64](`performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? -1`))
+	const painted = `performance.getEntriesByName("first-contentful-paint").length`
+	do(browsertest.Expect(t, "the page is painted", painted, 1.0))
+	paint, err := chromedp.Run(browser, chromedp.Evaluate[float64](`performance.getEntriesByName("first-contentful-paint")[0].startTime`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func TestLargeInChromium(t *testing.T) {
 	do(browsertest.Expect(t, "a change", `document.querySelector("#unit-app-7").classList.contains("failed")`, true))
 	shown := time.Since(began)
 	t.Logf("5,000 objects: written in %s, first paint %.0f ms after the request, a change shown after %s", written, paint, shown)
-	if written > 2*time.Second || paint < 0 || paint > 4000 || shown > 4*time.Second {
+	if written > 2*time.Second || paint > 4000 || shown > 4*time.Second {
 		t.Error("too slow")
 	}
 	if said := problems(); len(said) > 0 {
