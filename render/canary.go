@@ -78,10 +78,10 @@ func decimal(v any) *float64 {
 
 // canaries finds what the fields of a canary do not say together, and what a second
 // Deployment beside the first cannot be.
-func (ev *evaluated) canaries(h header, units []*unit) Findings {
+func (fin *finisher) canaries() Findings {
 	var findings Findings
-	for _, u := range units {
-		c := u.canary(h)
+	for _, u := range fin.units {
+		c := u.canary(fin.header)
 		if c == nil || len(c.Steps) == 0 {
 			continue
 		}
@@ -90,7 +90,7 @@ func (ev *evaluated) canaries(h header, units []*unit) Findings {
 			path = typed.Path{"defaults", "rollout", "canary"}
 		}
 		find := func(message, hint string, below ...any) {
-			f := ev.atHeader(append(append(typed.Path{}, path...), below...))
+			f := fin.atHeader(append(append(typed.Path{}, path...), below...))
 			f.Unit, f.Message, f.Hint = u.data.Name, message, hint
 			findings = append(findings, f)
 		}

@@ -62,59 +62,59 @@ func chartDataOf(fields map[string]any) *chartData {
 }
 
 // chart adds the objects of the unit's chart to those that it has.
-func (ev *evaluated) chart(ctx context.Context, h header, u *unit) Findings {
+func (fin *finisher) chart(ctx context.Context, u *unit) Findings {
 	d := u.data.chart
-	loaded, err := chart.Load(ev.repo.fsys, d.chart)
+	loaded, err := chart.Load(fin.repo.fsys, d.chart)
 	if err != nil {
-		return Findings{ev.ofChart(u, err, "chart")}
+		return Findings{fin.ofChart(u, err, "chart")}
 	}
-	if f := ev.otherChart(u, loaded); f != nil {
+	if f := fin.otherChart(u, loaded); f != nil {
 		return Findings{*f}
 	}
 	d.is = Chart{Unit: u.data.Name, Name: loaded.Name, Version: loaded.Version, Repo: d.repo}
 	var findings Findings
 	for _, p := range loaded.Unknown(d.values) {
-		findings = append(findings, ev.chartValue(u, p))
+		findings = append(findings, fin.chartValue(u, p))
 	}
 	if len(findings) > 0 {
 		return findings
 	}
 	in := chart.Input{
-		Release: d.release, Namespace: u.data.Namespace, Values: d.values, KubeVersion: h.KubernetesVersion,
-		APIVersions: ev.repo.apiVersions(h, d), Lookup: d.lookup,
+		Release: d.release, Namespace: u.data.Namespace, Values: d.values, KubeVersion: fin.header.KubernetesVersion,
+		APIVersions: fin.repo.apiVersions(fin.header, d), Lookup: d.lookup,
 	}
 	if d.seed != "" { // each unit of each environment has values of its own
-		in.Seed = strings.Join([]string{d.seed, h.Name, u.data.Name}, "\x00")
+		in.Seed = strings.Join([]string{d.seed, fin.header.Name, u.data.Name}, "\x00")
 	}
 	if in.Now, err = time.Parse(time.RFC3339, cmp.Or(d.now, "0001-01-01T00:00:00Z")); err != nil {
-		f := ev.at(u, typed.Path{"now"})
+		f := fin.at(u, typed.Path{"now"})
 		f.Message, f.Expected, f.Found = "no time", "such as 2026-01-31T00:00:00Z", quote(d.now)
 		return Findings{f}
 	}
 	out, err := loaded.Render(ctx, in)
 	if invalid, ok := errors.AsType[*chart.Invalid](err); ok {
 		for _, p := range invalid.Problems {
-			findings = append(findings, ev.chartValue(u, p))
+			findings = append(findings, fin.chartValue(u, p))
 		}
 		return findings
 	}
 	if err != nil {
-		return Findings{ev.ofChart(u, err, "chart")}
+		return Findings{fin.ofChart(u, err, "chart")}
 	}
 	for _, text := range out.Warnings {
-		f := ev.ofChart(u, errors.New(text), "values")
+		f := fin.ofChart(u, errors.New(text), "values")
 		f.Warning, f.Rule = true, lint.RuleChart
 		if _, silenced := u.data.Silence[lint.RuleChart]; silenced {
 			continue
 		}
 		findings = append(findings, f)
 	}
-	return append(findings, ev.take(h, u, out.Objects)...)
+	return append(findings, fin.take(u, out.Objects)...)
 }
 
 // ofChart says what is wrong with the chart of a unit.
-func (ev *evaluated) ofChart(u *unit, err error, field string) Finding {
-	f := ev.at(u, typed.Path{field})
+func (fin *finisher) ofChart(u *unit, err error, field string) Finding {
+	f := fin.at(u, typed.Path{field})
 	f.Message = path.Clean(u.data.chart.chart) + ": " + err.Error()
 	if refused, ok := errors.AsType[*chart.Refused](err); ok {
 		switch refused.Function {
@@ -131,13 +131,13 @@ func (ev *evaluated) ofChart(u *unit, err error, field string) Finding {
 }
 
 // otherChart finds that the chart is not the one that the unit asks for.
-func (ev *evaluated) otherChart(u *unit, c *chart.Chart) *Finding {
+func (fin *finisher) otherChart(u *unit, c *chart.Chart) *Finding {
 	d := u.data.chart
 	for _, want := range []struct{ field, want, is string }{{"version", d.version, c.Version}, {"digest", d.digest, c.Digest}} {
 		if want.want == "" || want.want == want.is {
 			continue
 		}
-		f := ev.at(u, typed.Path{want.field})
+		f := fin.at(u, typed.Path{want.field})
 		f.Message, f.Expected, f.Found = d.chart+" has another "+want.field, quote(want.want), quote(want.is)
 		if want.is == "" {
 			f.Message, f.Expected, f.Found = d.chart+" is a directory, and has no digest", "", ""
@@ -147,12 +147,12 @@ func (ev *evaluated) otherChart(u *unit, c *chart.Chart) *Finding {
 	return nil
 }
 
-func (ev *evaluated) chartValue(u *unit, p chart.Problem) Finding {
+func (fin *finisher) chartValue(u *unit, p chart.Problem) Finding {
 	at := typed.Path{"values"}
 	for _, step := range p.Path {
 		at = append(at, step)
 	}
-	f := ev.at(u, at)
+	f := fin.at(u, at)
 	f.Message, f.DidYouMean = p.Message, p.DidYouMean
 	if f.DidYouMean == "" {
 		f.Hint = "evenkeel chart values " + u.data.chart.chart + " lists the chart's"
@@ -175,7 +175,7 @@ func (r *Repo) apiVersions(h header, d *chartData) []string {
 }
 
 // take makes objects of the unit of what its chart made.
-func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Findings) {
+func (fin *finisher) take(u *unit, made []chart.Object) (findings Findings) {
 	d := u.data.chart
 	keys := map[string]bool{}
 	for _, o := range u.objs {
@@ -192,7 +192,7 @@ func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Find
 		keys[o.key] = true
 		when, err := u.hook(o, m.Hook)
 		if err != nil {
-			f := ev.at(u, typed.Path{"hooks", o.key})
+			f := fin.at(u, typed.Path{"hooks", o.key})
 			f.Object, f.Message = o.ref(), err.Error()
 			f.Hint = fmt.Sprintf("say what to do with it: hooks: %q: \"before\", \"after\", \"with\" or \"never\"", o.key)
 			findings = append(findings, f)
@@ -212,7 +212,7 @@ func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Find
 			hooks.add(o, when, m.Hook.Weight)
 		}
 		if d.mirror {
-			mirrorImages(o.Object, tree.Map(tree.At(h.Site, "images", "mirror")))
+			mirrorImages(o.Object, tree.Map(tree.At(fin.header.Site, "images", "mirror")))
 		}
 		u.objs = append(u.objs, o)
 	}
@@ -222,7 +222,7 @@ func (ev *evaluated) take(h header, u *unit, made []chart.Object) (findings Find
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.hooks)) {
 		if !keys[key] {
-			f := ev.at(u, typed.Path{"hooks", key})
+			f := fin.at(u, typed.Path{"hooks", key})
 			f.Message = fmt.Sprintf("the chart makes no object %q", key)
 			f.DidYouMean = typed.Closest(key, slices.Sorted(maps.Keys(keys)))
 			findings = append(findings, f)

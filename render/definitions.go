@@ -86,9 +86,9 @@ func readDefinitions(data []byte) ([]map[string]any, error) {
 }
 
 // defined are the custom resources that the environment or the folder defines.
-func (ev *evaluated) defined(units []*unit) crd.Set {
+func (r *Repo) defined(units []*unit) crd.Set {
 	defined := crd.Set{}
-	shared, _ := ev.repo.definitions() // custom returns its findings
+	shared, _ := r.definitions() // custom returns its findings
 	for _, obj := range shared {
 		defined.Add(obj)
 	}
@@ -102,12 +102,12 @@ func (ev *evaluated) defined(units []*unit) crd.Set {
 
 // custom finishes the custom resources whose definition is at hand, in the
 // environment or in the folder: their namespace, and what the server fills in.
-func (ev *evaluated) custom(units []*unit) Findings {
-	_, findings := ev.repo.definitions()
-	defined := ev.defined(units)
-	for _, u := range units {
+func (fin *finisher) custom() Findings {
+	_, findings := fin.repo.definitions()
+	defined := fin.repo.defined(fin.units)
+	for _, u := range fin.units {
 		for _, o := range u.objs {
-			if _, builtIn := ev.repo.kinds.Type(o.GroupVersionKind()); builtIn {
+			if _, builtIn := fin.repo.kinds.Type(o.GroupVersionKind()); builtIn {
 				continue
 			}
 			gvk := o.GroupVersionKind()
@@ -115,7 +115,7 @@ func (ev *evaluated) custom(units []*unit) Findings {
 			if !ok {
 				dropNulls(o.Object)
 				if near := typed.Closest(gvk.Kind, defined.Kinds(gvk.Group)); near != "" && gvk.Kind != "" {
-					f := ev.atObject(u, o, typed.Path{"kind"})
+					f := fin.atObject(u, o, typed.Path{"kind"})
 					f.Rule, f.Message, f.DidYouMean = lint.RuleCustomResource, fmt.Sprintf("no definition of %s has the kind %s", gvk.Group, gvk.Kind), near
 					if _, silenced := u.data.Silence[f.Rule]; !silenced {
 						findings = append(findings, f)

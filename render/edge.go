@@ -16,19 +16,19 @@ const unitEdge = "edge"
 
 // edge is the configuration of the environment's edge, nil where it has none. The
 // host names of Ingresses are added later: other environments have some too.
-func (ev *evaluated) edge(h header, units []*unit) (*edge.Config, Findings) {
-	i := slices.IndexFunc(units, func(u *unit) bool { return u.data.Type == unitEdge })
+func (fin *finisher) edge() (*edge.Config, Findings) {
+	i := slices.IndexFunc(fin.units, func(u *unit) bool { return u.data.Type == unitEdge })
 	if i < 0 {
 		return nil, nil
 	}
-	u := units[i]
-	c, err := edgeConfig(h, u)
+	u := fin.units[i]
+	c, err := edgeConfig(fin.header, u)
 	if err != nil {
-		f := ev.at(u, nil)
+		f := fin.at(u, nil)
 		f.Message = err.Error()
 		return nil, Findings{f}
 	}
-	return c, ev.edgeFindings(u, c.Validate())
+	return c, fin.edgeFindings(u, c.Validate())
 }
 
 // edgeConfig is what the unit says, and what the site adds.
@@ -48,14 +48,14 @@ func edgeConfig(h header, u *unit) (*edge.Config, error) {
 }
 
 // edgeFindings puts problems at the user's literals.
-func (ev *evaluated) edgeFindings(u *unit, err error) Findings {
+func (fin *finisher) edgeFindings(u *unit, err error) Findings {
 	var problems edge.Problems
 	if !errors.As(err, &problems) {
 		return nil
 	}
 	var found Findings
 	for _, p := range problems {
-		f := ev.at(u, p.Field)
+		f := fin.at(u, p.Field)
 		f.Message = p.Message
 		found = append(found, f)
 	}

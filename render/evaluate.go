@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"cuelang.org/go/cue"
-	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
@@ -24,9 +23,7 @@ import (
 
 // evaluated is one environment, or a part of one, as CUE sees it.
 type evaluated struct {
-	repo *Repo
-	dir  envDir
-	inst *build.Instance
+	*envPackage
 	// shared is a context that has compiled the definitions before; nil for one of
 	// its own, which goes with the value: contexts grow with all that they evaluate.
 	shared *cue.Context
@@ -36,15 +33,16 @@ type evaluated struct {
 	mu   sync.Mutex // for value: units are finished side by side
 	root cue.Value  // the package
 	env  cue.Value  // its field "environment"
+}
 
-	marking sync.Once
-	marks   *marks // see marked
+func newEvaluated(r *Repo, dir envDir, inst *build.Instance) *evaluated {
+	return &evaluated{envPackage: &envPackage{repo: r, dir: dir, inst: inst}}
 }
 
 // evaluate evaluates the package of an environment, without asking whether it is
 // complete. With an error it returns what was loaded.
 func (r *Repo) evaluate(dir envDir, inst *build.Instance) (*evaluated, error) {
-	ev := &evaluated{repo: r, dir: dir, inst: inst}
+	ev := newEvaluated(r, dir, inst)
 	return ev, ev.evaluate()
 }
 
@@ -202,39 +200,6 @@ func incomplete(e cueerrors.Error, path []string) bool {
 	text := fmt.Sprintf(format, args...)
 	return format == missingField || strings.HasPrefix(text, "incomplete value") || strings.HasPrefix(text, "non-concrete value") ||
 		len(path) > unitDepth && (path[unitDepth] == "objects" || strings.HasPrefix(path[unitDepth], "#"))
-}
-
-// userFiles are the syntax trees of the user's own files that the environment is
-// built from: its package and all that it imports, without the definitions.
-func (ev *evaluated) userFiles() []*ast.File {
-	var files []*ast.File
-	for _, inst := range ev.instances() {
-		for _, f := range inst.Files {
-			if ev.repo.isUserFile(f.Filename) {
-				files = append(files, f)
-			}
-		}
-	}
-	return files
-}
-
-// instances are the environment's package and its imports, each once.
-func (ev *evaluated) instances() []*build.Instance {
-	var all []*build.Instance
-	seen := map[*build.Instance]bool{}
-	var visit func(*build.Instance)
-	visit = func(inst *build.Instance) {
-		if inst == nil || seen[inst] {
-			return
-		}
-		seen[inst] = true
-		all = append(all, inst)
-		for _, dep := range inst.Imports {
-			visit(dep)
-		}
-	}
-	visit(ev.inst)
-	return all
 }
 
 // isUserFile tells the user's own files from the definitions.

@@ -45,8 +45,8 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 
 // names says whether a word names an item of a list, as a label or in the field that
 // does: what only refers to one of that name, such as to: "user", is not above its fields.
-func (ev *evaluated) names(pos token.Pos, o *object, path typed.Path) bool {
-	labels := ev.labelsAt(pos)
+func (p *envPackage) names(pos token.Pos, o *object, path typed.Path) bool {
+	labels := p.labelsAt(pos)
 	if len(labels) == 0 {
 		return true
 	}
@@ -71,8 +71,8 @@ func belowUnit(labels typed.Path, u *unit) (typed.Path, bool) {
 }
 
 // labelsAt are the labels of the fields around a place in the user's files.
-func (ev *evaluated) labelsAt(pos token.Pos) typed.Path {
-	for _, file := range ev.userFiles() {
+func (p *envPackage) labelsAt(pos token.Pos) typed.Path {
+	for _, file := range p.userFiles() {
 		if file.Filename == pos.Filename() {
 			var labels typed.Path
 			eachWord(file, func(w word) {
@@ -88,7 +88,7 @@ func (ev *evaluated) labelsAt(pos token.Pos) typed.Path {
 
 // wordAt finds the word of the unit, as the user wrote it, that a field of an object
 // repeats: the only one, or the only one below the same names.
-func (ev *evaluated) wordAt(u *unit, o *object, path typed.Path) (token.Pos, bool) {
+func (p *envPackage) wordAt(u *unit, o *object, path typed.Path) (token.Pos, bool) {
 	text, isText := scalarAt(o.Object, path)
 	if text == "" {
 		return token.NoPos, false
@@ -96,7 +96,7 @@ func (ev *evaluated) wordAt(u *unit, o *object, path typed.Path) (token.Pos, boo
 	names := namesAlong(o.Object, path)
 	var best word
 	most, tied := -1, false
-	for _, file := range ev.userFiles() {
+	for _, file := range p.userFiles() {
 		eachWord(file, func(w word) {
 			below, ok := belowUnit(w.path, u)
 			if !ok || w.text != text || !isText && !akin(w.path[len(w.path)-1], path) || below[0] == "objects" {
@@ -180,13 +180,13 @@ func namesAlong(v any, path typed.Path) map[string]bool {
 
 // overruled finds replicas beside an autoscale, which takes over from it. One of a list
 // that environments share may be meant for those that have no autoscale.
-func (ev *evaluated) overruled(units []*unit) (findings Findings) {
+func (p *envPackage) overruled(units []*unit) (findings Findings) {
 	for _, u := range units {
 		_, silenced := u.data.Silence["autoscaler"]
 		if u.group != "apps" || silenced || !slices.ContainsFunc(u.objs, func(o *object) bool { return o.GetKind() == "HorizontalPodAutoscaler" }) {
 			continue
 		}
-		for _, file := range ev.userFiles() {
+		for _, file := range p.userFiles() {
 			at := map[string]token.Pos{}
 			eachWord(file, func(w word) {
 				if below, ok := belowUnit(w.path, u); ok && w.isLabel && len(below) == 1 {
@@ -196,8 +196,8 @@ func (ev *evaluated) overruled(units []*unit) (findings Findings) {
 			if !at["replicas"].IsValid() || !at["autoscale"].IsValid() {
 				continue
 			}
-			f := Finding{Environment: ev.dir.name, Unit: u.data.Name, Path: u.path(typed.Path{"replicas"}), literal: true}
-			ev.repo.place(&f, at["replicas"])
+			f := Finding{Environment: p.dir.name, Unit: u.data.Name, Path: u.path(typed.Path{"replicas"}), literal: true}
+			p.repo.place(&f, at["replicas"])
 			f.Rule, f.Warning, f.Message = "autoscaler", true, "without effect: autoscale says how many pods there are"
 			findings = append(findings, f)
 		}

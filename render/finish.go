@@ -15,60 +15,68 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
+// finisher takes the units of an environment from what CUE made of them to what is
+// applied.
+type finisher struct {
+	*evaluated
+	header header
+	units  []*unit
+}
+
 // finish takes the units from what the definitions made to what is applied:
 // kustomized, patched, complete, normal, labelled and in order.
-func (ev *evaluated) finish(ctx context.Context, h header, units []*unit) Findings {
-	isolate(h, units)
-	found := make([]Findings, len(units))
+func (fin *finisher) finish(ctx context.Context) Findings {
+	isolate(fin.header, fin.units)
+	found := make([]Findings, len(fin.units))
 	var g errgroup.Group
 	g.SetLimit(parallel())
-	for i, u := range units {
+	for i, u := range fin.units {
 		g.Go(func() error {
-			found[i] = ev.finishUnit(ctx, h, u)
+			found[i] = fin.finishUnit(ctx, u)
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions return no error
 	findings := slices.Concat(found...)
-	findings = append(findings, ev.custom(units)...)
-	findings = append(findings, ev.duplicates(units)...)
-	findings = append(findings, ev.freezes(h)...)
-	findings = append(findings, ev.canaries(h, units)...)
-	hashConfig(units)
+	findings = append(findings, fin.custom()...)
+	findings = append(findings, fin.duplicates()...)
+	findings = append(findings, fin.freezes()...)
+	findings = append(findings, fin.canaries()...)
+	hashConfig(fin.units)
 	return findings
 }
 
-func (ev *evaluated) finishUnit(ctx context.Context, h header, u *unit) Findings {
+func (fin *finisher) finishUnit(ctx context.Context, u *unit) Findings {
 	if !u.data.made {
-		return Findings{ev.unmade(u)}
+		return Findings{fin.unmade(u)}
 	}
 	var findings Findings
 	if u.data.chart != nil {
-		if findings = ev.chart(ctx, h, u); findings.wrong() {
+		if findings = fin.chart(ctx, u); findings.wrong() {
 			return findings // the rest would follow from it
 		}
 	}
-	findings = append(findings, ev.checkUnit(u)...)
+	findings = append(findings, fin.checkUnit(u)...)
 	if len(u.data.Kustomize) > 0 {
-		findings = append(findings, ev.kustomize(ctx, u)...)
+		findings = append(findings, fin.kustomize(ctx, u)...)
 	}
-	findings = append(findings, ev.patch(u)...)
+	findings = append(findings, fin.patch(u)...)
 	for _, o := range u.objs {
-		if f := ev.identity(u, o); len(f) > 0 {
+		if f := fin.identity(u, o); len(f) > 0 {
 			findings = append(findings, f...)
 			continue
 		}
-		ev.namespace(u, o)
-		findings = append(findings, ev.normalise(h, u, o)...)
-		label(h, u, o)
+		fin.namespace(u, o)
+		findings = append(findings, fin.normalise(u, o)...)
+		label(fin.header, u, o)
 	}
 	slices.SortStableFunc(u.objs, compareObjects)
 	return findings
 }
 
 // unmade says that no type made the unit: nobody looks at its fields then.
-func (ev *evaluated) unmade(u *unit) Finding {
-	f := ev.at(u, nil)
+func (fin *finisher) unmade(u *unit) Finding {
+	f := fin.at(u, nil)
 	f.Message = "no type made this unit: its fields are not checked, and it renders nothing"
 	f.Hint = "begin with a type, such as schema.#WebApp & {"
 	if u.group == "stacks" {
@@ -83,17 +91,17 @@ func (ev *evaluated) unmade(u *unit) Finding {
 var typeName = regexp.MustCompile(`^[A-Z]\w+$`)
 
 // checkUnit looks at what stands beside the objects: keys must name objects.
-func (ev *evaluated) checkUnit(u *unit) Findings {
+func (fin *finisher) checkUnit(u *unit) Findings {
 	var findings Findings
 	if _, err := u.data.timeout(); err != nil {
-		f := ev.at(u, typed.Path{"timeout"})
+		f := fin.at(u, typed.Path{"timeout"})
 		f.Message, f.Expected, f.Found = "not a duration", "such as 90s or 5m", quote(u.data.Timeout)
 		findings = append(findings, f)
 	}
 	keys := map[string]bool{}
 	for _, o := range u.objs {
 		if keys[o.key] {
-			f := ev.at(u, typed.Path{"extraObjects", o.key})
+			f := fin.at(u, typed.Path{"extraObjects", o.key})
 			f.Message = fmt.Sprintf("the type has an object %q of its own", o.key)
 			f.Hint = "take another key, or bend the object with patch"
 			findings = append(findings, f)
@@ -108,7 +116,7 @@ func (ev *evaluated) checkUnit(u *unit) Findings {
 		if keys[key] {
 			return
 		}
-		f := ev.at(u, path)
+		f := fin.at(u, path)
 		f.Message = fmt.Sprintf("no object %q in this unit", key)
 		f.Expected = "one of " + enumerate(known)
 		f.DidYouMean = typed.Closest(key, known)
@@ -130,7 +138,7 @@ func (ev *evaluated) checkUnit(u *unit) Findings {
 }
 
 // identity holds an object to what every object has.
-func (ev *evaluated) identity(u *unit, o *object) Findings {
+func (fin *finisher) identity(u *unit, o *object) Findings {
 	var findings Findings
 	for _, field := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
 		at := o.Object
@@ -144,7 +152,7 @@ func (ev *evaluated) identity(u *unit, o *object) Findings {
 		for _, step := range field {
 			path = append(path, step)
 		}
-		f := ev.atObject(u, o, path)
+		f := fin.atObject(u, o, path)
 		f.Message = "missing: every object has it"
 		findings = append(findings, f)
 	}
@@ -152,9 +160,9 @@ func (ev *evaluated) identity(u *unit, o *object) Findings {
 }
 
 // namespace puts objects of namespaced built-in kinds into the unit's namespace.
-func (ev *evaluated) namespace(u *unit, o *object) {
+func (fin *finisher) namespace(u *unit, o *object) {
 	gk := o.GroupVersionKind().GroupKind()
-	if _, builtIn := ev.repo.kinds.Type(o.GroupVersionKind()); !builtIn || typed.ClusterScoped(gk) || o.GetNamespace() != "" {
+	if _, builtIn := fin.repo.kinds.Type(o.GroupVersionKind()); !builtIn || typed.ClusterScoped(gk) || o.GetNamespace() != "" {
 		return
 	}
 	o.SetNamespace(u.data.Namespace)
@@ -176,18 +184,18 @@ func label(h header, u *unit, o *object) {
 
 // duplicates finds objects that two units, or two keys, both make: the second
 // write would undo the first.
-func (ev *evaluated) duplicates(units []*unit) Findings {
+func (fin *finisher) duplicates() Findings {
 	type id struct {
 		kschema.GroupKind
 		namespace, name string
 	}
 	first := map[id]string{}
 	var findings Findings
-	for _, u := range units {
+	for _, u := range fin.units {
 		for _, o := range u.objs {
 			at := id{o.GroupVersionKind().GroupKind(), o.GetNamespace(), o.GetName()}
 			if other, ok := first[at]; ok {
-				f := ev.atObject(u, o, nil)
+				f := fin.atObject(u, o, nil)
 				f.Message = fmt.Sprintf("%s is made twice", o.ref())
 				f.Hint = "also by " + other
 				findings = append(findings, f)

@@ -14,10 +14,10 @@ import (
 // forbidden finds "objects" written in an environment. CUE would take it and
 // unify it with what the type makes, while the fields that the type reads still
 // say something else.
-func (ev *evaluated) forbidden() Findings {
+func (p *envPackage) forbidden() Findings {
 	var findings Findings
-	for _, file := range ev.userFiles() {
-		rel, err := filepath.Rel(filepath.Join(ev.repo.root, "envs"), file.Filename)
+	for _, file := range p.userFiles() {
+		rel, err := filepath.Rel(filepath.Join(p.repo.root, "envs"), file.Filename)
 		if err != nil || !filepath.IsLocal(rel) {
 			continue // a user's own stack makes objects
 		}
@@ -31,8 +31,8 @@ func (ev *evaluated) forbidden() Findings {
 			case name != "objects" || len(path) < 3:
 				return true
 			}
-			finding := Finding{Environment: ev.dir.name, Path: strings.Join(trimEnvironment(path), ".")}
-			ev.repo.place(&finding, f.Pos())
+			finding := Finding{Environment: p.dir.name, Path: strings.Join(trimEnvironment(path), ".")}
+			p.repo.place(&finding, f.Pos())
 			finding.Message = "objects are made by the type of the unit"
 			finding.Hint = "bend one with patch: <object key>: {...}, add one under extraObjects"
 			findings = append(findings, finding)

@@ -24,19 +24,19 @@ func (h header) siteFreezes() []schema.Freeze {
 }
 
 // freezes finds those that no calendar and no clock knows: CUE saw their form only.
-func (ev *evaluated) freezes(h header) Findings {
+func (fin *finisher) freezes() Findings {
 	var findings Findings
 	check := func(freezes []schema.Freeze, path ...any) {
 		for i, f := range freezes {
 			if err := f.Check(); err != nil {
-				finding := ev.atHeader(append(slices.Clip(typed.Path(path)), i))
+				finding := fin.atHeader(append(slices.Clip(typed.Path(path)), i))
 				finding.Message = err.Error()
 				findings = append(findings, finding)
 			}
 		}
 	}
-	check(h.siteFreezes(), "site", "freeze")
-	check(h.Freeze, "freeze")
+	check(fin.header.siteFreezes(), "site", "freeze")
+	check(fin.header.Freeze, "freeze")
 	return findings
 }
 

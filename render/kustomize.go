@@ -40,13 +40,13 @@ const (
 
 // kustomize runs the unit's objects through the kustomization that it asks for.
 // Nothing is read outside the repository and nothing from the network.
-func (ev *evaluated) kustomize(ctx context.Context, u *unit) Findings {
+func (fin *finisher) kustomize(ctx context.Context, u *unit) Findings {
 	if ctx.Err() != nil {
 		return nil
 	}
-	objs, err := ev.repo.runKustomize(u)
+	objs, err := fin.repo.runKustomize(u)
 	if err != nil {
-		f := ev.at(u, typed.Path{"kustomize"})
+		f := fin.at(u, typed.Path{"kustomize"})
 		f.Message = kustomizeMessage(err)
 		if refused, ok := errors.AsType[outside](err); ok {
 			f.Message = refused.Error()

@@ -47,17 +47,17 @@ const everyLabel = "*"
 func (m *marks) any() bool { return len(m.labels) > 0 }
 
 // marked finds the marks of an environment: its own, and those of all that it imports.
-func (ev *evaluated) marked() *marks {
-	ev.marking.Do(func() {
+func (p *envPackage) marked() *marks {
+	p.marking.Do(func() {
 		m := &marks{labels: map[string]bool{}}
-		for _, inst := range ev.instances() {
+		for _, inst := range p.instances() {
 			for _, file := range inst.Files {
 				m.read(file)
 			}
 		}
-		ev.marks = m
+		p.marks = m
 	})
-	return ev.marks
+	return p.marks
 }
 
 func (m *marks) read(file *ast.File) {
@@ -98,14 +98,14 @@ func (m *marks) isMark(a *ast.Attribute) bool {
 }
 
 // misplacedMarks are those that hide nothing.
-func (ev *evaluated) misplacedMarks() Findings {
+func (p *envPackage) misplacedMarks() Findings {
 	var findings Findings
-	for _, w := range ev.marked().wrong {
-		f := Finding{Environment: ev.dir.name, Message: w.text}
+	for _, w := range p.marked().wrong {
+		f := Finding{Environment: p.dir.name, Message: w.text}
 		if f.Hint = "put it behind a field: password: \"...\" @secret()"; strings.HasPrefix(w.text, "@") {
 			f.Hint = ""
 		}
-		ev.repo.place(&f, w.pos)
+		p.repo.place(&f, w.pos)
 		findings = append(findings, f)
 	}
 	return findings

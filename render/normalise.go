@@ -12,23 +12,23 @@ import (
 
 // normalise rewrites an object to what the API server stores for the fields that
 // it sets, and reports what the type of its kind does not accept.
-func (ev *evaluated) normalise(h header, u *unit, o *object) Findings {
+func (fin *finisher) normalise(u *unit, o *object) Findings {
 	gvk := o.GroupVersionKind()
-	t, ok := ev.repo.kinds.Type(gvk)
+	t, ok := fin.repo.kinds.Type(gvk)
 	if !ok {
 		dropServerMeta(o.Object)
-		return ev.unknownKind(u, o)
+		return fin.unknownKind(u, o)
 	}
 	plainSecret(o.Object, gvk)
 	var findings Findings
-	minor := lint.Minor(h.KubernetesVersion)
+	minor := lint.Minor(fin.header.KubernetesVersion)
 	if came := typed.Since(t); minor > 0 && came > minor {
-		f := ev.atObject(u, o, typed.Path{"apiVersion"})
+		f := fin.atObject(u, o, typed.Path{"apiVersion"})
 		f.Rule, f.Message = "strict", fmt.Sprintf("Kubernetes 1.%d does not have %s %s: it came with 1.%d", minor, gvk.GroupVersion(), gvk.Kind, came)
 		return Findings{f}
 	}
-	for _, p := range ev.repo.kinds.Normalise(o.Object, t, minor) {
-		f := ev.atObject(u, o, p.Path)
+	for _, p := range fin.repo.kinds.Normalise(o.Object, t, minor) {
+		f := fin.atObject(u, o, p.Path)
 		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
 		f.Rule = "strict"
 		findings = append(findings, f)
@@ -41,25 +41,25 @@ func (ev *evaluated) normalise(h header, u *unit, o *object) Findings {
 }
 
 // unknownKind lets custom resources pass and stops at a misspelt built-in kind.
-func (ev *evaluated) unknownKind(u *unit, o *object) Findings {
+func (fin *finisher) unknownKind(u *unit, o *object) Findings {
 	gvk := o.GroupVersionKind()
-	if !ev.repo.kinds.Groups()[gvk.Group] || gvk.Kind == "" {
+	if !fin.repo.kinds.Groups()[gvk.Group] || gvk.Kind == "" {
 		return nil
 	}
 	if lint.Removed(gvk.Group, gvk.Version, gvk.Kind) {
 		return nil // the version check says what to use instead
 	}
-	f := ev.atObject(u, o, typed.Path{"kind"})
+	f := fin.atObject(u, o, typed.Path{"kind"})
 	f.Rule = "strict"
-	if versions := ev.repo.kinds.Versions(gvk.GroupKind()); len(versions) > 0 {
-		f = ev.atObject(u, o, typed.Path{"apiVersion"})
+	if versions := fin.repo.kinds.Versions(gvk.GroupKind()); len(versions) > 0 {
+		f = fin.atObject(u, o, typed.Path{"apiVersion"})
 		f.Rule = "strict"
 		f.Message = fmt.Sprintf("kind %s is not in %s", gvk.Kind, gvk.GroupVersion())
 		f.Hint = "use " + kschema.GroupVersion{Group: gvk.Group, Version: versions[0]}.String()
 		return Findings{f}
 	}
 	f.Message = fmt.Sprintf("%s has no kind %s", gvk.GroupVersion(), gvk.Kind)
-	f.DidYouMean = typed.Closest(gvk.Kind, ev.repo.kinds.KindsOf(gvk.GroupVersion()))
+	f.DidYouMean = typed.Closest(gvk.Kind, fin.repo.kinds.KindsOf(gvk.GroupVersion()))
 	return Findings{f}
 }
 

@@ -16,7 +16,7 @@ import (
 // patch bends the objects of a unit as the environment asks: as kubectl patch
 // does, a strategic merge for built-in kinds (lists merge by their keys), and a
 // JSON merge (RFC 7396) for all others. "$patch": "delete" takes an object out.
-func (ev *evaluated) patch(u *unit) Findings {
+func (fin *finisher) patch(u *unit) Findings {
 	byKey := map[string]*object{}
 	for _, o := range u.objs {
 		byKey[o.key] = o
@@ -26,7 +26,7 @@ func (ev *evaluated) patch(u *unit) Findings {
 		change := tree.Map(u.data.Patch[key])
 		o := byKey[key]
 		if o == nil {
-			f := ev.at(u, typed.Path{"patch", key})
+			f := fin.at(u, typed.Path{"patch", key})
 			f.Message = fmt.Sprintf("no object %q in this unit", key)
 			known := slices.Sorted(maps.Keys(byKey))
 			f.Expected, f.DidYouMean = "one of "+enumerate(known), typed.Closest(key, known)
@@ -37,8 +37,8 @@ func (ev *evaluated) patch(u *unit) Findings {
 			u.objs = slices.DeleteFunc(u.objs, func(other *object) bool { return other == o })
 			continue
 		}
-		if err := ev.repo.apply(o, change); err != nil {
-			f := ev.at(u, typed.Path{"patch", key})
+		if err := fin.repo.apply(o, change); err != nil {
+			f := fin.at(u, typed.Path{"patch", key})
 			f.Object = o.ref()
 			f.Message = "the patch does not apply: " + err.Error()
 			findings = append(findings, f)

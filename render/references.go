@@ -16,15 +16,15 @@ import (
 // undefined finds references to what an imported package does not declare, such
 // as a misspelt type. CUE takes them for values that may still come, and reports
 // what follows from that instead.
-func (ev *evaluated) undefined() Findings {
+func (p *envPackage) undefined() Findings {
 	var findings Findings
 	declared := map[string][]string{} // by import path
 	types := map[string][]string{}
-	for _, inst := range ev.instances() {
+	for _, inst := range p.instances() {
 		types[syntax.Plain(inst.ImportPath)] = unitTypes(inst)
 		declared[syntax.Plain(inst.ImportPath)] = declarations(inst)
 	}
-	for _, file := range ev.userFiles() {
+	for _, file := range p.userFiles() {
 		imports := importNames(file)
 		ast.Walk(file, func(n ast.Node) bool {
 			sel, ok := n.(*ast.SelectorExpr)
@@ -40,13 +40,13 @@ func (ev *evaluated) undefined() Findings {
 			if err != nil || !known || slices.Contains(names, name) {
 				return true
 			}
-			f := Finding{Environment: ev.dir.name, Message: fmt.Sprintf("%s.%s is not defined", ident.Name, name)}
+			f := Finding{Environment: p.dir.name, Message: fmt.Sprintf("%s.%s is not defined", ident.Name, name)}
 			if near := typed.Closest(name, names); near != "" {
 				f.DidYouMean = ident.Name + "." + near
 			} else {
 				f.Expected = "one of " + enumerate(offered(names, types[imports[ident.Name]]))
 			}
-			ev.repo.place(&f, sel.Pos())
+			p.repo.place(&f, sel.Pos())
 			findings = append(findings, f)
 			return true
 		}, nil)
@@ -57,12 +57,12 @@ func (ev *evaluated) undefined() Findings {
 // closedLists finds definitions in the place of a list of units to which units are added.
 // A definition is closed: CUE refuses what is added, field by field and in the types that
 // it is made of.
-func (ev *evaluated) closedLists() Findings {
+func (p *envPackage) closedLists() Findings {
 	var findings Findings
 	for _, group := range []string{"apps", "stacks"} {
 		var added []*ast.Field
 		var lists []ast.Expr
-		for _, file := range ev.inst.Files {
+		for _, file := range p.inst.Files {
 			for _, f := range syntax.FieldsAt(file.Decls, fieldEnvironment, group) {
 				structs, others := syntax.Parts(f.Value)
 				for _, lit := range structs {
@@ -74,11 +74,11 @@ func (ev *evaluated) closedLists() Findings {
 			}
 		}
 		for _, list := range lists {
-			name, taken, ok := ev.definition(list)
+			name, taken, ok := p.definition(list)
 			if !ok {
 				continue
 			}
-			f := Finding{Environment: ev.dir.name, Hint: "add them there, end that list with ..., or name it without the #"}
+			f := Finding{Environment: p.dir.name, Hint: "add them there, end that list with ..., or name it without the #"}
 			var units []string
 			for _, field := range added {
 				unit, _ := syntax.Name(field)
@@ -87,7 +87,7 @@ func (ev *evaluated) closedLists() Findings {
 					continue
 				case f.Path == "":
 					f.Path = group + "." + unit
-					ev.repo.place(&f, field.Pos())
+					p.repo.place(&f, field.Pos())
 				default:
 					f.others = append(f.others, field.Pos())
 				}
@@ -107,8 +107,8 @@ func (ev *evaluated) closedLists() Findings {
 
 // definition is the name of a definition that an expression refers to, and the fields
 // that it has; false where it is none, or takes fields of any name.
-func (ev *evaluated) definition(expr ast.Expr) (name string, fields []string, ok bool) {
-	inst, label := ev.inst, ""
+func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, ok bool) {
+	inst, label := p.inst, ""
 	switch e := expr.(type) {
 	case *ast.Ident:
 		name, label = e.Name, e.Name

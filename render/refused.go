@@ -49,7 +49,7 @@ type refused struct {
 
 func (r *rendered) refused(api *server.Server) []refused {
 	var all []refused
-	defined := r.ev.defined(r.units)
+	defined := r.ev.repo.defined(r.units)
 	custom := map[string]*server.Custom{} // by apiVersion and kind
 	for _, u := range r.units {
 		if _, silent := u.data.Silence[lint.RuleServer]; silent {

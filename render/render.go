@@ -196,7 +196,7 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			all[i] = &rendered{name: dir.name, findings: dir.wrong}
 			continue
 		}
-		evs[i] = &evaluated{repo: r, dir: dir, inst: insts[i]}
+		evs[i] = newEvaluated(r, dir, insts[i])
 		evs[i].parts = evs[i].split() // before any is evaluated: it writes to the packages that they share
 	}
 	contexts := make(chan *cue.Context, r.parallel())
@@ -274,8 +274,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	units, findings := ev.sortUnits(units, off)
 	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units, off: off}
 	one.sealed, one.findings = ev.seal(h, units)
-	one.findings = slices.Concat(findings, one.findings, ev.finish(ctx, h, units))
-	front, wrong := ev.edge(h, units)
+	fin := &finisher{ev, h, units}
+	one.findings = slices.Concat(findings, one.findings, fin.finish(ctx))
+	front, wrong := fin.edge()
 	one.findings = append(one.findings, wrong...)
 	if h.Name != ev.dir.name {
 		f := one.place(lint.Finding{Path: typed.Path{"name"}})

@@ -269,7 +269,7 @@ func (s *splitter) part(units []unitName) (part, bool) {
 	if inst == nil {
 		return part{}, false
 	}
-	return part{&evaluated{repo: s.ev.repo, dir: s.ev.dir, inst: inst}, names}, true
+	return part{newEvaluated(s.ev.repo, s.ev.dir, inst), names}, true
 }
 
 // copy makes a package anew from its files, without the units that are not named.

@@ -24,19 +24,19 @@ import (
 // compareTwin renders the environment with other values in its marked fields, and
 // notes in the objects what differs. It says where the values went that cannot be
 // hidden there, and where they could not be followed.
-func (ev *evaluated) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) Findings {
-	literals := ev.markedLiterals(values)
+func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) Findings {
+	literals := p.markedLiterals(values)
 	if len(literals) == 0 {
 		return nil
 	}
 	var twin []*unit
 	for _, change := range []func(string) string{otherText, otherEnd} {
-		if twin = ev.twin(ctx, h, literals, change); twin != nil {
+		if twin = p.twin(ctx, h, literals, change); twin != nil {
 			break
 		}
 	}
-	place := Finding{Environment: ev.dir.name}
-	ev.repo.place(&place, literals[0].Pos())
+	place := Finding{Environment: p.dir.name}
+	p.repo.place(&place, literals[0].Pos())
 	if twin == nil {
 		place.Warning = true
 		place.Message = "marked values cannot be followed here: what they become depends on their form"
@@ -58,21 +58,21 @@ func (ev *evaluated) compareTwin(ctx context.Context, h header, units []*unit, v
 
 // markedLiterals are the literals in the user's files that marked values consist
 // of: those that are marked, and those that a marked field refers to.
-func (ev *evaluated) markedLiterals(values []markedValue) []*ast.BasicLit {
+func (p *envPackage) markedLiterals(values []markedValue) []*ast.BasicLit {
 	var found []*ast.BasicLit
-	for _, n := range ev.marked().values {
+	for _, n := range p.marked().values {
 		found = append(found, literalsIn(n)...)
 	}
 	places := map[string]map[int]bool{}
 	for _, m := range values {
-		for _, pos := range ev.repo.sources(m.value, 0) {
+		for _, pos := range p.repo.sources(m.value, 0) {
 			if places[pos.Filename()] == nil {
 				places[pos.Filename()] = map[int]bool{}
 			}
 			places[pos.Filename()][pos.Offset()] = true
 		}
 	}
-	for _, file := range ev.userFiles() {
+	for _, file := range p.userFiles() {
 		at := places[file.Filename]
 		ast.Walk(file, func(n ast.Node) bool {
 			if n.Pos().IsValid() && at[n.Pos().Offset()] {
@@ -84,7 +84,7 @@ func (ev *evaluated) markedLiterals(values []markedValue) []*ast.BasicLit {
 			return true
 		}, nil)
 	}
-	found = slices.DeleteFunc(found, func(lit *ast.BasicLit) bool { return !ev.repo.isUserPos(lit.Pos()) })
+	found = slices.DeleteFunc(found, func(lit *ast.BasicLit) bool { return !p.repo.isUserPos(lit.Pos()) })
 	slices.SortStableFunc(found, func(a, b *ast.BasicLit) int { return a.Pos().Compare(b.Pos()) })
 	return slices.CompactFunc(found, func(a, b *ast.BasicLit) bool { return a.Pos() == b.Pos() })
 }
@@ -113,14 +113,14 @@ func (r *Repo) sources(v cue.Value, depth int) []token.Pos {
 }
 
 // twin renders the environment with each literal changed; nil where that fails.
-func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) []*unit {
+func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) []*unit {
 	overlay := map[string]load.Source{}
-	for _, file := range ev.userFiles() {
-		rel, err := filepath.Rel(ev.repo.root, file.Filename)
+	for _, file := range p.userFiles() {
+		rel, err := filepath.Rel(p.repo.root, file.Filename)
 		if err != nil {
 			return nil
 		}
-		data, err := fs.ReadFile(ev.repo.fsys, filepath.ToSlash(rel))
+		data, err := fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel))
 		if err != nil {
 			return nil
 		}
@@ -137,11 +137,11 @@ func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLi
 			overlay[file.Filename] = load.FromBytes(data)
 		}
 	}
-	insts, err := ev.repo.load([]envDir{ev.dir}, overlay)
+	insts, err := p.repo.load([]envDir{p.dir}, overlay)
 	if err != nil {
 		return nil
 	}
-	other := &evaluated{repo: ev.repo, dir: ev.dir, inst: insts[0]}
+	other := newEvaluated(p.repo, p.dir, insts[0])
 	_, units, err := other.inOne(ctx)
 	if err != nil {
 		return nil
@@ -149,7 +149,7 @@ func (ev *evaluated) twin(ctx context.Context, h header, literals []*ast.BasicLi
 	units, off := withoutOff(units)
 	units, findings := other.sortUnits(units, off)
 	_, sealed := other.seal(h, units)
-	findings = slices.Concat(findings, sealed, other.finish(ctx, h, units))
+	findings = slices.Concat(findings, sealed, (&finisher{other, h, units}).finish(ctx))
 	if errs, _ := findings.split(); len(errs) > 0 {
 		return nil
 	}
