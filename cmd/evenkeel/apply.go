@@ -15,6 +15,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -113,7 +114,7 @@ func addDeleteFirst(f *pflag.FlagSet, to *[]string) {
 // not become healthy: those behind it may stand on it.
 func runApply(ctx context.Context, g *global, opts *applyOptions, args []string) error {
 	if opts.plan != "" && (opts.all || len(args) > 1) {
-		return &usageError{err: errors.New("--plan is the plan of one environment"), hint: "apply each with its own"}
+		return &hint.Error{Err: errors.New("--plan is the plan of one environment"), Hint: "apply each with its own"}
 	}
 	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {
@@ -286,7 +287,7 @@ func checkReasons(texts ...string) error {
 	const most = 2000 // bytes; the record of a revision stands in an annotation
 	for _, text := range texts {
 		if len(text) > most {
-			return &usageError{err: fmt.Errorf("a message of %d bytes is too long", len(text)), hint: fmt.Sprintf("%d bytes are kept", most)}
+			return &hint.Error{Err: fmt.Errorf("a message of %d bytes is too long", len(text)), Hint: fmt.Sprintf("%d bytes are kept", most)}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -27,18 +28,18 @@ const leastMemory = 64 << 20
 func (b *budgetFlags) budget() (render.Budget, error) {
 	budget := render.Budget{Time: b.time}
 	if b.time < time.Second {
-		return budget, &usageError{err: fmt.Errorf("--render-timeout %s is too short", b.time), hint: "it is a second at least, as in --render-timeout 5m"}
+		return budget, &hint.Error{Err: fmt.Errorf("--render-timeout %s is too short", b.time), Hint: "it is a second at least, as in --render-timeout 5m"}
 	}
 	if b.memory == "" {
 		return budget, nil
 	}
-	const hint = "it is 64Mi at least, as in --render-memory 4Gi"
+	const least = "it is 64Mi at least, as in --render-memory 4Gi"
 	size, err := resource.ParseQuantity(b.memory)
 	if err != nil {
-		return budget, &usageError{err: fmt.Errorf("--render-memory %q: %w", b.memory, err), hint: hint}
+		return budget, &hint.Error{Err: fmt.Errorf("--render-memory %q: %w", b.memory, err), Hint: least}
 	}
 	if budget.Memory = size.Value(); budget.Memory < leastMemory {
-		return budget, &usageError{err: fmt.Errorf("--render-memory %s is too little", b.memory), hint: hint}
+		return budget, &hint.Error{Err: fmt.Errorf("--render-memory %s is too little", b.memory), Hint: least}
 	}
 	return budget, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
 	"github.com/seed-428f4edd/evenkeel/render/reference"
@@ -62,7 +63,7 @@ DOCKER_CONFIG).`,
 
 func runChartPull(ctx context.Context, g *global, req pull.Request) error {
 	if req.Repo == "" {
-		return &usageError{err: errors.New("missing: --repo"), hint: "such as --repo https://charts.jetstack.io or --repo oci://ghcr.io/org/charts"}
+		return &hint.Error{Err: errors.New("missing: --repo"), Hint: "such as --repo https://charts.jetstack.io or --repo oci://ghcr.io/org/charts"}
 	}
 	repo, err := g.repo()
 	if err != nil {

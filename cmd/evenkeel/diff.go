@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -97,7 +98,7 @@ func runDiff(ctx context.Context, g *global, opts *diffOptions, args []string) e
 		return diffAgainst(ctx, g, opts, args)
 	}
 	if opts.save != "" && (opts.all || len(args) > 1) {
-		return &usageError{err: errors.New("--save takes the plan of one environment"), hint: "save each to a file of its own"}
+		return &hint.Error{Err: errors.New("--save takes the plan of one environment"), Hint: "save each to a file of its own"}
 	}
 	envs, err := g.renderUnsealed(ctx, &opts.selection, args)
 	if err != nil {

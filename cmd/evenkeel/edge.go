@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 )
@@ -71,9 +72,9 @@ func runEdge(ctx context.Context, g *global, opts *edgeOptions, name string) err
 }
 
 func noEdge(env string) error {
-	return &usageError{
-		err:  fmt.Errorf("env %s has no edge", env),
-		hint: "name the environment that has the stack edge, often infra",
+	return &hint.Error{
+		Err:  fmt.Errorf("env %s has no edge", env),
+		Hint: "name the environment that has the stack edge, often infra",
 	}
 }
 

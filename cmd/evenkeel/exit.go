@@ -11,9 +11,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
-	"github.com/seed-428f4edd/evenkeel/internal/usergit"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
-	"github.com/seed-428f4edd/evenkeel/render/edit"
 )
 
 // The exit codes, the same for every command.
@@ -117,18 +116,11 @@ func flatten(err error) []error {
 }
 
 func hints(err error) []string {
-	var usage *usageError
-	if errors.As(err, &usage) && usage.hint != "" {
-		return []string{usage.hint}
+	if hinted, ok := errors.AsType[*hint.Error](err); ok && hinted.Hint != "" {
+		return []string{hinted.Hint}
 	}
 	if refused, ok := errors.AsType[*apply.Refused](err); ok {
 		return refused.Hints
-	}
-	if refused, ok := errors.AsType[*usergit.Refused](err); ok {
-		return []string{refused.Hint}
-	}
-	if refused, ok := errors.AsType[*edit.Refused](err); ok {
-		return []string{refused.Hint}
 	}
 	if over, ok := errors.AsType[*render.OverBudget](err); ok {
 		return over.Hints()

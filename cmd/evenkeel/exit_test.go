@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 func TestExitCode(t *testing.T) {
@@ -24,7 +25,7 @@ func TestExitCode(t *testing.T) {
 		{nil, 0},
 		{errDifferences, 1},
 		{plain, 2},
-		{&usageError{err: plain}, 2},
+		{&hint.Error{Err: plain}, 2},
 		{errUnhealthy, 3},
 		{fmt.Errorf("env dev: unit web: %w", notHealthy), 3},
 		{fmt.Errorf("env dev: %w", refused), 4},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/reference"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -65,9 +66,9 @@ func runExplain(g *global, args []string) error {
 }
 
 // noSuch is the error of a name that nothing has, with the one that is near.
-func noSuch(message, near, hint string) error {
+func noSuch(message, near, help string) error {
 	if near != "" {
 		message += fmt.Sprintf("; did you mean %q?", near)
 	}
-	return &usageError{err: errors.New(message), hint: hint}
+	return &hint.Error{Err: errors.New(message), Hint: help}
 }

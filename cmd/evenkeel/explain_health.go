@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -63,15 +64,15 @@ func runExplainHealth(g *global, kind string) error {
 // meant.
 func noRule(kind string) error {
 	if health.OfKubernetes(kind) {
-		return &usageError{err: fmt.Errorf("%s is a kind of Kubernetes itself, which the table of rules does not have", kind), hint: "docs/health.md says what it is judged by"}
+		return &hint.Error{Err: fmt.Errorf("%s is a kind of Kubernetes itself, which the table of rules does not have", kind), Hint: "docs/health.md says what it is judged by"}
 	}
 	known, err := health.KnownKinds()
 	if err != nil {
 		return err
 	}
-	e := &usageError{err: fmt.Errorf("no rule for kind %q: it is judged by its conditions, as docs/health.md says", kind), hint: "ready of a unit or a site declares a rule for it"}
+	e := &hint.Error{Err: fmt.Errorf("no rule for kind %q: it is judged by its conditions, as docs/health.md says", kind), Hint: "ready of a unit or a site declares a rule for it"}
 	if near := typed.Closest(kind, known); near != "" {
-		e.hint = fmt.Sprintf("did you mean %q?", near)
+		e.Hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return e
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/handover"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -91,14 +92,14 @@ func newExportEngineCmd(g *global, engine exportEngine) *cobra.Command {
 
 func runExport(ctx context.Context, g *global, engine exportEngine, sel *selection, opts handover.Options, args []string) error {
 	if opts.Source.URL == "" {
-		return &usageError{err: errors.New("--source is missing"), hint: "name what evenkeel push pushed to, or a git repository of what evenkeel render --output-dir wrote"}
+		return &hint.Error{Err: errors.New("--source is missing"), Hint: "name what evenkeel push pushed to, or a git repository of what evenkeel render --output-dir wrote"}
 	}
 	envs, err := g.renderAll(ctx, sel, args)
 	if err != nil {
 		return err
 	}
 	if len(envs) > 1 && !strings.Contains(opts.Source.URL+opts.Source.Path, "{env}") {
-		return &usageError{err: errors.New("several environments have one source"), hint: "write {env} where the name of the environment stands in --source or --path"}
+		return &hint.Error{Err: errors.New("several environments have one source"), Hint: "write {env} where the name of the environment stands in --source or --path"}
 	}
 	var unit schema.Unit
 	for _, env := range envs {

@@ -14,6 +14,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -57,9 +58,9 @@ func (g *global) addOutput(cmd *cobra.Command, formats ...string) {
 	output := cmd.Flags().StringP("output", "o", formats[0], "output format: "+strings.Join(formats, ", "))
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if !slices.Contains(formats, *output) {
-			return &usageError{
-				err:  fmt.Errorf("output format %q is not known to %s", *output, cmd.CommandPath()),
-				hint: "use one of " + strings.Join(formats, ", "),
+			return &hint.Error{
+				Err:  fmt.Errorf("output format %q is not known to %s", *output, cmd.CommandPath()),
+				Hint: "use one of " + strings.Join(formats, ", "),
 			}
 		}
 		g.output = *output
@@ -100,7 +101,7 @@ func (g *global) cluster(target schema.Cluster) (*apply.Cluster, error) {
 	}
 	cfg, err := g.kube.ToRESTConfig()
 	if err != nil {
-		return nil, &usageError{err: err, hint: "name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context"}
+		return nil, &hint.Error{Err: err, Hint: "name a kubeconfig with --kubeconfig or KUBECONFIG, a context with --context"}
 	}
 	return apply.Connect(cfg)
 }

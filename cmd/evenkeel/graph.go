@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
@@ -71,7 +72,7 @@ func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string)
 		return err
 	}
 	if len(graphs) > 1 {
-		return &usageError{err: errors.New("the environments belong to several clusters, and a picture shows one"), hint: "name those of one cluster, or use -o html"}
+		return &hint.Error{Err: errors.New("the environments belong to several clusters, and a picture shows one"), Hint: "name those of one cluster, or use -o html"}
 	}
 	switch g.output {
 	case "json":

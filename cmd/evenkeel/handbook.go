@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/handbook"
 )
 
@@ -62,5 +63,5 @@ func runHandbook(ctx context.Context, g *global, opts *handbookOptions, args []s
 }
 
 func unknownLang(lang string) error {
-	return &usageError{err: fmt.Errorf("no language %q", lang), hint: "use one of " + strings.Join(handbook.Langs(), ", ")}
+	return &hint.Error{Err: fmt.Errorf("no language %q", lang), Hint: "use one of " + strings.Join(handbook.Langs(), ", ")}
 }

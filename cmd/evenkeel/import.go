@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
@@ -71,19 +72,19 @@ first apply --take-ownership takes the objects over; helm upgrade refuses then.`
 func runImport(ctx context.Context, g *global, opts *importOptions, args []string) error {
 	switch {
 	case opts.env == "":
-		return &usageError{err: errors.New("missing: --env"), hint: "name the environment to write to"}
+		return &hint.Error{Err: errors.New("missing: --env"), Hint: "name the environment to write to"}
 	case opts.live && opts.namespace == "":
-		return &usageError{err: errors.New("missing: --namespace"), hint: "--live reads one namespace"}
+		return &hint.Error{Err: errors.New("missing: --namespace"), Hint: "--live reads one namespace"}
 	case opts.release != "" && (opts.live || opts.objects || len(args) > 0):
-		return &usageError{err: errors.New("--helm-release stands alone"), hint: "evenkeel import --env ENV --helm-release NAME -n NAMESPACE"}
+		return &hint.Error{Err: errors.New("--helm-release stands alone"), Hint: "evenkeel import --env ENV --helm-release NAME -n NAMESPACE"}
 	case opts.release != "" && opts.namespace == "":
-		return &usageError{err: errors.New("missing: --namespace"), hint: "--helm-release is of one namespace"}
+		return &hint.Error{Err: errors.New("missing: --namespace"), Hint: "--helm-release is of one namespace"}
 	case opts.release != "":
 		return runImportRelease(ctx, g, opts)
 	case opts.chart != "":
-		return &usageError{err: errors.New("--chart without --helm-release"), hint: "evenkeel chart pull brings a chart into the repository"}
+		return &hint.Error{Err: errors.New("--chart without --helm-release"), Hint: "evenkeel chart pull brings a chart into the repository"}
 	case opts.live == (len(args) > 0):
-		return &usageError{err: errors.New("give files, directories or -, or --live"), hint: "evenkeel import --help shows examples"}
+		return &hint.Error{Err: errors.New("give files, directories or -, or --live"), Hint: "evenkeel import --help shows examples"}
 	}
 	repo, err := g.repo()
 	if err != nil {
@@ -96,9 +97,6 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	read, err := readObjects(ctx, g, opts, args)
 	for _, s := range read.Skipped {
 		fmt.Fprintf(g.err, "skipped: %s\n", s)
-	}
-	if hinted, ok := errors.AsType[importer.Hinted](err); ok {
-		return &usageError{err: hinted.Err, hint: hinted.Hint}
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
@@ -34,9 +35,9 @@ func runImportRelease(ctx context.Context, g *global, opts *importOptions) error
 		return err
 	}
 	if release.Status != "deployed" {
-		return &usageError{
-			err:  fmt.Errorf("revision %d of the Helm release %s is %s, not deployed", release.Revision, release.Name, release.Status),
-			hint: "bring it to an end with helm first: helm history " + release.Name + " -n " + release.Namespace,
+		return &hint.Error{
+			Err:  fmt.Errorf("revision %d of the Helm release %s is %s, not deployed", release.Revision, release.Name, release.Status),
+			Hint: "bring it to an end with helm first: helm history " + release.Name + " -n " + release.Namespace,
 		}
 	}
 	loaded, file, files, err := chartOf(repo, release, opts.chart)
@@ -93,17 +94,17 @@ func chartOf(repo *render.Repo, release *chart.Release, file string) (*chart.Cha
 			return nil, "", nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if loaded.Name != release.Chart || loaded.Version != release.Version {
-			return nil, "", nil, &usageError{
-				err:  fmt.Errorf("%s is the chart %s %s, the release has %s %s", file, loaded.Name, loaded.Version, release.Chart, release.Version),
-				hint: pullHint(release),
+			return nil, "", nil, &hint.Error{
+				Err:  fmt.Errorf("%s is the chart %s %s, the release has %s %s", file, loaded.Name, loaded.Version, release.Chart, release.Version),
+				Hint: pullHint(release),
 			}
 		}
 		return loaded, path.Clean(file), nil, nil
 	}
 	if len(release.SubCharts) > 0 {
-		return nil, "", nil, &usageError{
-			err:  fmt.Errorf("the chart %s %s has sub-charts (%s), whose files Helm does not record", release.Chart, release.Version, strings.Join(release.SubCharts, ", ")),
-			hint: pullHint(release),
+		return nil, "", nil, &hint.Error{
+			Err:  fmt.Errorf("the chart %s %s has sub-charts (%s), whose files Helm does not record", release.Chart, release.Version, strings.Join(release.SubCharts, ", ")),
+			Hint: pullHint(release),
 		}
 	}
 	loaded, err := chart.FromFiles(release.Files)
@@ -117,7 +118,7 @@ func chartOf(repo *render.Repo, release *chart.Release, file string) (*chart.Cha
 		there, err := fs.ReadFile(repo.Files(), f.Name)
 		switch {
 		case err == nil && !bytes.Equal(there, data):
-			return nil, "", nil, &usageError{err: fmt.Errorf("%s is there already, and differs", f.Name), hint: "take it with --chart " + dir + ", or remove it"}
+			return nil, "", nil, &hint.Error{Err: fmt.Errorf("%s is there already, and differs", f.Name), Hint: "take it with --chart " + dir + ", or remove it"}
 		case err == nil:
 			continue
 		case !errors.Is(err, fs.ErrNotExist):

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
@@ -84,7 +85,7 @@ func (w *importWriter) settle(ctx context.Context, draft bool) (*render.Result, 
 			for _, line := range w.imp.Blamed(found, w.imp.Namespace()) {
 				errs = append(errs, errors.New(line))
 			}
-			return nil, nil, &usageError{err: errors.Join(errs...), hint: "nothing was written: mend the manifests, or leave these objects out"}
+			return nil, nil, &hint.Error{Err: errors.Join(errs...), Hint: "nothing was written: mend the manifests, or leave these objects out"}
 		}
 	}
 }
@@ -102,7 +103,7 @@ func (w *importWriter) write(draft bool) (*render.Repo, error) {
 	if w.undo == nil {
 		for _, f := range files {
 			if slices.ContainsFunc(w.to.there, func(t scaffold.File) bool { return t.Name == f.Name }) {
-				return nil, &usageError{err: fmt.Errorf("%s is there already", f.Name), hint: "rename it to keep it beside another import"}
+				return nil, &hint.Error{Err: fmt.Errorf("%s is there already", f.Name), Hint: "rename it to keep it beside another import"}
 			}
 		}
 	} else if err := w.undo(); err != nil {

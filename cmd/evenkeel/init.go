@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 )
@@ -65,7 +66,7 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	switch f.From {
 	case scaffold.Minimal, scaffold.Dubbo, scaffold.Cloud:
 	default:
-		return &usageError{err: fmt.Errorf("--from %q is not known", f.From), hint: "use minimal, od or cloud"}
+		return &hint.Error{Err: fmt.Errorf("--from %q is not known", f.From), Hint: "use minimal, od or cloud"}
 	}
 	var errNodes, errEdge error
 	f.Nodes, errNodes = scaffold.ParseHosts(opts.nodes)
@@ -89,7 +90,7 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	}
 	kept, err := scaffold.Write(dir, files)
 	if taken := (scaffold.Taken{}); errors.As(err, &taken) {
-		return &usageError{err: err, hint: "name another directory; evenkeel new env adds an environment to a repository"}
+		return &hint.Error{Err: err, Hint: "name another directory; evenkeel new env adds an environment to a repository"}
 	}
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func completeFacts(g *global, f *scaffold.Facts) error {
 				}
 			}
 			if len(flags) > 0 {
-				return &usageError{err: fmt.Errorf("missing: %s", strings.Join(flags, ", ")), hint: "give them as flags, or run it on a terminal"}
+				return &hint.Error{Err: fmt.Errorf("missing: %s", strings.Join(flags, ", ")), Hint: "give them as flags, or run it on a terminal"}
 			}
 			continue
 		}
@@ -149,7 +150,7 @@ func answer(g *global, f *scaffold.Facts, q scaffold.Question, in *bufio.Reader)
 	fmt.Fprintf(g.err, "%s: ", prompt)
 	line, err := in.ReadString('\n')
 	if errors.Is(err, io.EOF) && line == "" {
-		return &usageError{err: fmt.Errorf("no answer for --%s", q.Flag)}
+		return &hint.Error{Err: fmt.Errorf("no answer for --%s", q.Flag)}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -178,10 +179,10 @@ func installable(version string) string {
 }
 
 // usageArgs turns an error about the number of arguments into one with a hint.
-func usageArgs(check cobra.PositionalArgs, hint string) cobra.PositionalArgs {
+func usageArgs(check cobra.PositionalArgs, help string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &usageError{err: err, hint: hint}
+			return &hint.Error{Err: err, Hint: help}
 		}
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 )
 
@@ -92,7 +93,7 @@ Exit codes, the same for every command:
 	root.SetOut(uncleaned(s.out)) // completion scripts
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err: err, hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
+		return &hint.Error{Err: err, Hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
 	})
 	g.addFlags(root.PersistentFlags())
 	root.AddCommand(
@@ -137,18 +138,9 @@ Exit codes, the same for every command:
 
 // unknownCommand is the error for a first word that is no command.
 func unknownCommand(cmd *cobra.Command, name string) error {
-	e := &usageError{err: fmt.Errorf("unknown command %q", name), hint: "evenkeel --help lists the commands"}
+	e := &hint.Error{Err: fmt.Errorf("unknown command %q", name), Hint: "evenkeel --help lists the commands"}
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		e.hint = fmt.Sprintf("did you mean %q?", near[0])
+		e.Hint = fmt.Sprintf("did you mean %q?", near[0])
 	}
 	return e
 }
-
-// usageError is an error of the command line itself.
-type usageError struct {
-	err  error
-	hint string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 )
@@ -66,7 +67,7 @@ func runNewApp(ctx context.Context, g *global, opts *newAppOptions, env, name st
 		if err != nil {
 			return err
 		}
-		return &usageError{err: errors.New("missing: --type"), hint: "the types are " + strings.Join(types, ", ")}
+		return &hint.Error{Err: errors.New("missing: --type"), Hint: "the types are " + strings.Join(types, ", ")}
 	}
 	app := scaffold.App{Name: name, Type: opts.kind}
 	for _, f := range []struct{ name, value string }{{"image", opts.image}, {"host", opts.host}} {
@@ -91,7 +92,7 @@ func runNewApp(ctx context.Context, g *global, opts *newAppOptions, env, name st
 	}
 	for _, u := range res.Env.Units {
 		if u.Name == name {
-			return &usageError{err: fmt.Errorf("env %s has a unit %q already, of type %s", env, name, u.Type), hint: "take another name"}
+			return &hint.Error{Err: fmt.Errorf("env %s has a unit %q already, of type %s", env, name, u.Type), Hint: "take another name"}
 		}
 	}
 	files, err := scaffold.ReadPackage(repo.Files(), at.Dir)
@@ -142,7 +143,7 @@ and may have the namespace of the other environment: --namespace.`,
 
 func runNewEnv(ctx context.Context, g *global, opts *newEnvOptions, name string) error {
 	if opts.from == "" {
-		return &usageError{err: errors.New("missing: --from"), hint: "evenkeel envs lists the environments"}
+		return &hint.Error{Err: errors.New("missing: --from"), Hint: "evenkeel envs lists the environments"}
 	}
 	repo, at, err := g.source(ctx, opts.from)
 	if err != nil {
@@ -153,7 +154,7 @@ func runNewEnv(ctx context.Context, g *global, opts *newEnvOptions, name string)
 		return err
 	}
 	if slices.ContainsFunc(envs, func(e render.Summary) bool { return e.Name == name }) {
-		return &usageError{err: fmt.Errorf("there is an environment %q already", name), hint: "take another name"}
+		return &hint.Error{Err: fmt.Errorf("there is an environment %q already", name), Hint: "take another name"}
 	}
 	files, err := scaffold.ReadPackage(repo.Files(), at.Dir)
 	if err != nil {

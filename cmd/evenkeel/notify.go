@@ -19,6 +19,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/notify"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 // The variables with what leads to a webhook.
@@ -43,7 +44,7 @@ func (o *notifyFlags) addFlags(f *pflag.FlagSet, of string) {
 
 func (o *notifyFlags) check() error {
 	if !slices.Contains(notify.Formats(), o.format) {
-		return &usageError{err: fmt.Errorf("--notify-format %q is not known", o.format), hint: "use " + strings.Join(notify.Formats(), ", ")}
+		return &hint.Error{Err: fmt.Errorf("--notify-format %q is not known", o.format), Hint: "use " + strings.Join(notify.Formats(), ", ")}
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func (o *notifyFlags) sender(log *slog.Logger) (*notify.Sender, error) {
 	}
 	sender, err := notify.New(notify.Options{URL: target, Format: notify.Format(o.format), Secret: secret, Log: log})
 	if err != nil {
-		return nil, &usageError{err: err, hint: "give an http or https URL with --notify-url-file or " + envNotifyURL}
+		return nil, &hint.Error{Err: err, Hint: "give an http or https URL with --notify-url-file or " + envNotifyURL}
 	}
 	return sender, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/outdated"
 )
 
@@ -56,7 +57,7 @@ Exit codes: 0 done, 2 error; with --exit-code 1 where something is outdated.`,
 
 func runOutdated(ctx context.Context, g *global, opts *outdatedOptions, args []string) error {
 	if opts.PlainHTTP && !opts.Online {
-		return &usageError{err: errors.New("--plain-http without --online: nobody is asked"), hint: "evenkeel outdated --online --plain-http"}
+		return &hint.Error{Err: errors.New("--plain-http without --online: nobody is asked"), Hint: "evenkeel outdated --online --plain-http"}
 	}
 	repo, names, err := g.named(ctx, &opts.selection, args)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/look"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -61,7 +62,7 @@ func runPromote(ctx context.Context, g *global, opts *promoteOptions, from, to s
 		return err
 	}
 	if from == to {
-		return &usageError{err: fmt.Errorf("%s is to be given its own images", to), hint: "evenkeel promote FROM TO"}
+		return &hint.Error{Err: fmt.Errorf("%s is to be given its own images", to), Hint: "evenkeel promote FROM TO"}
 	}
 	repo, at, err := g.source(ctx, to)
 	if err != nil {

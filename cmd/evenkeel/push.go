@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/handover"
@@ -65,10 +66,10 @@ Docker configuration (docker login, or DOCKER_CONFIG).`,
 func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) error {
 	to, ok := strings.CutPrefix(args[1], "oci://")
 	if !ok {
-		return &usageError{err: fmt.Errorf("%q is no OCI repository", args[1]), hint: "write oci://REPOSITORY[:TAG]"}
+		return &hint.Error{Err: fmt.Errorf("%q is no OCI repository", args[1]), Hint: "write oci://REPOSITORY[:TAG]"}
 	}
 	if opts.secrets != "include" && opts.secrets != "omit" {
-		return &usageError{err: fmt.Errorf("--secrets %q is not known", opts.secrets), hint: "use include or omit"}
+		return &hint.Error{Err: fmt.Errorf("--secrets %q is not known", opts.secrets), Hint: "use include or omit"}
 	}
 	renderEnvs := g.renderAll
 	if opts.secrets == "include" {
@@ -85,7 +86,7 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 	}
 	origin, err := checkout.OriginOf(repo.Root())
 	if errors.Is(err, checkout.ErrNoCommit) {
-		return &usageError{err: err, hint: "commit first: the artifact names the commit that it is made of"}
+		return &hint.Error{Err: err, Hint: "commit first: the artifact names the commit that it is made of"}
 	}
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/rbac"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -78,7 +79,7 @@ func runRBAC(ctx context.Context, g *global, opts *rbacOptions, args []string) e
 	switch mode {
 	case rbac.Diff, rbac.Verify, rbac.Apply, rbac.Reconcile:
 	default:
-		return &usageError{err: fmt.Errorf("--mode %q is not known", opts.mode), hint: "use diff, verify, apply or reconcile"}
+		return &hint.Error{Err: fmt.Errorf("--mode %q is not known", opts.mode), Hint: "use diff, verify, apply or reconcile"}
 	}
 	envs, err := g.renderAll(ctx, &selection{}, args)
 	if err != nil {
@@ -144,12 +145,12 @@ func (o *rbacOptions) whom(env *schema.Environment) (rbacv1.Subject, error) {
 		if ns, name, ok := strings.Cut(name, "/"); ok && ns != "" && name != "" {
 			return rbacv1.Subject{Kind: kind, Namespace: ns, Name: name}, nil
 		}
-		return rbacv1.Subject{}, &usageError{err: fmt.Errorf("the ServiceAccount %q has no namespace", name), hint: "write NAMESPACE/NAME"}
+		return rbacv1.Subject{}, &hint.Error{Err: fmt.Errorf("the ServiceAccount %q has no namespace", name), Hint: "write NAMESPACE/NAME"}
 	case rbacv1.UserKind, rbacv1.GroupKind:
 		return rbacv1.Subject{Kind: kind, APIGroup: rbacv1.GroupName, Name: name}, nil
 	}
-	return rbacv1.Subject{}, &usageError{
-		err:  errors.New("--subject " + o.subject + ": unknown kind of subject"),
-		hint: "use ServiceAccount:NAMESPACE/NAME, User:NAME or Group:NAME",
+	return rbacv1.Subject{}, &hint.Error{
+		Err:  errors.New("--subject " + o.subject + ": unknown kind of subject"),
+		Hint: "use ServiceAccount:NAMESPACE/NAME, User:NAME or Group:NAME",
 	}
 }

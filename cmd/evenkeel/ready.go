@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/look"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
@@ -53,7 +54,7 @@ var kubernetesForm = regexp.MustCompile(`^1\.[0-9]{1,3}$`)
 
 func runReady(ctx context.Context, g *global, opts *readyOptions, name string) error {
 	if !kubernetesForm.MatchString(opts.kubernetes) {
-		return &usageError{err: fmt.Errorf("--kubernetes %q is not a version", opts.kubernetes), hint: "such as --kubernetes 1.38"}
+		return &hint.Error{Err: fmt.Errorf("--kubernetes %q is not a version", opts.kubernetes), Hint: "such as --kubernetes 1.38"}
 	}
 	repo, at, err := g.source(ctx, name)
 	if err != nil {

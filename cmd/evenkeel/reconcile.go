@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -82,9 +83,9 @@ Exit codes: 0 level, or corrected and healthy; 1 drift found (--mode report);
 func (o *reconcileOptions) check() error {
 	switch {
 	case o.mode != string(reconcile.ModeReport) && o.mode != string(reconcile.ModeCorrect):
-		return &usageError{err: fmt.Errorf("--mode %q is not known", o.mode), hint: "use report or correct"}
+		return &hint.Error{Err: fmt.Errorf("--mode %q is not known", o.mode), Hint: "use report or correct"}
 	case o.mode == string(reconcile.ModeCorrect) && o.listOnly:
-		return &usageError{err: errors.New("--list-only and --mode correct exclude each other"), hint: "what is written is asked about first"}
+		return &hint.Error{Err: errors.New("--list-only and --mode correct exclude each other"), Hint: "what is written is asked about first"}
 	}
 	return o.daemon.check()
 }

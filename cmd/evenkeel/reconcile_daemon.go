@@ -16,6 +16,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -42,9 +43,9 @@ func (o *daemonOptions) addFlags(f *pflag.FlagSet) {
 func (o *daemonOptions) check() error {
 	switch {
 	case o.logFormat != "text" && o.logFormat != "json":
-		return &usageError{err: fmt.Errorf("--log-format %q is not known", o.logFormat), hint: "use text or json"}
+		return &hint.Error{Err: fmt.Errorf("--log-format %q is not known", o.logFormat), Hint: "use text or json"}
 	case o.interval < time.Second || o.fullInterval < o.interval:
-		return &usageError{err: errors.New("--interval is a second at least, and --full-interval not shorter than it"), hint: "as in --interval 1m --full-interval 10m"}
+		return &hint.Error{Err: errors.New("--interval is a second at least, and --full-interval not shorter than it"), Hint: "as in --interval 1m --full-interval 10m"}
 	}
 	return o.notify.check()
 }
@@ -52,7 +53,7 @@ func (o *daemonOptions) check() error {
 // reconcileForever is the daemon.
 func reconcileForever(ctx context.Context, g *global, opts *reconcileOptions, args []string) error {
 	if opts.all == (len(args) > 0) {
-		return &usageError{err: errors.New("name environments, or --all"), hint: "evenkeel envs lists the environments"}
+		return &hint.Error{Err: errors.New("name environments, or --all"), Hint: "evenkeel envs lists the environments"}
 	}
 	logger := opts.daemon.logger(g)
 	klog.SetSlogLogger(logger) // what client-go says

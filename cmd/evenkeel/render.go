@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -48,7 +49,7 @@ decrypted only then.`,
 
 func runRender(ctx context.Context, g *global, opts *renderOptions, args []string) error {
 	if opts.secrets != "include" && opts.secrets != "omit" {
-		return &usageError{err: fmt.Errorf("--secrets %q is not known", opts.secrets), hint: "use include or omit"}
+		return &hint.Error{Err: fmt.Errorf("--secrets %q is not known", opts.secrets), Hint: "use include or omit"}
 	}
 	renderEnvs := g.renderAll
 	if opts.secrets == "include" {
@@ -158,9 +159,9 @@ func checkUnits(units []string, envs ...*schema.Environment) error {
 		for i := range envs[0].Units {
 			names = append(names, envs[0].Units[i].Name)
 		}
-		return &usageError{
-			err:  fmt.Errorf("env %s has no unit %q", envs[0].Name, name),
-			hint: "its units are " + strings.Join(names, ", "),
+		return &hint.Error{
+			Err:  fmt.Errorf("env %s has no unit %q", envs[0].Name, name),
+			Hint: "its units are " + strings.Join(names, ", "),
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/workload"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -252,9 +253,9 @@ func envAnd(second string) cobra.PositionalArgs {
 		if len(args) == 2 {
 			return nil
 		}
-		return &usageError{
-			err:  fmt.Errorf("name an environment and %s, not %d arguments", second, len(args)),
-			hint: cmd.UseLine(),
+		return &hint.Error{
+			Err:  fmt.Errorf("name an environment and %s, not %d arguments", second, len(args)),
+			Hint: cmd.UseLine(),
 		}
 	}
 }

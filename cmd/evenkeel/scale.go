@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/workload"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 type scaleOptions struct {
@@ -50,7 +51,7 @@ Exit codes: 0 done, 2 error, 4 refused (an autoscaler decides, wrong cluster).`,
 func runScale(ctx context.Context, g *global, opts *scaleOptions, name, target string) error {
 	app, workloadName, replicas, err := parseScale(target, opts)
 	if err != nil {
-		return &usageError{err: err, hint: "evenkeel scale ENV APP=N --for DURATION"}
+		return &hint.Error{Err: err, Hint: "evenkeel scale ENV APP=N --for DURATION"}
 	}
 	env, cluster, err := g.app(ctx, name, app)
 	if err != nil {

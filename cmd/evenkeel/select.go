@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -30,12 +31,12 @@ func (s *selection) addUnits(flags *pflag.FlagSet) {
 // names returns the environments that the arguments name, or all of them in the
 // order in which they are applied.
 func (s *selection) names(ctx context.Context, repo *render.Repo, args []string) ([]string, error) {
-	const hint = "evenkeel envs lists the environments"
+	const help = "evenkeel envs lists the environments"
 	switch {
 	case s.all && len(args) > 0:
-		return nil, &usageError{err: fmt.Errorf("--all and the name %q exclude each other", args[0]), hint: hint}
+		return nil, &hint.Error{Err: fmt.Errorf("--all and the name %q exclude each other", args[0]), Hint: help}
 	case !s.all && len(args) == 0:
-		return nil, &usageError{err: errors.New("name an environment, or --all"), hint: hint}
+		return nil, &hint.Error{Err: errors.New("name an environment, or --all"), Hint: help}
 	case !s.all:
 		return args, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
@@ -66,7 +67,7 @@ environment alone has that Deployment.`,
 			return g.setTargets(cmd.Context(), opts, env, edit.Image, targets)
 		}
 		if len(args) < 2 {
-			return &usageError{err: errors.New("name the environment and the app"), hint: "evenkeel set image ENV APP=IMAGE"}
+			return &hint.Error{Err: errors.New("name the environment and the app"), Hint: "evenkeel set image ENV APP=IMAGE"}
 		}
 		targets, err := targetsOf(args[1:], edit.Image, "IMAGE", func(text string) (any, error) {
 			if text == "" {
@@ -145,7 +146,7 @@ func (o *setOptions) commits() bool { return o.commit || o.push || o.branch != "
 // check refuses a message that nothing would carry.
 func (o *setOptions) check() error {
 	if o.message != "" && !o.commits() {
-		return &usageError{err: errors.New("--message without a commit"), hint: "add --commit, --push or --branch"}
+		return &hint.Error{Err: errors.New("--message without a commit"), Hint: "add --commit, --push or --branch"}
 	}
 	return nil
 }
@@ -157,13 +158,13 @@ func targetsOf(args []string, field edit.Field, what string, parse func(string) 
 		name, text, ok := strings.Cut(arg, "=")
 		t := edit.Target{}
 		t.Unit, t.Container, _ = strings.Cut(name, "/")
-		hint := fmt.Sprintf("evenkeel set %s ENV APP=%s", field, what)
+		help := fmt.Sprintf("evenkeel set %s ENV APP=%s", field, what)
 		if !ok || t.Unit == "" || t.Container != "" && field != edit.Image {
-			return nil, &usageError{err: fmt.Errorf("%q is not APP=%s", arg, what), hint: hint}
+			return nil, &hint.Error{Err: fmt.Errorf("%q is not APP=%s", arg, what), Hint: help}
 		}
 		var err error
 		if t.To, err = parse(text); err != nil {
-			return nil, &usageError{err: fmt.Errorf("%s: %w", arg, err), hint: hint}
+			return nil, &hint.Error{Err: fmt.Errorf("%s: %w", arg, err), Hint: help}
 		}
 		targets = append(targets, t)
 	}

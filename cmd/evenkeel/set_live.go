@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
 )
 
@@ -31,12 +32,12 @@ func (l *liveNames) given() bool {
 // targets are what the names of the cluster mean in the source, and the environment
 // that has them: args name it, or it is the only one.
 func (l *liveNames) targets(ctx context.Context, g *global, args []string) (env string, targets []edit.Target, err error) {
-	const hint = "evenkeel set image [ENV] --namespace NS --deployment NAME --container CONTAINER=IMAGE"
+	const help = "evenkeel set image [ENV] --namespace NS --deployment NAME --container CONTAINER=IMAGE"
 	switch {
 	case l.namespace == "" || l.deployment == "" || len(l.containers) == 0:
-		return "", nil, &usageError{err: errors.New("--namespace, --deployment and --container belong together"), hint: hint}
+		return "", nil, &hint.Error{Err: errors.New("--namespace, --deployment and --container belong together"), Hint: help}
 	case len(args) > 1:
-		return "", nil, &usageError{err: fmt.Errorf("%q beside --deployment", args[1]), hint: hint}
+		return "", nil, &hint.Error{Err: fmt.Errorf("%q beside --deployment", args[1]), Hint: help}
 	}
 	repo, err := g.repo()
 	if err != nil {
@@ -58,7 +59,7 @@ func (l *liveNames) targets(ctx context.Context, g *global, args []string) (env 
 	for _, c := range l.containers {
 		name, image, ok := strings.Cut(c, "=")
 		if !ok || name == "" || image == "" {
-			return "", nil, &usageError{err: fmt.Errorf("%q is not CONTAINER=IMAGE", c), hint: hint}
+			return "", nil, &hint.Error{Err: fmt.Errorf("%q is not CONTAINER=IMAGE", c), Hint: help}
 		}
 		target, err := d.Target(name, image)
 		if err != nil {

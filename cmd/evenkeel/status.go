@@ -12,6 +12,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -123,7 +124,7 @@ func edgeProblems(answers []edge.Answer) error {
 // state decides, as without --watch.
 func (g *global) watchStatus(ctx context.Context, envs []*schema.Environment, opts *statusOptions) error {
 	if len(envs) != 1 || g.output != "text" {
-		return &usageError{err: errors.New("--watch shows one environment, as text"), hint: "evenkeel status ENV -o json looks once"}
+		return &hint.Error{Err: errors.New("--watch shows one environment, as text"), Hint: "evenkeel status ENV -o json looks once"}
 	}
 	env := selectUnits(envs[0], opts.units)
 	cluster, err := g.cluster(env.Cluster)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
@@ -62,7 +63,7 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 		return err
 	}
 	if len(args) == 1 && (opts.live || opts.probe) {
-		return &usageError{err: errors.New("--live and --probe follow one URL"), hint: "name a URL, or colour the whole environment: evenkeel graph " + args[0] + " --live"}
+		return &hint.Error{Err: errors.New("--live and --probe follow one URL"), Hint: "name a URL, or colour the whole environment: evenkeel graph " + args[0] + " --live"}
 	}
 	ways, err := repo.Ways(ctx, args[:1])
 	if err != nil {
@@ -75,7 +76,7 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 	}
 	w, err := model.Trace(args[1])
 	if err != nil {
-		return &usageError{err: err, hint: "give a URL such as http://demo.od.com/hello, or a host"}
+		return &hint.Error{Err: err, Hint: "give a URL such as http://demo.od.com/hello, or a host"}
 	}
 	if opts.live || opts.probe {
 		if err := g.sight(ways).follow(ctx, model, w, opts.probe); err != nil {
@@ -106,7 +107,7 @@ func printTable(g *global, rows []way.Row) error {
 	case "text":
 		_, err = fmt.Fprint(g.out, draw.TableText(rows, g.colored(g.out)))
 	default:
-		return &usageError{err: fmt.Errorf("the table of all URLs has no format %s", g.output), hint: "name a URL, or use evenkeel graph for the whole environment"}
+		return &hint.Error{Err: fmt.Errorf("the table of all URLs has no format %s", g.output), Hint: "name a URL, or use evenkeel graph for the whole environment"}
 	}
 	for _, row := range rows {
 		if err == nil && row.Broken {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/ui"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/way"
@@ -83,12 +84,12 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opts.listen)
 	if err != nil {
-		return &usageError{err: err, hint: "name a free address of this machine, such as 127.0.0.1:8700"}
+		return &hint.Error{Err: err, Hint: "name a free address of this machine, such as 127.0.0.1:8700"}
 	}
 	server, err := ui.New(listener.Addr(), envs)
 	if err != nil {
 		_ = listener.Close()
-		return &usageError{err: err, hint: "127.0.0.1:0 is any free port of this machine"}
+		return &hint.Error{Err: err, Hint: "127.0.0.1:0 is any free port of this machine"}
 	}
 	fmt.Fprintf(g.out, "http://%s%s\n", listener.Addr(), server.Path())
 	var watching sync.WaitGroup

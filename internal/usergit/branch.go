@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 // Branch makes a new branch of what is checked out and checks it out, for Commit and
@@ -15,15 +17,15 @@ import (
 // which then has nothing of its own.
 func (f Files) Branch(ctx context.Context, name string) (back func(drop bool) error, err error) {
 	if _, err := f.git(ctx, "check-ref-format", "--branch", name); err != nil || strings.HasPrefix(name, "-") {
-		return nil, &Refused{Err: fmt.Errorf("%q is not a name that git takes for a branch", name), Hint: "such as release/shop-1.4.2"}
+		return nil, &hint.Error{Err: fmt.Errorf("%q is not a name that git takes for a branch", name), Hint: "such as release/shop-1.4.2"}
 	}
 	if _, err := f.git(ctx, "rev-parse", "--verify", "--quiet", "refs/heads/"+name); err == nil {
-		return nil, &Refused{Err: fmt.Errorf("there is a branch %s already", name), Hint: "give another name, or remove it: git branch -D " + name}
+		return nil, &hint.Error{Err: fmt.Errorf("there is a branch %s already", name), Hint: "give another name, or remove it: git branch -D " + name}
 	}
 	from, err := f.git(ctx, "symbolic-ref", "--short", "--quiet", "HEAD")
 	if err != nil { // no branch, as in many pipelines
 		if from, err = f.git(ctx, "rev-parse", "--verify", "HEAD^{commit}"); err != nil {
-			return nil, &Refused{Err: errors.New("there is no commit to begin a branch at"), Hint: "commit first"}
+			return nil, &hint.Error{Err: errors.New("there is no commit to begin a branch at"), Hint: "commit first"}
 		}
 	}
 	if _, err := f.git(ctx, "checkout", "--quiet", "-b", name, "--"); err != nil {
@@ -47,7 +49,7 @@ func (f Files) Branch(ctx context.Context, name string) (back func(drop bool) er
 func (f Files) PushBranch(ctx context.Context, name string) error {
 	out, err := f.command(ctx, "push", "--set-upstream", "origin", "refs/heads/"+name).CombinedOutput()
 	if err != nil {
-		return &Refused{
+		return &hint.Error{
 			Err:  fmt.Errorf("git push: %s", strings.TrimSpace(string(out))),
 			Hint: fmt.Sprintf("the commit is there, on the branch %[1]s: git push --set-upstream origin %[1]s", name),
 		}

@@ -14,19 +14,9 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5"
+
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
-
-// Refused says why git is not asked, or what it did not do, and what to type.
-type Refused struct {
-	Err  error
-	Hint string
-}
-
-// Error is that of Err.
-func (r *Refused) Error() string { return r.Err.Error() }
-
-// Unwrap returns Err.
-func (r *Refused) Unwrap() error { return r.Err }
 
 // Files are files of a repository that git is to commit. The user's git does
 // it: with the user's configuration, signature, credentials and hooks, but with
@@ -45,7 +35,7 @@ type Files struct {
 func (f *Files) Open(ctx context.Context) error {
 	repo, err := git.PlainOpenWithOptions(f.Root, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	if err != nil {
-		return &Refused{Err: fmt.Errorf("%s: %w", f.Root, err), Hint: "leave out --commit, or begin with git init"}
+		return &hint.Error{Err: fmt.Errorf("%s: %w", f.Root, err), Hint: "leave out --commit, or begin with git init"}
 	}
 	tree, err := repo.Worktree()
 	if err != nil {
@@ -57,7 +47,7 @@ func (f *Files) Open(ctx context.Context) error {
 		return err
 	}
 	if !sameFile(top, found) {
-		return &Refused{
+		return &hint.Error{
 			Err:  fmt.Errorf("%s: git takes this for a part of %s, and it is one of %s", f.Root, found, top),
 			Hint: "look at core.worktree in the configuration of the repository",
 		}
@@ -140,7 +130,7 @@ func (f Files) Clean(ctx context.Context) error {
 		return err
 	}
 	if out != "" {
-		return &Refused{
+		return &hint.Error{
 			Err:  fmt.Errorf("%s: there are changes that are not committed, and would go along", strings.Fields(out)[1]),
 			Hint: "commit or stash them, or leave out --commit",
 		}
@@ -164,7 +154,7 @@ func (f Files) Commit(ctx context.Context, message string) error {
 // OnBranch refuses to push where no branch is checked out, as in many pipelines.
 func (f Files) OnBranch(ctx context.Context) error {
 	if _, err := f.git(ctx, "symbolic-ref", "--short", "HEAD"); err != nil {
-		return &Refused{Err: errors.New("no branch is checked out that could be pushed"), Hint: "git switch BRANCH before"}
+		return &hint.Error{Err: errors.New("no branch is checked out that could be pushed"), Hint: "git switch BRANCH before"}
 	}
 	return nil
 }
@@ -180,9 +170,9 @@ func (f Files) Push(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case strings.Contains(err.Error(), "[rejected]"):
-		return &Refused{Err: err, Hint: "the commit is there; others were faster: git pull --rebase, and the same command again"}
+		return &hint.Error{Err: err, Hint: "the commit is there; others were faster: git pull --rebase, and the same command again"}
 	}
-	return &Refused{Err: err, Hint: "the commit is there; the same command pushes it later"}
+	return &hint.Error{Err: err, Hint: "the commit is there; the same command pushes it later"}
 }
 
 func (f Files) git(ctx context.Context, args ...string) (string, error) {

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -40,9 +41,9 @@ func FindDeployment(rendered []*render.Result, namespace, name string) (*Deploym
 		for _, d := range found {
 			envs = append(envs, d.Env)
 		}
-		return nil, &Refused{
-			Reason: fmt.Sprintf("several environments have Deployment/%s/%s: %s", namespace, name, strings.Join(envs, ", ")),
-			Hint:   "name one: evenkeel set image " + envs[0] + " --namespace " + namespace + " ...",
+		return nil, &hint.Error{
+			Err:  fmt.Errorf("several environments have Deployment/%s/%s: %s", namespace, name, strings.Join(envs, ", ")),
+			Hint: "name one: evenkeel set image " + envs[0] + " --namespace " + namespace + " ...",
 		}
 	case slices.Contains(namespaces, namespace):
 		return nil, unknownLive(fmt.Sprintf("no Deployment %q in namespace %s", name, namespace), name, others)

@@ -14,6 +14,7 @@ import (
 
 	"cuelang.org/go/cue/literal"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 )
@@ -34,15 +35,6 @@ type Edit struct {
 	path []string
 	in   string // the file from the root, empty where the user's files do not give it
 }
-
-// Refused is an edit that the source or the caller's words do not allow, and what to
-// do about it.
-type Refused struct {
-	Reason string
-	Hint   string
-}
-
-func (e *Refused) Error() string { return e.Reason }
 
 func newEdit(env string, path []string, now render.Written) *Edit {
 	return &Edit{
@@ -93,9 +85,9 @@ func (e *Edit) settable(files []scaffold.File, at render.Summary, is bool, err e
 	case refused, !is && slices.ContainsFunc(files, func(f scaffold.File) bool { return f.Name == e.in }):
 		return scaffold.NotSettable{Path: e.path, Places: []string{place}}
 	case !is && e.in != "":
-		return &Refused{
-			Reason: fmt.Sprintf("%s: %s is set there, outside of %s", place, e.Path, at.Dir),
-			Hint:   "other environments may read that file: change it by hand",
+		return &hint.Error{
+			Err:  fmt.Errorf("%s: %s is set there, outside of %s", place, e.Path, at.Dir),
+			Hint: "other environments may read that file: change it by hand",
 		}
 	}
 	return nil

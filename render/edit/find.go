@@ -2,11 +2,13 @@ package edit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -63,7 +65,7 @@ func Find(ctx context.Context, repo *render.Repo, env string, field Field, targe
 			return nil, nil, NoField(ctx, repo, env, t, field)
 		}
 		if slices.ContainsFunc(edits, func(e *Edit) bool { return e.Path == edit.Path }) {
-			return nil, nil, &Refused{Reason: edit.Path + " is named twice", Hint: "name each app once"}
+			return nil, nil, &hint.Error{Err: errors.New(edit.Path + " is named twice"), Hint: "name each app once"}
 		}
 		edits = append(edits, edit)
 	}
@@ -95,17 +97,17 @@ func (t Target) choose(env string, paths [][]string, now []render.Written) (*Edi
 		return nil, nil
 	}
 	if _, text := t.To.(string); !text && autoscale != nil {
-		return nil, &Refused{
-			Reason: fmt.Sprintf("app %s has an autoscale, which decides about its replicas", t.Unit),
-			Hint:   "change autoscale.min or autoscale.max in the source",
+		return nil, &hint.Error{
+			Err:  fmt.Errorf("app %s has an autoscale, which decides about its replicas", t.Unit),
+			Hint: "change autoscale.min or autoscale.max in the source",
 		}
 	}
 	edit := newEdit(env, paths[among[at]], now[among[at]])
 	edit.To = t.To
 	if t.Runs != "" && edit.From != t.Runs {
-		return nil, &Refused{
-			Reason: fmt.Sprintf("%s says %v, and the container %s runs %s", edit.Path, edit.From, t.Container, t.Runs),
-			Hint:   "a patch or kustomize of the app decides about it: change it there",
+		return nil, &hint.Error{
+			Err:  fmt.Errorf("%s says %v, and the container %s runs %s", edit.Path, edit.From, t.Container, t.Runs),
+			Hint: "a patch or kustomize of the app decides about it: change it there",
 		}
 	}
 	return edit, nil
@@ -162,28 +164,28 @@ func NoField(ctx context.Context, repo *render.Repo, env string, t Target, field
 	case !slices.Contains(names, t.Unit):
 		return unknownName(fmt.Sprintf("env %s has no app %q", env, t.Unit), t.Unit, names)
 	case t.Runs != "":
-		return &Refused{
-			Reason: fmt.Sprintf("env %s: no field of %s gives the container %s its image", env, t.Unit, t.Container),
-			Hint:   "it stands as a whole in extraObjects, a chart or a kustomization: change it there",
+		return &hint.Error{
+			Err:  fmt.Errorf("env %s: no field of %s gives the container %s its image", env, t.Unit, t.Container),
+			Hint: "it stands as a whole in extraObjects, a chart or a kustomization: change it there",
 		}
 	case t.Container != "":
-		return &Refused{
-			Reason: fmt.Sprintf("env %s: app %s has no container %q", env, t.Unit, t.Container),
-			Hint:   "evenkeel render " + env + " --unit " + t.Unit + " shows its containers",
+		return &hint.Error{
+			Err:  fmt.Errorf("env %s: app %s has no container %q", env, t.Unit, t.Container),
+			Hint: "evenkeel render " + env + " --unit " + t.Unit + " shows its containers",
 		}
 	}
-	return &Refused{
-		Reason: fmt.Sprintf("env %s: %s has no %s to set", env, t.Unit, field),
-		Hint:   "evenkeel explain TYPE shows the fields of a type",
+	return &hint.Error{
+		Err:  fmt.Errorf("env %s: %s has no %s to set", env, t.Unit, field),
+		Hint: "evenkeel explain TYPE shows the fields of a type",
 	}
 }
 
 // unknownName says what there is in place of a name.
 func unknownName(reason, name string, known []string) error {
 	if near := typed.Closest(name, known); near != "" {
-		return &Refused{Reason: reason, Hint: fmt.Sprintf("did you mean %q?", near)}
+		return &hint.Error{Err: errors.New(reason), Hint: fmt.Sprintf("did you mean %q?", near)}
 	}
-	return &Refused{Reason: reason, Hint: "there are: " + strings.Join(known, ", ")}
+	return &hint.Error{Err: errors.New(reason), Hint: "there are: " + strings.Join(known, ", ")}
 }
 
 // Images are the images of an environment's apps as edits that change nothing yet, by

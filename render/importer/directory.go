@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
@@ -55,7 +56,7 @@ func ReadPath(name, env string) (Reading, error) {
 		}
 		out, err := readDocuments(data, name)
 		if err != nil && templated(data) {
-			err = Hinted{Err: err, Hint: d.way(path.Dir(at))}
+			err = &hint.Error{Err: err, Hint: d.way(path.Dir(at))}
 		}
 		return out, err
 	}
@@ -259,7 +260,7 @@ func (d *directory) build() error {
 		case used[file]:
 			continue // it is part of another one
 		case r.err != nil && r.dir == d.from:
-			return Hinted{Err: fmt.Errorf("%s: %w", d.name(file), r.err), Hint: d.kustomizeWay(r.dir)}
+			return &hint.Error{Err: fmt.Errorf("%s: %w", d.name(file), r.err), Hint: d.kustomizeWay(r.dir)}
 		case r.err != nil && d.component(file):
 			d.skip(r.dir, "a kustomize component, which no kustomization here uses")
 			continue
@@ -318,12 +319,3 @@ func reason(err error) string {
 	}
 	return err.Error()
 }
-
-// Hinted is an error, and what helps.
-type Hinted struct {
-	Err  error
-	Hint string
-}
-
-func (e Hinted) Error() string { return e.Err.Error() }
-func (e Hinted) Unwrap() error { return e.Err }
