@@ -1,6 +1,9 @@
 package schema_test
 
 import (
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +22,16 @@ func TestFrozen(t *testing.T) {
 	twiceFrom := schema.Freeze{From: "2026-10-25 02:30", To: "2026-10-25 12:00", Zone: "Europe/Berlin", Why: "from an hour that comes twice"}
 	lordHowe := schema.Freeze{From: "2026-04-05", To: "2026-04-05", Zone: "Australia/Lord_Howe", Why: "half an hour of daylight saving"}
 	apia := schema.Freeze{From: "2011-12-29", To: "2011-12-30", Zone: "Pacific/Apia", Why: "a day that was left out"}
+	leap := schema.Freeze{From: "2028-02-29", To: "2028-02-29", Zone: "Asia/Shanghai", Why: "a day of leap years"}
+	toMarch := schema.Freeze{From: "2028-02-28 12:00", To: "2028-03-01", Zone: "UTC", Why: "over a leap day"}
+	toMarchCommon := schema.Freeze{From: "2027-02-28 12:00", To: "2027-03-01", Zone: "UTC", Why: "over none"}
+	weekEnd := schema.Freeze{From: "Sat 23:00", To: "Sun 01:00", Zone: "Asia/Shanghai", Why: "over the end of the week"}
+	nearlyAll := schema.Freeze{From: "Mon 00:00", To: "Sun 23:00", Zone: "Asia/Shanghai", Why: "an hour a week"}
+	sundayNight := schema.Freeze{From: "Sat 23:00", To: "Sun 02:30", Zone: "Europe/Berlin", Why: "to an hour that clocks skip or show twice"}
+	midnight := schema.Freeze{From: "23:30", To: "00:30", Zone: "America/Sao_Paulo", Why: "over midnight"}
+	cairo := schema.Freeze{From: "2026-04-24", To: "2026-04-24", Zone: "Africa/Cairo", Why: "a day without midnight"}
+	cairoBack := schema.Freeze{From: "2026-10-29", To: "2026-10-29", Zone: "Africa/Cairo", Why: "a day of 25 hours"}
+	kathmandu := schema.Freeze{From: "18:00", To: "08:00", Zone: "Asia/Kathmandu", Why: "three quarters of an hour"}
 	for _, tt := range []struct {
 		freeze     schema.Freeze
 		now, until string // until is empty where nothing is frozen
@@ -71,6 +84,42 @@ func TestFrozen(t *testing.T) {
 		{apia, "2011-12-29T09:59:59Z", ""},
 		{apia, "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"},
 		{apia, "2011-12-30T10:00:00Z", ""},
+
+		{leap, "2028-02-28T15:59:59Z", ""},
+		{leap, "2028-02-28T16:00:00Z", "2028-02-29T16:00:00Z"},
+		{leap, "2028-02-29T16:00:00Z", ""},
+		{toMarch, "2028-02-29T23:59:59Z", "2028-03-02T00:00:00Z"},
+		{toMarchCommon, "2027-02-28T23:59:59Z", "2027-03-02T00:00:00Z"},
+
+		{weekEnd, "2026-11-28T14:59:59Z", ""}, // Saturday
+		{weekEnd, "2026-11-28T15:00:00Z", "2026-11-28T17:00:00Z"},
+		{weekEnd, "2026-11-28T16:30:00Z", "2026-11-28T17:00:00Z"}, // Sunday: the next week has begun
+		{weekEnd, "2026-11-28T17:00:00Z", ""},
+		{nearlyAll, "2026-11-29T14:59:59Z", "2026-11-29T15:00:00Z"},
+		{nearlyAll, "2026-11-29T15:00:00Z", ""},
+		{nearlyAll, "2026-11-29T16:00:00Z", "2026-12-06T15:00:00Z"},
+
+		{sundayNight, "2026-03-28T22:00:00Z", "2026-03-29T01:30:00Z"}, // 02:30 does not come: until 03:30 of the new clock
+		{sundayNight, "2026-03-29T01:30:00Z", ""},
+		{sundayNight, "2026-10-24T21:00:00Z", "2026-10-25T01:30:00Z"}, // 02:30 the second time
+		{sundayNight, "2026-10-25T00:45:00Z", "2026-10-25T01:30:00Z"},
+		{sundayNight, "2026-10-25T01:30:00Z", ""},
+
+		{midnight, "2018-11-04T02:29:59Z", ""},
+		{midnight, "2018-11-04T02:30:00Z", "2018-11-04T03:30:00Z"}, // 00:30 does not come: until 01:30 of the new clock
+		{midnight, "2018-11-04T03:30:00Z", ""},
+		{midnight, "2026-12-31T23:59:59Z", ""},
+		{midnight, "2027-01-01T03:00:00Z", "2027-01-01T03:30:00Z"},
+
+		{cairo, "2026-04-23T20:59:59Z", ""},
+		{cairo, "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"}, // Thursday's last second is followed by 01:00
+		{cairo, "2026-04-24T21:00:00Z", ""},
+		{cairoBack, "2026-10-28T21:00:00Z", "2026-10-29T22:00:00Z"}, // the hour before midnight comes twice
+		{cairoBack, "2026-10-29T21:30:00Z", "2026-10-29T22:00:00Z"},
+		{cairoBack, "2026-10-29T22:00:00Z", ""},
+
+		{kathmandu, "2026-11-28T12:14:59Z", ""},
+		{kathmandu, "2026-11-28T12:15:00Z", "2026-11-29T02:15:00Z"},
 	} {
 		env := &schema.Environment{Freezes: []schema.Freeze{tt.freeze}}
 		now, err := time.Parse(time.RFC3339, tt.now)
@@ -105,6 +154,7 @@ func TestFreezesOverlap(t *testing.T) {
 func TestFreezeWrong(t *testing.T) {
 	for _, f := range []schema.Freeze{
 		{From: "2026-02-30", To: "2026-03-01", Zone: "UTC"},
+		{From: "2027-02-29", To: "2027-03-01", Zone: "UTC"}, // no leap year
 		{From: "2026-02-01", To: "2026-01-01", Zone: "UTC"},
 		{From: "2026-02-01 10:00", To: "2026-02-01 10:00", Zone: "UTC"},
 		{From: "Fri 18:00", To: "Fri 18:00", Zone: "UTC"},
@@ -126,5 +176,17 @@ func TestFreezeWrong(t *testing.T) {
 		if _, _, frozen := env.Frozen(time.Now()); !frozen {
 			t.Errorf("%+v: not frozen", f)
 		}
+	}
+}
+
+// TestZonesCome holds that the zones are a part of what imports the package: the hosts
+// and images that evenkeel runs on may have none.
+func TestZonesCome(t *testing.T) {
+	deps, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(strings.Fields(string(deps)), "time/tzdata") {
+		t.Error("the zones are not linked in: a freeze depends on the files of the machine")
 	}
 }
