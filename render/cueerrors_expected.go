@@ -1,0 +1,245 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+)
+
+// names are what a reference in the user's files may begin with.
+func (t translator) names() []string {
+	if t.ev == nil || t.ev.inst == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, file := range t.ev.userFiles() {
+		for name := range importNames(file) {
+			seen[name] = true
+		}
+	}
+	for _, name := range declarations(t.ev.inst) {
+		seen[name] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// conflict tells a value of the wrong kind from two values that contradict.
+func (t translator) conflict(f *Finding, e cueError, group []cueError) {
+	literals := t.literals(group)
+	if len(literals) > 1 {
+		f.Message = "conflicting values " + strings.Join(literals, " and ")
+		for _, pos := range e.inputs {
+			p := pos.Position()
+			name := t.repo.fileName(p.Filename)
+			if name == f.File && p.Line == f.Line || t.repo.literalAt(t.ev, pos) == "" {
+				continue
+			}
+			f.Hint = fmt.Sprintf("also set at %s:%d:%d", name, p.Line, p.Column)
+			break
+		}
+		return
+	}
+	f.Message = "invalid value"
+	f.Found = t.literal(e)
+	t.expect(f, e.path, group)
+}
+
+// expect says what the field's doc comment says, else what the constraints do.
+func (t translator) expect(f *Finding, path []string, group []cueError) {
+	t.otherForm(f, path, group)
+	field := path
+	if _, item := index(last(path)); item {
+		field = path[:len(path)-1] // the comment stands on the list
+	}
+	if doc := t.doc(field); doc != "" {
+		f.Expected, f.documented = doc, true
+		if kind := t.kind(group); kind != "" && !strings.HasPrefix(doc, "true: ") && !strings.HasPrefix(doc, "false: ") {
+			f.Expected = kind + ": " + doc
+		}
+		return
+	}
+	var kinds []string
+	add := func(text string) {
+		text = short(text)
+		if text != "" && !slices.Contains(kinds, text) {
+			kinds = append(kinds, text)
+		}
+	}
+	user := t.literals(group)
+	for _, e := range group {
+		switch {
+		case strings.HasPrefix(e.format, "invalid value") && len(e.args) > 1:
+			add(inWords(fmt.Sprint(e.args[1]), f.Found))
+		case strings.HasPrefix(e.format, "conflicting values") && len(e.args) > 1:
+			for _, arg := range e.args[:2] {
+				if text := fmt.Sprint(arg); !slices.Contains(user, text) {
+					add(inWords(text, f.Found))
+				}
+			}
+		}
+	}
+	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
+}
+
+// otherForm says how a value is written that has the form of another language: a
+// text in single quotes, what Kubernetes has as a list and the definitions by name.
+func (t translator) otherForm(f *Finding, path []string, group []cueError) {
+	switch {
+	case strings.HasPrefix(f.Found, "'"):
+		f.Hint = "text stands in double quotes"
+	case strings.HasPrefix(f.Found, "[") && t.kind(group) != "a list":
+		switch last(path) {
+		case "env":
+			f.Hint = `write them by name: env: LOG_LEVEL: "info"`
+		case "ports":
+			f.Hint = "write them by name: ports: http: port: 8080"
+		case "volumes", "sidecars", "initContainers", "mounts", "envRef", "hostAliases":
+			f.Hint = fmt.Sprintf("write them by name: %s: NAME: {...}", last(path))
+		}
+	}
+}
+
+// inWords says without CUE what a struct of the definitions takes, and what else
+// names one of them.
+func inWords(constraint, found string) string {
+	constraint = definitionName.ReplaceAllString(constraint, "$1")
+	m := requiredFirst.FindStringSubmatch(constraint)
+	switch {
+	case m != nil && found != "" && !strings.HasPrefix(found, "[") && strings.Count(constraint, "!:") == 1:
+		return fmt.Sprintf("{%s: %s}", m[1], found)
+	case m != nil:
+		return fmt.Sprintf("a struct, such as {%s: ...}", m[1])
+	case strings.HasPrefix(constraint, "{") && strings.Contains(constraint, ":"):
+		return "a struct"
+	}
+	return constraint
+}
+
+var (
+	// definitionName matches a definition with the path of its package.
+	definitionName = regexp.MustCompile(`"[\w./@-]+"\.(#\w+)`)
+	// requiredFirst matches a struct that begins with a required field.
+	requiredFirst = regexp.MustCompile(`^\{(\w+)!:`)
+)
+
+// kind says what kind of value a field takes, where the user's value is of another
+// and the field takes one only.
+func (t translator) kind(group []cueError) string {
+	user := t.literals(group)
+	kinds := map[string]bool{}
+	for _, e := range group {
+		if !strings.HasSuffix(e.format, "(mismatched types %s and %s)") || len(e.args) != 4 {
+			continue
+		}
+		for i := range 2 {
+			if slices.Contains(user, short(fmt.Sprint(e.args[i]))) {
+				kinds[fmt.Sprint(e.args[3-i])] = true
+			}
+		}
+	}
+	if len(kinds) != 1 {
+		return ""
+	}
+	return kindTexts[slices.Collect(maps.Keys(kinds))[0]]
+}
+
+var kindTexts = map[string]string{ //nolint:gochecknoglobals // a table
+	"bool": "true or false", "int": "a whole number", "list": "a list", "number": "a number", "string": "a string", "struct": "a struct",
+}
+
+// withoutDefaults drops the default of a field from what it accepts, where its
+// type says it all: "8080 or int" is int.
+func withoutDefaults(kinds []string) []string {
+	var types []string
+	for _, k := range kinds {
+		switch k {
+		case "int", "string", "bool", "number", "float", "bytes", "[...]", "{...}":
+			types = append(types, k)
+		}
+	}
+	if len(types) > 0 {
+		return types
+	}
+	return kinds
+}
+
+// doc is the comment on the definition of a field, on one line.
+func (t translator) doc(path []string) string {
+	if t.ev == nil || !t.ev.root.Exists() || len(path) == 0 {
+		return ""
+	}
+	v := t.ev.root.LookupPath(stringPath(path))
+	if text := docText(v); text != "" {
+		return text
+	}
+	// A required field that is not there has its comment on the constraint.
+	parent := t.ev.root.LookupPath(stringPath(path[:len(path)-1]))
+	iter, err := parent.Fields(cue.Optional(true))
+	if err != nil {
+		return ""
+	}
+	for iter.Next() {
+		if sel := iter.Selector(); sel.IsString() && sel.LabelType() == cue.StringLabel && sel.Unquoted() == last(path) {
+			return docText(iter.Value())
+		}
+	}
+	return ""
+}
+
+func docText(v cue.Value) string {
+	for _, group := range v.Doc() {
+		text := strings.Join(strings.Fields(group.Text()), " ")
+		if text != "" {
+			return strings.TrimSuffix(text, ".")
+		}
+	}
+	return ""
+}
+
+// siblings are the fields that could stand beside one, those of patterns that are
+// a name among them, such as ["flannel"].
+func (t translator) siblings(path []string) []string {
+	if t.ev == nil || !t.ev.root.Exists() || len(path) == 0 {
+		return nil
+	}
+	parent := t.ev.root.LookupPath(stringPath(path[:len(path)-1]))
+	iter, err := parent.Fields(cue.Optional(true), cue.Patterns(true))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for iter.Next() {
+		sel := iter.Selector()
+		name := ""
+		switch {
+		case sel.ConstraintType() == cue.PatternConstraint:
+			name, _ = sel.Pattern().String() // "" for a pattern of many names
+		case sel.IsString() && sel.LabelType() == cue.StringLabel:
+			name = sel.Unquoted()
+		}
+		if name != "" && name != last(path) && name != "objects" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// grouped is where a field of an app stands that was written beside the struct which
+// has it, such as pod.affinity; empty where none has.
+func (t translator) grouped(path []string) string {
+	if len(path) != unitDepth+1 || path[1] != "apps" {
+		return ""
+	}
+	for _, group := range []string{"pod", "ingress", "service"} {
+		inside := append(slices.Clone(path[:unitDepth]), group, "")
+		if slices.Contains(t.siblings(inside), last(path)) {
+			return group + "." + last(path)
+		}
+	}
+	return ""
+}
