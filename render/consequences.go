@@ -27,6 +27,9 @@ func dropConsequences(findings Findings) Findings {
 		if f.Message == unknownField {
 			unknown[parentPath(f.Path)] = true
 		}
+		if strings.HasSuffix(f.Path, ".enabled") {
+			unknown[parentPath(f.Path)] = true // whether the unit is there at all
+		}
 		visible[f.Unit] = visible[f.Unit] || !f.internal()
 		closed[f.Unit] = closed[f.Unit] || f.closed
 		broken[f.Unit] = broken[f.Unit] || !f.internal() && !f.derived

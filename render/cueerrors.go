@@ -3,12 +3,19 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -21,7 +28,12 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 	t := translator{repo: r, ev: ev}
 	groups := map[string][]cueError{}
 	var order []string
+	var findings Findings
 	for _, e := range r.causes(errors.Errors(err)) {
+		if mixed := (*load.MultiplePackageError)(nil); errors.As(e, &mixed) {
+			findings = append(findings, r.otherPackage(mixed)...)
+			continue
+		}
 		ce := t.refused(t.read(e))
 		key := strings.Join(ce.path, "\x00")
 		if len(ce.path) == 0 {
@@ -32,13 +44,56 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 		}
 		groups[key] = append(groups[key], ce)
 	}
-	var findings Findings
 	for _, key := range order {
 		if f, ok := t.fold(groups[key]); ok {
 			findings = append(findings, f)
 		}
 	}
 	return dropConsequences(findings).tidy()
+}
+
+// otherPackage finds the files of a directory whose package is another than that of most.
+func (r *Repo) otherPackage(mixed *load.MultiplePackageError) (findings Findings) {
+	dir := r.below(mixed.Dir)
+	if !filepath.IsAbs(mixed.Dir) {
+		dir = filepath.ToSlash(mixed.Dir)
+	}
+	names, _ := fs.Glob(r.fsys, dir+"/*.cue") // the pattern is well formed
+	files := map[string][]*ast.Package{}
+	most := path.Base(dir)
+	for _, name := range names {
+		data, err := fs.ReadFile(r.fsys, name)
+		if err != nil {
+			continue
+		}
+		file, err := parser.ParseFile(filepath.Join(r.root, filepath.FromSlash(name)), data, parser.PackageClauseOnly)
+		if err != nil || file.PackageName() == "" {
+			continue
+		}
+		of := file.PackageName()
+		for _, decl := range file.Decls {
+			if clause, ok := decl.(*ast.Package); ok {
+				files[of] = append(files[of], clause)
+			}
+		}
+		if len(files[of]) > len(files[most]) {
+			most = of
+		}
+	}
+	for _, of := range slices.Sorted(maps.Keys(files)) {
+		for _, clause := range files[of] {
+			if of == most {
+				continue
+			}
+			f := Finding{
+				Message: fmt.Sprintf("the files of a directory are of one package, and this one is of %s", of),
+				Hint:    fmt.Sprintf("write package %s, or move the file to a directory of its own", most),
+			}
+			r.place(&f, clause.Name.Pos())
+			findings = append(findings, f)
+		}
+	}
+	return findings
 }
 
 // causes puts in place of an import that failed what is wrong in a file of the

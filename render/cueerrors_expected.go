@@ -5,9 +5,12 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // names are what a reference in the user's files may begin with.
@@ -57,7 +60,18 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 	}
 	if doc := t.doc(field); doc != "" {
 		f.Expected, f.documented = doc, true
-		if kind := t.kind(group); kind != "" && !strings.HasPrefix(doc, "true: ") && !strings.HasPrefix(doc, "false: ") {
+		kind := t.kind(group)
+		if kind == "" {
+			kind = t.bound(group, doc)
+		}
+		words := t.words(group, doc)
+		if text, err := strconv.Unquote(f.Found); err == nil {
+			f.DidYouMean = typed.Closest(text, words)
+		}
+		if kind == "" && len(words) > 0 && len(words) < 8 {
+			kind = `"` + strings.Join(words, `" or "`) + `"`
+		}
+		if kind != "" && !strings.HasPrefix(doc, "true: ") && !strings.HasPrefix(doc, "false: ") {
 			f.Expected = kind + ": " + doc
 		}
 		return
@@ -84,6 +98,56 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 	}
 	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
 }
+
+// words are the texts that a field takes, where it takes some only and its comment has
+// none of them.
+func (t translator) words(group []cueError, doc string) []string {
+	var words []string
+	user := t.literals(group)
+	for _, e := range group {
+		if strings.HasPrefix(e.format, "invalid value") {
+			return nil // all of a form, and the words are its default
+		}
+		if !strings.HasPrefix(e.format, "conflicting values") || len(e.args) < 2 {
+			continue
+		}
+		for _, arg := range e.args[:2] {
+			text := fmt.Sprint(arg)
+			if word, err := strconv.Unquote(text); err == nil && !slices.Contains(user, text) && !slices.Contains(words, word) && word != "" {
+				words = append(words, word)
+			}
+		}
+	}
+	if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(doc, word) }) {
+		return nil
+	}
+	slices.Sort(words)
+	return words
+}
+
+// bound is the limit that a value breaks, in words, unless the comment of the field has it.
+func (t translator) bound(group []cueError, doc string) string {
+	for _, e := range group {
+		if !strings.HasPrefix(e.format, "invalid value") || len(e.args) < 2 {
+			continue
+		}
+		constraint := fmt.Sprint(e.args[1])
+		if m := limit.FindStringSubmatch(constraint); m != nil && !strings.Contains(doc, m[2]) {
+			return m[2] + map[string]string{">=": " or more", "<=": " or less"}[m[1]]
+		}
+		if m := begins.FindStringSubmatch(constraint); m != nil && !strings.Contains(doc, m[1]) {
+			return "beginning with " + m[1]
+		}
+	}
+	return ""
+}
+
+var (
+	// limit matches a bound such as >=0.
+	limit = regexp.MustCompile(`^(>=|<=)(-?[0-9]+)$`)
+	// begins matches the form of what begins with one character, such as a path.
+	begins = regexp.MustCompile(`^=~"\^(\W)"$`)
+)
 
 // otherForm says how a value is written that has the form of another language: a
 // text in single quotes, what Kubernetes has as a list and the definitions by name.

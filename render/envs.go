@@ -52,6 +52,7 @@ type envDir struct {
 	name  string   // the last element of dir
 	dir   string   // below the root, with slashes
 	wrong Findings // why it declares none: there is nothing to evaluate then
+	lost  Findings // its files that CUE does not read
 }
 
 // UnknownEnv says that no environment has that name.
@@ -211,7 +212,10 @@ func (r *Repo) scan() ([]envDir, error) {
 			return nil, Findings{{File: r.fileName(filepath.Join(r.root, d.dir)), Message: fmt.Sprintf("environment %q is declared in %s too", name, other)}}
 		}
 		found[name] = d.dir
-		envs = append(envs, envDir{name: name, dir: d.dir})
+		for i := range d.lost {
+			d.lost[i].Environment = name
+		}
+		envs = append(envs, envDir{name: name, dir: d.dir, lost: d.lost})
 	}
 	for _, d := range strays {
 		name := path.Base(d.dir)

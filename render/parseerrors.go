@@ -3,11 +3,13 @@ package render
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
@@ -20,7 +22,8 @@ import (
 func (r *Repo) plainly(findings Findings) Findings {
 	lines := map[string][]string{}
 	conflicts := map[string]bool{}
-	parsed := map[string]int{} // mistakes that were said of a file
+	parsed := map[string]int{}  // mistakes that were said of a file
+	foreign := map[string]int{} // the line of characters of another alphabet that was said of a file
 	var kept Findings
 	for _, f := range findings {
 		if !f.pos.IsValid() || !r.isUserPos(f.pos) || !notParsed.MatchString(f.Message) {
@@ -31,7 +34,16 @@ func (r *Repo) plainly(findings Findings) Findings {
 		if _, read := lines[name]; !read {
 			lines[name] = r.linesOf(name)
 		}
-		s := source{lines: lines[name]}
+		s := source{lines: lines[name], packages: r.packagesNamed}
+		if _, col, ok := s.foreign(f.Line); ok || foreign[name] > 0 {
+			if !ok || foreign[name] == f.Line {
+				continue // follows from the first of its line, or of the file
+			}
+			if foreign[name] = f.Line; col != f.Col {
+				f.pos = token.NoPos
+			}
+			f.Col = col
+		}
 		if at := s.conflict(); at > 0 {
 			if !conflicts[name] {
 				conflicts[name] = true
@@ -68,6 +80,33 @@ func (f Finding) at() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.
 // for a name.
 var notParsed = regexp.MustCompile(`^(expected |missing |reference "|illegal |unexpected |invalid (character|operation|operand)|operand|string literal not|order )|\(- struct\)|not a list or struct`)
 
+// packagesNamed are the import paths of the packages of a name below envs, and of the
+// definitions.
+func (r *Repo) packagesNamed(name string) []string {
+	switch name {
+	case "schema":
+		return []string{Module + "/schema"}
+	case "core":
+		return []string{Module + "/schema/core"}
+	}
+	dirs, err := r.cueDirs()
+	if err != nil {
+		return nil
+	}
+	var paths []string
+	for _, d := range dirs {
+		if d.declares || !slices.Contains(d.packages, name) {
+			continue
+		}
+		full := r.module + "/" + d.dir
+		if path.Base(d.dir) != name {
+			full += ":" + name
+		}
+		paths = append(paths, full)
+	}
+	return paths
+}
+
 func (r *Repo) linesOf(name string) []string {
 	rel, err := filepath.Rel(r.root, name)
 	if err != nil {
@@ -81,7 +120,10 @@ func (r *Repo) linesOf(name string) []string {
 }
 
 // source is the text of a file, by lines.
-type source struct{ lines []string }
+type source struct {
+	lines    []string
+	packages func(name string) []string // the import paths of the packages of a name
+}
 
 func (s source) line(n int) string {
 	if n < 1 || n > len(s.lines) {
@@ -143,7 +185,23 @@ func (s source) say(f *Finding) {
 	line := s.line(f.Line)
 	text := strings.TrimSpace(line)
 	at := func(col int) { f.Col, f.pos = col, token.NoPos }
+	char, _, isForeign := s.foreign(f.Line)
 	switch {
+	case isForeign:
+		f.Path, f.Expected, f.Found, f.DidYouMean, f.Hint = "", "", "", "", ""
+		f.Message = fmt.Sprintf("%q (%U) is no character of CUE outside of text", string(char), char)
+		switch plain := asASCII(char); {
+		case unicode.IsSpace(char):
+			f.Message = fmt.Sprintf("a space that CUE does not know (%U)", char)
+			f.Hint = "write a plain space"
+		case !unicode.IsPrint(char):
+			f.Message = fmt.Sprintf("a character that is not seen (%U)", char)
+			f.Hint = "take it out"
+		case plain != 0:
+			f.Hint = "write " + string(plain) + " as on an English keyboard"
+		default:
+			f.Hint = needsQuotes
+		}
 	case hashComment.MatchString(line[:min(len(line), f.Col+1)]):
 		at(strings.LastIndex(line[:min(len(line), f.Col+1)], "#") + 1)
 		f.Path, f.Message, f.Hint, f.DidYouMean = "", "comments begin with //, not with #", "", ""
@@ -159,6 +217,49 @@ func (s source) say(f *Finding) {
 	}
 }
 
+// foreign is the first character of a line outside of text and comments that CUE does
+// not know, with its column in bytes, as CUE counts: what an input method for Chinese
+// writes in place of punctuation, or a page has copied along with the rest.
+func (s source) foreign(n int) (char rune, col int, ok bool) {
+	inText := false
+	line := s.line(n)
+	for i, c := range line {
+		switch {
+		case c == '"' && (i == 0 || line[i-1] != '\\'):
+			inText = !inText
+		case inText:
+		case strings.HasPrefix(line[i:], "//"):
+			return 0, 0, false
+		case c > unicode.MaxASCII && !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '\uFEFF':
+			return c, i + 1, true
+		}
+	}
+	return 0, 0, false
+}
+
+// asASCII is what CUE has in place of a character; 0 where that is not known.
+func asASCII(c rune) rune {
+	switch {
+	case c >= '！' && c <= '～': // the full-width forms, in the order of ASCII
+		return c - '！' + '!'
+	case strings.ContainsRune("“”„‘’‚「」『』«»", c):
+		return '"'
+	}
+	switch c {
+	case '、':
+		return ','
+	case '。':
+		return '.'
+	case '【':
+		return '['
+	case '】':
+		return ']'
+	case '–', '—', '−':
+		return '-'
+	}
+	return 0
+}
+
 // hashComment matches the beginning of a line up to a comment as in shells.
 var hashComment = regexp.MustCompile(`(^|[\s,{}"\]])#(\s|$)?$|^\s*#\s`)
 
@@ -171,7 +272,15 @@ func (s source) dashes(n int) bool {
 // unquoted says that a name or a text needs quotes, or a field a comma before it.
 func (s source) unquoted(f *Finding, line string) {
 	if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(f.Message, "reference "), " not found")); err == nil && strings.HasPrefix(f.Message, "reference ") {
-		if f.DidYouMean == "" && isWord.MatchString(name) {
+		switch end := f.Col - 1 + len(name); {
+		case f.DidYouMean != "" || !isWord.MatchString(name):
+		case end < len(line) && f.Col > 0 && line[end] == '.':
+			f.Message, f.Hint = fmt.Sprintf("no import of this name: %s", name), "add it to import (...) at the top of the file"
+			if paths := s.packages(name); len(paths) == 1 {
+				f.Hint += ": " + strconv.Quote(paths[0])
+			}
+			f.Path = ""
+		default:
 			f.Hint = needsQuotes
 		}
 		return

@@ -8,6 +8,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -74,7 +75,7 @@ func (p *envPackage) closedLists() Findings {
 			}
 		}
 		for _, list := range lists {
-			name, taken, ok := p.definition(list)
+			name, taken, at, ok := p.definition(list)
 			if !ok {
 				continue
 			}
@@ -97,6 +98,9 @@ func (p *envPackage) closedLists() Findings {
 				f.DidYouMean = typed.Closest(units[0], taken)
 			}
 			if len(units) > 0 {
+				if f.listed = at; at.IsValid() {
+					f.listedFile = p.repo.fileName(at.Filename())
+				}
 				f.Message = fmt.Sprintf("%s is a definition, and so has no place for further %s: %s", name, group, strings.Join(units, ", "))
 				findings = append(findings, f)
 			}
@@ -106,8 +110,8 @@ func (p *envPackage) closedLists() Findings {
 }
 
 // definition is the name of a definition that an expression refers to, and the fields
-// that it has; false where it is none, or takes fields of any name.
-func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, ok bool) {
+// that it has, with its place; false where it is none, or takes fields of any name.
+func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, at token.Pos, ok bool) {
 	inst, label := p.inst, ""
 	switch e := expr.(type) {
 	case *ast.Ident:
@@ -116,40 +120,41 @@ func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, ok
 		spec := syntax.Import(e.X)
 		sel, _, err := ast.LabelName(e.Sel)
 		if spec == nil || err != nil {
-			return "", nil, false
+			return "", nil, token.NoPos, false
 		}
 		full, err := syntax.ImportPath(spec)
 		if inst = inst.LookupImport(full); err != nil || inst == nil {
-			return "", nil, false
+			return "", nil, token.NoPos, false
 		}
 		ident, _ := e.X.(*ast.Ident)
 		name, label = ident.Name+"."+sel, sel
 	}
 	if !strings.HasPrefix(label, "#") && !strings.HasPrefix(label, "_#") {
-		return "", nil, false
+		return "", nil, token.NoPos, false
 	}
 	for _, file := range inst.Files {
 		for f := range syntax.Named(file.Decls, label) {
+			at = f.Pos()
 			structs, others := syntax.Parts(f.Value)
 			if len(others) > 0 {
-				return "", nil, false
+				return "", nil, token.NoPos, false
 			}
 			for _, lit := range structs {
 				for _, decl := range lit.Elts {
 					field, isField := decl.(*ast.Field)
 					if !isField {
-						return "", nil, false // ... and whatever else adds fields
+						return "", nil, token.NoPos, false // ... and whatever else adds fields
 					}
 					unit, plain := syntax.Name(field)
 					if !plain {
-						return "", nil, false
+						return "", nil, token.NoPos, false
 					}
 					fields, ok = append(fields, unit), true
 				}
 			}
 		}
 	}
-	return name, fields, ok
+	return name, fields, at, ok
 }
 
 // offered are the types of units that a package has, else all names.

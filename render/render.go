@@ -267,7 +267,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 			return nil, err
 		}
 	}
-	if found := ev.beside(); len(found) > 0 {
+	if found := append(ev.beside(), ev.dir.lost...); len(found) > 0 {
 		return nil, found
 	}
 	units, off := withoutOff(units)
@@ -277,6 +277,9 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	fin := &finisher{ev, h, units}
 	one.findings = slices.Concat(findings, one.findings, fin.finish(ctx))
 	front, wrong := fin.edge()
+	if same := one.explain(lint.SameAddress(h.Site)); len(same) > 0 {
+		wrong = same
+	}
 	one.findings = append(one.findings, wrong...)
 	if h.Name != ev.dir.name {
 		f := one.place(lint.Finding{Path: typed.Path{"name"}})

@@ -171,7 +171,12 @@ func (r *Repo) readModule() error {
 	if err != nil {
 		return r.cueFindings(err, nil)
 	}
-	r.module = mod.ModuleRootPath()
+	if r.module = mod.ModuleRootPath(); r.module == "" { // CUE panics where it is
+		return Findings{{
+			File: r.fileName(filepath.Join(r.root, name)), Path: "module", Message: "a module without a name",
+			Expected: "a path, such as example.com/deploy@v0", Found: quote(mod.QualifiedModule()),
+		}}
+	}
 	r.own = r.module == Module
 	if lang := mod.Language; lang != nil && olderThan(lang.Version, leastLanguage) {
 		f := Finding{

@@ -29,6 +29,7 @@ type cueDir struct {
 	likely   bool     // something in it was meant to be one
 	broken   bool     // a file does not parse
 	wrong    Finding  // what to say of it where it is no environment and nobody imports it
+	lost     Findings // of an environment, the files that say something of it and that CUE does not read
 }
 
 // cueDirs reads the directories below envs that are packages, or hold files that
@@ -140,6 +141,9 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 			d.likely = true
 			d.wrong.Message = "CUE does not read this file: its name begins with _ or ., or ends in _test.cue or _tool.cue"
 			d.wrong.Hint = "rename it, or move it out of envs"
+			part := Finding{Message: d.wrong.Message, Hint: d.wrong.Hint}
+			r.place(&part, pos)
+			d.lost = append(d.lost, part)
 		case label == fieldEnvironment:
 			d.declares = true
 			if path.Dir(name) == "envs" {
@@ -199,12 +203,30 @@ func (r *Repo) readLookalike(at func(string) *cueDir, name string, entry fs.DirE
 	abs := filepath.Join(r.root, filepath.FromSlash(name))
 	d.imports = append(d.imports, importsOf(abs, data)...)
 	d.likely = true
+	const hint = "rename it, or move it out of envs"
 	if d.wrong.DidYouMean == "" {
 		d.wrong.File, d.wrong.Line, d.wrong.Col = r.fileName(abs), 0, 0
 		d.wrong.Message = "this looks like an environment, but CUE reads files that end in .cue"
-		d.wrong.Hint = "rename it, or move it out of envs"
+		d.wrong.Hint = hint
+	}
+	if !r.isCopy(name) {
+		d.lost = append(d.lost, Finding{
+			File: r.fileName(abs), Message: "this looks like a part of the environment, but CUE reads files that end in .cue", Hint: hint,
+		})
 	}
 	return nil
+}
+
+// isCopy says whether a file is a copy of a CUE file beside it, such as those that
+// editors and merges leave: dev.cue.orig, dev.cue~, dev.bak.
+func (r *Repo) isCopy(name string) bool {
+	base := strings.TrimSuffix(name, path.Ext(name))
+	for _, of := range []string{base, base + ".cue", strings.TrimSuffix(name, "~")} {
+		if info, err := fs.Stat(r.fsys, of); of != name && path.Ext(of) == ".cue" && err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
 }
 
 // importsOf are the import paths of a file that need not parse below them.

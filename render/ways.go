@@ -92,6 +92,9 @@ func (set renderedSet) model(cluster string, locate bool, content func(*object) 
 // ways warns of URLs that would not be answered, for a reason that no other rule
 // has named.
 func (set renderedSet) ways() {
+	if slices.ContainsFunc(set, func(one *rendered) bool { return one.result == nil }) {
+		return // it may be the one that would answer
+	}
 	seen := map[string]bool{}
 	for _, one := range set {
 		cluster := one.header.cluster()

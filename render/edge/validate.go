@@ -239,7 +239,7 @@ func (v *validator) l4() {
 		switch {
 		case seen[backend]:
 			v.add(field, "%s stands twice", backend)
-		case addr.Addr() == v.vip:
+		case addr.Addr() == v.vip && !here: // or hosts says it
 			v.add(field, "%s is the VIP: nginx would connect to itself; name the API servers", backend)
 		case here && int(addr.Port()) == v.L4.Listen:
 			v.add(typed.Path{"l4", "listen"}, "%d is the port of the API server on %s, which is an edge host too: use another, such as 7443", v.L4.Listen, host)
@@ -286,7 +286,7 @@ func (v *validator) l7() {
 		switch {
 		case seen[node]:
 			v.add(field, "%s stands twice", node)
-		case addr == v.vip:
+		case addr == v.vip && !here:
 			v.add(field, "%s is the VIP: nginx would send requests to itself; name the nodes", node)
 		case here && slices.Contains(v.servedPorts(), v.L7.Port):
 			v.add(typed.Path{"l7", "port"}, "%d is a port of nginx on %s, which is a node too: give the ingress controller another hostPort, such as 81", v.L7.Port, host)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type betweenRule struct {
 
 func betweenRules() []betweenRule {
 	return []betweenRule{
+		{"cluster-network", checkClusterNetworks},
 		{"order", checkOrder},
 		{"isolation", checkIsolation},
 		{"host-taken", checkHostsTaken},
@@ -30,7 +32,6 @@ func betweenRules() []betweenRule {
 		{"provider", checkProviders},
 		{"object-taken", checkObjectsTaken},
 		{"namespace-taken", checkNamespacesTaken},
-		{"cluster-network", checkClusterNetworks},
 		{"edge", checkEdgeHosts},
 		{"edge", checkRouters},
 		{"registry", checkLogins},
@@ -65,7 +66,7 @@ func Between(envs []Environment, broken []string) [][]Finding {
 func pairs(worlds []*world, fn func(w, other *world)) {
 	for i, w := range worlds {
 		for _, other := range worlds[:i] {
-			if w.env.Cluster == other.env.Cluster && !w.mistaken[other] {
+			if w.env.Cluster == other.env.Cluster && !w.mistaken && !other.mistaken {
 				fn(w, other)
 			}
 		}
@@ -90,13 +91,10 @@ func findMistaken(worlds []*world) {
 		if len(both) <= fewTaken {
 			return
 		}
-		if w.mistaken == nil {
-			w.mistaken = map[*world]bool{}
+		if w.fits(worlds) && !other.fits(worlds) {
+			w, other = other, w // the other one came from elsewhere
 		}
-		w.mistaken[other] = true
-		if len(w.mistaken) > 1 {
-			return // the first says it
-		}
+		w.mistaken = true
 		f := Finding{
 			Rule: "object-taken", Path: typed.Path{"cluster"},
 			Message: fmt.Sprintf("environment %s of the same cluster makes %d of the same objects, %s among them", other.env.Name, len(both), both[len(both)-1].ref()),
@@ -108,6 +106,13 @@ func findMistaken(worlds []*world) {
 			f.Hint = "give this one a namespace of its own, or another cluster: context"
 		}
 		w.report(f)
+	})
+}
+
+// fits says whether a further environment of the cluster has the same networks.
+func (w *world) fits(worlds []*world) bool {
+	return slices.ContainsFunc(worlds, func(other *world) bool {
+		return other != w && other.env.Cluster == w.env.Cluster && reflect.DeepEqual(other.env.Site["networks"], w.env.Site["networks"])
 	})
 }
 
@@ -436,16 +441,32 @@ func checkNamespacesTaken(worlds []*world) {
 func checkClusterNetworks(worlds []*world) {
 	pairs(worlds, func(w, other *world) {
 		ours, theirs := tree.Map(w.env.Site["networks"]), tree.Map(other.env.Site["networks"])
+		var differ []Finding
 		for _, name := range sortedKeys(ours) {
 			a, errA := netip.ParsePrefix(tree.Text(ours[name]))
 			b, errB := netip.ParsePrefix(tree.Text(theirs[name]))
 			if cmp.Or(errA, errB) != nil || a == b {
 				continue
 			}
-			w.report(Finding{
+			differ = append(differ, Finding{
 				Rule: "cluster-network", Path: typed.Path{"site", "networks", name},
 				Message: fmt.Sprintf("environment %s of the same cluster says %s", other.env.Name, b), Found: a.String(),
 			})
 		}
+		if len(differ) < len(ours) || len(ours) < 2 {
+			w.findings = append(w.findings, differ...)
+			return
+		}
+		// All of them: it is another cluster.
+		if w.fits(worlds) && !other.fits(worlds) {
+			w, other = other, w
+		}
+		w.mistaken = true
+		w.report(Finding{
+			Rule: "cluster-network", Path: typed.Path{"cluster"},
+			Message: fmt.Sprintf("environment %s of the same cluster has other networks: its nodes are in %s", other.env.Name, tree.Text(tree.At(other.env.Site, "networks", "nodes"))),
+			Found:   tree.Text(tree.At(w.env.Site, "networks", "nodes")),
+			Hint:    "two sites have two clusters: see cluster: context, and site",
+		})
 	})
 }

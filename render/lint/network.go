@@ -54,6 +54,46 @@ func checkNetwork(w *world) {
 	}
 }
 
+// SameAddress finds addresses that the site gives to two machines, or to a machine and
+// to keepalived. It is asked before what is made of the site: all that follows from one
+// such mistake would be said otherwise.
+func SameAddress(site map[string]any) []Finding {
+	var findings []Finding
+	vip := tree.Text(tree.At(site, "edge", "vip"))
+	machine := "" // that has the VIP
+	said := map[string]bool{}
+	for _, group := range [][]string{{"edge", "hosts"}, {"nodes"}, {"apiServers"}} {
+		machines := tree.Map(tree.At(site, group...))
+		owner := map[string]string{}
+		for _, name := range sortedKeys(machines) {
+			address := tree.Text(machines[name])
+			if address == vip && machine == "" && vip != "" {
+				machine = name
+			}
+			other, taken := owner[address]
+			if !taken {
+				owner[address] = name
+				continue
+			}
+			if key := other + " " + name; !said[key] { // the API servers may be the nodes
+				said[key] = true
+				path := typed.Path{"site"}
+				for _, step := range group {
+					path = append(path, step)
+				}
+				findings = append(findings, Finding{Rule: "network", Path: append(path, name), Message: fmt.Sprintf("%s is the address of %s too", address, other)})
+			}
+		}
+	}
+	if machine != "" {
+		findings = append(findings, Finding{
+			Rule: "network", Path: typed.Path{"site", "edge", "vip"},
+			Message: fmt.Sprintf("%s is the address of %s: keepalived moves the VIP between the edge hosts, and it needs an address of its own", vip, machine),
+		})
+	}
+	return findings
+}
+
 // checkDNSAddress: the address of the cluster's DNS is in the range of Services,
 // and not its first one, which is the API server's.
 func (w *world) checkDNSAddress(services netip.Prefix) {

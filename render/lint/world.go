@@ -17,8 +17,8 @@ type world struct {
 	pods     []podSource
 	podIndex map[podLabel][]podSource
 	findings []Finding
-	broken   []string        // environments beside this one that do not evaluate
-	mistaken map[*world]bool // see findMistaken
+	broken   []string // environments beside this one that do not evaluate
+	mistaken bool     // see findMistaken
 }
 
 type id struct{ kind, namespace, name string }
