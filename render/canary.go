@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -80,10 +81,14 @@ func decimal(v any) *float64 {
 // Deployment beside the first cannot be.
 func (fin *finisher) canaries() Findings {
 	var findings Findings
+	var all objectsByName
 	for _, u := range fin.units {
 		c := u.canary(fin.header)
 		if c == nil || len(c.Steps) == 0 {
 			continue
+		}
+		if all == nil {
+			all = byName(fin.units)
 		}
 		path := typed.Path{"apps", u.data.Name, "rollout", "canary"}
 		if tree.Map(u.data.Rollout["canary"]) == nil {
@@ -105,7 +110,10 @@ func (fin *finisher) canaries() Findings {
 			}
 		}
 		for _, o := range u.objs {
-			if why := alone(o); why != "" {
+			if other := all[objectName{o.GetKind(), o.GetNamespace(), o.GetName() + canarySuffix}]; other != nil && canHaveCopy(o) {
+				find(fmt.Sprintf("%s has the name that the canary of %s takes", other.ref(), o.ref()), "rollout: canary: steps: [] has none; or give it another name")
+			}
+			if why := alone(o, all); why != "" {
 				find(fmt.Sprintf("%s cannot have a canary: %s", o.ref(), why), "rollout: canary: steps: [] has none")
 			}
 		}
@@ -133,8 +141,31 @@ func wrongCheck(k schema.CanaryCheck, c *schema.Canary) string {
 	return ""
 }
 
+// canarySuffix is what package apply/canary names the objects of a canary by.
+const canarySuffix = "-canary"
+
+// canHaveCopy reports whether an object may have a second one beside it in a canary.
+func canHaveCopy(o *object) bool {
+	return slices.Contains([]string{"Deployment", "ConfigMap", "Secret"}, o.GetKind())
+}
+
+type (
+	objectName    struct{ kind, namespace, name string }
+	objectsByName map[objectName]*object
+)
+
+func byName(units []*unit) objectsByName {
+	all := objectsByName{}
+	for _, u := range units {
+		for _, o := range u.objs {
+			all[objectName{o.GetKind(), o.GetNamespace(), o.GetName()}] = o
+		}
+	}
+	return all
+}
+
 // alone says why two versions of a Deployment cannot run side by side.
-func alone(o *object) string {
+func alone(o *object, all objectsByName) string {
 	if o.GetKind() != "Deployment" {
 		return ""
 	}
@@ -143,14 +174,29 @@ func alone(o *object) string {
 		return "its strategy is Recreate, two versions of it must not run at once"
 	}
 	pod := tree.Map(tree.Map(spec["template"])["spec"])
-	containers, _ := pod["containers"].([]any)
-	for _, c := range containers {
-		ports, _ := tree.Map(c)["ports"].([]any)
-		for _, p := range ports {
-			if tree.Map(p)["hostPort"] != nil {
-				return "a container has a port of the node, which a second pod there cannot have"
+	for _, list := range []string{"initContainers", "containers"} {
+		containers, _ := pod[list].([]any)
+		for _, c := range containers {
+			ports, _ := tree.Map(c)["ports"].([]any)
+			for _, p := range ports {
+				if tree.Map(p)["hostPort"] != nil || pod["hostNetwork"] == true {
+					return "a container has a port of the node, which a second pod there cannot have"
+				}
 			}
 		}
 	}
+	volumes, _ := pod["volumes"].([]any)
+	for _, v := range volumes {
+		name := tree.Text(tree.Map(tree.Map(v)["persistentVolumeClaim"])["claimName"])
+		if claim := all[objectName{"PersistentVolumeClaim", o.GetNamespace(), name}]; claim != nil && ofOneNode(claim) {
+			return fmt.Sprintf("its volume %s is for one node at a time, and a second pod may come to another one", name)
+		}
+	}
 	return ""
+}
+
+// ofOneNode reports whether the pods of one node at most have a volume at a time.
+func ofOneNode(claim *object) bool {
+	modes, _ := tree.Map(claim.Object["spec"])["accessModes"].([]any)
+	return !slices.Contains(modes, any("ReadWriteMany")) && !slices.Contains(modes, any("ReadOnlyMany"))
 }
