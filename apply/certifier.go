@@ -42,9 +42,9 @@ func NewCertifier(env *schema.Environment) *Certifier {
 	return c
 }
 
-// Judge says what is known of a live object without asking the server. The
+// Certify says what is known of a live object without asking the server. The
 // reference is that of the object in the environment.
-func (c *Certifier) Judge(live *unstructured.Unstructured) (schema.Ref, Verdict) {
+func (c *Certifier) Certify(live *unstructured.Unstructured) (schema.Ref, Verdict) {
 	obj := c.desired[schema.IDOf(live)]
 	if obj == nil {
 		if metav1.GetControllerOf(live) == nil && managed.IsApplied(live) && live.GetDeletionTimestamp() == nil {

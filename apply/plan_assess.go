@@ -405,7 +405,7 @@ func (p *planner) claim(ch *Change) {
 
 // refuseConflicts looks at who wrote the values that would be written over.
 func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference, meant []string) error {
-	j := managed.Judge{Controllers: p.env.Controllers, Migrated: it.change.migrate}
+	j := managed.Policy{Controllers: p.env.Controllers, Migrated: it.change.migrate}
 	var err error
 	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
 		return err
@@ -432,7 +432,7 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 // that it goes, unless others mean to keep it.
 func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Unstructured) (*managed.Dropped, error) {
 	ch, shown := it.change, p.mask.Object(result)
-	dropped := managed.Drop(it.live, shown, managed.Judge{Controllers: p.env.Controllers}, p.opts.ForceConflicts)
+	dropped := managed.Drop(it.live, shown, managed.Policy{Controllers: p.env.Controllers}, p.opts.ForceConflicts)
 	if managed.Unrecorded(it.live) && it.live.GetLabels()[schema.LabelPartOf] == p.rules.sets[0] {
 		recorded, err := p.recall(ctx, it)
 		if err != nil {

@@ -52,7 +52,7 @@ func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool
 	if !slices.Contains(ch.migrate, uniteManager) {
 		ch.migrate = append(ch.migrate, uniteManager)
 	}
-	j := managed.Judge{Controllers: p.env.Controllers}
+	j := managed.Policy{Controllers: p.env.Controllers}
 	var against []string
 	for _, d := range united.Stale {
 		ch.Fields = takenOut(ch.Fields, d.Path.String())

@@ -117,7 +117,7 @@ func (p *planner) readContext(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := p.judgeRecords(whole); err != nil {
+	if err := p.trustRecords(whole); err != nil {
 		return err
 	}
 	if p.opts.Recorded == nil {

@@ -18,11 +18,11 @@ import (
 // signed, so that they are not forgotten before somebody has decided about them.
 const annotationUnconfirmed = "evenkeel.dev/unconfirmed"
 
-// judgeRecords decides how far the records are believed: where the plan looks
+// trustRecords decides how far the records are believed: where the plan looks
 // beside the places of git, and which objects and receipts it knows of. The
 // namespaces of git are looked at in any case; others, and kinds without
 // namespaces, only where a signed parent names them, or the caller does.
-func (p *planner) judgeRecords(ctx context.Context) error {
+func (p *planner) trustRecords(ctx context.Context) error {
 	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
 	git := p.git()
 	namespaces := map[string]bool{p.env.Namespace: true}
@@ -63,12 +63,12 @@ func (p *planner) judgeRecords(ctx context.Context) error {
 		}
 	}
 	p.warnUnconfirmed()
-	return p.judgeState(ctx)
+	return p.trustState(ctx)
 }
 
-// judgeState drops the members of a state that is not signed, where they name
+// trustState drops the members of a state that is not signed, where they name
 // anything that git does not.
-func (p *planner) judgeState(ctx context.Context) error {
+func (p *planner) trustState(ctx context.Context) error {
 	rendered := map[schema.ID]bool{}
 	for _, o := range p.env.Objects() {
 		rendered[schema.IDOf(o.Unstructured)] = true

@@ -15,13 +15,13 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// gate waits until every object of a unit is healthy.
-type gate func(ctx context.Context, unit *schema.Unit) error
+// gateFunc waits until every object of a unit is healthy.
+type gateFunc func(ctx context.Context, unit *schema.Unit) error
 
 // openGate starts what watches the health of the run's objects. All units share
 // the watches, and they end when the gate is closed. A run that has lost its lock
 // can write no more: its gate ends.
-func (r *run) openGate(ctx context.Context) (gate, func()) {
+func (r *run) openGate(ctx context.Context) (gateFunc, func()) {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	watcher := r.c.watcher(watching, r.env, r.opts.FailAfter, nil)
 	return func(ctx context.Context, unit *schema.Unit) error {

@@ -145,7 +145,7 @@ func behind(env *schema.Environment, unit *schema.Unit) []string {
 // unit writes one unit, stage by stage and wave by wave, and waits until it is
 // healthy. What comes in a later stage stands on the health of those before it, also
 // where nobody waits for the last.
-func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gate) error {
+func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gateFunc) error {
 	for i, stage := range stages(unit, changes) {
 		if i > 0 {
 			if err := gate(ctx, upTo(unit, stage[0])); err != nil {
@@ -174,7 +174,7 @@ func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, ga
 // awaitServers waits until the workloads of a unit that answer for its webhooks are
 // healthy, before those are written: one that nobody answers for would keep the very
 // pods from being made.
-func (r *run) awaitServers(ctx context.Context, unit *schema.Unit, wave []*Change, gate gate) error {
+func (r *run) awaitServers(ctx context.Context, unit *schema.Unit, wave []*Change, gate gateFunc) error {
 	servers := *unit
 	servers.Objects = slices.DeleteFunc(slices.Clone(unit.Objects), func(o schema.Object) bool {
 		return !slices.ContainsFunc(wave, func(c *Change) bool { return c.live == nil && answersFor(unit, o, c) })

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Judge says what the entries that own a field mean for writing over it.
-type Judge struct {
+// Policy says what the entries that own a field mean for writing over it.
+type Policy struct {
 	Controllers []string // of the environment
 	Autoscaled  bool     // an autoscaler targets the object
 	Migrated    []string // managers whose entries an adoption makes ours
@@ -15,15 +15,15 @@ type Judge struct {
 // Blocks returns the manager because of whom writing over a field is a conflict,
 // if there is one. Another apply, an autoscaler and a declared controller mean the
 // value that they wrote; an edit by hand, whatever the tool, is drift.
-func (j Judge) Blocks(d Difference) (manager string, conflict bool) {
+func (p Policy) Blocks(d Difference) (manager string, conflict bool) {
 	return firstManager(d.owners, func(e *entry) bool {
 		switch {
-		case e.isOurs(), slices.Contains(j.Migrated, e.manager):
+		case e.isOurs(), slices.Contains(p.Migrated, e.manager):
 			return false
-		case slices.Contains(j.Controllers, e.manager):
+		case slices.Contains(p.Controllers, e.manager):
 			return true
 		case e.subresource == "scale":
-			return j.Autoscaled
+			return p.Autoscaled
 		}
 		return e.apply && !isKubectl(e.manager)
 	})
@@ -31,7 +31,7 @@ func (j Judge) Blocks(d Difference) (manager string, conflict bool) {
 
 // Warns returns the manager of a kubectl apply --server-side that is written over:
 // that is drift, but its owner will probably apply again.
-func (j Judge) Warns(d Difference) (manager string, warn bool) {
+func (p Policy) Warns(d Difference) (manager string, warn bool) {
 	return firstManager(d.owners, func(e *entry) bool { return e.apply && isKubectl(e.manager) })
 }
 

@@ -14,7 +14,7 @@
 //	Differences         what the server's dry-run would change, field by field, and
 //	                    who owns each of them; LocalDifferences where no dry-run may
 //	                    be sent, RenderedDifferences where there is no cluster
-//	Judge               whether writing over a field is a conflict
+//	Policy              whether writing over a field is a conflict
 //	Drop                which fields our entry gives up, and whether they go
 //	Unite               which side of a one-of somebody else holds, where the server
 //	                    refuses both

@@ -27,8 +27,8 @@ type Dropped struct {
 // Drop finds the fields that our entry gives up from one state of a live object to the
 // next, which is the answer to a dry-run. With force they are removed even where another
 // manager means to keep them.
-func Drop(before, after *unstructured.Unstructured, j Judge, force bool) *Dropped {
-	return drop(ourApply(entriesOf(before)), after, j, force)
+func Drop(before, after *unstructured.Unstructured, p Policy, force bool) *Dropped {
+	return drop(ourApply(entriesOf(before)), after, p, force)
 }
 
 // DropRecorded is Drop where nobody is on record for the fields of a live object any
@@ -41,7 +41,7 @@ func DropRecorded(recorded, after *unstructured.Unstructured) *Dropped {
 	return d
 }
 
-func drop(had node, after *unstructured.Unstructured, j Judge, force bool) *Dropped {
+func drop(had node, after *unstructured.Unstructured, p Policy, force bool) *Dropped {
 	entries := entriesOf(after)
 	d := &Dropped{fields: without(had, ourApply(entries))}
 	if len(d.fields) == 0 {
@@ -50,8 +50,8 @@ func drop(had node, after *unstructured.Unstructured, j Judge, force bool) *Drop
 	for i := range entries {
 		e := &entries[i]
 		switch {
-		case e.isOurs() || j.leaves(e):
-		case force || !j.means(e):
+		case e.isOurs() || p.leaves(e):
+		case force || !p.means(e):
 			d.from = append(d.from, *e)
 		}
 	}
@@ -64,9 +64,9 @@ func drop(had node, after *unstructured.Unstructured, j Judge, force bool) *Drop
 				continue
 			}
 			switch {
-			case e.isOurs() || j.leaves(e):
+			case e.isOurs() || p.leaves(e):
 				keeper = e.manager
-			case j.means(e) && !force:
+			case p.means(e) && !force:
 				keeper, meant = e.manager, true
 			default:
 				by = e
@@ -93,11 +93,11 @@ func (d *Dropped) remove(f ownedField, by *entry) {
 }
 
 // means reports whether an entry is of somebody who means what it owns: see Blocks.
-func (j Judge) means(e *entry) bool { return e.apply && !isKubectl(e.manager) }
+func (p Policy) means(e *entry) bool { return e.apply && !isKubectl(e.manager) }
 
 // leaves reports whether what an entry owns is none of ours once git does not set it.
-func (j Judge) leaves(e *entry) bool {
-	return e.subresource != "" || isSystem(e.manager) || slices.Contains(j.Controllers, e.manager)
+func (p Policy) leaves(e *entry) bool {
+	return e.subresource != "" || isSystem(e.manager) || slices.Contains(p.Controllers, e.manager)
 }
 
 // Disown are the managedFields of an object after nobody but us owns what was dropped:

@@ -49,7 +49,7 @@ spec: {containers: [{name: c, env: [{name: FIX, value: "1"}, {name: OTHER, value
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			after := live("", test.by)
-			d := Drop(live(fix, test.by), after, Judge{Controllers: test.controllers}, test.force)
+			d := Drop(live(fix, test.by), after, Policy{Controllers: test.controllers}, test.force)
 			var got []string
 			for _, f := range d.Removed {
 				got = append(got, "removed "+f.Path+" ("+f.By+")")
@@ -84,7 +84,7 @@ spec: {containers: [{name: c, env: [{name: FIX, value: "1"}, {name: OTHER, value
 	}
 	t.Run("nothing is left of an entry", func(t *testing.T) {
 		by := `{manager: kubectl-set, operation: Update, apiVersion: example.org/v1, fieldsV1: {f:spec: {f:containers: {'k:{"name":"c"}': {f:env: {` + fix + `}}}}}}`
-		d := Drop(live(fix, by), live("", by), Judge{}, false)
+		d := Drop(live(fix, by), live("", by), Policy{}, false)
 		entries, err := d.Disown(live(fix, by).GetManagedFields())
 		if err != nil || len(entries) != 1 || entries[0].Operation != metav1.ManagedFieldsOperationApply {
 			t.Errorf("got %v, %v", entries, err)

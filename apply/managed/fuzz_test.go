@@ -46,7 +46,7 @@ func FuzzLiveObjects(f *testing.F) {
 		}
 		Foreign(desired, live, desired, nil, true)
 		Adopt(live, desired)
-		Drop(live, desired, Judge{}, false)
+		Drop(live, desired, Policy{}, false)
 		OwnBody(live, desired)
 		ImmutableChanges(live, LocalDifferences(desired, live))
 		Ownership(live)

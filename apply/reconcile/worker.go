@@ -232,7 +232,7 @@ func (w *worker) seen(certifier *apply.Certifier) func(watch.EventType, *unstruc
 			}
 			return
 		}
-		switch ref, verdict := certifier.Judge(obj); verdict {
+		switch ref, verdict := certifier.Certify(obj); verdict {
 		case apply.Doubtful:
 			w.inbox.touch(ref)
 		case apply.Stranger:

@@ -203,7 +203,7 @@ func (s *sight) probe(ctx context.Context, model *way.Model, w *way.Way, said []
 	if !slices.ContainsFunc(points, outside) { // only the name leads there
 		points = append([]look.Point{{Address: net.JoinHostPort(u.Hostname(), port), TLS: u.Scheme == "https"}}, points...)
 	}
-	judge(w, look.Send(ctx, u, points))
+	noteAnswers(w, look.Send(ctx, u, points))
 	return nil
 }
 
@@ -213,9 +213,9 @@ func objectsOf(objects []way.Object, said []look.Object) []look.Object {
 	})
 }
 
-// judge writes the answers onto the hops. An error that was made on the way, or an
+// noteAnswers writes the answers onto the hops. An error that was made on the way, or an
 // answer that never came, breaks it.
-func judge(w *way.Way, answers []look.Answer) {
+func noteAnswers(w *way.Way, answers []look.Answer) {
 	for _, a := range answers {
 		h := &w.Hops[a.Hop]
 		if h.Live == nil {

@@ -64,7 +64,7 @@ func (o *online) ask(ctx context.Context, items []Item) {
 		if items[i].Status != "" || items[i].Kind == KindStack {
 			continue
 		}
-		o.judge(&items[i], func() ([]string, error) {
+		o.compare(&items[i], func() ([]string, error) {
 			key, _ := o.about(ctx, items[i])
 			return answers[key]()
 		})
@@ -107,7 +107,7 @@ func (o *online) comparable(i Item) (version, bool) {
 	return parse(i.Version)
 }
 
-func (o *online) judge(i *Item, answer func() ([]string, error)) {
+func (o *online) compare(i *Item, answer func() ([]string, error)) {
 	is, form := o.comparable(*i)
 	i.Status = Unknown
 	switch {

@@ -83,7 +83,7 @@ func Look(ctx context.Context, results []*render.Result, opts Options) *Report {
 		newOnline(opts).ask(ctx, r.Items)
 	} else {
 		for i := range r.Items {
-			table.judge(&r.Items[i])
+			table.compare(&r.Items[i])
 		}
 	}
 	stacks(r.Items, table)

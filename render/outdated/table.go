@@ -40,8 +40,8 @@ var known = sync.OnceValue(func() *knowledge {
 	return k
 })
 
-// judge says what the table knows of an image; of charts it knows nothing.
-func (k *knowledge) judge(i *Item) {
+// compare says what the table knows of an image; of charts it knows nothing.
+func (k *knowledge) compare(i *Item) {
 	if i.Kind == KindStack {
 		return
 	}

@@ -56,7 +56,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		i := Item{Kind: KindImage, Name: tt.name, Version: tt.tag}
-		table.judge(&i)
+		table.compare(&i)
 		if i.Status != tt.status || i.Newest != tt.newest || (i.Status == Unknown) != (i.Why != "") {
 			t.Errorf("%s:%s is %s, newest %q, because %q; want %s, %q", tt.name, tt.tag, i.Status, i.Newest, i.Why, tt.status, tt.newest)
 		}
