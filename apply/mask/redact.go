@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,15 +47,33 @@ func (r *Redactor) add(values ...string) {
 	defer r.mu.Unlock()
 	for _, v := range values {
 		v = strings.TrimRight(v, "\r\n")
-		if v == "" || r.values[v] || r.plain[v] {
-			continue
+		for _, v := range append(passwords(v), v) {
+			if v == "" || r.values[v] || r.plain[v] {
+				continue
+			}
+			if r.values == nil {
+				r.values = map[string]bool{}
+			}
+			r.values[v] = true
+			r.replacer = nil
 		}
-		if r.values == nil {
-			r.values = map[string]bool{}
-		}
-		r.values[v] = true
-		r.replacer = nil
 	}
+}
+
+// inURL is a password in a URL, such as postgres://user:password@host/: programs quote
+// it without the rest.
+var inURL = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`)
+
+// passwords are those in the URLs that a value has, as they stand there and decoded.
+func passwords(v string) []string {
+	var all []string
+	for _, m := range inURL.FindAllStringSubmatch(v, -1) {
+		all = append(all, m[1])
+		if plain, err := url.PathUnescape(m[1]); err == nil && plain != m[1] {
+			all = append(all, plain)
+		}
+	}
+	return all
 }
 
 // Text is s without the values that are known.

@@ -46,6 +46,20 @@ func TestRedactor(t *testing.T) {
 	}
 }
 
+// TestRedactorURL: of a URL with a password, programs quote the password alone.
+func TestRedactorURL(t *testing.T) {
+	r := &Redactor{}
+	r.add("postgres://shop:correct-horse@db/shop", "use redis://:battery%2Fstaple@cache:6379, or amqp://a:staple-again@mq")
+	for _, text := range []string{"login shop/correct-horse failed", "auth battery/staple", "auth battery%2Fstaple", "no staple-again"} {
+		if got := r.Text(text); strings.Contains(got, "horse") || strings.Contains(got, "staple") {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	if got := r.Text("db is away, so is shop"); got != "db is away, so is shop" {
+		t.Errorf("what is no password: %s", got)
+	}
+}
+
 // TestRedactorPlain: what an environment says for everybody to read is no secret,
 // even if a Secret says it too.
 // TestRedactorWithheld: a server that quotes the value inside a marked field, and not

@@ -88,7 +88,7 @@ func (m *Model) missing(c *controller, r *router) *Break {
 			return broken
 		}
 	}
-	if c.kind != traefik || r.object.Kind == "HTTPRoute" {
+	if c.kind != traefik || slices.Contains(routeKinds(), r.object.Kind) {
 		return nil
 	}
 	for _, b := range r.backends {

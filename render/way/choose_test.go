@@ -42,6 +42,92 @@ func httpRoute(name, hosts, match string) string {
 	return fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: %s, namespace: app}, spec: {parentRefs: [{name: main}], hostnames: [%s], rules: [{matches: [%s], backendRefs: [{name: %[1]s, port: 80}]}]}}", name, hosts, match)
 }
 
+func grpcRoute(name, hosts, match string) string {
+	return strings.Replace(httpRoute(name, hosts, match), "HTTPRoute", "GRPCRoute", 1)
+}
+
+// gatewayOf is a Gateway whose controller the environments do not make, with a set of
+// listeners beside it.
+const gatewayOf = `
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: main, namespace: app}, spec: {gatewayClassName: cloud, allowedListeners: {namespaces: {from: Same}}, listeners: [
+  {name: any, port: 80, protocol: HTTP},
+  {name: wild, port: 80, protocol: HTTP, hostname: "*.wild.com"},
+  {name: grpc, port: 80, protocol: HTTP, hostname: only.grpc.com, allowedRoutes: {kinds: [{kind: GRPCRoute}]}}]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: closed, namespace: app}, spec: {gatewayClassName: cloud, listeners: [{name: any, port: 80, protocol: HTTP, hostname: closed.com}]}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet, metadata: {name: more, namespace: app}, spec: {parentRef: {name: main}, listeners: [
+  {name: web, port: 80, protocol: HTTP, hostname: more.com}, {name: tls, port: 443, protocol: HTTPS, hostname: tls.com, tls: {certificateRefs: [{name: there}]}}, {name: none, port: 443, protocol: HTTPS, hostname: none.com, tls: {certificateRefs: [{name: missing}]}}]}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: there, namespace: app}}
+---
+{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet, metadata: {name: shut, namespace: app}, spec: {parentRef: {name: closed}, listeners: [{name: web, port: 80, protocol: HTTP, hostname: shut.com}]}}
+`
+
+// to has a route name other parents.
+func to(parents, route string) string {
+	return strings.Replace(route, "parentRefs: [{name: main}]", "parentRefs: ["+parents+"]", 1)
+}
+
+// TestSpecified holds the order of routes, and what listeners take, by the specification
+// of the Gateway API (HTTPRouteRule.matches, GRPCRouteRule.matches, Listener, ListenerSet).
+func TestSpecified(t *testing.T) {
+	const more, shut = "{kind: ListenerSet, name: more}", "{kind: ListenerSet, name: shut}"
+	for _, tt := range []struct {
+		name   string
+		routes []string
+		want   map[string]string
+	}{
+		{"the host before the path", []string{httpRoute("exact", "a.b.com", "{path: {type: PathPrefix, value: /}}"), httpRoute("wild", "'*.b.com'", "{path: {type: Exact, value: /x}}"), httpRoute("wider", "'*.com'", "{path: {type: Exact, value: /x}}"), httpRoute("any", "", "{path: {type: Exact, value: /x}}")}, map[string]string{
+			"a.b.com/x": "exact", "c.b.com/x": "wild", "c.b.com/y": "", "c.d.b.com/x": "wild", "c.com/x": "wider", "c.org/x": "any",
+		}},
+		{"an exact path, then the longer one, a method, headers, queries", []string{
+			httpRoute("exact", "a.com", "{path: {type: Exact, value: /x}}"), httpRoute("long", "a.com", "{path: {type: PathPrefix, value: /x/y}}"), httpRoute("short", "a.com", "{path: {type: PathPrefix, value: /x}}"),
+			httpRoute("query", "a.com", "{path: {type: PathPrefix, value: /x}, queryParams: [{name: v, value: '2'}]}"), httpRoute("get", "a.com", "{path: {type: PathPrefix, value: /x/y}, method: GET}"),
+		}, map[string]string{"a.com/x": "exact", "a.com/x/": "short", "a.com/x/z?v=2": "query", "a.com/x/y": "get", "a.com/xx": ""}},
+		{"several hosts, each of its own", []string{httpRoute("two", "a.com, '*.b.com'", "{}"), httpRoute("one", "x.b.com", "{}")}, map[string]string{"a.com": "two", "y.b.com": "two", "x.b.com": "one"}},
+		{"equal ones", []string{httpRoute("one", "a.com", "{}"), httpRoute("two", "a.com", "{}")}, map[string]string{"a.com": "?"}},
+		{"gRPC: the longer service, then the longer method", []string{
+			grpcRoute("all", "g.com", ""), grpcRoute("method", "g.com", "{method: {method: Add}}"), grpcRoute("service", "g.com", "{method: {service: Cart}}"), grpcRoute("both", "g.com", "{method: {service: Cart, method: Add}}"),
+		}, map[string]string{"g.com/Cart/Add": "both", "g.com/Cart/Get": "service", "g.com/Order/Add": "method", "g.com/Order/Get": "all"}},
+		{"the host name of a listener", []string{httpRoute("wild", "a.wild.com, a.com", "{}"), to("{name: main, sectionName: wild}", httpRoute("section", "'*.wild.com', b.com", "{}"))}, map[string]string{"a.wild.com": "wild", "a.com": "wild", "b.wild.com": "section", "b.com": ""}},
+		{"the kinds of a listener", []string{to("{name: main, sectionName: grpc}", httpRoute("http", "only.grpc.com", "{}")), to("{name: main, sectionName: grpc}", grpcRoute("grpc", "only.grpc.com", ""))}, map[string]string{"only.grpc.com/": "grpc"}},
+		{"a set of listeners", []string{to(more, httpRoute("more", "more.com, other.com", "{}")), to(more, httpRoute("tls", "tls.com", "{}")), to(more, httpRoute("none", "none.com", "{}")), to(shut, httpRoute("shut", "shut.com", "{}"))}, map[string]string{
+			"more.com": "more", "other.com": "", "https://tls.com": "tls", "https://none.com": "!", "shut.com": "",
+		}},
+		{"a Gateway that is not there", []string{to("{name: mian}", httpRoute("a", "a.com", "{}"))}, map[string]string{"a.com": ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			model := modelAt(t, "loadBalancer", gatewayOf, tt.routes)
+			for url, want := range tt.want {
+				w, err := model.Trace(url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := answer(w)
+				for _, h := range w.Breaks() {
+					if got != "" && strings.Contains(h.Break.Reason, `no Secret "missing"`) {
+						got = "!"
+					}
+				}
+				if got != want {
+					t.Errorf("%s goes to %q, want %q: %v", url, got, want, w.Breaks())
+				}
+			}
+		})
+	}
+	// Where nobody here makes a Gateway, the route alone says what it takes.
+	model := modelOf(t, "{apiVersion: v1, kind: Namespace, metadata: {name: app}}", []string{httpRoute("a", "a.com", "{}")})
+	if w, err := model.Trace("http://a.com/"); err != nil || answer(w) != "a" || len(w.Breaks()) > 0 {
+		t.Errorf("%v, %v", w, err)
+	}
+	// Traefik does not read them.
+	model = modelOf(t, fmt.Sprintf(controllers, traefikArgs)+"---"+gatewayOf[strings.Index(gatewayOf, "{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet"):], []string{to(more, httpRoute("more", "more.com", "{}"))})
+	if w, err := model.Trace("http://more.com/"); err != nil || answer(w) != "" || !strings.Contains(fmt.Sprint(w.Breaks()[0].Break), "Traefik reads no ListenerSet") {
+		t.Errorf("%v, %v", w, err)
+	}
+}
+
 // TestChoice holds which route takes a request, as the sources of Traefik v3.6 and
 // the documentation of ingress-nginx have it.
 func TestChoice(t *testing.T) {
@@ -80,6 +166,12 @@ func TestChoice(t *testing.T) {
 		{"Gateway: the longer host of one path", traefikArgs, []string{httpRoute("wild", "'*.a.com'", "{}"), httpRoute("exact", "bb.a.com", "{}")}, map[string]string{
 			"bb.a.com": "exact", "c.a.com": "wild", "d.c.a.com": "wild", "a.com": "",
 		}},
+		{"Gateway: gRPC, where Traefik takes the longer rule, and any method is five characters", traefikArgs, []string{
+			grpcRoute("method", "g.com", "{method: {service: shop.v1.Cart, method: Checkout}}"), grpcRoute("less", "g.com", "{method: {service: shop.v1.Cart, method: Add}}"), grpcRoute("service", "g.com", "{method: {service: shop.v1.Cart}}"), grpcRoute("every", "g.com", ""), grpcRoute("re", "r.com", "{method: {type: RegularExpression, service: 'shop[.]v[0-9][.]Cart', method: 'Get.*'}}"),
+		}, map[string]string{
+			"g.com/shop.v1.Cart/Checkout": "method", "g.com/shop.v1.Cart/Add": "service", "g.com/shop.v1.Cart/Remove": "service", "g.com/shop.v1.Order/Add": "every", "g.com/": "every", "h.com/shop.v1.Cart/Add": "", "r.com/shop.v2.Cart/GetAll": "re", "r.com/shop.v2.Cart/Add": "",
+		}},
+		{"Gateway: Traefik has no anchors in what it makes of a method", traefikArgs, []string{grpcRoute("method", "g.com", "{method: {service: Cart, method: Add}}")}, map[string]string{"g.com/Cart/AddAll": "method", "g.com/x/Cart/Add": "method", "g.com/Carts/Add": ""}},
 		{"ingress-nginx: host first, then the longest path", nginxArgs, []string{
 			ingress("wild", "nginx", "*.a.com", "/deep/path", "Prefix"), ingress("exact", "nginx", "b.a.com", "/", "Prefix"), ingress("v1", "nginx", "b.a.com", "/v1", "Prefix"), ingress("v1x", "nginx", "b.a.com", "/v1", "Exact"),
 		}, map[string]string{
@@ -120,6 +212,12 @@ func answer(w *way.Way) string {
 // modelOf makes a model of manifests, with a Service and pods for each route.
 func modelOf(t *testing.T, manifests string, routes []string) *way.Model {
 	t.Helper()
+	return modelAt(t, "edge", manifests, routes)
+}
+
+// modelAt is modelOf for a site with an entry.
+func modelAt(t *testing.T, entry, manifests string, routes []string) *way.Model {
+	t.Helper()
 	unit := lint.Unit{Name: "all"}
 	add := func(text string) string {
 		content := map[string]any{}
@@ -142,7 +240,7 @@ func modelOf(t *testing.T, manifests string, routes []string) *way.Model {
 		add(fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: app}, spec: {selector: {name: %[1]s}, ports: [{port: 80, targetPort: 8080}]}}", name))
 		add(fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: app}, spec: {replicas: 1, template: {metadata: {labels: {name: %[1]s}}, spec: {containers: [{name: c, ports: [{containerPort: 8080}]}]}}}}", name))
 	}
-	return way.New([]way.Environment{{Environment: lint.Environment{Name: "prod", Namespace: "app", Site: map[string]any{"entry": "edge"}, Units: []lint.Unit{unit}}}})
+	return way.New([]way.Environment{{Environment: lint.Environment{Name: "prod", Namespace: "app", Site: map[string]any{"entry": entry}, Units: []lint.Unit{unit}}}})
 }
 
 // whole makes whole numbers int64, as rendered objects have them.

@@ -61,6 +61,7 @@ type router struct {
 	points      []string // entry points; none means the default ones
 	middlewares []middlewareRef
 	backends    []backend
+	secret      []secretRef // of the listeners that a route of the Gateway API attaches to
 	leftOut     *Break // the controller does not take the route
 	at          *Place // of leftOut
 	rewrites    []rewrite
@@ -216,9 +217,11 @@ func (m *Model) routersOf(c *controller) []*router {
 			all = append(all, m.ingressRoute(o)...)
 		}
 	}
-	if c.kind == traefik && c.reads("kubernetesgateway") {
-		for _, o := range m.byKind["HTTPRoute"] {
-			all = append(all, m.httpRoute(c, o)...)
+	if c.kind == unknownKind || c.kind == traefik && c.reads("kubernetesgateway") {
+		for _, kind := range routeKinds() {
+			for _, o := range m.byKind[kind] {
+				all = append(all, m.gatewayRoute(c, o)...)
+			}
 		}
 	}
 	return all

@@ -3,6 +3,7 @@ package way
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -131,7 +132,7 @@ func (t *tracer) rewrites(chosen *router, r request) (changed request, redirect 
 // certificate says why a client that speaks TLS with the controller would not trust
 // its certificate; nil where there is nothing to say.
 func (t *tracer) certificate(c *controller, chosen *router, r request, secure bool) *Hop {
-	if !secure || c.kind == unknownKind && len(tree.List(chosen.object.spec()["tls"])) == 0 {
+	if !secure || c.kind == unknownKind && len(tree.List(chosen.object.spec()["tls"])) == 0 && len(chosen.secret) == 0 {
 		return nil
 	}
 	o := chosen.object
@@ -164,6 +165,15 @@ func (t *tracer) certificate(c *controller, chosen *router, r request, secure bo
 			return nil
 		}
 		return t.anyCertificate(o, r, fault)
+	case "HTTPRoute", "GRPCRoute":
+		for _, s := range chosen.secret {
+			if (s.hosts == "" || s.hosts == r.host || below(r.host, s.hosts)) && !t.declared("Secret", s.namespace, s.name) {
+				return &Hop{By: s.at, Break: &Break{
+					Reason: fmt.Sprintf("no Secret %q in namespace %s%s: the Gateway has no certificate for %s", s.name, s.namespace, didYouMean(s.name, t.names("Secret", s.namespace)), r.host),
+					Fix:    "make the Secret, or declare it: external: secrets: " + fmt.Sprintf("%q: {}", s.name),
+				}}
+			}
+		}
 	case "IngressRoute":
 		spec := tree.Map(o.spec()["tls"])
 		if name := tree.Text(spec["secretName"]); name != "" {
@@ -311,8 +321,11 @@ func (m *Model) unserved(r request) []unservedRoute {
 		}
 		all = append(all, u)
 	}
-	for kind, provider := range map[string]string{"IngressRoute": "kubernetescrd", "HTTPRoute": "kubernetesgateway"} {
-		if slices.ContainsFunc(m.controllers, func(c *controller) bool { return c.kind == traefik && c.reads(provider) }) {
+	providers := map[string]string{"IngressRoute": "kubernetescrd", "HTTPRoute": "kubernetesgateway", "GRPCRoute": "kubernetesgateway"}
+	for _, kind := range slices.Sorted(maps.Keys(providers)) {
+		if slices.ContainsFunc(m.controllers, func(c *controller) bool {
+			return c.kind == traefik && c.reads(providers[kind]) || c.kind == unknownKind && kind != "IngressRoute"
+		}) {
 			continue
 		}
 		for _, o := range m.byKind[kind] {
@@ -320,12 +333,15 @@ func (m *Model) unserved(r request) []unservedRoute {
 			if kind == "IngressRoute" {
 				routes = m.ingressRoute(o)
 			} else {
-				routes = m.httpRoute(&controller{points: []entryPoint{{port: 80}}}, o)
+				routes = m.gatewayRoute(&controller{kind: unknownKind}, o)
 			}
 			if !slices.ContainsFunc(routes, func(one *router) bool { return one.match(r, true) }) {
 				continue
 			}
-			field := map[string]string{"IngressRoute": "crd", "HTTPRoute": "gateway"}[kind]
+			field := "gateway"
+			if kind == "IngressRoute" {
+				field = "crd"
+			}
 			all = append(all, unservedRoute{
 				object: o, by: o.at(), reason: "no ingress controller of the cluster reads " + o.ref(),
 				fix: "set providers: " + field + ": true on the stack traefik",

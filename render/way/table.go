@@ -98,9 +98,11 @@ func (m *Model) declaredRouters() []*router {
 			all = append(all, m.ingressRoute(o)...)
 		}
 	}
-	for _, o := range m.byKind["HTTPRoute"] {
-		if !read[o] {
-			all = append(all, m.httpRoute(&controller{points: []entryPoint{{port: 80}}}, o)...)
+	for _, kind := range routeKinds() {
+		for _, o := range m.byKind[kind] {
+			if !read[o] {
+				all = append(all, m.gatewayRoute(&controller{kind: unknownKind}, o)...)
+			}
 		}
 	}
 	return all
