@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -113,8 +114,7 @@ func orDash(s string) string {
 
 // writeJSON writes one indented JSON document.
 func writeJSON(w io.Writer, v any) error {
-	w = uncleaned(w)
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(plain.JSON(uncleaned(w)))
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)

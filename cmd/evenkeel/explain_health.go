@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -44,10 +43,7 @@ func runExplainHealth(g *global, kind string) error {
 		for i, r := range rules {
 			out[i] = r.Explain()
 		}
-		enc := json.NewEncoder(g.out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(out)
+		return writeJSON(g.out, out)
 	}
 	for i, r := range rules {
 		if i > 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -101,7 +102,7 @@ func (o *daemonOptions) logger(g *global) *slog.Logger {
 		level.Level = slog.LevelDebug
 	}
 	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(g.err, level))
+		return slog.New(slog.NewJSONHandler(plain.JSON(g.err), level))
 	}
 	return slog.New(slog.NewTextHandler(g.err, level))
 }

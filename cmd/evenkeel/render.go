@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -97,7 +98,7 @@ func writeManifests(g *global, dir string, env *schema.Environment, opts render.
 		defer func() { _ = to.Close() }() // nothing is written by that
 		return render.WriteDir(to, env, opts)
 	case g.output == "json":
-		return render.WriteJSON(uncleaned(g.out), env, opts)
+		return render.WriteJSON(plain.JSON(uncleaned(g.out)), env, opts)
 	default:
 		return render.WriteYAML(uncleaned(g.out), env, opts)
 	}
