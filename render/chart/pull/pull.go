@@ -92,7 +92,7 @@ func Pull(ctx context.Context, req Request) (*Pulled, error) {
 	var p *Pulled
 	var err error
 	if to, ok := strings.CutPrefix(req.Repo, "oci://"); ok {
-		p, err = fromRegistry(ctx, req, strings.TrimSuffix(to, "/"))
+		p, err = fromRegistry(ctx, registry.Transport(), req, strings.TrimSuffix(to, "/"))
 	} else {
 		p, err = fromRepository(ctx, req)
 	}
@@ -134,7 +134,7 @@ func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == string
 
 // fromRegistry fetches an OCI artifact. The client holds what comes against the digests
 // of the manifest.
-func fromRegistry(ctx context.Context, req Request, to string) (*Pulled, error) {
+func fromRegistry(ctx context.Context, base http.RoundTripper, req Request, to string) (*Pulled, error) {
 	var opts []name.Option
 	if req.PlainHTTP {
 		opts = append(opts, name.Insecure)
@@ -145,7 +145,7 @@ func fromRegistry(ctx context.Context, req Request, to string) (*Pulled, error) 
 	}
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
-	guard := registry.NewGuard(registry.Transport(), repo.RegistryStr(), req.PlainHTTP, registry.Most{Requests: mostRequests, Bytes: mostArchive + mostOther})
+	guard := registry.NewGuard(base, repo.RegistryStr(), req.PlainHTTP, registry.Most{Requests: mostRequests, Bytes: mostArchive + mostOther})
 	with := []remote.Option{
 		remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(guard),
 		remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes(),
@@ -194,38 +194,40 @@ type entry struct {
 
 // Versions lists those of a chart that the index.yaml of a repository names.
 func Versions(ctx context.Context, req Request) ([]string, error) {
-	f := fetcher{plainHTTP: req.PlainHTTP}
-	_, entries, err := f.index(ctx, req)
+	f, base, err := newFetcher(req)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := f.index(ctx, base, req.Name)
 	return versionsOf(entries), err
 }
 
 // index reads what the index.yaml of a repository says of a chart.
-func (f fetcher) index(ctx context.Context, req Request) (*url.URL, []entry, error) {
-	base, err := url.Parse(strings.TrimSuffix(req.Repo, "/") + "/")
-	if err != nil || base.Host == "" {
-		return nil, nil, fmt.Errorf("%q is no URL of a chart repository", req.Repo)
-	}
+func (f fetcher) index(ctx context.Context, base *url.URL, chart string) ([]entry, error) {
 	raw, err := f.get(ctx, base.JoinPath("index.yaml"), mostIndex)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var index struct {
 		Entries map[string][]entry `json:"entries"`
 	}
 	if err := yaml.Unmarshal(raw, &index); err != nil {
-		return nil, nil, fmt.Errorf("the index.yaml of %s: %w", base.Redacted(), err)
+		return nil, fmt.Errorf("the index.yaml of %s: %w", base.Redacted(), err)
 	}
-	versions := index.Entries[req.Name]
+	versions := index.Entries[chart]
 	if len(versions) == 0 {
-		return nil, nil, fmt.Errorf("%s has no chart %q", base.Redacted(), req.Name)
+		return nil, fmt.Errorf("%s has no chart %q", base.Redacted(), chart)
 	}
-	return base, versions, nil
+	return versions, nil
 }
 
 // fromRepository fetches an archive that the index.yaml of a repository names.
 func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
-	f := fetcher{plainHTTP: req.PlainHTTP}
-	base, versions, err := f.index(ctx, req)
+	f, base, err := newFetcher(req)
+	if err != nil {
+		return nil, err
+	}
+	versions, err := f.index(ctx, base, req.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +250,7 @@ func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
 			return nil, err
 		}
 		if from.Scheme == "oci" {
-			return fromRegistry(ctx, Request{Name: req.Name, Version: e.Version, PlainHTTP: req.PlainHTTP}, strings.TrimSuffix(from.Host+path.Dir(from.Path), "/"))
+			return fromRegistry(ctx, f.transport, Request{Name: req.Name, Version: e.Version, PlainHTTP: req.PlainHTTP}, strings.TrimSuffix(from.Host+path.Dir(from.Path), "/"))
 		}
 		data, err := f.get(ctx, from, mostArchive)
 		if err != nil {
@@ -288,7 +290,18 @@ func newest(versions []string) string {
 }
 
 // fetcher gets files of a repository by HTTP.
-type fetcher struct{ plainHTTP bool }
+type fetcher struct {
+	plainHTTP bool
+	transport http.RoundTripper
+}
+
+func newFetcher(req Request) (fetcher, *url.URL, error) {
+	base, err := url.Parse(strings.TrimSuffix(req.Repo, "/") + "/")
+	if err != nil || base.Host == "" {
+		return fetcher{}, nil, fmt.Errorf("%q is no URL of a chart repository", req.Repo)
+	}
+	return fetcher{plainHTTP: req.PlainHTTP, transport: registry.From(base.Hostname())}, base, nil
+}
 
 func (f fetcher) get(ctx context.Context, from *url.URL, most int64) (data []byte, err error) {
 	if err := f.allowed(from); err != nil {
@@ -300,7 +313,7 @@ func (f fetcher) get(ctx context.Context, from *url.URL, most int64) (data []byt
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	client := http.Client{Transport: f.transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if len(via) > 5 {
 			return errors.New("too many redirects")
 		}

@@ -21,7 +21,7 @@ const mostHeaders = 64 << 10
 func Transport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:            dialer(nil),
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  20 * time.Second,
 		MaxResponseHeaderBytes: mostHeaders,
@@ -69,6 +69,9 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, Refusal("it sends to an address without TLS")
 	case !g.plainHTTP:
 		return nil, Refusal("it has no TLS; --plain-http allows that")
+	}
+	if !own {
+		req = elsewhere(req)
 	}
 	if !own && (net.ParseIP(req.URL.Hostname()) != nil || req.URL.Hostname() == "localhost") {
 		return nil, Refusal("it sends to an address in place of a name")
