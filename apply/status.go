@@ -108,12 +108,8 @@ func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts Sta
 		}
 	}
 	j := newJournal(opts.On)
-	return c.watcher(ctx, env, statusFailAfter, opts.Silent), targets, func(u health.Update) { j.tell(gateEvent(u)) }, nil
+	return c.watcher(ctx, env, health.DefaultLasting, opts.Silent), targets, func(u health.Update) { j.tell(gateEvent(u)) }, nil
 }
-
-// statusFailAfter is how long a condition has named an error when status calls it
-// a failure.
-const statusFailAfter = time.Minute
 
 // statusOf groups judgements by unit, in the order of the environment, and adds
 // what is noted on the parent.

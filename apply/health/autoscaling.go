@@ -27,7 +27,7 @@ func judgeDisruptionBudget(obj *unstructured.Unstructured, related Related, now 
 	for _, c := range pdb.Status.Conditions {
 		if c.Type == policyv1.DisruptionAllowedCondition && c.Reason == policyv1.SyncFailedReason {
 			v := progressing("budget-observed", join(c.Reason, oneLine(c.Message, 400)))
-			if related.elapsed(c.LastTransitionTime.Time, now) >= defaultLasting {
+			if related.elapsed(c.LastTransitionTime.Time, now) >= DefaultLasting {
 				v.State = Failed
 			}
 			return v

@@ -96,7 +96,9 @@ func sinceWords(c condition, now time.Time) string {
 // for a while, and when it has been so for long, unless what it names is work that
 // goes on.
 const (
-	defaultLasting = time.Minute
+	// DefaultLasting is for how long a condition names the same error before that is a
+	// failure, where nobody says otherwise.
+	DefaultLasting = time.Minute
 	stuck          = time.Hour
 )
 
@@ -105,7 +107,7 @@ const (
 func (s *subject) lasting(v verdict, c condition) verdict {
 	patience := s.related.Lasting
 	if patience == 0 {
-		patience = defaultLasting
+		patience = DefaultLasting
 	}
 	if v.State != Progressing || patience < 0 || c.Type == "" || c.Status == "Unknown" || !s.present(c) && len(s.obj.GetManagedFields()) > 0 {
 		return v

@@ -102,7 +102,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 
 // addFailAfter is the flag of every command that waits for health.
 func addFailAfter(f *pflag.FlagSet, to *time.Duration) {
-	f.DurationVar(to, "fail-after", time.Minute, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
+	f.DurationVar(to, "fail-after", health.DefaultLasting, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
 }
 
 // addDeleteFirst is the flag of every command that prunes what others take over from.

@@ -1,0 +1,56 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/apply/managed"
+)
+
+// mustRecreate plans an object of which a field cannot be changed.
+func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string) error {
+	if it.live == nil {
+		if done, err := p.meet(ctx, it); done || err != nil {
+			return err
+		}
+	}
+	ch := p.newChange(it, Recreated)
+	ch.immutable = immutable
+	ch.orphans = keepsPods(it)
+	diffs := managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live))
+	ch.Fields = managed.Fields(diffs)
+	ch.Message = "must be recreated"
+	if fields := strings.Join(immutable, ", "); fields != "" {
+		ch.Message += ": " + fields + " cannot be changed"
+	} else if managed.RunsAgain(it.live, diffs) {
+		ch.Message = runsAgain
+	}
+	if ch.orphans {
+		ch.Message += "; its pods go on, and claims that are there keep their size"
+	}
+	named := slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name)
+	switch {
+	case kinds.Irreplaceable(it.obj.Unstructured):
+		ch.Refused = "a " + it.ref.Kind + " is never recreated"
+		ch.Hint = "change it back, or move the data and replace it by hand"
+	case !it.obj.Recreate && !named:
+		ch.Refused = "recreation is not allowed"
+		ch.Hint = fmt.Sprintf("put recreate: [%q] in the unit, or pass --recreate %s/%s", it.obj.Key, it.ref.Kind, it.ref.Name)
+	}
+	p.claim(ch)
+	it.change = ch
+	return nil
+}
+
+// keepsPods reports whether an object is recreated without its pods: a StatefulSet of
+// which the templates of claims alone differ takes over those that are there.
+func keepsPods(it *item) bool {
+	if it.ref.Kind != "StatefulSet" || it.live == nil {
+		return false
+	}
+	changes := managed.ImmutableChanges(it.live, managed.LocalDifferences(managed.Effective(it.obj, it.live), it.live))
+	return slices.Equal(changes, []string{"spec.volumeClaimTemplates"})
+}
