@@ -267,15 +267,16 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 			return nil, err
 		}
 	}
-	if found := append(ev.beside(), ev.dir.lost...); len(found) > 0 {
-		return nil, found
+	lost, unread := append(ev.beside(), ev.dir.lost...).split()
+	if len(lost) > 0 {
+		return nil, lost
 	}
 	units, off := withoutOff(units)
 	units, findings := ev.sortUnits(units, off)
 	one := &rendered{name: ev.dir.name, ev: ev, header: h, units: units, off: off}
 	one.sealed, one.findings = ev.seal(h, units)
 	fin := &finisher{ev, h, units}
-	one.findings = slices.Concat(findings, one.findings, fin.finish(ctx))
+	one.findings = slices.Concat(unread, findings, one.findings, fin.finish(ctx))
 	front, wrong := fin.edge()
 	if same := one.explain(lint.SameAddress(h.Site)); len(same) > 0 {
 		wrong = same

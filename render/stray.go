@@ -141,7 +141,7 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 			d.likely = true
 			d.wrong.Message = "CUE does not read this file: its name begins with _ or ., or ends in _test.cue or _tool.cue"
 			d.wrong.Hint = "rename it, or move it out of envs"
-			part := Finding{Message: d.wrong.Message, Hint: d.wrong.Hint}
+			part := Finding{Warning: true, Message: d.wrong.Message, Hint: d.wrong.Hint} // it may be meant: CUE has these names for that
 			r.place(&part, pos)
 			d.lost = append(d.lost, part)
 		case label == fieldEnvironment:
