@@ -297,33 +297,45 @@ func checkShutdown(w *world) {
 	}
 }
 
-// shutdownOption matches how long a JVM with Dubbo waits for calls, in milliseconds.
-var shutdownOption = regexp.MustCompile(`-Ddubbo\.service\.shutdown\.wait=(\d{1,9})`)
+// shutdownOption matches how long an app waits for calls that are under way: Dubbo in
+// milliseconds, Spring in a unit that is milliseconds unless it is said. A variable has
+// its name in capitals.
+var shutdownOption = regexp.MustCompile(`(?i)(?:dubbo[._]service[._]shutdown[._]wait|spring[._]lifecycle[._]timeout[-_.]?per[-_.]?shutdown[-_.]?phase)=(\d{1,9})(ms|s|m)?(?:$|[\s"'])`)
 
-// shutdownWait is that time in seconds, where a variable, the command or an argument
-// of the container says it.
+// shutdownWait is the longest such time in seconds that a variable, the command or an
+// argument of the container says.
 func shutdownWait(c map[string]any) int64 {
 	texts := slices.Concat(tree.Texts(c["command"]), tree.Texts(c["args"]))
-	tree.Each(c["env"], func(_ int, env map[string]any) { texts = append(texts, tree.Text(env["value"])) })
+	tree.Each(c["env"], func(_ int, env map[string]any) {
+		texts = append(texts, tree.Text(env["name"])+"="+tree.Text(env["value"]))
+	})
 	var wait int64
 	for _, text := range texts {
-		if m := shutdownOption.FindStringSubmatch(text); m != nil {
+		for _, m := range shutdownOption.FindAllStringSubmatch(text, -1) {
 			n, _ := strconv.ParseInt(m[1], 10, 64) // at most nine digits
-			wait = n / 1000
+			switch m[2] {
+			case "s":
+			case "m":
+				n *= 60
+			default:
+				n /= 1000
+			}
+			wait = max(wait, n)
 		}
 	}
 	return wait
 }
 
-// sleepCommand matches sleep N in the text of a shell.
-var sleepCommand = regexp.MustCompile(`(?:^|[;&\s])sleep\s+(\d{1,6})(?:s?)(?:$|[;&\s])`)
+// sleepCommand matches sleep N, as a program or in the text of a shell.
+var sleepCommand = regexp.MustCompile(`(?:^|[;&|({\s/"'])sleep\s+(\d{1,6})(?:\.\d{1,6})?([smh]?)(?:$|[;&|)}\s"'])`)
 
 // sleeps is how many seconds a command sleeps.
 func sleeps(command []string) int64 {
+	unit := map[string]int64{"": 1, "s": 1, "m": 60, "h": 3600}
 	var sum int64
 	for _, m := range sleepCommand.FindAllStringSubmatch(strings.Join(command, " "), -1) {
 		n, _ := strconv.ParseInt(m[1], 10, 64) // at most six digits
-		sum += n
+		sum += n * unit[m[2]]
 	}
 	return sum
 }
