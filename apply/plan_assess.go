@@ -280,7 +280,9 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		ch.Action = Adopted
 		a := managed.Adopt(live, result)
 		ch.migrate = a.Managers
-		ch.Fields = append(ch.Fields, a.Removed...)
+		ch.Fields = append(ch.Fields, slices.DeleteFunc(a.Removed, func(f managed.Field) bool { // what the dry-run shows
+			return slices.ContainsFunc(ch.Fields, func(shown managed.Field) bool { return shown.Path == f.Path && shown.To == nil })
+		})...)
 		ch.Message = adoptedFrom(a.Present)
 		p.reportForeign(it, it.live, result)
 		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.Paths, func(at managed.Path) bool { return managed.IsPodTemplate(it.ref, at) })
@@ -292,8 +294,8 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		p.keepReceipt(it)
 		return nil
 	}
-	if managed.HasEntry(it.live, uniteManager) && !slices.Contains(ch.migrate, uniteManager) {
-		ch.migrate = append(ch.migrate, uniteManager) // of a run that was killed
+	if managed.HasEntry(it.live, managed.UniteManager) && !slices.Contains(ch.migrate, managed.UniteManager) {
+		ch.migrate = append(ch.migrate, managed.UniteManager) // of a run that was killed
 	}
 	if len(dropped.Stay) > 0 {
 		ch.Message = strings.TrimPrefix(ch.Message+"; no longer set here but kept by others: "+strings.Join(dropped.Stay, ", "), "; ")

@@ -10,12 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
-	"github.com/seed-428f4edd/evenkeel/schema"
 )
-
-// uniteManager owns, for the moment between two requests, what a patch sets before
-// the apply of the same content.
-const uniteManager = schema.Manager + "-unite"
 
 // unite plans an object that the server refuses because it would merge one side of a
 // union, which git sets, with another that is live: a patch that takes that side out
@@ -32,7 +27,7 @@ func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool
 		if united = managed.Unite(managed.Effective(it.obj, it.live), it.live, status.Status().Details.Causes); len(united.Stale) == 0 {
 			return false, nil
 		}
-		if result, err = p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, uniteManager, true); !apierrors.IsConflict(err) {
+		if result, err = p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, managed.UniteManager, true); !apierrors.IsConflict(err) {
 			break
 		}
 		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
@@ -49,8 +44,8 @@ func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool
 	}
 	ch := it.change
 	ch.unite = united.Patch
-	if !slices.Contains(ch.migrate, uniteManager) {
-		ch.migrate = append(ch.migrate, uniteManager)
+	if !slices.Contains(ch.migrate, managed.UniteManager) {
+		ch.migrate = append(ch.migrate, managed.UniteManager)
 	}
 	j := managed.Policy{Controllers: p.env.Controllers}
 	var against []string

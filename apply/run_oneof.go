@@ -23,7 +23,7 @@ func (r *run) unite(ctx context.Context, change *Change) (*unstructured.Unstruct
 	}
 	ctx, cancel := r.request(ctx)
 	defer cancel()
-	live, err := r.c.MergePatch(ctx, mapping, change.live, change.unite, uniteManager, false)
+	live, err := r.c.MergePatch(ctx, mapping, change.live, change.unite, managed.UniteManager, false)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func drop(had node, after *unstructured.Unstructured, p Policy, force bool) *Dro
 		keeper, meant := "", false
 		for i := range entries {
 			e := &entries[i]
-			if e.isOurApply() || !hasBelow(e.fields, after.Object, f.path) {
+			if e.isOurApply() || e.manager == UniteManager || !hasBelow(e.fields, after.Object, f.path) {
 				continue
 			}
 			switch {

@@ -6,12 +6,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
+
+// UniteManager owns, for the moment between two requests, what a patch sets before the
+// apply of the same content.
+const UniteManager = schema.Manager + "-unite"
 
 // United is a live object brought level with a desired one where an apply alone
 // cannot: it sets one side of a union (a strategy, a probe, a volume source), and the
@@ -31,7 +36,7 @@ type United struct {
 func Unite(desired, live *unstructured.Unstructured, causes []metav1.StatusCause) *United {
 	u := &uniter{}
 	for _, c := range causes {
-		u.causes = append(u.causes, cause{names: FieldNames(c.Field), text: c.Message})
+		u.causes = append(u.causes, newCause(c))
 	}
 	entries := entriesOf(live)
 	owners := make([]owner, 0, len(entries))
@@ -61,15 +66,52 @@ func (u *United) Own(result *unstructured.Unstructured) *unstructured.Unstructur
 
 // cause is why the server refused an object.
 type cause struct {
+	kind  metav1.CauseType
 	names []string // the path without the items of lists
-	text  string
+	text  string   // without the value, which names fields that are not to blame
+}
+
+func newCause(c metav1.StatusCause) cause {
+	names, text := FieldNames(c.Field), detail(c.Message)
+	if m := inQuotes.FindStringSubmatch(text); m != nil && len(names) == 0 {
+		names = FieldNames(m[1])
+	}
+	return cause{kind: c.Type, names: names, text: text}
+}
+
+// inQuotes matches how schemas of custom resources name a field:
+// "spec.tls" must validate one and only one schema (oneOf).
+var inQuotes = regexp.MustCompile(`^"([^"]+)" must `)
+
+// detail is what the server says of a field after the kind of error and the value:
+// `Invalid value: {"a":1}: a and b cannot be both set`.
+func detail(message string) string {
+	_, rest, ok := strings.Cut(message, ": ")
+	if !ok {
+		return message
+	}
+	value := json.NewDecoder(strings.NewReader(rest))
+	if err := value.Decode(new(any)); err == nil {
+		if said, ok := strings.CutPrefix(rest[value.InputOffset():], ": "); ok {
+			return said
+		}
+	}
+	return rest
+}
+
+// says reports whether the server's words have the name of a field.
+func (c cause) says(name string) bool {
+	words := strings.FieldsFunc(c.text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return slices.Contains(words, name)
 }
 
 // The server's words for a union of which two sides are set
-// (k8s.io/kubernetes/pkg/apis/core/validation and others).
+// (k8s.io/kubernetes/pkg/apis/core/validation and others): at one of the sides, and at
+// what has them. The last ones are of the schemas of custom resources (oneOf and
+// maxProperties).
 var (
 	manySides = regexp.MustCompile(`may not specify more than (1|one)|should not be set when|may not be set when|must not be set when|cannot be set when`)
-	otherSide = regexp.MustCompile("when `([A-Za-z]+)` is")
+	tooMany   = regexp.MustCompile(`more than (1|one)|(exactly|only|at most) (1|one)`)
 )
 
 type uniter struct {
@@ -79,6 +121,12 @@ type uniter struct {
 
 func (u *uniter) fields(p Path, live, desired map[string]any, owners []owner) (map[string]any, node) {
 	merged, fields := map[string]any{}, node{}
+	beside := 0 // what others have there, and an apply would not take out
+	for k := range live {
+		if _, ok := desired[k]; !ok && !onlyOurs(descend(owners, byField(k))) {
+			beside++
+		}
+	}
 	for k, l := range live {
 		if _, ok := desired[k]; ok {
 			continue
@@ -86,7 +134,7 @@ func (u *uniter) fields(p Path, live, desired map[string]any, owners []owner) (m
 		at, below := p.field(k), descend(owners, byField(k))
 		switch {
 		case onlyOurs(below):
-		case u.stands(p, k, l):
+		case u.stands(p, k, l, desired), beside == 1 && u.overfull(p):
 			u.takeOut(at, l, below)
 		default:
 			merged[k] = l
@@ -197,38 +245,70 @@ func (u *uniter) takeOut(at Path, live any, owners []owner) {
 
 // stands reports whether a live field that is not desired is a side of a union of
 // which the desired object sets another.
-func (u *uniter) stands(parent Path, name string, live any) bool {
+func (u *uniter) stands(parent Path, name string, live any, desired map[string]any) bool {
 	above := parent.names()
 	here := append(slices.Clone(above), name)
 	_, isMap := live.(map[string]any)
 	return slices.ContainsFunc(u.causes, func(c cause) bool {
-		if len(c.names) >= len(here) && slices.Equal(c.names[:len(here)], here) {
+		switch n := len(c.names); {
+		case n >= len(here) && sameNames(c.names[:len(here)], here):
 			return true
+		case n == len(here) && sameNames(c.names[:n-1], above): // at another side
+			return c.says(name) || isMap && manySides.MatchString(c.text)
+		case n > 0 && n <= len(above) && sameNames(c.names, above[:n]): // at what has them
+			return c.says(name) && slices.ContainsFunc(slices.Collect(maps.Keys(desired)), c.says)
 		}
-		if len(c.names) == 0 || !slices.Equal(c.names[:len(c.names)-1], above) {
-			return false
-		}
-		if other := otherSide.FindStringSubmatch(c.text); other != nil && other[1] == name {
-			return true
-		}
-		return isMap && manySides.MatchString(c.text)
+		return false
 	})
 }
+
+// overfull reports whether the server said of what is at a path that it has one field
+// too many, and named none.
+func (u *uniter) overfull(at Path) bool {
+	return slices.ContainsFunc(u.causes, func(c cause) bool {
+		return len(c.names) > 0 && sameNames(c.names, at.names()) && tooMany.MatchString(c.text)
+	})
+}
+
+// sameNames compares names as the server's messages write them:
+// spec.LoadBalancerSourceRanges.
+func sameNames(a, b []string) bool { return slices.EqualFunc(a, b, strings.EqualFold) }
 
 // repeats reports whether an item that is not desired has a value that must be unique
 // and that a desired one has.
 func (u *uniter) repeats(list Path, item map[string]any, desired []any) bool {
 	return slices.ContainsFunc(u.causes, func(c cause) bool {
 		n := len(list.names())
-		if !strings.HasPrefix(c.text, "Duplicate value") || len(c.names) != n+1 || !slices.Equal(c.names[:n], list.names()) {
+		if c.kind != metav1.CauseTypeFieldValueDuplicate || len(c.names) <= n || !slices.Equal(c.names[:n], list.names()) {
 			return false
 		}
-		unique, ok := item[c.names[n]]
-		return ok && slices.ContainsFunc(desired, func(d any) bool {
-			m, _ := d.(map[string]any)
-			return Equal(m[c.names[n]], unique)
+		unique, taken := valuesBelow(item, c.names[n:]), valuesBelow(desired, c.names[n:])
+		return slices.ContainsFunc(unique, func(v any) bool {
+			return slices.ContainsFunc(taken, func(t any) bool { return Equal(v, t) })
 		})
 	})
+}
+
+// valuesBelow are the values at a path without the items of lists.
+func valuesBelow(v any, names []string) []any {
+	switch v := v.(type) {
+	case []any:
+		var out []any
+		for _, item := range v {
+			out = append(out, valuesBelow(item, names)...)
+		}
+		return out
+	case map[string]any:
+		if len(names) > 0 {
+			return valuesBelow(v[names[0]], names[1:])
+		}
+	case nil:
+		return nil
+	}
+	if len(names) > 0 {
+		return nil
+	}
+	return []any{v}
 }
 
 // isRest reports whether an item is what others keep of one that is no longer desired,
@@ -237,7 +317,7 @@ func (u *uniter) isRest(list Path, owners []owner) bool {
 	ours := slices.ContainsFunc(owners, func(o owner) bool { return o.entry != nil && o.entry.isOurApply() })
 	return ours && slices.ContainsFunc(u.causes, func(c cause) bool {
 		n := len(list.names())
-		return strings.HasPrefix(c.text, "Required value") && len(c.names) > n && slices.Equal(c.names[:n], list.names())
+		return c.kind == metav1.CauseTypeFieldValueRequired && len(c.names) > n && slices.Equal(c.names[:n], list.names())
 	})
 }
 
