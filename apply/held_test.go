@@ -36,6 +36,16 @@ func TestDeleteFirst(t *testing.T) {
 			objects: func(s *scenario, name string) []schema.Object { return []schema.Object{s.nodePort(name, s.port)} },
 		},
 		{
+			name: "a port for health checks", has: "node port ", refused: true,
+			objects: func(s *scenario, name string) []schema.Object {
+				svc := s.nodePort(name, s.port)
+				spec, _, _ := unstructured.NestedMap(svc.Object, "spec")
+				spec["type"], spec["externalTrafficPolicy"], spec["healthCheckNodePort"] = "LoadBalancer", "Local", s.others[0]
+				_ = unstructured.SetNestedMap(svc.Object, spec, "spec")
+				return []schema.Object{svc}
+			},
+		},
+		{
 			name: "an address", has: "address ", refused: true,
 			objects: func(s *scenario, name string) []schema.Object {
 				svc := s.service(name, "1")
@@ -132,6 +142,45 @@ func TestDeleteFirst(t *testing.T) {
 	}
 }
 
+// TestGivenUp takes a node port that another Service gives up in the same plan: in no
+// order to it, or for the port that it takes itself. Neither is recreated for it.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t, applytest.Cluster(t))
+	s.apply(t, s.env(s.home()))
+	s.allocate(t)
+	in := func(one, two int64) *schema.Environment {
+		return s.env(s.home(), unit("first", s.nodePort("one", one)), unit("second", s.nodePort("two", two)))
+	}
+	s.apply(t, in(s.port, s.others[0]))
+	for _, test := range []struct {
+		name string
+		env  *schema.Environment
+		want string
+	}{
+		{"elsewhere", in(s.others[0], s.others[1]), `Service/` + s.namespace + `/two gives up node port ` + fmt.Sprint(s.others[0]) + `: put after: ["second"] into unit first`},
+		{"not named, and kept", in(s.others[0], 0), "another Service has the port"},
+		{"swapped", in(s.others[0], s.port), "where they swap, give one of them another port first"},
+	} {
+		opts := tortureOptions()
+		opts.Recreate = []string{"Service/one", "Service/two"}
+		before := s.uids(t)
+		if _, err := s.run(t.Context(), test.env, opts); exitCode(err) != 4 {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if after := s.uids(t); after["Service/one"] != before["Service/one"] || after["Service/two"] != before["Service/two"] {
+			t.Errorf("%s: recreated", test.name)
+		}
+		plan, err := s.connect(t).Plan(t.Context(), test.env, apply.PlanOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if refused := plan.Refused(); len(refused) == 0 || !strings.Contains(refused[0].Hint, test.want) {
+			t.Errorf("%s: no hint %q: %+v", test.name, test.want, refused)
+		}
+	}
+}
+
 // TestDeleteFirstWhatNobodyTakes deletes what is named before all else, also where the
 // plan does not know what for.
 func TestDeleteFirstWhatNobodyTakes(t *testing.T) {
@@ -178,7 +227,10 @@ func (s *scenario) nodePort(name string, port int64) schema.Object {
 	svc := s.service(name, "1")
 	svc.Object["spec"] = map[string]any{
 		"type": "NodePort", "selector": map[string]any{"app": "a"},
-		"ports": []any{map[string]any{"name": "http", "port": int64(80), "protocol": "TCP", "nodePort": port}},
+		"ports": []any{map[string]any{"name": "http", "port": int64(80), "protocol": "TCP"}},
+	}
+	if port != 0 {
+		svc.Object["spec"].(map[string]any)["ports"].([]any)[0].(map[string]any)["nodePort"] = port //nolint:forcetypeassert // as it was made
 	}
 	return svc
 }
@@ -210,12 +262,20 @@ func (s *scenario) allocate(t *testing.T) {
 	t.Helper()
 	client := s.services(t)
 	svc := s.nodePort("probe", 0)
-	delete(svc.Object["spec"].(map[string]any)["ports"].([]any)[0].(map[string]any), "nodePort") //nolint:forcetypeassert // as it was made
+	_ = unstructured.SetNestedSlice(svc.Object, []any{
+		map[string]any{"name": "http", "port": int64(80), "protocol": "TCP"},
+		map[string]any{"name": "b", "port": int64(81), "protocol": "TCP"},
+		map[string]any{"name": "c", "port": int64(82), "protocol": "TCP"},
+	}, "spec", "ports")
 	live, err := client.Create(t.Context(), svc.Unstructured, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.port = nodePortOf(live)
+	ports, _, _ := unstructured.NestedSlice(live.Object, "spec", "ports")
+	for i := range s.others {
+		s.others[i], _ = ports[i+1].(map[string]any)["nodePort"].(int64)
+	}
 	s.address, _, _ = unstructured.NestedString(live.Object, "spec", "clusterIP")
 	if err := client.Delete(t.Context(), "probe", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

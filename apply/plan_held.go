@@ -20,7 +20,7 @@ import (
 // has the holder deleted just before its successor is written.
 
 // allocated is what the allocators of node ports and addresses say of a taken one.
-var allocated = regexp.MustCompile(`Invalid value: \[?"?([0-9a-fA-F.:]+)"?\]?: [^;]*?(?:port|IP|address)[^;]*? already allocated`)
+var allocated = regexp.MustCompile(`(?:Invalid value: |HealthCheck NodePort )\[?"?([0-9a-fA-F.:]+?)"?\]?: [^;]*?(?:port|IP|address)[^;]*? already allocated`)
 
 // findHeld looks for what the plan writes and what another object, which the plan
 // deletes or changes, still has.
@@ -38,6 +38,9 @@ func (p *planner) findHeld(ctx context.Context) error {
 		for _, it := range p.items {
 			again = p.awaitHeld(it) || again
 		}
+	}
+	for _, it := range p.items {
+		p.sayGiver(it)
 	}
 	return nil
 }
@@ -95,8 +98,11 @@ func (p *planner) holders(it *item) (holders []*Change, what []string) {
 		had := p.takes(it.live)
 		wanted = slices.DeleteFunc(wanted, func(w string) bool { return slices.Contains(had, w) })
 	}
-	if it.change.Action == Rejected || it.ref.Kind == "Ingress" {
-		wanted = slices.DeleteFunc(wanted, func(w string) bool { return !isRefusedFor(it, w) })
+	switch refused := func(w string) bool { return isRefusedFor(it, w) }; {
+	case it.ref.Kind == "Ingress":
+		wanted = slices.DeleteFunc(wanted, func(w string) bool { return !refused(w) })
+	case it.change.Action == Rejected && !slices.ContainsFunc(wanted, refused): // the allocators stop at the first
+		return nil, nil
 	}
 	for i := range p.pruned {
 		c := &p.pruned[i]
@@ -189,7 +195,7 @@ func (p *planner) awaitHeld(it *item) bool {
 			other.unit != it.unit && !p.writtenBefore(other, it) {
 			continue
 		}
-		had, keeps := allocations(other.live), allocations(other.obj.Unstructured)
+		had, keeps := allocations(other.live), keepsAllocated(other)
 		i := slices.IndexFunc(wanted, func(w string) bool { return slices.Contains(had, w) && !slices.Contains(keeps, w) })
 		if i >= 0 {
 			p.unverified(it, other.ref.String())
@@ -198,6 +204,40 @@ func (p *planner) awaitHeld(it *item) bool {
 		}
 	}
 	return false
+}
+
+// sayGiver says what helps a Service that stays refused although another one gives up
+// what it takes: in a unit that comes in no order to its own, or for what it has itself.
+func (p *planner) sayGiver(it *item) {
+	if it.change == nil || it.change.Action != Rejected || it.ref.Kind != "Service" {
+		return
+	}
+	wanted := slices.DeleteFunc(allocations(it.obj.Unstructured), func(w string) bool { return !isRefusedFor(it, w) })
+	for _, other := range p.items {
+		if other.live == nil || other == it || other.change == nil || other.ref.Kind != "Service" {
+			continue
+		}
+		had, keeps := allocations(other.live), keepsAllocated(other)
+		switch i := slices.IndexFunc(wanted, func(w string) bool { return slices.Contains(had, w) && !slices.Contains(keeps, w) }); {
+		case i < 0:
+		case other.change.Action == Rejected:
+			it.change.Hint = fmt.Sprintf("%s has %s and is refused too: where they swap, give one of them another port first, in a commit of its own", other.ref, wanted[i])
+		default:
+			it.change.Hint = fmt.Sprintf("%s gives up %s: put after: [%q] into unit %s, or apply --unit %s first", other.ref, wanted[i], other.unit, it.unit, other.unit)
+		}
+	}
+}
+
+// keepsAllocated is what a live Service has after the plan: the server leaves a node port
+// that git does not name where it is.
+func keepsAllocated(it *item) []string {
+	switch {
+	case it.change.Action == Unchanged:
+		return allocations(it.live)
+	case it.change.dryRun != nil:
+		return allocations(it.change.dryRun)
+	}
+	return allocations(it.obj.Unstructured)
 }
 
 // takes is what an object has that no other one can have: as people call it.

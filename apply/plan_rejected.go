@@ -61,7 +61,9 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	if done, err := p.unite(ctx, it, err); done || err != nil {
 		return err
 	}
-	if it.live != nil && slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) && !kinds.Irreplaceable(it.obj.Unstructured) {
+	// What another object has is not free when this one is gone.
+	isTaken := allocated.MatchString(p.words(it, err))
+	if it.live != nil && slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) && !kinds.Irreplaceable(it.obj.Unstructured) && !isTaken {
 		if done, err := p.replace(ctx, it, err); done || err != nil {
 			return err
 		}
@@ -83,8 +85,10 @@ func isRejection(err error) bool {
 		return false
 	case code >= 500:
 		// An object that cannot even be decoded is a plain error inside the server,
-		// which gives 500 no reason.
-		return strings.Contains(status.Status().Message, "webhook") || code == 500 && status.Status().Reason == metav1.StatusReasonUnknown
+		// which gives 500 no reason. A taken port for health checks is an internal error.
+		message := status.Status().Message
+		return strings.Contains(message, "webhook") || strings.Contains(message, "already allocated") ||
+			code == 500 && status.Status().Reason == metav1.StatusReasonUnknown
 	}
 	return status.Status().Code >= 400
 }

@@ -33,6 +33,7 @@ type scenario struct {
 	cfg       *rest.Config
 
 	port      int64         // a node port that was free, see allocate
+	others    [2]int64      // and two more
 	address   string        // and an address
 	impatient time.Duration // how long the lock of a run lasts that waits for no other; zero as usual
 }
