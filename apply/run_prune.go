@@ -203,8 +203,13 @@ func (r *run) keepNamespace(ctx context.Context, change *Change) (bool, error) {
 }
 
 // awaitAbsence waits until the API confirms that objects are gone. Those that
-// stay are named with what holds them.
-func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
+// stay are named with what holds them, and do not count as done.
+func (r *run) awaitAbsence(ctx context.Context, changes []*Change) (err error) {
+	defer func() {
+		if err != nil {
+			r.journal.stay(changes)
+		}
+	}()
 	deadline := time.Now().Add(r.opts.Timeout)
 	said := ""
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
@@ -222,7 +227,7 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 				holding = append(holding, stays(change.Ref, live))
 			}
 		}
-		if len(left) == 0 {
+		if changes = left; len(left) == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
@@ -236,7 +241,6 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) error {
 			r.journal.tell(Event{Phase: PhasePrune, Message: message})
 			said = message
 		}
-		changes = left
 		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}

@@ -87,6 +87,15 @@ func (j *journal) wrote(phase Phase, change Change, live *unstructured.Unstructu
 	j.tell(Event{Phase: phase, Unit: change.Unit, Ref: change.Ref, Action: change.Action.taken()})
 }
 
+// stay takes back that objects were deleted: they were told to go and are still there.
+func (j *journal) stay(changes []*Change) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, change := range changes {
+		delete(j.done, change.Ref)
+	}
+}
+
 // has reports whether a change was carried out.
 func (j *journal) has(ref schema.Ref) bool {
 	j.mu.Lock()
