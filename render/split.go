@@ -287,7 +287,14 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 	if m := inst.ModuleFile; m != nil && m.Language != nil {
 		options = append(options, parser.Version(m.Language.Version))
 	}
-	for _, file := range inst.Files {
+	gone := map[ast.Decl]bool{}
+	for _, d := range s.decls {
+		gone[d.field] = !names[d.unit]
+	}
+	for i, file := range inst.Files {
+		if i > 0 && vacant(file, gone) { // a package has a file
+			continue
+		}
 		rel, err := filepath.Rel(s.ev.repo.root, file.Filename)
 		if err != nil {
 			return nil
@@ -314,4 +321,19 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 		out.ResolutionErr = nil // an import that only other parts use
 	}
 	return out
+}
+
+// vacant says whether nothing of a file stays: where each unit has a file of its own,
+// a part is to read its own ones alone.
+func vacant(file *ast.File, gone map[ast.Decl]bool) bool {
+	for _, decl := range file.Decls {
+		switch decl.(type) {
+		case *ast.Package, *ast.ImportDecl, *ast.CommentGroup:
+		default:
+			if !gone[decl] {
+				return false
+			}
+		}
+	}
+	return true
 }
