@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/atstart"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/source"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -69,6 +70,7 @@ Exit codes: 0 level, or corrected and healthy; 1 drift found (--mode report);
 	f.DurationVar(&opts.timeout, "timeout", 5*time.Minute, "how long a unit may take to become healthy")
 	addFailAfter(f, &opts.failAfter)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		atstart.LongLived()
 		if err := opts.check(); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/ui"
+	"github.com/seed-428f4edd/evenkeel/internal/atstart"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
@@ -60,6 +61,7 @@ It goes on until Ctrl-C. Exit codes: 2 error, 130 interrupted.`,
 }
 
 func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error {
+	atstart.LongLived()
 	repo, names, err := g.named(ctx, &selection{all: len(args) == 0}, args)
 	if err != nil {
 		return err
