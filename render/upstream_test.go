@@ -45,7 +45,7 @@ func TestUpstream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range append(upstreams(), deliveryUpstreams()...) {
+	for _, c := range slices.Concat(upstreams(), deliveryUpstreams(), storageUpstreams()) {
 		t.Run(c.system, func(t *testing.T) {
 			unit := res.Env.Unit(c.unit)
 			if unit == nil {
