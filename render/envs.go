@@ -247,6 +247,7 @@ type header struct {
 	Site              map[string]any
 	Registry          map[string]any
 	Registries        map[string]any
+	Apollo            map[string]any
 	NetworkPolicy     map[string]any
 	External          map[string]any
 	Secrets           map[string]secretFile
@@ -294,7 +295,7 @@ func (ev *evaluated) header() (header, error) {
 		"after": &h.After, "protected": &h.Protected, "kubernetesVersion": &h.KubernetesVersion,
 		"controllers": &h.Controllers, "was": &h.Was, "freeze": &h.Freeze, "promotion": &h.Promotion, "defaults": &h.Defaults,
 		"site": &h.Site, "registry": &h.Registry, "external": &h.External, "secrets": &h.Secrets,
-		"registries": &h.Registries, "networkPolicy": &h.NetworkPolicy,
+		"registries": &h.Registries, "networkPolicy": &h.NetworkPolicy, "apollo": &h.Apollo,
 	} {
 		v := ev.env.LookupPath(cue.MakePath(cue.Str(name)))
 		if !v.Exists() {

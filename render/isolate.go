@@ -2,11 +2,14 @@ package render
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -193,6 +196,11 @@ func (c closed) egress(u *unit) []any {
 			rules = append(rules, reach([]string{host}, port))
 		}
 	}
+	for _, server := range slices.Concat(c.apolloServers(u), c.collectors(u)) {
+		if host, port, err := net.SplitHostPort(server); err == nil {
+			rules = append(rules, reach([]string{host}, port))
+		}
+	}
 	services := tree.Map(c.header.External["services"])
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		ports := tree.Map(tree.At(services[name], "ports"))
@@ -231,6 +239,35 @@ func (c closed) registryServers(u *unit) []string {
 				}
 			}
 		}
+	}
+	return servers
+}
+
+// apolloServers are the meta servers of an app that reads its configuration from Apollo.
+// They send clients on to config services, which are the same servers.
+func (c closed) apolloServers(u *unit) []string {
+	if u.data.fields["apollo"] == nil {
+		return nil
+	}
+	var servers []string
+	for _, text := range strings.Split(tree.Text(c.header.Apollo["meta"]), ",") {
+		if at, err := url.Parse(text); err == nil {
+			port := map[string]string{"http": "80", "https": "443"}[at.Scheme]
+			servers = append(servers, net.JoinHostPort(at.Hostname(), cmp.Or(at.Port(), port)))
+		}
+	}
+	return servers
+}
+
+// collectors are where the files go that an app writes as logs.
+func (c closed) collectors(u *unit) []string {
+	if u.data.fields["logs"] == nil {
+		return nil
+	}
+	logs := tree.Map(c.header.Site["logs"])
+	servers := tree.Texts(tree.At(logs, "kafka", "brokers"))
+	if host := tree.Text(tree.At(logs, "elasticsearch", "host")); host != "" {
+		servers = append(servers, net.JoinHostPort(host, fmt.Sprint(tree.At(logs, "elasticsearch", "port"))))
 	}
 	return servers
 }

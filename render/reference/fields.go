@@ -7,6 +7,7 @@ import (
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
@@ -66,16 +67,18 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 			w.value(pkg, prefix, x.Expr)
 		}
 	case *ast.Field:
-		if list, ok := x.Label.(*ast.ListLit); ok { // [string]: a name of the user's choice
-			if prefix == "" || len(list.Elts) == 0 {
-				return
-			}
+		name := labelOf(x.Label)
+		switch list, ok := x.Label.(*ast.ListLit); {
+		case ok && prefix == "": // ["apollo"]: a field that costs nothing where it is not there
+			name = onlyName(list)
+		case ok && len(list.Elts) == 0:
+			return
+		case ok: // [string]: a name of the user's choice
 			at := prefix + ".NAME"
 			w.add(pkg, at, x)
 			w.value(pkg, at, x.Value)
 			return
 		}
-		name := labelOf(x.Label)
 		if name == "" || strings.HasPrefix(name, "#") || strings.HasPrefix(name, "_") || prefix == "" && skipped[name] && docOf(x) == "" {
 			return
 		}
@@ -88,6 +91,23 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 			w.value(pkg, at, x.Value)
 		}
 	}
+}
+
+// onlyName is the one name that a pattern is for, such as ["apollo"]; empty where it
+// is for several.
+func onlyName(list *ast.ListLit) string {
+	if len(list.Elts) != 1 {
+		return ""
+	}
+	lit, ok := list.Elts[0].(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return ""
+	}
+	name, err := literal.Unquote(lit.Value)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // conditional looks for what a field takes from the environment unless its type
@@ -231,7 +251,7 @@ func itemsOf(x *ast.ListLit) string {
 }
 
 var (
-	mirrors = regexp.MustCompile(`\\\(#env\.site\.images\.mirror\["([^"]+)"\]\)`)
+	mirrors = regexp.MustCompile(`\\\((?:#env\.site\.images|IMAGES)\.mirror\["([^"]+)"\]\)`)
 	types   = regexp.MustCompile(`\b[a-z]+\.#|#`)
 	// the value of a field, written as text to take it without its alternatives
 	valueOf = regexp.MustCompile(`"\\\(([^()"]+)\)"`)

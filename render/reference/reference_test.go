@@ -82,7 +82,7 @@ const site = `
 		zookeeper: ["zk1.lab.example:2181"]
 	}
 	external: secrets: {
-		"dubbo-admin-login": {}, "nacos-auth": {}, "nacos-mysql": {}, "ingress-nginx-admission": namespace: "ingress-nginx"
+		"apollo-mysql": {}, "dubbo-admin-login": {}, "nacos-auth": {}, "nacos-mysql": {}, "ingress-nginx-admission": namespace: "ingress-nginx"
 		"jenkins-admin": namespace: "jenkins", "harbor-keys": namespace: "harbor", "deploy-key": namespace: "evenkeel"
 	}
 `
