@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -74,7 +74,7 @@ func (m missing) hint() string {
 // missingExternal looks for what others make, and names what is not there.
 func (c *Cluster) missingExternal(ctx context.Context, env *schema.Environment) ([]missing, error) {
 	found := make([]*missing, len(env.External))
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
 	for i, ext := range env.External {
 		group.Go(func() (err error) {

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -56,7 +56,7 @@ func (p *planner) readLive(ctx context.Context) error {
 // seldom comes alone.
 func (p *planner) readAll(ctx context.Context, reads []*Reading, selector string) error {
 	errs := make([]error, len(reads))
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(p.opts.Concurrency)
 	for i, r := range reads {
 		group.Go(func() error {
@@ -188,7 +188,7 @@ func (p *planner) read(ctx context.Context, r *Reading, selector string) error {
 		}
 	}
 	errs := make([]error, len(r.Namespaces))
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(p.opts.Concurrency)
 	for i, ns := range r.Namespaces {
 		group.Go(func() error {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -20,7 +20,7 @@ func (p *planner) named(ref schema.Ref) bool {
 // all members would cost by the size of the environment.
 func (p *planner) readNamed(ctx context.Context) error {
 	errs := make([]error, len(p.items))
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(p.opts.Concurrency)
 	for i, it := range p.items {
 		if it.mapping == nil {

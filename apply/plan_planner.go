@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +15,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -130,7 +130,7 @@ func (p *planner) needsHome(ctx context.Context, it *item, err error) bool {
 // askAll asks about objects side by side and returns the errors of all of them.
 func (p *planner) askAll(ctx context.Context, items []*item) error {
 	errs := make([]error, len(items))
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(p.opts.Concurrency)
 	for i, it := range items {
 		group.Go(func() error {

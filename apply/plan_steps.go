@@ -9,12 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -85,7 +85,7 @@ func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts Plan
 func (p *planner) readContext(ctx context.Context) error {
 	p.cluster.Mapper.ResetWithContext(ctx)
 	whole := ctx
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.Go(func() (err error) {
 		p.plan.Cluster, err = p.cluster.identityOf(ctx, p.env)
 		return err

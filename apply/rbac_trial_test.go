@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -27,6 +26,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/rbac"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -109,7 +109,7 @@ func (e *rightsEnv) trial(t *testing.T, mode rbac.Mode, plan *apply.Plan) *trial
 			tr.tried[n] = true
 		}
 	}
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(16)
 	for i, r := range tr.rights {
 		group.Go(func() error { return tr.give(t, client, fmt.Sprint(tr.prefix, i), r) })
@@ -150,7 +150,7 @@ func (tr *trial) give(t *testing.T, client kubernetes.Interface, name string, r 
 // told which units it may be about, none for all, and returns how it was missed.
 func (tr *trial) takeAway(t *testing.T, try func(who *watched, units []string) string) {
 	t.Helper()
-	group := errgroup.Group{}
+	group := contain.NewGroup()
 	group.SetLimit(8)
 	for i, r := range tr.rights {
 		if !tr.tried[i] || tr.missed[r.text()] != "" {

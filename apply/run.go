@@ -17,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -202,7 +203,7 @@ func (r *run) each(changes []*Change, do func(*Change) error) []error {
 		wg.Go(func() {
 			r.slots <- struct{}{}
 			defer func() { <-r.slots }()
-			errs[i] = do(change)
+			errs[i] = contain.Call(func() error { return do(change) })
 		})
 	}
 	wg.Wait()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -92,7 +93,7 @@ func (r *run) gates(ctx context.Context, units []*schema.Unit) []error {
 	var wg sync.WaitGroup
 	for i, unit := range units {
 		wg.Go(func() {
-			if err := gate(ctx, unit); err != nil {
+			if err := contain.Call(func() error { return gate(ctx, unit) }); err != nil {
 				errs[i] = fmt.Errorf("unit %s: %w", unit.Name, err)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -113,7 +114,7 @@ func (r *run) units(ctx context.Context) error {
 					return
 				}
 			}
-			mine.err = r.unit(ctx, unit, changes[unit.Name], gate)
+			mine.err = contain.Call(func() error { return r.unit(ctx, unit, changes[unit.Name], gate) })
 		})
 	}
 	wg.Wait()

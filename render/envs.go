@@ -12,8 +12,8 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/build"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -93,7 +93,7 @@ func (r *Repo) summaries(ctx context.Context) ([]Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := contain.WithContext(ctx)
 	g.SetLimit(r.parallel())
 	for i, dir := range dirs {
 		g.Go(func() error {

@@ -19,6 +19,7 @@ import (
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/module"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // evaluated is one environment, or a part of one, as CUE sees it.
@@ -107,7 +108,7 @@ func (ev *evaluated) recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = Findings{{
 			File: ev.repo.fileName(filepath.Join(ev.repo.root, ev.dir.dir)), Environment: ev.dir.name,
-			Message: fmt.Sprintf("the CUE evaluator broke down: %v", p),
+			Message: "the CUE evaluator broke down: " + contain.What(p),
 			Hint:    "take back the last edit; two values that contradict each other are the usual cause",
 		}}
 	}

@@ -7,9 +7,9 @@ import (
 	"regexp"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -28,7 +28,7 @@ type finisher struct {
 func (fin *finisher) finish(ctx context.Context) Findings {
 	isolate(fin.header, fin.units)
 	found := make([]Findings, len(fin.units))
-	var g errgroup.Group
+	g := contain.NewGroup()
 	g.SetLimit(parallel())
 	for i, u := range fin.units {
 		g.Go(func() error {

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -62,7 +63,7 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 	defer kustomizing.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("broke down: %v", p)
+			err = errors.New("broke down: " + contain.What(p))
 		}
 	}()
 	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, refused: new(error), seen: map[string][]byte{}}

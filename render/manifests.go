@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
 )
@@ -59,7 +59,7 @@ func (m *Manifests) Build(dir string) (objs []Built, read []string, err error) {
 	defer kustomizing.Unlock()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("kustomize: broke down: %v", p)
+			err = errors.New("kustomize: broke down: " + contain.What(p))
 		}
 	}()
 	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: m.files, refused: new(error), seen: map[string][]byte{}}

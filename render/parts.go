@@ -6,7 +6,7 @@ import (
 	"errors"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // An environment of many units is evaluated in parts: a context for each, with
@@ -51,7 +51,7 @@ func (ev *evaluated) inParts(ctx context.Context) (header, []*unit, bool) {
 	}
 	var h header
 	units := make([][]*unit, len(parts))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := contain.WithContext(ctx)
 	g.SetLimit(parallel())
 	for i, p := range parts {
 		g.Go(func() error {

@@ -5,8 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/server"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -16,7 +15,7 @@ import (
 // environments, where no rule has said it better.
 func (set renderedSet) refused(names []string) {
 	var api server.Server
-	var g errgroup.Group
+	g := contain.NewGroup()
 	g.SetLimit(parallel())
 	all := make([][]refused, len(set))
 	for i, one := range set {

@@ -11,8 +11,8 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/cuecontext"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
@@ -203,7 +203,7 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 	for range cap(contexts) {
 		contexts <- cuecontext.New()
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := contain.WithContext(ctx)
 	g.SetLimit(cap(contexts))
 	for i, dir := range dirs {
 		if all[i] != nil {

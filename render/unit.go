@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"cuelang.org/go/cue"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kjson "sigs.k8s.io/json"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -180,7 +180,7 @@ func (u *unit) value() cue.Value {
 func (ev *evaluated) decode() ([]*unit, error) {
 	units := ev.unitValues()
 	errs := make([]error, len(units))
-	var g errgroup.Group
+	g := contain.NewGroup()
 	g.SetLimit(parallel())
 	for i, u := range units {
 		g.Go(func() error {

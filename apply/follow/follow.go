@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
@@ -128,7 +129,11 @@ func (f *follower) round(ctx context.Context) {
 	round, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f.begin(cancel)
-	worked, err := f.step(ctx, round)
+	var worked bool
+	err := contain.Call(func() (err error) {
+		worked, err = f.step(ctx, round)
+		return err
+	})
 	switch {
 	case round.Err() != nil:
 		return // everything is to be read anew, or this is the end

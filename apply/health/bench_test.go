@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // BenchmarkWait gates a thousand new Deployments at once: requests grow with
@@ -30,7 +30,7 @@ func gateMany(b *testing.B, count int) {
 	b.StopTimer()
 	bench := newBench(b)
 	targets := make([]Target, count)
-	var group errgroup.Group
+	group := contain.NewGroup()
 	group.SetLimit(16)
 	for i := range targets {
 		group.Go(func() error {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"k8s.io/client-go/rest"
 )
 
@@ -93,8 +94,11 @@ func (f *logFetcher) fetch(c *crash) {
 func (f *logFetcher) fetchNow(c *crash) {
 	ctx, cancel := context.WithTimeout(f.ctx, logTimeout)
 	defer cancel()
-	text, err := f.read(ctx, c.pod.Namespace, c.pod.Name, c.container, c.previous)
-	if err != nil {
+	var text string
+	if contain.Call(func() (err error) {
+		text, err = f.read(ctx, c.pod.Namespace, c.pod.Name, c.container, c.previous)
+		return err
+	}) != nil {
 		text = ""
 	}
 	f.store.putLog(c.key(), text)

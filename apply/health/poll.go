@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
@@ -30,7 +31,7 @@ func (s *stream) poll(ctx context.Context) {
 		keys, began := s.toCheck(), time.Now()
 		var unanswered error
 		for _, key := range keys {
-			if err := s.get(ctx, key); err != nil {
+			if err := contain.Call(func() error { return s.get(ctx, key) }); err != nil {
 				unanswered = err
 			}
 		}

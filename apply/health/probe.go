@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -49,14 +50,18 @@ func (w *Watcher) answerProbe(ctx context.Context, key objectKey) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	answer := &probeAnswer{known: true}
-	if known, none := w.schemaLacksStatus(ctx, key.GroupVersionResource); known {
-		answer.none = none
-	} else {
-		answer.none = w.lacksStatus(ctx, key)
-	}
-	if !answer.none {
-		answer.silent = w.isSilent(ctx, key)
-	}
+	// Where it broke down, the question is left open.
+	_ = contain.Call(func() error {
+		if known, none := w.schemaLacksStatus(ctx, key.GroupVersionResource); known {
+			answer.none = none
+		} else {
+			answer.none = w.lacksStatus(ctx, key)
+		}
+		if !answer.none {
+			answer.silent = w.isSilent(ctx, key)
+		}
+		return nil
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.noStatus[key.GroupVersionResource] = answer

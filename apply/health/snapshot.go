@@ -7,7 +7,7 @@ import (
 	"iter"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -66,7 +66,7 @@ func (s *snapshot) take(ctx context.Context, targets []Target) ([]Update, error)
 // list reads each stream once. Lists that are forbidden leave their objects to
 // be asked for by name, or unexplained.
 func (s *snapshot) list(ctx context.Context, keys []streamKey) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(requestsAtOnce)
 	for _, key := range keys {
 		if s.listed[key] {
@@ -88,7 +88,7 @@ func (s *snapshot) list(ctx context.Context, keys []streamKey) error {
 }
 
 func (s *snapshot) getMissing(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(requestsAtOnce)
 	for _, t := range s.tracked {
 		if t == nil {
@@ -152,7 +152,7 @@ func (s *snapshot) explain(ctx context.Context) error {
 	s.judge()
 
 	keys = nil
-	var group errgroup.Group
+	group := contain.NewGroup()
 	group.SetLimit(logsAtOnce)
 	for t, u := range s.unhealthy() {
 		if s.w.store.mountsClaims(t.key) {

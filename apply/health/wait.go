@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
@@ -116,7 +117,12 @@ func (w *Watcher) judge(t *tracked, since, now time.Time) verdict {
 	case m.obj.GetGeneration() < t.MinGeneration:
 		return progressing("observed-generation", fmt.Sprintf("generation %d, which was written, is not seen yet", t.MinGeneration))
 	}
-	v = judge(m.obj, t.rule, w.related(t, w.store.clock.server(since)), w.store.clock.server(now))
+	if err := contain.Call(func() error {
+		v = judge(m.obj, t.rule, w.related(t, w.store.clock.server(since)), w.store.clock.server(now))
+		return nil
+	}); err != nil {
+		return unknown("judged", err.Error())
+	}
 	if unreported(v.Result) {
 		w.probeStatus(t.key)
 	}

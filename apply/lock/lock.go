@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -165,7 +166,8 @@ func (l *Lock) keep(ctx context.Context) {
 		defer close(l.done)
 		for pause.For(ctx, l.duration/5) == nil {
 			if l.Check() == nil {
-				l.renew(ctx)
+				// Not renewed is what Check notices.
+				_ = contain.Call(func() error { l.renew(ctx); return nil })
 			}
 			if l.Check() != nil {
 				close(l.gone)

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -122,7 +122,7 @@ type seeing struct {
 }
 
 func (s *seeing) look(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(atOnce)
 	services := map[string][]*Object{} // by namespace
 	for i := range s.objects {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -186,7 +187,11 @@ func (d *daemon) look(ctx context.Context) error {
 	if !leads {
 		return context.Canceled
 	}
-	r, err := d.opts.Render(ctx, version)
+	var r *Rendering
+	err := contain.Call(func() (err error) {
+		r, err = d.opts.Render(ctx, version)
+		return err
+	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.looking = time.Time{}
@@ -225,8 +230,15 @@ func (d *daemon) look(ctx context.Context) error {
 func (d *daemon) hand(r *Rendering) {
 	present := map[string]bool{}
 	d.wrong = map[string]string{}
+	wrong := map[string]error{}
+	maps.Copy(wrong, r.Wrong)
 	for _, env := range r.Environments {
 		present[env.Name] = true
+		var c *content
+		if err := contain.Call(func() error { c = newContent(env, r); return nil }); err != nil {
+			wrong[env.Name] = err
+			continue
+		}
 		w := d.workers[env.Name]
 		if w == nil {
 			w = newWorker(d, env.Name)
@@ -234,17 +246,17 @@ func (d *daemon) hand(r *Rendering) {
 			d.start(w)
 		}
 		d.metrics.broken.WithLabelValues(env.Name).Set(0)
-		w.inbox.render(newContent(env, r))
+		w.inbox.render(c)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Wrong)) {
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
 		present[name] = true
 		d.wrong[name] = "does not evaluate, the log says why"
-		if why, ok := errors.AsType[GivenUp](r.Wrong[name]); ok {
+		if why, ok := errors.AsType[GivenUp](wrong[name]); ok {
 			d.wrong[name] = why.Error()
 		}
 		d.metrics.broken.WithLabelValues(name).Set(1)
-		d.log.Error("the environment does not evaluate; the last good state stands", "environment", name, "version", r.Version, "error", r.Wrong[name])
-		d.notify(Notice{Environment: name, Kind: NoticeFailed, Text: fmt.Sprintf("%s does not evaluate, the last good state stands: %v", orUnknown(r.Git.String()), r.Wrong[name])})
+		d.log.Error("the environment does not evaluate; the last good state stands", "environment", name, "version", r.Version, "error", wrong[name])
+		d.notify(Notice{Environment: name, Kind: NoticeFailed, Text: fmt.Sprintf("%s does not evaluate, the last good state stands: %v", orUnknown(r.Git.String()), wrong[name])})
 		if w := d.workers[name]; w != nil {
 			w.inbox.wrong(fmt.Sprintf("%s does not evaluate, the last good state stands", orUnknown(r.Git.String())))
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -86,27 +87,35 @@ func (w *worker) run(ctx context.Context) {
 	defer func() { w.unwatch() }()
 	for w.await(ctx) {
 		letter := w.inbox.take()
-		if c := letter.content; c != nil && w.next == nil && w.content != nil && c.digest == w.content.digest {
-			// Another commit with the same content of this environment.
-			c.certifier = w.content.certifier
-			w.content = c
-		} else if c != nil {
-			w.next = c
-		}
-		if w.next != nil {
-			if err := w.begin(ctx, w.next); err != nil {
-				w.failed(ctx, err, letter)
-				continue
-			}
-			w.next, letter.full = nil, "new content"
-		}
-		if letter.wrong != "" {
-			w.event(ctx, "Warning", "SourceBroken", letter.wrong)
-		}
-		if w.content != nil {
-			w.work(ctx, letter)
+		if err := contain.Call(func() error { return w.open(ctx, letter) }); err != nil {
+			w.failed(ctx, err, letter)
 		}
 	}
+}
+
+// open does what a letter is about. An error is one of new content that could not be
+// begun.
+func (w *worker) open(ctx context.Context, letter letter) error {
+	if c := letter.content; c != nil && w.next == nil && w.content != nil && c.digest == w.content.digest {
+		// Another commit with the same content of this environment.
+		c.certifier = w.content.certifier
+		w.content = c
+	} else if c != nil {
+		w.next = c
+	}
+	if w.next != nil {
+		if err := w.begin(ctx, w.next); err != nil {
+			return err
+		}
+		w.next, letter.full = nil, "new content"
+	}
+	if letter.wrong != "" {
+		w.event(ctx, "Warning", "SourceBroken", letter.wrong)
+	}
+	if w.content != nil {
+		w.work(ctx, letter)
+	}
+	return nil
 }
 
 // await waits until there is something to do; false means the end.

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,6 +20,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // reviewsAtOnce bounds the access reviews in flight.
@@ -158,7 +158,7 @@ func Missing(ctx context.Context, c *kube.Client, needed []Right) ([]Right, erro
 // refused are those of some rights that the caller does not have.
 func refused(ctx context.Context, c *kube.Client, rights []Right, rules map[string][]authorizationv1.ResourceRule) ([]Right, error) {
 	missing := make([]bool, len(rights))
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(reviewsAtOnce)
 	for i, r := range rights {
 		if r.Namespace != "" && slices.ContainsFunc(rules[r.Namespace], r.in) {
@@ -200,7 +200,7 @@ func rulesFor(ctx context.Context, c *kube.Client, needed []Right) (map[string][
 		}
 	}
 	found := make([][]authorizationv1.ResourceRule, len(namespaces))
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := contain.WithContext(ctx)
 	group.SetLimit(reviewsAtOnce)
 	for i, ns := range namespaces {
 		group.Go(func() error {

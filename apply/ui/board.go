@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -69,7 +70,7 @@ func (b *board) run(ctx context.Context) {
 	wait := againLeast
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := b.watch(ctx)
+		err := contain.Call(func() error { return b.watch(ctx) })
 		if ctx.Err() != nil {
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // policy is what the page may load: itself.
@@ -36,7 +38,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	inside := r.Clone(r.Context())
 	inside.URL.Path, inside.URL.RawPath = rest, ""
-	s.handler.ServeHTTP(w, inside)
+	if err := contain.Call(func() error { s.handler.ServeHTTP(w, inside); return nil }); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
 }
 
 // admitted is the path behind the token, or why the request is refused.

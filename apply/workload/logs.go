@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -150,7 +151,7 @@ func (l *logs) follow(ctx context.Context) error {
 				tail, since = -1, 0 // it began since
 			}
 			wg.Go(func() {
-				if err := l.read(ctx, pod, name, tail, since); err != nil && ctx.Err() == nil {
+				if err := contain.Call(func() error { return l.read(ctx, pod, name, tail, since) }); err != nil && ctx.Err() == nil {
 					l.silent(err)
 				}
 			})

@@ -63,6 +63,8 @@ func TestImportDirections(t *testing.T) {
 		{"apply/report", module + "apply/ui", "what is written for people does not know the page that shows it"},
 		{"apply", module + "apply/reconcile", "a run does not know who started it"},
 		{"apply", "cuelang.org/go", "apply knows no CUE"},
+		{"apply", "golang.org/x/sync/errgroup", "a panic of its goroutines ends the daemon; contain has groups"},
+		{"render", "golang.org/x/sync/errgroup", "a panic of its goroutines ends the program; contain has groups"},
 		{"apply", "sigs.k8s.io/kustomize/api/krusty", "apply knows no kustomize"},
 		{"apply", "github.com/spf13/cobra", "libraries have no flags"},
 		{"render", "github.com/spf13/cobra", "libraries have no flags"},
@@ -73,6 +75,9 @@ func TestImportDirections(t *testing.T) {
 			imports[rule.pkg] = ourImports(t, module+rule.pkg)
 		}
 		for pkg, deps := range imports[rule.pkg] {
+			if pkg == module+"internal/contain" {
+				continue
+			}
 			for _, dep := range deps {
 				if dep == rule.dep || strings.HasPrefix(dep, strings.TrimSuffix(rule.dep, "/")+"/") {
 					t.Errorf("%s imports %s: %s", pkg, dep, rule.why)

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/usergit"
 )
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	root := newRootCmd(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := contain.Call(func() error { return root.ExecuteContext(ctx) })
 	if err == nil {
 		return exitDone
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -96,8 +97,11 @@ func (s *Source) Render(ctx context.Context, last string) (*reconcile.Rendering,
 	s.retry.without = r.Version
 	ctx, s.retry.cancel = context.WithCancel(ctx)
 	go func(again *retry) {
-		again.response, again.err = s.ask(ctx, again.gaveUp)
-		close(again.done)
+		defer close(again.done)
+		again.err = contain.Call(func() (err error) {
+			again.response, err = s.ask(ctx, again.gaveUp)
+			return err
+		})
 	}(s.retry)
 	return r, nil
 }

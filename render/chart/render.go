@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"helm.sh/helm/v4/pkg/chart/common"
 	chartutil "helm.sh/helm/v4/pkg/chart/common/util"
 	helmchart "helm.sh/helm/v4/pkg/chart/v2"
@@ -160,7 +161,7 @@ func (c *Chart) execute(ctx context.Context, in Input, fixed *fixed, warnings *[
 	defer restore()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the engine of Helm broke down: %v", p)
+			err = errors.New("the engine of Helm broke down: " + contain.What(p))
 		}
 	}()
 	if c.used { // Helm writes to what it renders

@@ -16,6 +16,7 @@ import (
 	textmessage "golang.org/x/text/message"
 	helmchart "helm.sh/helm/v4/pkg/chart/v2"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -100,7 +101,7 @@ func plain(v any) any {
 func compile(data []byte) (schema *jsonschema.Schema, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("it cannot be used: %v", p)
+			err = errors.New("it cannot be used: " + contain.What(p))
 		}
 	}()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))

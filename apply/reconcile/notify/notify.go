@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
@@ -116,7 +117,7 @@ func (s *Sender) Run(ctx context.Context) {
 			if len(m.notices) == 0 {
 				return
 			}
-			if err := s.post(ctx, m); err != nil {
+			if err := contain.Call(func() error { return s.post(ctx, m) }); err != nil {
 				s.opts.Log.Warn("notification not sent", "error", err, "notices", len(m.notices))
 			}
 			return
@@ -149,7 +150,7 @@ func (s *Sender) send(ctx context.Context) {
 	}
 	backOff := s.opts.BackOff
 	for attempt := 1; ; attempt++ {
-		err := s.post(ctx, m)
+		err := contain.Call(func() error { return s.post(ctx, m) })
 		if err == nil {
 			return
 		}

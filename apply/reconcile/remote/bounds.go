@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // TooMuch says which limit a git server met. It quotes nothing of the server's, so
@@ -207,7 +208,7 @@ func small(store storer.EncodedObjectStorer, hash plumbing.Hash) error {
 // has answered, and leaves it to itself then.
 func until(ctx context.Context, do func() error) error {
 	ended := make(chan error, 1)
-	go func() { ended <- do() }()
+	go func() { ended <- contain.Call(do) }()
 	select {
 	case err := <-ended:
 		return err
