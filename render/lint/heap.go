@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -43,19 +44,31 @@ func checkHeaps(w *world) {
 				value := tree.Text(env["value"])
 				if env["name"] == heapVariable {
 					check(value, "env", i, "value")
-				} else if m := heapOption.FindStringSubmatch(value); m != nil {
-					check(m[1], "env", i, "value")
+				} else if heap := heapIn(value); heap != "" {
+					check(heap, "env", i, "value")
 				}
 			})
 			for _, field := range []string{"command", "args"} {
 				for i, arg := range tree.Texts(c[field]) {
-					if m := heapOption.FindStringSubmatch(arg); m != nil {
-						check(m[1], field, i)
+					if heap := heapIn(arg); heap != "" {
+						check(heap, field, i)
 					}
 				}
 			}
 		})
 	}
+}
+
+// heapIn is the heap that options set, or nothing. Most texts are long and set none:
+// to see that is cheaper than to match.
+func heapIn(options string) string {
+	if !strings.Contains(options, "-Xmx") {
+		return ""
+	}
+	if m := heapOption.FindStringSubmatch(options); m != nil {
+		return m[1]
+	}
+	return ""
 }
 
 // heapBytes reads a size as the JVM does: k, m and g are powers of 1024.

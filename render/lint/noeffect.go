@@ -102,7 +102,11 @@ func checkVariables(w *world) {
 			})
 			from := len(tree.List(c["envFrom"])) > 0
 			tree.Each(c["env"], func(i int, env map[string]any) {
-				for _, m := range variable.FindAllStringSubmatch(tree.Text(env["value"]), -1) {
+				value := tree.Text(env["value"])
+				if !strings.Contains(value, "$(") {
+					return // as most, and to match long ones takes time
+				}
+				for _, m := range variable.FindAllStringSubmatch(value, -1) {
 					j, known := at[m[1]]
 					if strings.HasPrefix(m[0], "$$") || known && j < i || !known && (from || serviceVariable(m[1])) {
 						continue

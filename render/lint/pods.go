@@ -332,8 +332,12 @@ var sleepCommand = regexp.MustCompile(`(?:^|[;&|({\s/"'])sleep\s+(\d{1,6})(?:\.\
 // sleeps is how many seconds a command sleeps.
 func sleeps(command []string) int64 {
 	unit := map[string]int64{"": 1, "s": 1, "m": 60, "h": 3600}
+	text := strings.Join(command, " ")
+	if !strings.Contains(text, "sleep") {
+		return 0
+	}
 	var sum int64
-	for _, m := range sleepCommand.FindAllStringSubmatch(strings.Join(command, " "), -1) {
+	for _, m := range sleepCommand.FindAllStringSubmatch(text, -1) {
 		n, _ := strconv.ParseInt(m[1], 10, 64) // at most six digits
 		sum += n * unit[m[2]]
 	}
