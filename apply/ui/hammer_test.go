@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +35,7 @@ func TestHammered(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	var open []net.Conn
-	for i := range 2 * mostConnections {
+	for i := range 2 * mostStrangers {
 		conn, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			break
@@ -62,7 +64,15 @@ func TestHammered(t *testing.T) {
 	if grown := int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse); grown > 64<<20 {
 		t.Errorf("it takes %d MB more", grown>>20)
 	}
-	client := &http.Client{Timeout: 30 * time.Second} // longer than a header may take
+	// They end nothing, and more of them come: nobody waits until a header of theirs took
+	// too long.
+	s.crowd.mu.Lock()
+	kept := slices.Clone(s.crowd.strangers)
+	s.crowd.mu.Unlock()
+	if len(kept) > mostStrangers {
+		t.Errorf("%d connections without a token are open", len(kept))
+	}
+	client := &http.Client{Timeout: 30 * time.Second}
 	resp, err := client.Get(at + s.Path() + "en/env/prod/")
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("whoever has the token: %v, %v", resp, err)
@@ -76,4 +86,72 @@ func TestHammered(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestStrangersMakeWay opens as many connections as there may be, none of which ends
+// what it begins: who has the token is answered while all of them are open.
+func TestStrangersMakeWay(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(l.Addr(), []Environment{noCluster("prod")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	client := &http.Client{}
+	ask := func() {
+		t.Helper()
+		resp, err := client.Get("http://" + l.Addr().String() + s.Path() + "en/env/prod/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s, %v", resp.Status, err)
+		}
+	}
+	var reused bool
+	open := func() net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nX: ")
+		return conn
+	}
+	ask()
+	first := open()
+	for range mostStrangers {
+		open()
+	}
+	// The oldest was closed: nothing but the end is to be read, and no time ran out.
+	if n, err := first.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Errorf("the oldest that says nothing is answered %d bytes, %v", n, err)
+	}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, "http://"+l.Addr().String()+s.Path()+"en/env/prod/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK || !reused {
+		t.Errorf("whoever came before with the token: %v, on their connection: %v", err, reused)
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
+	}
+	client.CloseIdleConnections()
+	ask() // on a connection of its own
 }

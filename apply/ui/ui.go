@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -65,6 +63,7 @@ type Server struct {
 	templates *template.Template
 	words     map[string]string // Chinese
 	handler   http.Handler
+	crowd     crowd
 }
 
 // New makes the server for a listener's address, and asks nothing yet.
@@ -117,18 +116,16 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
-// mostConnections bounds what others on the machine, who have no token, may take.
-const mostConnections = 512
-
 // Serve answers on a listener until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
+	s.crowd.attend(server)
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	if err := server.Serve(netutil.LimitListener(l, mostConnections)); ctx.Err() == nil {
+	if err := server.Serve(l); ctx.Err() == nil {
 		return err
 	}
 	return nil
