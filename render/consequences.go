@@ -48,7 +48,7 @@ func dropConsequences(findings Findings) Findings {
 	kept := findings[:0]
 	for _, f := range findings {
 		at, seen := best[f.pos]
-		if !seen || !f.pos.IsValid() || f.Found == "" || f.Found != kept[at].Found {
+		if !seen || !f.pos.IsValid() || f.Found != kept[at].Found || f.Found == "" && f.Message != kept[at].Message {
 			best[f.pos] = len(kept)
 			kept = append(kept, f)
 			continue

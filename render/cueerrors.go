@@ -294,6 +294,11 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(e.text, "reference "), " not found")); err == nil {
 			f.DidYouMean = typed.Closest(name, t.names())
 		}
+	case strings.HasPrefix(e.text, noPackage):
+		f.Message = e.text
+		if wanted, err := strconv.Unquote(strings.TrimPrefix(e.text, noPackage)); err == nil {
+			f.DidYouMean = t.repo.packageLike(wanted)
+		}
 	default:
 		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text
@@ -301,6 +306,28 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	if shadowed.MatchString(f.Message) {
 		f.Hint = "if a field of the same name hides the import, rename the import"
 	}
+}
+
+// noPackage is how CUE begins to say that an import leads nowhere.
+const noPackage = "cannot find package "
+
+// packageLike is the import path of the repository that was probably meant.
+func (r *Repo) packageLike(wanted string) string {
+	dirs, err := r.cueDirs()
+	if err != nil {
+		return ""
+	}
+	var all, named []string
+	for _, d := range dirs {
+		full := r.module + "/" + d.dir
+		if all = append(all, full); path.Base(full) == path.Base(wanted) {
+			named = append(named, full)
+		}
+	}
+	if near := typed.Closest(wanted, all); near != "" || len(named) != 1 {
+		return near
+	}
+	return named[0]
 }
 
 // shadowed matches what CUE says where a field hides an import of the same name.

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/format"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -87,11 +90,12 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 	for _, e := range group {
 		switch {
 		case strings.HasPrefix(e.format, "invalid value") && len(e.args) > 1:
-			add(inWords(fmt.Sprint(e.args[1]), f.Found))
+			constraint := fmt.Sprint(e.args[1])
+			add(cmp.Or(t.meaning(constraint), inWords(constraint, f.Found)))
 		case strings.HasPrefix(e.format, "conflicting values") && len(e.args) > 1:
 			for _, arg := range e.args[:2] {
 				if text := fmt.Sprint(arg); !slices.Contains(user, text) {
-					add(inWords(text, f.Found))
+					add(cmp.Or(t.meaning(text), inWords(text, f.Found)))
 				}
 			}
 		}
@@ -152,7 +156,16 @@ var (
 // otherForm says how a value is written that has the form of another language: a
 // text in single quotes, what Kubernetes has as a list and the definitions by name.
 func (t translator) otherForm(f *Finding, path []string, group []cueError) {
+	text, err := strconv.Unquote(f.Found)
+	isLine := err == nil && strings.HasPrefix(f.Found, `"`) && !strings.Contains(text, "\n")
 	switch {
+	case isLine && scheme.MatchString(text) && !takesURL(group):
+		f.Hint = "without " + scheme.FindString(text)
+	case isLine && text != strings.TrimSpace(text):
+		f.Hint = "take the space out"
+	case isLine && strings.IndexFunc(text, isFullWidth) >= 0:
+		c := []rune(text[strings.IndexFunc(text, isFullWidth):])[0]
+		f.Hint = fmt.Sprintf("%q (%U) is not %q", string(c), c, string(asASCII(c)))
 	case strings.HasPrefix(f.Found, "'"):
 		f.Hint = "text stands in double quotes"
 	case strings.HasPrefix(f.Found, "[") && t.kind(group) != "a list":
@@ -166,6 +179,49 @@ func (t translator) otherForm(f *Finding, path []string, group []cueError) {
 		}
 	}
 }
+
+// scheme matches the beginning of a URL.
+var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
+
+// takesURL says whether the definitions take a text that is a URL of another form.
+func takesURL(group []cueError) bool {
+	return slices.ContainsFunc(group, func(e cueError) bool {
+		return slices.ContainsFunc(e.args, func(arg any) bool {
+			constraint := fmt.Sprint(arg)
+			return strings.HasPrefix(constraint, "=~") && strings.Contains(constraint, "//")
+		})
+	})
+}
+
+// meaning is the comment of the definition that takes texts of a form; empty where there
+// is none.
+func (t translator) meaning(constraint string) string {
+	if !strings.HasPrefix(constraint, "=~") || t.ev == nil {
+		return ""
+	}
+	for _, inst := range t.ev.instances() {
+		for _, file := range inst.Files {
+			for _, decl := range file.Decls {
+				field, ok := decl.(*ast.Field)
+				if !ok {
+					continue
+				}
+				if text, err := format.Node(field.Value); err != nil || string(text) != constraint {
+					continue
+				}
+				for _, group := range ast.Comments(field) {
+					if group.Doc {
+						return strings.TrimSuffix(strings.Join(strings.Fields(group.Text()), " "), ".")
+					}
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// isFullWidth says whether a character only looks like one of ASCII.
+func isFullWidth(c rune) bool { return asASCII(c) != 0 }
 
 // inWords says without CUE what a struct of the definitions takes, and what else
 // names one of them.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
@@ -76,6 +77,9 @@ func (t translator) place(e cueError) token.Pos {
 		for n := len(e.path); n > 0; n-- {
 			v := t.ev.root.LookupPath(stringPath(e.path[:n]))
 			if pos := t.repo.userPos(v); pos.IsValid() {
+				if e.format == missingField && n == len(e.path)-1 {
+					return t.declared(pos, e.path[n-1])
+				}
 				return pos
 			}
 		}
@@ -108,4 +112,50 @@ func (t translator) literals(group []cueError) []string {
 		}
 	}
 	return found
+}
+
+// declared is where a package says what a field is, where an environment only names it,
+// such as site: facts.#Site: what is missing there is missing in all that name it. Apps
+// are what environments add to.
+func (t translator) declared(pos token.Pos, name string) token.Pos {
+	for _, file := range t.ev.userFiles() {
+		if file.Filename != pos.Filename() {
+			continue
+		}
+		field := syntax.FieldAt(file, pos.Offset())
+		if field == nil {
+			break
+		}
+		sel, ok := field.Value.(*ast.SelectorExpr)
+		if is, _ := syntax.Name(field); !ok || is != name || name == "apps" {
+			break
+		}
+		for _, inst := range t.ev.instances() {
+			for _, at := range declarationsOf(inst, sel) {
+				if t.repo.isUserPos(at) {
+					return at
+				}
+			}
+		}
+	}
+	return pos
+}
+
+// declarationsOf are the places where a package declares what is selected from it; none
+// where it is another package.
+func declarationsOf(inst *build.Instance, sel *ast.SelectorExpr) (all []token.Pos) {
+	spec := syntax.Import(sel.X)
+	label, _, err := ast.LabelName(sel.Sel)
+	if spec == nil || err != nil {
+		return nil
+	}
+	if full, err := syntax.ImportPath(spec); err != nil || syntax.Plain(full) != syntax.Plain(inst.ImportPath) {
+		return nil
+	}
+	for _, file := range inst.Files {
+		for field := range syntax.Named(file.Decls, label) {
+			all = append(all, field.Pos())
+		}
+	}
+	return all
 }

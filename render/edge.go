@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -56,6 +57,11 @@ func (fin *finisher) edgeFindings(u *unit, err error) Findings {
 	var found Findings
 	for _, p := range problems {
 		f := fin.at(u, p.Field)
+		if at := ofSite(p.Field); !f.literal && at != nil {
+			if site := fin.atHeader(at); site.literal {
+				f = site
+			}
+		}
 		f.Message = p.Message
 		found = append(found, f)
 	}
@@ -102,4 +108,15 @@ func ingressHosts(env *schema.Environment) []string {
 		}
 	}
 	return hosts
+}
+
+// ofSite is the fact of the site that a field of the edge takes; nil where it is none.
+func ofSite(field typed.Path) typed.Path {
+	switch {
+	case len(field) == 1 && field[0] == "vip":
+		return typed.Path{"site", "edge", "vip"}
+	case len(field) == 3 && field[0] == "hosts" && field[2] == "address":
+		return typed.Path{"site", "edge", "hosts", field[1]}
+	}
+	return nil
 }

@@ -27,6 +27,10 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 			f.literal, rest = true, path[n:]
 		}
 	}
+	if pos, ok := ev.defaultAt(o, path); ok && !f.literal {
+		ev.repo.place(f, pos)
+		f.literal = true
+	}
 	if !f.literal {
 		return // the place is above the field: its path in the object says more
 	}
@@ -41,6 +45,23 @@ func (ev *evaluated) own(f *Finding, u *unit, o *object, path typed.Path) {
 		}
 	}
 	f.literal = len(rest) == 0 || len(rest) == 1
+}
+
+// defaultAt finds the default of the environment that a field of an object repeats: it is
+// wrong there, in as many apps as take it.
+func (ev *evaluated) defaultAt(o *object, path typed.Path) (at token.Pos, found bool) {
+	text, _ := scalarAt(o.Object, path)
+	if text == "" {
+		return token.NoPos, false
+	}
+	for _, file := range ev.userFiles() {
+		eachWord(file, func(w word) {
+			if len(w.path) > 2 && w.path[0] == fieldEnvironment && w.path[1] == "defaults" && !w.isLabel && w.text == text && akin(w.path[len(w.path)-1], path) {
+				at, found = w.pos, true
+			}
+		})
+	}
+	return at, found
 }
 
 // names says whether a word names an item of a list, as a label or in the field that

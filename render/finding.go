@@ -141,6 +141,9 @@ func (f Finding) follows(other Finding) bool {
 	if !f.literal || !other.literal || f.pos != other.pos || f.Rule != other.Rule || f.Warning != other.Warning {
 		return false
 	}
+	if f.Message == other.Message && f.Found == other.Found && f.Unit == "" && other.Unit == "" {
+		return true // two fields of the site, of which one takes what the other has
+	}
 	switch f.Rule {
 	case "duplicate", "name", lint.RuleServer, lint.RuleWay:
 		return true

@@ -46,6 +46,7 @@ func (ev *evaluated) atHeader(path typed.Path) Finding {
 	for n := len(path); n >= 0; n-- {
 		if pos := ev.repo.userPos(ev.value().LookupPath(cuePath(path[:n]))); pos.IsValid() {
 			ev.repo.place(&f, pos)
+			f.literal = n == len(path)
 			break
 		}
 	}

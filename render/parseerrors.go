@@ -205,6 +205,13 @@ func (s source) say(f *Finding) {
 	case hashComment.MatchString(line[:min(len(line), f.Col+1)]):
 		at(strings.LastIndex(line[:min(len(line), f.Col+1)], "#") + 1)
 		f.Path, f.Message, f.Hint, f.DidYouMean = "", "comments begin with //, not with #", "", ""
+	case s.assigned(f.Line) > 0:
+		f.Line = s.assigned(f.Line)
+		at(strings.Index(s.line(f.Line), "=") + 1)
+		f.Path, f.Expected, f.Found, f.DidYouMean = "", "", "", ""
+		f.Message, f.Hint = "a field has a colon, not =", "write name: value"
+	case f.Col > 0 && f.Col <= len(line) && line[f.Col-1] == ';':
+		f.Path, f.Message, f.Hint = "", "fields are set apart by a comma or the end of the line, not by ;", "take it out"
 	case strings.HasPrefix(text, "- ") || text == "-":
 		for s.dashes(f.Line - 1) {
 			f.Line--
@@ -260,6 +267,20 @@ func asASCII(c rune) rune {
 	return 0
 }
 
+// assigned is the line where something is written as an assignment, a line or the one
+// before it; 0 where none is.
+func (s source) assigned(n int) int {
+	for _, at := range []int{n, n - 1} {
+		if assignment.MatchString(s.line(at)) {
+			return at
+		}
+	}
+	return 0
+}
+
+// assignment matches name = value, with nothing else on the line.
+var assignment = regexp.MustCompile(`^\s*"?[\w-]+"?\s*=\s*(?:"[^"]*"|[\w.-]+)\s*,?\s*$`)
+
 // hashComment matches the beginning of a line up to a comment as in shells.
 var hashComment = regexp.MustCompile(`(^|[\s,{}"\]])#(\s|$)?$|^\s*#\s`)
 
@@ -273,6 +294,9 @@ func (s source) dashes(n int) bool {
 func (s source) unquoted(f *Finding, line string) {
 	if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(f.Message, "reference "), " not found")); err == nil && strings.HasPrefix(f.Message, "reference ") {
 		switch end := f.Col - 1 + len(name); {
+		case yesNo[strings.ToLower(name)] != "":
+			f.Message, f.DidYouMean = name+" is no value of CUE", ""
+			f.Hint = "write " + yesNo[strings.ToLower(name)]
 		case f.DidYouMean != "" || !isWord.MatchString(name):
 		case end < len(line) && f.Col > 0 && line[end] == '.':
 			f.Message, f.Hint = fmt.Sprintf("no import of this name: %s", name), "add it to import (...) at the top of the file"
@@ -307,6 +331,11 @@ func (s source) unquoted(f *Finding, line string) {
 			return
 		}
 	}
+}
+
+// yesNo are the words of YAML, and of other languages, for true and false.
+var yesNo = map[string]string{ //nolint:gochecknoglobals // a table
+	"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false",
 }
 
 // needsQuotes does not quote the text: it may be a password.

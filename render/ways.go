@@ -92,8 +92,8 @@ func (set renderedSet) model(cluster string, locate bool, content func(*object) 
 // ways warns of URLs that would not be answered, for a reason that no other rule
 // has named.
 func (set renderedSet) ways() {
-	if slices.ContainsFunc(set, func(one *rendered) bool { return one.result == nil }) {
-		return // it may be the one that would answer
+	if slices.ContainsFunc(set, func(one *rendered) bool { return one.result == nil || one.findings.wrong() }) {
+		return // what is wrong there may be why
 	}
 	seen := map[string]bool{}
 	for _, one := range set {

@@ -323,6 +323,52 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestUnknown: below a map that templates read value by value, a value that none reads is
+// none of the chart. Where they hand the map on, it may have any.
+func TestUnknown(t *testing.T) {
+	const known = "image: {repository: r, tag: v1}\nsecurity: {level: 1}\nurl: \"{{ .Values.image.mirror }}\"\n"
+	for _, tt := range []struct {
+		name, templates string
+		files           string
+		values          map[string]any
+		want            []string
+	}{
+		{"read value by value", "{{ .Values.image.repository }}:{{ $.Values.image.tag }}", "", map[string]any{"pull": "Always"}, []string{"image.pull"}},
+		{"misspelt", "{{ .Values.image.repository }}:{{ .Values.image.tag }}", "", map[string]any{"tagg": "v2"}, []string{"image.tagg (tag)"}},
+		{"read by a template alone", "{{ .Values.image.tag }}{{ .Values.image.pull }}", "", map[string]any{"pull": "Always"}, nil},
+		{"read by a value that is a template", "{{ .Values.image.tag }}", "", map[string]any{"mirror": "m"}, nil},
+		{"read by a file that is a template", "{{ .Values.image.tag }}", "{{ .Values.image.pull }}", map[string]any{"pull": "Always"}, nil},
+		{"the map is handed on", "{{ .Values.image.tag }}{{ toYaml .Values.image }}", "", map[string]any{"pull": "Always"}, nil},
+		{"its name begins another's", "{{ .Values.image.tag }}{{ toYaml .Values.images }}", "", map[string]any{"pull": "Always"}, []string{"image.pull"}},
+		{"all values are handed on", "{{ .Values.image.tag }}{{ toYaml .Values }}", "", map[string]any{"pull": "Always"}, nil},
+		{"all values are looked up", `{{ .Values.image.tag }}{{ index .Values "image" }}`, "", map[string]any{"pull": "Always"}, nil},
+		{"no template reads the map", "{{ .Values.url }}", "", map[string]any{"pull": "Always"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := chart.Load(fstest.MapFS{
+				"c/Chart.yaml":       {Data: []byte(chartYAML)},
+				"c/values.yaml":      {Data: []byte(known)},
+				"c/templates/a.yaml": {Data: []byte(tt.templates)},
+				"c/files/a.conf":     {Data: []byte(tt.files)},
+			}, "c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, p := range c.Unknown(map[string]any{"image": tt.values}) {
+				at := strings.Join(p.Path, ".")
+				if p.DidYouMean != "" {
+					at += " (" + p.DidYouMean + ")"
+				}
+				got = append(got, at)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
 // FuzzRead: no archive makes it panic, whatever it holds.
 func FuzzRead(f *testing.F) {
 	f.Add(packed(f, "demo/Chart.yaml", chartYAML, "demo/values.yaml", "a: 1", "demo/templates/a.yaml", "a: {{ .Values.a }}"))

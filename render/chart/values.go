@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -172,7 +173,7 @@ func properties(root, schema any, at []string) []string {
 func (c *Chart) Unknown(values map[string]any) []Problem {
 	text := corpus(c.helm)
 	var problems []Problem
-	text.unknown(c.helm, values, c.helm.Values, nil, true, &problems)
+	text.unknown(c.helm, values, c.helm.Values, nil, nil, &problems)
 	return problems
 }
 
@@ -191,8 +192,12 @@ func corpus(c *helmchart.Chart) texts {
 			templates.WriteByte('\n')
 		}
 		for _, f := range c.Files {
-			if strings.EqualFold(path.Base(f.Name), "README.md") {
+			switch {
+			case strings.EqualFold(path.Base(f.Name), "README.md"):
 				readme.Write(f.Data)
+			case bytes.Contains(f.Data, []byte(".Values")): // a template in all but name: tpl (.Files.Get ...)
+				templates.Write(f.Data)
+				templates.WriteByte('\n')
 			}
 		}
 		for _, f := range c.Raw {
@@ -258,7 +263,8 @@ func inWord(b byte) bool {
 	return b == '_' || b == '-' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
-func (t texts) unknown(c *helmchart.Chart, values, known map[string]any, at []string, top bool, to *[]Problem) {
+func (t texts) unknown(c *helmchart.Chart, values, known map[string]any, at, within []string, to *[]Problem) {
+	top, closed := len(within) == 0, t.closed(within)
 	names := slices.Sorted(maps.Keys(known))
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		here := slices.Concat(at, []string{key})
@@ -270,13 +276,17 @@ func (t texts) unknown(c *helmchart.Chart, values, known map[string]any, at []st
 				merged = map[string]any{}
 			}
 			maps.Copy(merged, defaults)
-			t.unknown(sub, below, merged, here, true, to)
+			t.unknown(sub, below, merged, here, nil, to)
 			continue
 		}
 		if def, ok := known[key]; ok {
 			if inner := tree.Map(def); len(inner) > 0 {
-				t.unknown(nil, below, inner, here, false, to)
+				t.unknown(nil, below, inner, here, slices.Concat(within, []string{key}), to)
 			}
+			continue
+		}
+		if full := valuesPath(within) + "." + key; closed && !wordAfter(t.templates, full) && !wordAfter(t.values, full) {
+			*to = append(*to, Problem{Path: here, Message: "the chart has no such value: no template reads it", DidYouMean: typed.Closest(key, names)})
 			continue
 		}
 		if key == "global" || key == "tags" || t.names(key) {
@@ -291,6 +301,37 @@ func (t texts) unknown(c *helmchart.Chart, values, known map[string]any, at []st
 		}
 	}
 }
+
+// closed says whether templates take a map value by value only: it is nowhere handed on
+// as a whole, nor is what it stands in.
+func (t texts) closed(within []string) bool {
+	for n := range within {
+		prefix, read := valuesPath(within[:n+1]), false
+		for rest := t.templates; ; {
+			at := strings.Index(rest, prefix)
+			if at < 0 {
+				break
+			}
+			rest = rest[at+len(prefix):]
+			if rest != "" && inWord(rest[0]) {
+				continue // another value, whose name begins so
+			}
+			if len(rest) < 2 || rest[0] != '.' || !inWord(rest[1]) {
+				return false
+			}
+			read = true
+		}
+		if !read {
+			return false
+		}
+	}
+	return len(within) > 0 && !wholeValues.MatchString(t.templates)
+}
+
+// wholeValues matches where templates hand all values on.
+var wholeValues = regexp.MustCompile(`\.Values(?:[^.\w]|\.?$)`)
+
+func valuesPath(within []string) string { return ".Values." + strings.Join(within, ".") }
 
 func abs(n int) int { return max(n, -n) }
 
