@@ -1,13 +1,11 @@
 package managed
 
 import (
-	"bytes"
-	"fmt"
 	"slices"
 
+	"github.com/fluxcd/pkg/ssa"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -17,39 +15,29 @@ import (
 // stands last; nil where there are none. It is how Flux takes objects over from
 // kubectl; client-go's csaupgrade leaves alone what `kubectl apply --server-side` owns.
 func Take(live *unstructured.Unstructured, managers []string) ([]metav1.ManagedFieldsEntry, error) {
-	var ours *metav1.ManagedFieldsEntry
-	var rest []metav1.ManagedFieldsEntry
-	fields := &fieldpath.Set{}
-	taken := false
-	for _, e := range live.GetManagedFields() {
-		mine := e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
-		take := e.Subresource == "" && slices.Contains(managers, e.Manager)
-		if !mine && !take {
-			rest = append(rest, e)
-			continue
+	var taken []ssa.FieldManager
+	for _, name := range managers {
+		for _, op := range []metav1.ManagedFieldsOperationType{metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate} {
+			taken = append(taken, ssa.FieldManager{Name: name, ExactMatch: true, OperationType: op})
 		}
-		taken = taken || take && !mine
-		if mine || ours == nil {
-			ours = &e
-		}
-		if e.FieldsV1 == nil {
-			continue
-		}
-		var set fieldpath.Set
-		if err := set.FromJSON(e.FieldsV1.GetRawReader()); err != nil {
-			return nil, fmt.Errorf("managed fields of %s: %w", e.Manager, err)
-		}
-		fields = fields.Union(&set)
 	}
-	if !taken {
-		return nil, nil
+	// ssa finds the entry to merge into again only where it stands first: behind
+	// another that is merged it would be there twice.
+	entries := live.GetManagedFields()
+	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int { return rank(a) - rank(b) })
+	ordered := &unstructured.Unstructured{Object: map[string]any{}}
+	ordered.SetManagedFields(entries)
+	patch, err := ssa.PatchReplaceFieldsManagers(ordered, taken, schema.Manager)
+	if err != nil || len(patch) == 0 {
+		return nil, err
 	}
-	var raw bytes.Buffer
-	if err := fields.ToJSONStream(&raw); err != nil {
-		return nil, fmt.Errorf("managed fields of %s: %w", schema.Manager, err)
+	return patch[0].Value, nil
+}
+
+// rank puts our own entry first.
+func rank(e metav1.ManagedFieldsEntry) int {
+	if e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply {
+		return 0
 	}
-	merged := *ours
-	merged.Manager, merged.Operation = schema.Manager, metav1.ManagedFieldsOperationApply
-	merged.FieldsV1 = metav1.NewFieldsV1(raw.String())
-	return append(rest, merged), nil
+	return 1
 }
