@@ -28,8 +28,8 @@ func (c *Cluster) MissingRights(ctx context.Context, env *schema.Environment, pl
 // What somebody needs who forges records.
 
 // PackRevision packs manifests as a revision does, with what its meta says of them.
-func PackRevision(env *schema.Environment) (packed []byte, sum string, err error) {
-	packed, err = pack(env, true)
+func PackRevision(env *schema.Environment, healthy Pulled) (packed []byte, sum string, err error) {
+	packed, err = pack(env, true, healthy)
 	return packed, sumOf(packed), err
 }
 

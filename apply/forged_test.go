@@ -100,7 +100,7 @@ func TestForgedRevision(t *testing.T) {
 	evil := one.Restored(w.env)
 	evilWorld := &world{T: t, cluster: w.cluster, editor: w.editor, env: evil}
 	evilWorld.desires("evil", bindingToForge)
-	packed, sum, err := apply.PackRevision(evil)
+	packed, sum, err := apply.PackRevision(evil, nil)
 	w.must(err)
 	meta := func(s *corev1.Secret, change func(m map[string]any)) {
 		var m map[string]any
@@ -499,25 +499,96 @@ func TestForgedEvidence(t *testing.T) {
 	w.desires("web", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}},
 		template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: "example.org/web:0"}]}}}}`)
 	const later = time.Hour
-	proven := func(image string) time.Duration {
-		history, err := w.cluster.AppHistory(t.Context(), w.env.Name, w.env.Namespace, "web")
+	history := func() []apply.AppRevision {
+		history, err := w.cluster.AppHistory(t.Context(), w.env.Name, w.env.Namespace, "web", time.Now())
 		w.must(err)
-		d, _ := apply.Proven(history, "example.org/web:"+image, time.Now().Add(later))
-		return d
+		return history
 	}
-	for _, image := range []string{"1", "2", "3"} {
+	proven := func(image string) (time.Duration, bool) {
+		return apply.Proven(history(), "example.org/web:"+image, time.Now().Add(later))
+	}
+	bring := func(image string, opts apply.ApplyOptions) {
 		containers := []any{map[string]any{"name": "web", "image": "example.org/web:" + image}}
 		w.must(unstructured.SetNestedSlice(w.env.Unit("web").Objects[0].Object, containers, "spec", "template", "spec", "containers"))
-		w.apply(apply.ApplyOptions{})
+		opts.Yes, opts.Timeout = true, time.Minute
+		_, err := applyWith(t.Context(), w.cluster, w.env, opts)
+		w.must(err)
 	}
-	if d := proven("3"); d < later {
+	bring("1", apply.ApplyOptions{})
+	bring("2", apply.ApplyOptions{})
+	bring("3", apply.ApplyOptions{})
+	if d, _ := proven("3"); d < later {
 		t.Errorf("what runs has run for %s", d)
 	}
-	if d := proven("2"); d >= later {
-		t.Fatalf("what was replaced has run for %s", d)
+	if d, ever := proven("2"); d >= later || !ever {
+		t.Fatalf("what was replaced has run for %s, %v", d, ever)
 	}
-	w.must(secrets.Delete(t.Context(), schema.ParentName(w.env.Name)+".r3.0", metav1.DeleteOptions{}))
-	if d := proven("2"); d >= later {
-		t.Errorf("with its successor deleted, an image has run for %s", d)
+	pinned := apply.PulledAs(history(), "example.org/web:3")
+	if len(pinned) != 1 || !strings.HasPrefix(pinned[0], "example.org/web:3@sha256:") {
+		t.Fatalf("pulled as %q", pinned)
+	}
+	if d, _ := proven(strings.TrimPrefix(pinned[0], "example.org/web:")); d < later {
+		t.Errorf("pinned, what runs has run for %s", d)
+	}
+	other := "3@sha256:" + strings.Repeat("ab", 32)
+	if _, ever := proven(other); ever {
+		t.Error("a digest that no pod pulled counts as healthy")
+	}
+
+	// What nobody waited for is no proof, and takes none from what it does not write.
+	bring("4", apply.ApplyOptions{NoWait: true})
+	if d, ever := proven("4"); ever {
+		t.Errorf("what nobody waited for was healthy for %s", d)
+	}
+	w.desires("config", webConfig)
+	bring("4", apply.ApplyOptions{NoWait: true})
+	if _, ever := proven("4"); ever {
+		t.Error("another unit that nobody waited for proves it")
+	}
+	bring("4", apply.ApplyOptions{})
+	if _, ever := proven("4"); ever {
+		t.Error("an apply without changes records nothing, and proves it")
+	}
+	w.env.Unit("config").Objects[0].Object["data"] = map[string]any{"a": "two"}
+	bring("4", apply.ApplyOptions{})
+	if d, _ := proven("4"); d < later {
+		t.Errorf("what an apply waited for was healthy for %s", d)
+	}
+	w.env.Unit("config").Objects[0].Object["data"] = map[string]any{"a": "three"}
+	bring("4", apply.ApplyOptions{NoWait: true})
+	if d, _ := proven("4"); d < later {
+		t.Errorf("an apply of another unit ends the proof: %s", d)
+	}
+	w.env.Unit("config").Objects[0].Object["data"] = map[string]any{"a": "four"}
+	bring("4", apply.ApplyOptions{Units: []string{"config"}})
+	if d, _ := proven("4"); d < later {
+		t.Errorf("an apply of another unit alone ends the proof: %s", d)
+	}
+
+	// Somebody writes into a revision that another digest was healthy, and for longer.
+	newest := history()[0]
+	bring("5", apply.ApplyOptions{})
+	last, err := w.cluster.Revision(t.Context(), w.env.Name, w.env.Namespace, 0)
+	w.must(err)
+	name := fmt.Sprintf("%s.r%d.0", schema.ParentName(w.env.Name), last.Number)
+	honest, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
+	w.must(err)
+	evil := *w.env
+	packed, sum, err := apply.PackRevision(&evil, apply.Pulled{"web": {"example.org/web:5": {strings.TrimPrefix(other, "3@")}}})
+	w.must(err)
+	forged := honest.DeepCopy()
+	forged.Data["part"] = packed
+	forged.Annotations[annotationMeta] = strings.Replace(forged.Annotations[annotationMeta], last.Sum, sum, 1)
+	_, err = secrets.Update(t.Context(), forged, metav1.UpdateOptions{})
+	w.must(err)
+	if _, ever := proven("5"); ever {
+		t.Error("what was forged proves an image")
+	}
+	if got := apply.PulledAs(history(), "example.org/web:5"); got != nil {
+		t.Errorf("what was forged has digests: %q", got)
+	}
+	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	if d, _ := proven("4"); d >= later {
+		t.Errorf("with its successor deleted, what came with revision %d was healthy for %s", newest.Number, d)
 	}
 }

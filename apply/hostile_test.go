@@ -51,7 +51,7 @@ func TestBombs(t *testing.T) {
 	for name, packed := range map[string][]byte{
 		"a stream": stream, "a whole": whole, "two frames": append(bomb(t, revisionLimit), bomb(t, revisionLimit)...),
 	} {
-		if _, err := unpack(packed, revisionLimit); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+		if _, _, err := unpack(packed, revisionLimit); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
 			t.Errorf("%s of %d bytes as a revision: %v", name, len(packed), err)
 		}
 		if members, err := unpackMembers(base64.StdEncoding.EncodeToString(packed)); err == nil || members != nil {
@@ -158,7 +158,7 @@ func TestUnpackRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if env, err := unpack(packed, revisionLimit); err == nil && (env.Name != "" || len(env.Units) > 0) {
+		if env, _, err := unpack(packed, revisionLimit); err == nil && (env.Name != "" || len(env.Units) > 0) {
 			t.Errorf("%s: %s is read as %+v", name, raw, env)
 		}
 	}
@@ -166,7 +166,7 @@ func TestUnpackRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := unpack(packed, revisionLimit); err != nil {
+	if _, _, err := unpack(packed, revisionLimit); err != nil {
 		t.Error(err)
 	}
 }
@@ -238,12 +238,12 @@ func FuzzRevision(f *testing.F) {
 	f.Add([]byte(`{"units":[{"name":"a"},{"name":"a"}]}`))
 	f.Add([]byte(`{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":{"name":"a","labels":{"a":1},"annotations":[]}}}]}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _ = unpack(raw, revisionLimit)
+		_, _, _ = unpack(raw, revisionLimit)
 		packed, err := compress(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		env, err := unpack(packed, revisionLimit)
+		env, _, err := unpack(packed, revisionLimit)
 		if err != nil {
 			return
 		}

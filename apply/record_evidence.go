@@ -3,24 +3,31 @@ package apply
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // AppRevision is the revision that brought the images of an app, and until when the
-// app had them: the next one's time, or zero where it has them still. A revision is
-// recorded when all that it wrote was healthy, so that is how long they were in use
-// after somebody had seen them healthy.
+// app had them: the next one's time, or zero where it has them still.
 type AppRevision struct {
 	Revision
 	// Images are those of the app's workloads, in their order.
 	Images []string  `json:"images"`
 	Until  time.Time `json:"until,omitzero"`
+	// Pulled are the digests of the images that its ready pods ran when a run saw the app
+	// healthy with them, by image.
+	Pulled map[string][]string `json:"pulled,omitempty"`
+	// Proven is for how many seconds in a row, at the longest, the app had the images
+	// after a run had seen it healthy with them, as signed revisions show.
+	Proven float64 `json:"proven"`
 
-	// spans are when signed revisions show that the app had them, one behind the other.
+	// spans are the times of which signed revisions show that, one behind the other.
 	spans []span
 }
 
@@ -36,9 +43,9 @@ func (r AppRevision) For(now time.Time) time.Duration {
 }
 
 // AppHistory lists what an app has run as, the newest first: one entry for each change
-// of its images that the recorded revisions show. A revision that cannot be read is
-// left out.
-func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string) ([]AppRevision, error) {
+// of its images, or of what was pulled for them, that the recorded revisions show. A
+// revision that cannot be read is left out.
+func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string, now time.Time) ([]AppRevision, error) {
 	signer := c.signer(name, namespace)
 	history, err := c.history(ctx, signer)
 	if err != nil {
@@ -61,23 +68,37 @@ func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string) (
 		if err != nil {
 			return nil, err
 		}
-		images := imagesOf(r, app)
+		images := unitImages(r.Environment.Unit(app))
 		if n := len(all); n > 0 && all[n-1].Until.IsZero() {
-			if slices.Equal(all[n-1].Images, images) {
-				all[n-1].show(r, shown)
+			if all[n-1].goesOn(images, r.Healthy[app]) {
+				all[n-1].show(r, app, shown)
 				continue
 			}
 			all[n-1].Until = r.Time
 		}
 		if len(images) > 0 {
-			r.Environment = nil
 			entry := AppRevision{Revision: *r, Images: images}
-			entry.show(r, shown)
+			entry.Environment, entry.Healthy = nil, nil
+			entry.show(r, app, shown)
 			all = append(all, entry)
 		}
 	}
+	for i := range all {
+		all[i].Proven = longest(all[i].spans, now).Seconds()
+	}
 	slices.Reverse(all)
 	return all, nil
+}
+
+// goesOn reports whether an app still has the images of an entry: by name, and where it
+// is known, by digest.
+func (r *AppRevision) goesOn(images []string, pulled map[string][]string) bool {
+	for image, sums := range pulled {
+		if had, ok := r.Pulled[image]; ok && !slices.Equal(had, sums) {
+			return false
+		}
+	}
+	return slices.Equal(r.Images, images)
 }
 
 // spans are how long what signed revisions hold was there: until the next number, which
@@ -106,10 +127,19 @@ func spans(history []Revision, newest int) map[int]span {
 	return shown
 }
 
-// show adds the time of a revision, if one is known.
-func (r *AppRevision) show(by *Revision, shown map[int]span) {
+// show adds what a revision shows of the app: that it was healthy, until when, and what
+// its pods had pulled.
+func (r *AppRevision) show(by *Revision, app string, shown map[int]span) {
+	pulled, healthy := by.Healthy[app]
+	if !healthy || !by.Authenticated {
+		return
+	}
+	if r.Pulled == nil {
+		r.Pulled = map[string][]string{}
+	}
+	maps.Copy(r.Pulled, pulled)
 	s, ok := shown[by.Number]
-	if !ok || !by.Authenticated {
+	if !ok {
 		return
 	}
 	if n := len(r.spans); n > 0 && r.spans[n-1].to.Equal(s.from) {
@@ -119,22 +149,44 @@ func (r *AppRevision) show(by *Revision, shown map[int]span) {
 	r.spans = append(r.spans, s)
 }
 
-// imagesOf are the images of the workloads of a unit in a revision.
-func imagesOf(r *Revision, app string) []string {
-	unit := r.Environment.Unit(app)
+// longest is the longest of some times.
+func longest(spans []span, now time.Time) time.Duration {
+	var most time.Duration
+	for _, s := range spans {
+		if s.to.IsZero() {
+			s.to = now
+		}
+		most = max(most, s.to.Sub(s.from))
+	}
+	return most
+}
+
+// unitImages are the images of the workloads of a unit, each once.
+func unitImages(unit *schema.Unit) []string {
 	if unit == nil {
 		return nil
 	}
 	var images []string
 	for _, o := range unit.Objects {
-		for _, path := range [][]string{{"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"}} {
-			for _, list := range []string{"initContainers", "containers"} {
-				containers, _, _ := unstructured.NestedSlice(o.Object, append(slices.Clone(path), list)...)
-				for _, item := range containers {
-					container, _ := item.(map[string]any)
-					if image, ok := container["image"].(string); ok && !slices.Contains(images, image) {
-						images = append(images, image)
-					}
+		for _, image := range imagesOf(o.Unstructured) {
+			if !slices.Contains(images, image) {
+				images = append(images, image)
+			}
+		}
+	}
+	return images
+}
+
+// imagesOf are the images of a workload.
+func imagesOf(workload *unstructured.Unstructured) []string {
+	var images []string
+	for _, path := range [][]string{{"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"}} {
+		for _, list := range []string{"initContainers", "containers"} {
+			containers, _, _ := unstructured.NestedSlice(workload.Object, append(slices.Clone(path), list)...)
+			for _, item := range containers {
+				container, _ := item.(map[string]any)
+				if image, ok := container["image"].(string); ok {
+					images = append(images, image)
 				}
 			}
 		}
@@ -142,23 +194,83 @@ func imagesOf(r *Revision, app string) []string {
 	return images
 }
 
-// Proven is how long an app has had an image in a row, at the longest, by revisions
-// that are signed and of which none is missing; false where it never had it. An image with
-// a digest has been there where its tag was.
+// Proven is how long an app has had an image in a row, at the longest, after a run had
+// seen it healthy; false where none has. Only revisions count that are signed and of
+// which none is missing. An image with a digest is one that was asked for so, or what
+// all ready pods had pulled for the tag.
 func Proven(history []AppRevision, image string, now time.Time) (time.Duration, bool) {
-	var longest time.Duration
+	var most time.Duration
 	found := false
 	for _, r := range history {
-		if !slices.ContainsFunc(r.Images, func(had string) bool { return had == image || strings.HasPrefix(image, had+"@") }) {
+		if len(r.spans) == 0 && r.Pulled == nil || !slices.ContainsFunc(r.Images, func(had string) bool { return had == image || r.pulledAs(had) == image }) {
 			continue
 		}
-		found = found || r.Authenticated || len(r.spans) > 0
-		for _, s := range r.spans {
-			if s.to.IsZero() {
-				s.to = now
-			}
-			longest = max(longest, s.to.Sub(s.from))
+		found, most = true, max(most, longest(r.spans, now))
+	}
+	return most, found
+}
+
+// PulledAs are the images with the digests by which the pods of an app had pulled one,
+// when it was seen healthy last: IMAGE@sha256:..., none where nobody knows.
+func PulledAs(history []AppRevision, image string) []string {
+	for _, r := range history {
+		var all []string
+		for _, sum := range r.Pulled[image] {
+			all = append(all, image+"@"+sum)
+		}
+		if len(all) > 0 {
+			return all
 		}
 	}
-	return longest, found
+	return nil
+}
+
+// pulledAs is an image with the digest by which all pods had pulled it; "" where there is
+// none, or several.
+func (r *AppRevision) pulledAs(image string) string {
+	if sums := r.Pulled[image]; len(sums) == 1 {
+		return image + "@" + sums[0]
+	}
+	return ""
+}
+
+// saw are the units that this run leaves healthy, as far as somebody knows, with what
+// their pods pulled. What it did not wait for it has not seen: of what it has not written
+// either, last still says how it was.
+func (r *run) saw(ctx context.Context, env *schema.Environment, last *Revision) Pulled {
+	paused := r.paused()
+	waited := func(unit string) bool { return r.selected(unit) && !r.opts.NoWait && !paused[unit] }
+	healthy := Pulled{}
+	for _, u := range env.Units {
+		before, known := last.Healthy[u.Name]
+		switch {
+		case waited(u.Name):
+			healthy[u.Name] = map[string][]string{}
+		case known && !r.wrote(u.Name) && slices.Equal(unitImages(&u), unitImages(last.Environment.Unit(u.Name))):
+			healthy[u.Name] = before
+		}
+	}
+	pulled, err := r.c.pulled(ctx, env, waited)
+	if err != nil {
+		r.c.Warn("the digests of the images are not recorded: " + err.Error())
+	}
+	maps.Copy(healthy, pulled)
+	return healthy
+}
+
+// paused are the units with a rollout that stands still: their pods may be of another
+// version than what was applied.
+func (r *run) paused() map[string]bool {
+	units := map[string]bool{}
+	for _, h := range r.health {
+		if h.Rule == health.RulePaused {
+			units[h.Unit] = true
+		}
+	}
+	return units
+}
+
+// wrote reports whether the run wrote an object of a unit.
+func (r *run) wrote(unit string) bool {
+	return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Unit == unit && r.journal.has(c.Ref) })
 }

@@ -67,6 +67,7 @@ type (
 		Namespace   string       `json:"namespace"`
 		Controllers []string     `json:"controllers,omitempty"`
 		Units       []packedUnit `json:"units"`
+		Healthy     Pulled       `json:"healthy,omitempty"` // Revision.Healthy
 	}
 	packedUnit struct {
 		Name    string          `json:"name"`
@@ -78,9 +79,9 @@ type (
 )
 
 // pack is an environment as compressed JSON, without its Secrets where they are
-// to be left out.
-func pack(env *schema.Environment, secrets bool) ([]byte, error) {
-	p := packedEnvironment{Name: env.Name, Namespace: env.Namespace, Controllers: env.Controllers}
+// to be left out, and what was seen of its units.
+func pack(env *schema.Environment, secrets bool, healthy Pulled) ([]byte, error) {
+	p := packedEnvironment{Name: env.Name, Namespace: env.Namespace, Controllers: env.Controllers, Healthy: healthy}
 	for _, u := range env.Units {
 		pu := packedUnit{Name: u.Name, Type: u.Type, After: u.After, Timeout: u.Timeout}
 		for _, o := range u.Objects {
@@ -99,31 +100,31 @@ func pack(env *schema.Environment, secrets bool) ([]byte, error) {
 }
 
 // unpack is the reverse of pack.
-func unpack(packed []byte, limit int) (*schema.Environment, error) {
+func unpack(packed []byte, limit int) (*schema.Environment, Pulled, error) {
 	data, err := decompress(packed, limit)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var p packedEnvironment
 	if err := kjson.Unmarshal(data, &p); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	env := &schema.Environment{Name: p.Name, Namespace: p.Namespace, Controllers: p.Controllers}
 	for _, pu := range p.Units {
 		if pu.Timeout < 0 || pu.Timeout > longestTimeout {
-			return nil, fmt.Errorf("unit %.80q has the timeout %s", pu.Name, pu.Timeout)
+			return nil, nil, fmt.Errorf("unit %.80q has the timeout %s", pu.Name, pu.Timeout)
 		}
 		for _, o := range pu.Objects {
 			if o.Unstructured == nil {
-				return nil, fmt.Errorf("unit %.80q: no object", pu.Name)
+				return nil, nil, fmt.Errorf("unit %.80q: no object", pu.Name)
 			}
 			if err := nameable(o.Object); err != nil {
-				return nil, fmt.Errorf("unit %.80q: %w", pu.Name, err)
+				return nil, nil, fmt.Errorf("unit %.80q: %w", pu.Name, err)
 			}
 		}
 		env.Units = append(env.Units, schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout, Objects: pu.Objects})
 	}
-	return env, runnable(env)
+	return env, p.Healthy, runnable(env)
 }
 
 // longestTimeout bounds the timeout of a unit that a revision holds.

@@ -77,8 +77,11 @@ type Revision struct {
 	// found by reading and never read.
 	Authenticated bool `json:"authenticated"`
 
-	// Environment is what was applied. History leaves it nil.
+	// Environment is what was applied. History leaves it nil, and Healthy too.
 	Environment *schema.Environment `json:"-"`
+	// Healthy are the units that the run waited for and saw healthy, with the digests of
+	// the images that their ready pods ran then. Without Authenticated it is nil.
+	Healthy Pulled `json:"-"`
 }
 
 // String is "revision 7", with the commit where there is one.
@@ -258,7 +261,10 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 	} else if r.Authenticated {
 		limit = ownRevisionLimit
 	}
-	r.Environment, err = unpack(packed, limit)
+	r.Environment, r.Healthy, err = unpack(packed, limit)
+	if !r.Authenticated {
+		r.Healthy = nil
+	}
 	if err == nil && (r.Environment.Name != name || r.Environment.Namespace != namespace) {
 		err = fmt.Errorf("it holds environment %.80q of namespace %.80q", r.Environment.Name, r.Environment.Namespace)
 	}
@@ -368,7 +374,7 @@ func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revis
 		return r, fmt.Errorf("environment %s has a revision with the number %d: nothing can be recorded until its Secret is deleted: kubectl delete secret -n %s %s",
 			env.Name, r.Number-1, env.Namespace, parts[len(parts)-1].Name)
 	}
-	packed, err := pack(env, r.Secrets)
+	packed, err := pack(env, r.Secrets, r.Healthy)
 	if err != nil {
 		return r, fmt.Errorf("revision %d: %w", r.Number, err)
 	}

@@ -181,25 +181,29 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 			revision.Changes[change.Action.taken()]++
 		}
 	}
-	if len(r.opts.Units) == 0 && !r.completes {
-		return revision, nil
-	}
-	last, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
-	switch {
-	case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
-		last = &Revision{Environment: &schema.Environment{}, Authenticated: true}
-	case err != nil:
-		return revision, err
+	last := &Revision{Environment: &schema.Environment{}, Authenticated: true}
+	if len(r.opts.Units) > 0 || r.completes || r.opts.NoWait || len(r.paused()) > 0 {
+		recorded, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
+		switch {
+		case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
+		case err != nil:
+			return revision, err
+		default:
+			last = recorded
+		}
 	}
 	if r.completes {
 		r.countUnrecorded(&revision, last)
 	}
 	if len(r.opts.Units) == 0 {
+		revision.Healthy = r.saw(ctx, r.env, last)
 		return revision, nil
 	}
 	revision.Secrets = revision.Secrets && last.Secrets
 	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
 	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
+	revision.Healthy = r.saw(ctx, revision.Environment, last)
+	var err error
 	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
 	return revision, err
 }

@@ -87,11 +87,11 @@ func TestPackKeepsEverything(t *testing.T) {
 			}}},
 		},
 	}}}
-	packed, err := pack(env, true)
+	packed, err := pack(env, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := unpack(packed, revisionLimit)
+	got, _, err := unpack(packed, revisionLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +99,11 @@ func TestPackKeepsEverything(t *testing.T) {
 		t.Errorf("packed and unpacked (-want +got):\n%s", diff)
 	}
 
-	packed, err = pack(env, false)
+	packed, err = pack(env, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err = unpack(packed, revisionLimit); err != nil {
+	if got, _, err = unpack(packed, revisionLimit); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(got.Units[0].Objects); n != 1 {

@@ -58,11 +58,15 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 	return v
 }
 
+// RulePaused is the Rule of a Deployment that is told to stand still: its pods may be of
+// an older version than it asks for.
+const RulePaused = "deployment-paused"
+
 // judgePaused answers for a Deployment that is told to stand still: that it does
 // so is health, as long as the pods that it had are available.
 func judgePaused(d *appsv1.Deployment, v verdict, related Related, now time.Time) verdict {
 	s := d.Status
-	v.Rule = "deployment-paused"
+	v.Rule = RulePaused
 	v.ready = int(s.AvailableReplicas)
 	switch {
 	case s.Replicas == 0:

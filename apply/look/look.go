@@ -48,9 +48,6 @@ type Pod struct {
 	Ready          bool
 	Restarts       int
 	Cause          string // why it is not ready
-	// Digests are those by which its images were pulled, by the image as it is asked
-	// for; one that was not pulled from a registry has none.
-	Digests map[string]string
 }
 
 // atOnce bounds the requests that are sent side by side, most the pods of a workload
@@ -242,7 +239,7 @@ func (s *seeing) pods(ctx context.Context, o *Object, desired map[string]any) er
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pod); err != nil {
 			return fmt.Errorf("%s: %w", o.Ref, err)
 		}
-		p := Pod{Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, Digests: digests(&pod)}
+		p := Pod{Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP}
 		p.Ready, p.Cause = health.PodCause(&pod, time.Now())
 		p.Cause = s.c.Hide(p.Cause)
 		for _, container := range pod.Status.ContainerStatuses {

@@ -33,7 +33,10 @@ which commit, and what it did. The last 10 applies that changed something and
 became healthy are kept in the cluster. A commit with "-dirty" says that the files
 were not those of the commit.
 
---revision N shows what that revision changed in the manifests.`,
+--revision N shows what that revision changed in the manifests. --app APP lists what an
+app has run as, with the digests that its pods had pulled when an apply saw it healthy,
+and for how long it had been so (HEALTHY), as signed revisions in a row show. An apply with
+--no-wait sees nothing.`,
 		Example: `  evenkeel history prod
   evenkeel history prod --revision 7
   evenkeel history prod --app shop
@@ -86,7 +89,8 @@ func runHistory(ctx context.Context, g *global, opts *historyOptions, name strin
 
 // appHistory lists the images of an app, the newest first.
 func appHistory(ctx context.Context, g *global, cluster *apply.Cluster, env render.Summary, app string) error {
-	history, err := cluster.AppHistory(ctx, env.Name, env.Namespace, app)
+	now := time.Now()
+	history, err := cluster.AppHistory(ctx, env.Name, env.Namespace, app, now)
 	if err != nil {
 		return err
 	}
@@ -98,13 +102,27 @@ func appHistory(ctx context.Context, g *global, cluster *apply.Cluster, env rend
 		return nil
 	}
 	tw := tabwriter.NewWriter(g.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "REVISION\tTIME\tFOR\tWHO\tCOMMIT\tIMAGES")
-	now := time.Now()
+	fmt.Fprintln(tw, "REVISION\tTIME\tFOR\tHEALTHY\tWHO\tCOMMIT\tIMAGES")
 	for _, r := range history {
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), r.For(now).Round(time.Second),
-			orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())), report.Line(strings.Join(r.Images, " ")))
+		proven := "-"
+		if r.Proven > 0 || r.Pulled != nil {
+			proven = time.Duration(r.Proven * float64(time.Second)).Round(time.Second).String()
+		}
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Time.Format(time.RFC3339), r.For(now).Round(time.Second), proven,
+			orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())), report.Line(strings.Join(pulledImages(r), " ")))
 	}
 	return tw.Flush()
+}
+
+// pulledImages are the images of an app with the digests by which its pods pulled them.
+func pulledImages(r apply.AppRevision) []string {
+	images := slices.Clone(r.Images)
+	for i, image := range images {
+		if sums := r.Pulled[image]; len(sums) > 0 && !strings.Contains(image, "@") {
+			images[i] += "@" + strings.Join(sums, ",@")
+		}
+	}
+	return images
 }
 
 // sayUnsigned names the revisions of which nobody knows who wrote them.

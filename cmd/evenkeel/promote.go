@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
-	"github.com/seed-428f4edd/evenkeel/apply/look"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
@@ -39,7 +38,9 @@ and its history must show that each image was healthy there for that time. The
 cluster of FROM is asked; --unproven REASON goes past it.
 
 A tag can be pushed again. --digest writes the images as the ready pods in FROM pulled
-them, IMAGE:TAG@sha256:..., so that TO runs those and no others.`,
+them, IMAGE:TAG@sha256:..., so that TO runs those and no others; where no pod is ready, as
+it is recorded of the app when it was healthy. With promotion: {from, soak} it is the
+digest that must have been healthy for that time.`,
 		Example: `  evenkeel promote test pre
   evenkeel promote pre prod shop user --commit --push
   evenkeel promote pre prod --digest --branch release/2026-12-01
@@ -117,24 +118,16 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 	if err != nil {
 		return fmt.Errorf("env %s: promotion: %w", to.Name, err)
 	}
-	source, err := g.summary(ctx, from)
-	if err != nil {
-		return err
-	}
-	cluster, err := g.cluster(source.Cluster)
-	if err != nil {
-		return err
-	}
 	var wrong []string
 	for _, e := range edits {
-		history, err := cluster.AppHistory(ctx, source.Name, source.Namespace, e.Unit)
+		history, err := g.appHistory(ctx, from, e.Unit)
 		if err != nil {
-			return fmt.Errorf("env %s: %w", from, err)
+			return err
 		}
 		image := fmt.Sprint(e.To)
 		switch longest, ever := apply.Proven(history, image, time.Now()); {
 		case !ever:
-			wrong = append(wrong, fmt.Sprintf("  %s: %s was never healthy in %s", e.Unit, image, from))
+			wrong = append(wrong, fmt.Sprintf("  %s: %s was never healthy in %s%s", e.Unit, image, from, otherwisePulled(history, image)))
 		case longest < soak:
 			wrong = append(wrong, fmt.Sprintf("  %s: %s has been in %s for %s, %s are demanded", e.Unit, image, from, longest.Round(time.Second), soak))
 		}
@@ -148,8 +141,36 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 	}
 }
 
+// otherwisePulled says by which digests the tag of a pinned image was pulled when it was
+// healthy.
+func otherwisePulled(history []apply.AppRevision, image string) string {
+	tag, _, pinned := strings.Cut(image, "@")
+	if was := apply.PulledAs(history, tag); pinned && len(was) > 0 {
+		return ", but " + strings.Join(was, " and ") + " was"
+	}
+	return ""
+}
+
+// appHistory is what an app of an environment has run as.
+func (g *global) appHistory(ctx context.Context, name, app string) ([]apply.AppRevision, error) {
+	env, err := g.summary(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := g.cluster(env.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	history, err := cluster.AppHistory(ctx, env.Name, env.Namespace, app, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("env %s: %w", name, err)
+	}
+	return history, nil
+}
+
 // pin puts the digests by which the pods of an environment pulled their images behind
-// them.
+// them: of those that are ready, or where none is, of those that were when an apply saw
+// the app healthy with the image.
 func (g *global) pin(ctx context.Context, from string, edits []*edit.Edit) error {
 	if len(edits) == 0 {
 		return nil
@@ -166,12 +187,23 @@ func (g *global) pin(ctx context.Context, from string, edits []*edit.Edit) error
 	for _, e := range edits {
 		units = append(units, e.Unit)
 	}
-	pulled, err := look.PulledBy(ctx, cluster, envs[0], units)
+	pulled, err := cluster.Pulled(ctx, envs[0], units)
 	if err != nil {
-		return err
+		return fmt.Errorf("env %s: %w", from, err)
 	}
 	for _, e := range edits {
-		pinned, err := pulled.Pin(e.Unit, fmt.Sprint(e.To))
+		image := fmt.Sprint(e.To)
+		if len(pulled[e.Unit][image]) == 0 && !strings.Contains(image, "@") {
+			history, err := g.appHistory(ctx, from, e.Unit)
+			if err != nil {
+				return err
+			}
+			if was := apply.PulledAs(history, image); len(was) == 1 {
+				e.To = was[0]
+				continue
+			}
+		}
+		pinned, err := pulled.Pin(e.Unit, image)
 		if err != nil {
 			return &apply.Refused{Reason: fmt.Sprintf("env %s: %v", from, err), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
 		}

@@ -1,0 +1,163 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+// Pulled are the digests by which ready pods pulled their images, by unit and image as it
+// is asked for: sorted, one but for a tag that was pushed again. One that was not pulled
+// from a registry has none.
+type Pulled map[string]map[string][]string
+
+// pulledDigest matches what container runtimes report of an image that they pulled.
+var pulledDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Pulled looks at the pods of units of an environment. A cluster that env is not pinned
+// to is *Refused.
+func (c *Cluster) Pulled(ctx context.Context, env *schema.Environment, units []string) (Pulled, error) {
+	if _, err := c.identityOf(ctx, env); err != nil {
+		return nil, err
+	}
+	return c.pulled(ctx, env, func(unit string) bool { return slices.Contains(units, unit) })
+}
+
+// pulled lists the pods of each namespace in which a unit has workloads, once.
+func (c *Cluster) pulled(ctx context.Context, env *schema.Environment, of func(unit string) bool) (Pulled, error) {
+	all := map[string][]podsOf{} // by namespace
+	for unit, o := range env.Objects() {
+		if !of(unit) {
+			continue
+		}
+		if selector := selectorOf(o.Unstructured); selector != nil {
+			all[o.GetNamespace()] = append(all[o.GetNamespace()], podsOf{unit, selector, imagesOf(o.Unstructured)})
+		}
+	}
+	pulled := Pulled{}
+	for _, namespace := range slices.Sorted(maps.Keys(all)) {
+		err := c.eachPod(ctx, namespace, func(pod *corev1.Pod) {
+			for _, w := range all[namespace] {
+				if ready(pod) && w.selector.Matches(labels.Set(pod.Labels)) {
+					pulled.add(w.unit, w.images, digests(pod))
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pulled, nil
+}
+
+// podsOf are the pods of a workload.
+type podsOf struct {
+	unit     string
+	selector labels.Selector
+	images   []string // that it asks for
+}
+
+func selectorOf(workload *unstructured.Unstructured) labels.Selector {
+	raw, ok, _ := unstructured.NestedMap(workload.Object, "spec", "selector")
+	if _, template, _ := unstructured.NestedMap(workload.Object, "spec", "template"); !ok || !template {
+		return nil
+	}
+	selector := &metav1.LabelSelector{}
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector) != nil {
+		return nil
+	}
+	parsed, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return nil
+	}
+	return parsed
+}
+
+// eachPod calls do with the pods of a namespace.
+func (c *Cluster) eachPod(ctx context.Context, namespace string, do func(*corev1.Pod)) error {
+	const page = 500
+	pods := c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(namespace)
+	options := metav1.ListOptions{Limit: page}
+	for {
+		list, err := pods.List(ctx, options)
+		if err != nil {
+			return fmt.Errorf("pods of namespace %s: %w", namespace, err)
+		}
+		for i := range list.Items {
+			var pod corev1.Pod
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pod); err != nil {
+				return fmt.Errorf("%s: %w", schema.RefOf(&list.Items[i]), err)
+			}
+			do(&pod)
+		}
+		if options.Continue = list.GetContinue(); options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// ready reports whether a pod serves, and is not about to go.
+func ready(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// digests reads the images of a pod. The kubelet reports REPOSITORY@DIGEST as imageID;
+// an image that was loaded on the node has an ID that no registry knows.
+func digests(pod *corev1.Pod) map[string]string {
+	asked := map[string]string{} // by container
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		asked[c.Name] = c.Image
+	}
+	pulled := map[string]string{}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		_, sum, ok := strings.Cut(s.ImageID, "@")
+		if image := asked[s.Name]; ok && image != "" && pulledDigest.MatchString(sum) {
+			pulled[image] = sum
+		}
+	}
+	return pulled
+}
+
+// add adds what one pod pulled of the images that its workload asks for: pods of an
+// older version ask for others.
+func (p Pulled) add(unit string, images []string, sums map[string]string) {
+	for image, sum := range sums {
+		if !slices.Contains(images, image) || slices.Contains(p[unit][image], sum) {
+			continue
+		}
+		if p[unit] == nil {
+			p[unit] = map[string][]string{}
+		}
+		p[unit][image] = slices.Sorted(slices.Values(append(p[unit][image], sum)))
+	}
+}
+
+// Pin is an image of a unit with the digest by which it was pulled: IMAGE@sha256:... An
+// error says where no ready pod pulled it, or pods pulled several under one tag.
+func (p Pulled) Pin(unit, image string) (string, error) {
+	if strings.Contains(image, "@") {
+		return image, nil
+	}
+	switch sums := p[unit][image]; len(sums) {
+	case 1:
+		return image + "@" + sums[0], nil
+	case 0:
+		return "", fmt.Errorf("no ready pod of %s says by which digest it pulled %s", unit, image)
+	default:
+		return "", fmt.Errorf("the pods of %s pulled %s under several digests: %s", unit, image, strings.Join(sums, ", "))
+	}
+}
