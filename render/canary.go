@@ -45,6 +45,9 @@ func (u *unit) canary(h header) *schema.Canary {
 		}
 		c.Checks = append(c.Checks, check)
 	}
+	if c.Weight = number(fields["weight"]); c.Weight > 0 {
+		c.Env = u.weigh(c.Weight)
+	}
 	return c
 }
 
@@ -103,6 +106,9 @@ func (fin *finisher) canaries() Findings {
 			if (s.Pods > 0) == (s.Percent > 0) {
 				find("a step has either pods or percent", "", "steps", i)
 			}
+		}
+		for _, message := range u.notWeighed(c) {
+			find(message, "leave out weight: calls come in proportion to pods", "weight")
 		}
 		for i, k := range c.Checks {
 			if message := wrongCheck(k, c); message != "" {

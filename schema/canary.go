@@ -10,6 +10,18 @@ type Canary struct {
 	// Prometheus is the URL that PromQL asks, Every how often all checks are looked at.
 	Prometheus string
 	Every      time.Duration
+	// Weight is how many calls a pod of the canary takes where one of the app takes a
+	// hundred; zero: as many. Env has the registry know it.
+	Weight int
+	Env    []CanaryEnv
+}
+
+// CanaryEnv is a variable that a container has in the canary alone: with Append, Value
+// stands behind the value that it has in the app.
+type CanaryEnv struct {
+	Deployment, Container string
+	Name, Value           string
+	Append                bool
 }
 
 // CanaryStep is how many pods of the new version there are: Pods, or where that is

@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,7 +35,7 @@ func beside(was, now *schema.Unit, pods int) (*schema.Unit, error) {
 		}
 	}
 	for _, o := range changed(now, was) {
-		deployment, err := second(o, own, pods)
+		deployment, err := second(o, own, pods, now.Canary.Env)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +45,7 @@ func beside(was, now *schema.Unit, pods int) (*schema.Unit, error) {
 }
 
 // second is the Deployment of a canary.
-func second(o *schema.Object, own map[string]map[string]bool, pods int) (schema.Object, error) {
+func second(o *schema.Object, own map[string]map[string]bool, pods int, env []schema.CanaryEnv) (schema.Object, error) {
 	canary := renamed(o)
 	for _, path := range [][]string{{"spec", "selector", "matchLabels"}, {"spec", "template", "metadata", "labels"}} {
 		all, _, err := unstructured.NestedStringMap(canary.Object, path...)
@@ -67,7 +68,37 @@ func second(o *schema.Object, own map[string]map[string]bool, pods int) (schema.
 		return canary, err
 	}
 	refer(template, own)
+	for _, e := range env {
+		if e.Deployment == o.GetName() {
+			setVariable(template, e)
+		}
+	}
 	return canary, unstructured.SetNestedMap(canary.Object, template, "spec", "template")
+}
+
+// setVariable sets a variable of a container of a pod template.
+func setVariable(template map[string]any, e schema.CanaryEnv) {
+	spec, _ := template["spec"].(map[string]any)
+	containers, _ := spec["containers"].([]any)
+	for _, item := range containers {
+		container, _ := item.(map[string]any)
+		if container["name"] != e.Container {
+			continue
+		}
+		all, _ := container["env"].([]any)
+		for _, item := range all {
+			if variable, _ := item.(map[string]any); variable["name"] == e.Name {
+				value := e.Value
+				if e.Append {
+					value = fmt.Sprint(variable["value"]) + value
+				}
+				variable["value"] = value
+				delete(variable, "valueFrom")
+				return
+			}
+		}
+		container["env"] = append(all, map[string]any{"name": e.Name, "value": e.Value})
+	}
 }
 
 // renamed is a copy of an object by the name that it has in a canary.

@@ -138,6 +138,42 @@ Deployment/ns/a-canary example.org/a:2 x1`
 	}
 }
 
+// TestComposeEnv has variables that the canary alone has.
+func TestComposeEnv(t *testing.T) {
+	base, desired := environment(app(t, "a", "1", steps...)), environment(app(t, "a", "2", steps...))
+	desired.Unit("a").Canary.Env = []schema.CanaryEnv{
+		{Deployment: "a", Container: "main", Name: "NEW", Value: "0.1"},
+		{Deployment: "a", Container: "main", Name: "OPTS", Value: " -Dweight=10", Append: true},
+		{Deployment: "a", Container: "main", Name: "A", Value: "plain"},
+		{Deployment: "a", Container: "none", Name: "X", Value: "x"},
+		{Deployment: "b", Container: "main", Name: "X", Value: "x"},
+	}
+	for _, env := range []*schema.Environment{base, desired} {
+		containers, _, _ := unstructured.NestedSlice(env.Unit("a").Objects[3].Object, "spec", "template", "spec", "containers")
+		container := containers[0].(map[string]any)
+		container["env"] = append(container["env"].([]any), map[string]any{"name": "OPTS", "value": "-Xmx1g"})
+		if err := unstructured.SetNestedSlice(env.Unit("a").Objects[3].Object, containers, "spec", "template", "spec", "containers"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := text(t, desired.Units)
+	c, err := canary.Compose(desired, base, nil, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := c.Environment.Unit("a").Objects
+	want := `"env":[{"name":"A","value":"plain"},{"name":"B","valueFrom":{"configMapKeyRef":{"key":"v","name":"a-same"}}},{"name":"OPTS","value":"-Xmx1g -Dweight=10"},{"name":"NEW","value":"0.1"}]`
+	if got := text(t, objects[len(objects)-1].Object); !strings.Contains(got, want) {
+		t.Errorf("the canary has\n%s\nwant\n%s", got, want)
+	}
+	if got := text(t, objects[3].Object); strings.Contains(got, "weight") || strings.Contains(got, "NEW") {
+		t.Errorf("the app has them too:\n%s", got)
+	}
+	if after := text(t, desired.Units); after != before {
+		t.Error("what git says was changed")
+	}
+}
+
 func TestComposeThirdVersion(t *testing.T) {
 	base, second, third := environment(app(t, "a", "1", steps...)), environment(app(t, "a", "2", steps...)), environment(app(t, "a", "3", steps...))
 	begun, err := canary.Compose(second, base, nil, all)
