@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -81,9 +82,10 @@ type Canaries struct {
 	base    *schema.Environment
 	last    *Revision // that base is of, nil where none is recorded
 	opts    ApplyOptions
-	key     []byte // of the digests
-	held    string // the digest of what git says
-	passed  bool   // the hold of the step is over
+	key     []byte        // of the digests
+	held    string        // the digest of what git says
+	running *canary.State // of the cluster, nil: none
+	passed  bool          // the hold of the step is over
 }
 
 // Canaries reads where the canary of an environment stands, and composes what is to be
@@ -93,12 +95,24 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 	if !hasCanary(env) {
 		return nil, nil
 	}
+	if err := c.renamedMeanwhile(ctx, env); err != nil {
+		return nil, err
+	}
 	k := &Canaries{c: c, desired: env, opts: opts}
 	if err := k.look(ctx); err != nil {
 		return nil, err
 	}
 	if k.State == nil {
 		return nil, nil
+	}
+	if r := k.running; r != nil && !k.selected(r.App) {
+		return nil, &Refused{
+			Reason: fmt.Sprintf("unit %s: the canary of %s runs, and one runs at a time", k.State.App, r.App),
+			Hints: []string{
+				fmt.Sprintf("evenkeel rollout resume or abort %s %s ends it; apply without --unit goes on with it", env.Name, r.App),
+				"--no-canary brings the new version in at once",
+			},
+		}
 	}
 	p, err := c.readParent(ctx, env)
 	if err != nil {
@@ -108,6 +122,30 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 		return nil, onHold(env)
 	}
 	return k, nil
+}
+
+// renamedMeanwhile refuses to apply under a new name what has a canary under the former
+// one: what it was compared with is recorded there.
+func (c *Cluster) renamedMeanwhile(ctx context.Context, env *schema.Environment) error {
+	if env.Was == "" {
+		return nil
+	}
+	former := *env
+	former.Name, former.Was = env.Was, ""
+	p, err := c.readParent(ctx, &former)
+	if err != nil {
+		return err
+	}
+	for app := range notesIn[CanaryNote](p.live, annotationCanary) {
+		return &Refused{
+			Reason: fmt.Sprintf("environment %s is to be named %s, and the canary of %s runs in it", env.Was, env.Name, plain.Line(app, mostNamed)),
+			Hints: []string{
+				fmt.Sprintf("take the new name back, end the canary with evenkeel rollout resume or abort %s %s, then rename", env.Was, plain.Line(app, mostNamed)),
+				"--no-canary brings the new version in at once",
+			},
+		}
+	}
+	return nil
 }
 
 func hasCanary(env *schema.Environment) bool {
@@ -134,7 +172,7 @@ func (k *Canaries) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.key = state.key
+	k.key, k.running = state.key, state.canary
 	if k.held, err = mask.Digest(k.desired, state.key); err != nil {
 		return err
 	}
@@ -311,7 +349,9 @@ func (r *run) canaryNote() string {
 	if state.Last {
 		n.Step = n.Of
 	}
-	n.Pods = canaryPods(unit)
+	if r.opts.Canary != nil { // else the run is about other units, and unit is as git says
+		n.Pods = canaryPods(unit)
+	}
 	return noteText(state.App, n)
 }
 
