@@ -118,8 +118,14 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 	if err != nil {
 		return nil, err
 	}
-	if hold := p.annotation(annotationHold); hold != "" && hold == k.held && !opts.Release {
-		return nil, onHold(env)
+	if !opts.Release && k.held != "" && p.annotation(annotationHold) == k.held {
+		hold, err := p.held(ctx, c.reader(env))
+		if err != nil {
+			return nil, err
+		}
+		if hold == k.held {
+			return nil, onHold(env)
+		}
 	}
 	return k, nil
 }
@@ -419,7 +425,9 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 		return nil, opts, err
 	}
 	opts.Units, opts.Back = []string{app}, true
-	opts.Hold = p.annotation(annotationHold) // of a run that was killed while it aborted
+	if opts.Hold, err = p.held(ctx, k.c.reader(k.desired)); err != nil { // of a run that was killed while it aborted
+		return nil, opts, err
+	}
 	return restored(env, k.base, func(unit string) bool { return unit == app }), opts, nil
 }
 

@@ -152,7 +152,7 @@ const conflictTries = 5
 // withNotes is annotations with the notes that other annotations have.
 func withNotes(annotations, notes map[string]string) map[string]string {
 	out := maps.Clone(annotations)
-	for _, a := range []string{annotationPaused, annotationScaled, annotationFights, annotationCanary} {
+	for _, a := range []string{annotationPaused, annotationScaled, annotationFights, annotationFightsBy, annotationCanary} {
 		delete(out, a)
 		if text, ok := notes[a]; ok {
 			out[a] = text

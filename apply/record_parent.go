@@ -110,7 +110,7 @@ func (p *parent) write(ctx context.Context, annotations map[string]string) error
 		schema.LabelManagedBy: schema.Manager,
 	}))
 	all := merged(desired.GetAnnotations(), annotations)
-	for _, own := range []string{annotationRun, annotationUnfinished, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationCanary} {
+	for _, own := range []string{annotationRun, annotationUnfinished, annotationRendered, annotationRevision, annotationHold, annotationSignature, annotationUnconfirmed, annotationPaused, annotationScaled, annotationFights, annotationFightsBy, annotationCanary} {
 		if all[own] == "" {
 			delete(all, own)
 		}

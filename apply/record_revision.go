@@ -356,7 +356,8 @@ func goneNewest(env string, number int) string {
 
 // record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not, and than any that was signed.
-func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revision, error) {
+// From now on hold is on hold.
+func (c *Cluster) record(ctx context.Context, r Revision, hold string, signer *signer) (Revision, error) {
 	env := r.Environment
 	newest, err := signer.newest(ctx)
 	if err != nil {
@@ -396,10 +397,17 @@ func (c *Cluster) record(ctx context.Context, r Revision, signer *signer) (Revis
 			return r, err
 		}
 	}
-	if r.Authenticated {
-		if err := signer.recorded(ctx, r.Number); err != nil {
-			return r, err
+	err = signer.note(ctx, func(n *noted) {
+		if r.Authenticated {
+			n.newest = r.Number
 		}
+		if r.Git.Commit != "" {
+			n.commit = r.Git.Commit
+		}
+		n.hold = hold
+	})
+	if err != nil {
+		return r, err
 	}
 	return r, c.forget(ctx, env.Namespace, parts, r.Number-revisionsKept)
 }

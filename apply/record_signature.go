@@ -25,19 +25,23 @@ import (
 // says only where the signature is right.
 //
 // A signature binds a record to its environment, namespace and sort, and that of
-// a revision to its number. Beside the key stands the number of the newest revision:
-// what is older than those that are kept was deleted, and is not believed if somebody
-// puts it back. Of parent and state it is not known which is the newest one.
+// a revision to its number. Beside the key stands what must not be made up or put back
+// (noted). Of parent and state it is not known which is the newest one.
 
 // The sorts of records.
 const (
 	signedParent   = "parent"
 	signedState    = "state"
 	signedRevision = "revision"
+	signedFights   = "fights"
 )
 
-// annotationSignature carries the signature of a parent or a revision.
-const annotationSignature = "evenkeel.dev/signature"
+// annotationSignature carries the signature of a parent or a revision, annotationFightsBy
+// that of the fights that are noted on a parent.
+const (
+	annotationSignature = "evenkeel.dev/signature"
+	annotationFightsBy  = "evenkeel.dev/fights-signature"
+)
 
 // keyNamespace is where the keys are: it is in every cluster, and who may write
 // there is its administrator.
@@ -51,8 +55,18 @@ func keyName(env, namespace string) string { return schema.Manager + "." + names
 type signingKey struct {
 	asked     bool
 	value     []byte // nil: there is none
-	newest    int    // the number of the newest revision; 0: not known
+	noted     noted
 	forbidden bool
+}
+
+// noted is what stands beside the key, where no tenant of the namespace can write.
+type noted struct {
+	// newest is the number of the newest revision that was signed; 0 is not known. What
+	// is older than those that are kept was deleted, and is not believed if somebody puts
+	// it back.
+	newest int
+	commit string // of the newest revision that has one
+	hold   string // the rendered digest that was rolled back from
 }
 
 // signer signs and checks the records of one environment. It reads the key when
@@ -108,10 +122,14 @@ func (s *signer) load(ctx context.Context) error {
 			}
 		}
 		s.key.value = key
-		text, _, _ = unstructured.NestedString(u.Object, "data", "newest")
-		newest, err := base64.StdEncoding.DecodeString(text)
-		if n, ok := canonical(string(newest), numberLimit); err == nil && ok {
-			s.key.newest = n
+		data := func(name string) string {
+			text, _, _ := unstructured.NestedString(u.Object, "data", name)
+			value, _ := base64.StdEncoding.DecodeString(text)
+			return string(value)
+		}
+		s.key.noted = noted{commit: data("commit"), hold: data("hold")}
+		if n, ok := canonical(data("newest"), numberLimit); ok {
+			s.key.noted.newest = n
 		}
 	}
 	s.key.asked = true
@@ -129,6 +147,13 @@ func (s *signer) signed(ctx context.Context, signature, sort string, content ...
 		return s.lenient, nil
 	}
 	return s.key.value != nil && hmac.Equal([]byte(signature), []byte(s.sum(sort, content))), nil
+}
+
+// vouched is signed for what keeps evenkeel from writing. Where there is no key, or who
+// asks may not read it, it is believed: what somebody wants left alone is left alone.
+func (s *signer) vouched(ctx context.Context, signature, sort string, content ...string) (bool, error) {
+	ok, err := s.signed(ctx, signature, sort, content...)
+	return ok || !s.hasKey(), err
 }
 
 // sign makes the signature of a record, "" where there is no key.
@@ -171,7 +196,7 @@ func (s *signer) ensure(ctx context.Context) error {
 	}
 	key := make([]byte, sha256.Size)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
-	err := s.write(ctx, key, 0)
+	err := s.write(ctx, key, noted{})
 	if apierrors.IsForbidden(err) {
 		s.key.forbidden = true
 		s.c.Warn(fmt.Sprintf("the records of environment %s are not signed: %v", s.env, err))
@@ -184,12 +209,19 @@ func (s *signer) ensure(ctx context.Context) error {
 	return nil
 }
 
-// write stores a key and the number of the newest revision.
-func (s *signer) write(ctx context.Context, key []byte, newest int) error {
+// write stores a key and what is noted beside it.
+func (s *signer) write(ctx context.Context, key []byte, n noted) error {
 	data := map[string]any{"key": base64.StdEncoding.EncodeToString(key)}
-	if newest > 0 {
-		data["newest"] = base64.StdEncoding.EncodeToString([]byte(strconv.Itoa(newest)))
+	set := func(name, value string) {
+		if value != "" {
+			data[name] = base64.StdEncoding.EncodeToString([]byte(value))
+		}
 	}
+	if n.newest > 0 {
+		set("newest", strconv.Itoa(n.newest))
+	}
+	set("commit", n.commit)
+	set("hold", n.hold)
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1",
 		"kind":       "Secret",
@@ -211,21 +243,25 @@ func (s *signer) newest(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.load(ctx)
-	return s.key.newest, err
+	return s.key.noted.newest, err
 }
 
-// recorded notes the number of a revision that was signed. The caller holds the lock of
-// the environment.
-func (s *signer) recorded(ctx context.Context, number int) error {
+// note changes what is noted beside the key, where there is one. The caller holds the
+// lock of the environment.
+func (s *signer) note(ctx context.Context, change func(n *noted)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.key.value == nil || number <= s.key.newest {
+	if err := s.load(ctx); err != nil || s.key.value == nil {
+		return err
+	}
+	n := s.key.noted
+	if change(&n); n == s.key.noted {
 		return nil
 	}
-	if err := s.write(ctx, s.key.value, number); err != nil {
+	if err := s.write(ctx, s.key.value, n); err != nil {
 		return fmt.Errorf("key of environment %s: %w", s.env, err)
 	}
-	s.key.newest = number
+	s.key.noted = n
 	return nil
 }
 

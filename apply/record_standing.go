@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"time"
 
@@ -51,10 +52,16 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 		return nil, err
 	}
 	s := &Standing{
-		Applied: p.live != nil, Rendered: p.annotation(annotationRendered), Hold: p.annotation(annotationHold),
-		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()), Fights: notesIn[Fight](p.live, annotationFights),
+		Applied: p.live != nil, Rendered: p.annotation(annotationRendered),
+		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()),
 	}
-	maps.DeleteFunc(s.Fights, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(LongestNote)) })
+	signer := c.reader(env)
+	if s.Hold, err = p.held(ctx, signer); err != nil {
+		return nil, err
+	}
+	if s.Fights, err = p.fights(ctx, signer); err != nil {
+		return nil, err
+	}
 	held, left, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
 	switch {
 	case apierrors.IsForbidden(err):
@@ -65,6 +72,64 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	}
 	s.Left = left
 	return s, nil
+}
+
+// held is the digest that is on hold; "" is none. One that is not noted beside the key
+// too was not rolled back from, or is over: whoever may write to the parent could keep
+// what they changed from being corrected. Where there is no key, or it may not be read,
+// the parent is believed: writing over a rollback is what must not happen.
+func (p *parent) held(ctx context.Context, by *signer) (string, error) {
+	digest := p.annotation(annotationHold)
+	if digest == "" {
+		return "", nil
+	}
+	if _, err := by.newest(ctx); err != nil {
+		return "", err
+	}
+	if by.hasKey() && by.known().noted.hold != digest {
+		by.c.Warn(fmt.Sprintf("environment %s: its hold does not count, as no rollback noted it in Secret/%s/%s: evenkeel.dev/hold in ConfigMap/%s/%s was written by somebody else, or by an older evenkeel",
+			p.env.Name, keyNamespace, keyName(p.env.Name, p.env.Namespace), p.env.Namespace, schema.ParentName(p.env.Name)))
+		return "", nil
+	}
+	return digest, nil
+}
+
+// fights are the objects that are left alone, by Kind/namespace/name: those that a
+// reconcile signed, and none for longer than a note may last.
+func (p *parent) fights(ctx context.Context, by *signer) (map[string]Fight, error) {
+	all := notesIn[Fight](p.live, annotationFights)
+	maps.DeleteFunc(all, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(LongestNote)) })
+	if len(all) == 0 {
+		return all, nil
+	}
+	ok, err := by.vouched(ctx, p.annotation(annotationFightsBy), signedFights, p.annotation(annotationFights))
+	if err != nil || !ok {
+		return map[string]Fight{}, err
+	}
+	return all, nil
+}
+
+// AppliedCommit is the commit that was applied last, "" where none is known. It is noted
+// where no tenant of the namespace can write; before it was, the newest revision that is
+// authenticated says it.
+func (c *Cluster) AppliedCommit(ctx context.Context, env *schema.Environment) (string, error) {
+	signer := c.signer(env.Name, env.Namespace)
+	if _, err := signer.newest(ctx); err != nil {
+		return "", err
+	}
+	if commit := signer.known().noted.commit; commit != "" {
+		return commit, nil
+	}
+	history, err := c.history(ctx, signer)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range history {
+		if r.Authenticated && r.Git.Commit != "" {
+			return r.Git.Commit, nil
+		}
+	}
+	return "", nil
 }
 
 // unlockLeft gives back the lock where a run that was killed had nothing left to do but
@@ -101,13 +166,18 @@ func (c *Cluster) RecordFights(ctx context.Context, env *schema.Environment, fig
 		}
 		record = string(body)
 	}
-	var err error
+	signature, err := "", error(nil)
+	if record != "" {
+		if signature, err = c.signer(env.Name, env.Namespace).sign(ctx, signedFights, record); err != nil {
+			return err
+		}
+	}
 	for range conflictTries {
 		var p *parent
 		if p, err = c.readParent(ctx, env); err != nil || p.live == nil {
 			return err
 		}
-		if err = p.write(ctx, map[string]string{annotationFights: record}); !apierrors.IsConflict(err) {
+		if err = p.write(ctx, map[string]string{annotationFights: record, annotationFightsBy: signature}); !apierrors.IsConflict(err) {
 			return err
 		}
 	}

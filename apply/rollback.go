@@ -49,7 +49,10 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 	if err != nil {
 		return nil, err
 	}
-	held := parent.annotation(annotationHold)
+	held, err := parent.held(ctx, signer)
+	if err != nil {
+		return nil, err
+	}
 	gone := 0
 	if number == 0 {
 		newest, err := signer.newest(ctx)

@@ -226,8 +226,14 @@ func (r *run) current(ctx context.Context) error {
 		return err
 	}
 	r.parent, r.completes = parent, parent.annotation(annotationUnfinished) != ""
-	if hold := parent.annotation(annotationHold); hold != "" && hold == r.plan.Rendered && !r.opts.Release {
-		return onHold(r.env)
+	if !r.opts.Release && parent.annotation(annotationHold) == r.plan.Rendered {
+		hold, err := parent.held(ctx, r.c.reader(r.env)) // another run may have noted it since
+		if err != nil {
+			return err
+		}
+		if hold == r.plan.Rendered {
+			return onHold(r.env)
+		}
 	}
 	planned := ""
 	if r.plan.parent != nil {

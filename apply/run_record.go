@@ -84,7 +84,7 @@ func (r *run) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if revision, err = r.c.record(ctx, revision, r.signer); err != nil {
+	if revision, err = r.c.record(ctx, revision, r.opts.Hold, r.signer); err != nil {
 		return err
 	}
 	r.revision = revision.Number

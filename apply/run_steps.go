@@ -126,6 +126,9 @@ func (r *run) widen(ctx context.Context) error {
 	}
 	if r.opts.Release || r.opts.Hold != "" {
 		annotations[annotationHold] = r.opts.Hold
+		if err := r.signer.note(ctx, func(n *noted) { n.hold = r.opts.Hold }); err != nil {
+			return err
+		}
 	}
 	r.journal.tell(Event{Phase: PhaseWiden})
 	ctx, cancel := r.request(ctx)

@@ -402,4 +402,9 @@ func TestRewind(t *testing.T) {
 		t.Errorf("a commit that follows: %v", err)
 	}
 	w.is("m0", "newest")
+	w.forget()
+	if err := pass(older, "old", older); err == nil || !strings.Contains(err.Error(), "does not descend from "+strings.Repeat("c", 40)) {
+		t.Errorf("the older commit, after all revisions were deleted: %v", err)
+	}
+	w.is("m0", "newest")
 }

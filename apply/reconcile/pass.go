@@ -211,24 +211,19 @@ func (out *Outcome) Differs() bool {
 
 // ordered refuses content whose commit does not descend from the one that was
 // applied last: with a signature of its own, an old commit could be brought back by
-// whoever may move the branch. Revisions that nobody authenticates say nothing here.
+// whoever may move the branch.
 func (o *Options) ordered(ctx context.Context, c *apply.Cluster, env *schema.Environment) error {
 	if o.Descends == nil {
 		return nil
 	}
-	history, err := c.History(ctx, env.Name, env.Namespace)
-	if err != nil {
+	last, err := c.AppliedCommit(ctx, env)
+	if err != nil || last == "" || o.Descends(last) {
 		return err
 	}
-	last := slices.IndexFunc(history, func(r apply.Revision) bool { return r.Authenticated && r.Git.Commit != "" })
-	if last < 0 || o.Descends(history[last].Git.Commit) {
-		return nil
-	}
 	return &apply.Refused{
-		Reason: fmt.Sprintf("commit %s does not descend from %s, which was applied last (revision %d)",
-			o.Apply.Git.Commit, history[last].Git.Commit, history[last].Number),
+		Reason: fmt.Sprintf("commit %s does not descend from %s, which was applied last", o.Apply.Git.Commit, last),
 		Hints: []string{
-			"git log " + o.Apply.Git.Commit + ".." + history[last].Git.Commit + " shows what would be undone; revert it in a commit of its own",
+			"git log " + o.Apply.Git.Commit + ".." + last + " shows what would be undone; revert it in a commit of its own",
 			"--allow-rewind takes the commit as it is",
 		},
 	}
