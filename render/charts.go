@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -92,14 +93,9 @@ func (fin *finisher) chart(ctx context.Context, u *unit) Findings {
 		return Findings{f}
 	}
 	out, err := loaded.Render(ctx, in)
-	if invalid, ok := errors.AsType[*chart.Invalid](err); ok {
-		for _, p := range invalid.Problems {
-			findings = append(findings, fin.chartValue(u, p))
-		}
-		return findings
-	}
 	if err != nil {
-		return Findings{fin.ofChart(u, err, "chart")}
+		u.failed = &failedChart{loaded, in, err}
+		return nil // said when all units are done: see chartErrors
 	}
 	for _, text := range out.Warnings {
 		f := fin.ofChart(u, errors.New(text), "values")
@@ -110,6 +106,130 @@ func (fin *finisher) chart(ctx context.Context, u *unit) Findings {
 		findings = append(findings, f)
 	}
 	return append(findings, fin.take(u, out.Objects)...)
+}
+
+// failedChart is a chart that did not render, and what it was given.
+type failedChart struct {
+	chart *chart.Chart
+	in    chart.Input
+	err   error
+}
+
+// chartErrors say why charts did not render.
+func (fin *finisher) chartErrors(ctx context.Context) (findings Findings) {
+	for _, u := range fin.units {
+		if u.failed == nil {
+			continue
+		}
+		err := u.failed.err
+		if values := fin.markedValues(); len(values) > 0 {
+			err = fin.withoutMarked(ctx, u, values)
+		}
+		if invalid, ok := errors.AsType[*chart.Invalid](err); ok {
+			for _, p := range invalid.Problems {
+				findings = append(findings, fin.chartValue(u, p))
+			}
+			continue
+		}
+		findings = append(findings, fin.ofChart(u, err, "chart"))
+	}
+	return findings
+}
+
+// withoutMarked is what a chart said, without what it makes of marked values: it is
+// given others, and what it then says otherwise is left out. Where it cannot be given
+// others, no more than the place is left.
+func (fin *finisher) withoutMarked(ctx context.Context, u *unit, values []markedValue) error {
+	failed := u.failed
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	other, ok := fin.otherInput(ctx, u, values)
+	if !ok {
+		return unsaid(failed.err)
+	}
+	_, err := failed.chart.Render(ctx, other)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	invalid, isInvalid := errors.AsType[*chart.Invalid](failed.err)
+	otherInvalid, otherIsInvalid := errors.AsType[*chart.Invalid](err)
+	switch {
+	case err == nil || isInvalid != otherIsInvalid:
+		return unsaid(failed.err)
+	case !isInvalid:
+		text := inBoth(failed.err.Error(), err.Error())
+		if text == failed.err.Error() {
+			return failed.err
+		}
+		return errors.New(text)
+	case len(invalid.Problems) != len(otherInvalid.Problems):
+		return unsaid(failed.err)
+	}
+	said := slices.Clone(invalid.Problems)
+	for i, p := range otherInvalid.Problems {
+		if !slices.Equal(said[i].Path, p.Path) || said[i].DidYouMean != p.DidYouMean {
+			return unsaid(failed.err)
+		}
+		said[i].Message = inBoth(said[i].Message, p.Message)
+	}
+	return &chart.Invalid{Problems: said}
+}
+
+// otherInput is what the chart of a unit is given where all marked values are others;
+// false where one of them stays as it is.
+func (fin *finisher) otherInput(ctx context.Context, u *unit, values []markedValue) (chart.Input, bool) {
+	in := u.failed.in
+	ev, units := fin.otherUnits(ctx, fin.markedLiterals(values), otherText)
+	if units == nil {
+		return in, false
+	}
+	others := ev.markedValues()
+	if len(others) != len(values) {
+		return in, false
+	}
+	for i, v := range values {
+		if v.text != "" && others[i].text == v.text {
+			return in, false
+		}
+	}
+	i := slices.IndexFunc(units, func(o *unit) bool { return o.group == u.group && o.data.Name == u.data.Name })
+	if i < 0 || units[i].data.chart == nil || units[i].data.chart.chart != u.data.chart.chart {
+		return in, false
+	}
+	d := units[i].data.chart
+	in.Release, in.Namespace, in.Values, in.Lookup = d.release, units[i].data.Namespace, d.values, d.lookup
+	return in, true
+}
+
+// unsaid keeps the place of what Helm said of a template.
+func unsaid(err error) error {
+	if m := templatePlace.FindStringSubmatch(err.Error()); m != nil {
+		return errors.New(m[1] + ": what the template says may hold the value of a marked field")
+	}
+	return errors.New("what it says may hold the value of a marked field")
+}
+
+// templatePlace is how the errors of Helm's engine begin.
+var templatePlace = regexp.MustCompile(`^(?:execution error at \(|parse error at \()?([\w./-]+:\d+(?::\d+)?)[):]`)
+
+// inBoth is a text with the words in the middle of it left out in which another one
+// differs. A word differs as a whole: what two values have in common by chance is left
+// out too.
+func inBoth(text, other string) string {
+	if text == other {
+		return text
+	}
+	a, b := strings.Fields(text), strings.Fields(other)
+	from := 0
+	for from < min(len(a), len(b)) && a[from] == b[from] {
+		from++
+	}
+	end := 0
+	for end < min(len(a), len(b))-from && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	return strings.Join(slices.Concat(a[:from], []string{withheld}, a[len(a)-end:]), " ")
 }
 
 // ofChart says what is wrong with the chart of a unit.

@@ -38,6 +38,7 @@ func (fin *finisher) finish(ctx context.Context) Findings {
 	}
 	_ = g.Wait() // the functions return no error
 	findings := slices.Concat(found...)
+	findings = append(findings, fin.chartErrors(ctx)...)
 	findings = append(findings, fin.custom()...)
 	findings = append(findings, fin.duplicates()...)
 	findings = append(findings, fin.freezes()...)
@@ -52,7 +53,7 @@ func (fin *finisher) finishUnit(ctx context.Context, u *unit) Findings {
 	}
 	var findings Findings
 	if u.data.chart != nil {
-		if findings = fin.chart(ctx, u); findings.wrong() {
+		if findings = fin.chart(ctx, u); findings.wrong() || u.failed != nil {
 			return findings // the rest would follow from it
 		}
 	}

@@ -114,15 +114,31 @@ func (r *Repo) sources(v cue.Value, depth int) []token.Pos {
 
 // twin renders the environment with each literal changed; nil where that fails.
 func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) []*unit {
+	other, units := p.otherUnits(ctx, literals, change)
+	if units == nil {
+		return nil
+	}
+	units, off := withoutOff(units)
+	units, findings := other.sortUnits(units, off)
+	_, sealed := other.seal(h, units)
+	findings = slices.Concat(findings, sealed, (&finisher{other, h, units}).finish(ctx))
+	if errs, _ := findings.split(); len(errs) > 0 {
+		return nil
+	}
+	return units
+}
+
+// otherUnits evaluates the environment with each literal changed; nil where that fails.
+func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, change func(string) string) (*evaluated, []*unit) {
 	overlay := map[string]load.Source{}
 	for _, file := range p.userFiles() {
 		rel, err := filepath.Rel(p.repo.root, file.Filename)
 		if err != nil {
-			return nil
+			return nil, nil
 		}
 		data, err := fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel))
 		if err != nil {
-			return nil
+			return nil, nil
 		}
 		changed := false
 		for _, lit := range slices.Backward(literals) { // the last first: true is shorter than false
@@ -139,21 +155,14 @@ func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLi
 	}
 	insts, err := p.repo.load([]envDir{p.dir}, overlay)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	other := newEvaluated(p.repo, p.dir, insts[0])
 	_, units, err := other.inOne(ctx)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	units, off := withoutOff(units)
-	units, findings := other.sortUnits(units, off)
-	_, sealed := other.seal(h, units)
-	findings = slices.Concat(findings, sealed, (&finisher{other, h, units}).finish(ctx))
-	if errs, _ := findings.split(); len(errs) > 0 {
-		return nil
-	}
-	return units
+	return other, units
 }
 
 // changeLiteral is another literal of the same form, and of the same length unless it

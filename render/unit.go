@@ -24,6 +24,8 @@ type unit struct {
 	off   bool       // enabled: false: the environment leaves it out, and only its name is known
 	data  unitData
 	objs  []*object
+
+	failed *failedChart // where the chart of the unit did not render
 }
 
 // unitData is what the definitions of a unit say, as they are exported.
