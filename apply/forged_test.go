@@ -592,3 +592,28 @@ func TestForgedEvidence(t *testing.T) {
 		t.Errorf("with its successor deleted, what came with revision %d was healthy for %s", newest.Number, d)
 	}
 }
+
+// TestStuckLease applies where a tenant had the Lease deleted, with a finalizer that
+// nobody takes off: the run holds one that does not end under it.
+func TestStuckLease(t *testing.T) {
+	w := newWorld(t)
+	leases := w.tenant().CoordinationV1().Leases(w.env.Namespace)
+	w.desires("web", webConfig)
+	w.apply(apply.ApplyOptions{})
+	name := schema.ParentName(w.env.Name)
+	lease, err := leases.Get(t.Context(), name, metav1.GetOptions{})
+	w.must(err)
+	lease.Finalizers = []string{"example.org/stuck"}
+	lease, err = leases.Update(t.Context(), lease, metav1.UpdateOptions{})
+	w.must(err)
+	w.must(leases.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	w.env.Unit("web").Objects[0].Object["data"] = map[string]any{"a": "two"}
+	if report := w.apply(apply.ApplyOptions{}); report.Revision != 2 {
+		t.Errorf("it is recorded as revision %d", report.Revision)
+	}
+	now, err := leases.Get(t.Context(), name, metav1.GetOptions{})
+	w.must(err)
+	if now.UID == lease.UID || now.DeletionTimestamp != nil || len(now.Finalizers) > 0 {
+		t.Errorf("the Lease is the one that is being deleted: %+v", now.ObjectMeta)
+	}
+}

@@ -61,10 +61,13 @@ type Request struct {
 // as leader election does: the clocks of two machines may differ, and a lock is
 // never taken before it has expired.
 //
+// A lease that is being deleted, and is not gone because of a finalizer, would end under
+// whoever takes it: it is made to end first.
+//
 // A run that cannot know whether it got the lock gives it back.
 func Acquire(ctx context.Context, client dynamic.Interface, r Request) (_ *Lock, err error) {
 	l := &Lock{leases: leases(client, r.Namespace), me: r.Holder, duration: r.Duration}
-	tried := false
+	tried, ended := false, false
 	defer func() {
 		if err != nil && tried {
 			l.abandon(ctx, schema.ParentName(r.Environment))
@@ -80,6 +83,13 @@ func Acquire(ctx context.Context, client dynamic.Interface, r Request) (_ *Lock,
 		}
 		now := time.Now()
 		if seen.look(got, now); seen.free(l.me, now) {
+			if got.DeletionTimestamp != nil && !ended { // once: admission may have kept the finalizers
+				ended = true
+				if err := l.letGo(ctx, got); err != nil {
+					return nil, fmt.Errorf("lock of environment %s: %w", r.Environment, err)
+				}
+				continue
+			}
 			tried = true
 			err := l.take(ctx, taken(got, r), now)
 			if err == nil {
@@ -116,6 +126,25 @@ func taken(got *coordinationv1.Lease, r Request) *coordinationv1.Lease {
 	// The server refuses a negative count, and somebody may have written the highest.
 	lease.Spec.LeaseTransitions = new(value(lease.Spec.LeaseTransitions)%math.MaxInt32 + 1)
 	return lease
+}
+
+// letGo takes the finalizers off a Lease that is being deleted, so that it ends. That
+// somebody else has changed it meanwhile is no error.
+func (l *Lock) letGo(ctx context.Context, got *coordinationv1.Lease) error {
+	lease := got.DeepCopy()
+	lease.Finalizers = nil
+	ctx, cancel := context.WithTimeout(ctx, l.requestTimeout())
+	defer cancel()
+	lease.APIVersion, lease.Kind = "coordination.k8s.io/v1", "Lease"
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(lease)
+	if err != nil {
+		return err
+	}
+	_, err = l.leases.Update(ctx, &unstructured.Unstructured{Object: object}, metav1.UpdateOptions{FieldManager: manager})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // take writes the Lease for the first time. A run that is told to stop meanwhile
