@@ -59,7 +59,7 @@ func (r *rendered) explain(found []lint.Finding) Findings {
 			}
 			references[m] = true
 		}
-		f.Rule, f.Warning = l.Rule, l.Warning
+		f.Rule, f.Warning, f.Absent = l.Rule, l.Warning, l.Absent
 		f.Message, f.Expected, f.Found, f.DidYouMean, f.Hint = l.Message, l.Expected, l.Found, l.DidYouMean, l.Hint
 		findings = append(findings, f)
 	}

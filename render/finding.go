@@ -41,6 +41,9 @@ type Finding struct {
 	Rule    string `json:"rule,omitempty"`
 	Warning bool   `json:"warning,omitempty"`
 
+	// Absent is the object that something refers to and nobody makes.
+	Absent *lint.Absent `json:"-"`
+
 	pos     token.Pos   // of File, Line and Col
 	others  []token.Pos // further places in the user's files
 	derived bool        // may be no mistake of its own, but follow from another

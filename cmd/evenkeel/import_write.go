@@ -132,6 +132,9 @@ func (w *importWriter) report(result *render.Result, diffs []importer.Difference
 	for _, s := range imp.Secrets {
 		say("left out: Secret %s: its values do not belong in files; declared under external.secrets", s.Name)
 	}
+	for _, a := range imp.Absent {
+		say("declared: %s %s: the manifests refer to it and do not have it (external, optional)", a.Kind, a.Name)
+	}
 	for _, u := range imp.Upgraded {
 		say("replaced: %s", u)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
 
 // certain are the rules that foretell what a server does: refuse the object. To
@@ -24,6 +25,10 @@ func (imp *Import) Silence(findings render.Findings) bool {
 		if f.Rule == "" || certain(f.Rule) || f.Warning {
 			continue
 		}
+		if f.Absent != nil && imp.declare(*f.Absent) {
+			changed = true
+			continue
+		}
 		for i := range imp.Units {
 			u := &imp.Units[i]
 			if u.Name != f.Unit || u.Silence[f.Rule] != "" {
@@ -35,6 +40,37 @@ func (imp *Import) Silence(findings render.Findings) bool {
 		}
 	}
 	return changed
+}
+
+// declare notes an object that the manifests refer to and do not have: it is declared
+// where the environment has its namespace, so that the next name that leads nowhere is
+// found. It says whether that is so.
+func (imp *Import) declare(absent lint.Absent) bool {
+	namespace := absent.Namespace
+	if namespace == imp.opts.Namespace {
+		namespace = ""
+	}
+	for i := range imp.Absent {
+		one := &imp.Absent[i]
+		if one.Kind != absent.Kind || one.Name != absent.Name {
+			continue
+		}
+		if one.Namespace != namespace {
+			return false // one of a name can be declared
+		}
+		for _, key := range absent.Keys {
+			if !slices.Contains(one.Keys, key) {
+				one.Keys = append(one.Keys, key)
+			}
+		}
+		slices.Sort(one.Keys)
+		return true
+	}
+	if absent.Declared || slices.ContainsFunc(imp.Secrets, func(s Secret) bool { return absent.Kind == "Secret" && s.Name == absent.Name }) {
+		return false // with other keys, or of another namespace
+	}
+	imp.Absent = append(imp.Absent, lint.Absent{Kind: absent.Kind, Namespace: namespace, Name: absent.Name, Keys: slices.Sorted(slices.Values(absent.Keys))})
+	return true
 }
 
 // inObject matches the path of a field, from a whole object on.

@@ -56,6 +56,13 @@ func (imp *Import) Sources(pkg string, draft bool) ([]File, error) {
 		}
 		files = append(files, File{prefix + "_" + u.Name + ".cue", u.text})
 	}
+	if len(imp.Absent) > 0 && len(imp.Units) > 0 {
+		data, err := imp.external(pkg)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{prefix + "_" + imp.Units[0].Name + "_external.cue", data})
+	}
 	return files, nil
 }
 
@@ -116,6 +123,34 @@ func (imp *Import) facts(pkg string) ([]byte, error) {
 	}
 	w.line("}")
 	return w.formatted()
+}
+
+// external is the file that declares what the manifests refer to and do not have.
+func (imp *Import) external(pkg string) ([]byte, error) {
+	w := &cueWriter{}
+	w.line("package " + pkg + "\n")
+	w.line("// what the manifests refer to and do not have: take optional out where it has to be there\nenvironment: external: {")
+	for _, absent := range imp.Absent {
+		more := ""
+		if absent.Namespace != "" {
+			more += ", namespace: " + literal.String.Quote(absent.Namespace)
+		}
+		if len(absent.Keys) > 0 {
+			keys, err := json.Marshal(absent.Keys)
+			if err != nil {
+				return nil, err
+			}
+			more += ", keys: " + string(keys)
+		}
+		w.line(fmt.Sprintf("%s: %s: {optional: true%s}", externalFields[absent.Kind], syntax.Label(absent.Name), more))
+	}
+	w.line("}")
+	return w.formatted()
+}
+
+// externalFields are the fields of an environment for what others make, by kind.
+var externalFields = map[string]string{ //nolint:gochecknoglobals // a table
+	"ConfigMap": "configMaps", "PersistentVolumeClaim": "claims", "Secret": "secrets", "ServiceAccount": "serviceAccounts",
 }
 
 // source is the file of a unit.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -19,6 +20,9 @@ type Import struct {
 	Units []Unit
 	// Secrets are left out; the environment declares them with their keys.
 	Secrets []Secret
+	// Absent are objects that others refer to and that are not among them; the environment
+	// declares them.
+	Absent []lint.Absent
 	// Left are objects that are not imported, each with the reason.
 	Left []string
 	// Notes are what else was changed, each with the reason.

@@ -83,6 +83,15 @@ type Finding struct {
 	Found      string
 	DidYouMean string
 	Hint       string
+	Absent     *Absent
+}
+
+// Absent is an object that pods refer to and nobody makes or declares, with the keys that
+// they read.
+type Absent struct {
+	Kind, Namespace, Name string
+	Keys                  []string
+	Declared              bool // without these keys
 }
 
 // Rules are the names of all rules, in lexical order.

@@ -67,7 +67,7 @@ func (w *world) checkSecret(o located, name string, warning bool, path ...any) {
 	f := o.at(RuleReference, path...)
 	f.Warning = warning
 	f.Message = fmt.Sprintf("no Secret %q in namespace %s", name, o.Namespace)
-	f.DidYouMean = typed.Closest(name, w.names("Secret", o.Namespace))
+	f.DidYouMean = typed.Closest(name, append(w.names("Secret", o.Namespace), w.externals("Secret", o.Namespace)...))
 	f.Hint = w.externalHint("Secret", o.Namespace, name)
 	w.report(f)
 }
@@ -93,6 +93,7 @@ func (w *world) checkReference(p podSource, ref reference) {
 				f := p.located.at(RuleReference, ref.path...)
 				f.Message = fmt.Sprintf("the external %s %s has no key %q", ref.kind, ref.name, key)
 				f.DidYouMean = typed.Closest(key, keys)
+				f.Absent = &Absent{Kind: ref.kind, Namespace: p.Namespace, Name: ref.name, Keys: []string{key}, Declared: true}
 				w.report(f)
 			}
 		}
@@ -100,8 +101,9 @@ func (w *world) checkReference(p podSource, ref reference) {
 	}
 	f := p.located.at(RuleReference, ref.path...)
 	f.Message = fmt.Sprintf("no %s %q in namespace %s", ref.kind, ref.name, p.Namespace)
-	f.DidYouMean = typed.Closest(ref.name, w.names(ref.kind, p.Namespace))
+	f.DidYouMean = typed.Closest(ref.name, append(w.names(ref.kind, p.Namespace), w.externals(ref.kind, p.Namespace)...))
 	f.Hint = w.externalHint(ref.kind, p.Namespace, ref.name)
+	f.Absent = &Absent{Kind: ref.kind, Namespace: p.Namespace, Name: ref.name, Keys: ref.keys}
 	w.report(f)
 }
 
@@ -173,6 +175,16 @@ func (w *world) external(kind, namespace, name string) (keys []string, ok bool) 
 		at = w.env.Namespace
 	}
 	return tree.Texts(tree.At(entry, "keys")), at == namespace
+}
+
+// externals are the names of what external declares of a kind in a namespace.
+func (w *world) externals(kind, namespace string) (names []string) {
+	for _, name := range sortedKeys(tree.Map(w.env.External[externalField(kind)])) {
+		if _, ok := w.external(kind, namespace, name); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func podReferences(p podSource) []reference {
