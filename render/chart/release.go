@@ -9,11 +9,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	helmchart "helm.sh/helm/v4/pkg/chart/v2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // Release is what Helm recorded of a release: the chart, the values that were given,
@@ -142,8 +144,11 @@ func plainNumber(v any) any {
 func (r *Release) addFiles(h *helmRelease) error {
 	r.Files = map[string][]byte{}
 	for _, f := range slices.Concat(h.Chart.Templates, h.Chart.Files) {
-		if !fs.ValidPath(f.Name) || f.Name == "." || strings.ContainsAny(f.Name, "\\\x00") || path.Clean(f.Name) != f.Name {
+		if !fs.ValidPath(f.Name) || f.Name == "." || strings.ContainsAny(f.Name, `\:`) || strings.ContainsFunc(f.Name, unicode.IsControl) || path.Clean(f.Name) != f.Name {
 			return fmt.Errorf("its chart has a file named %q: names are below the chart", f.Name)
+		}
+		if slices.ContainsFunc(strings.Split(f.Name, "/"), below.IsGit) {
+			return fmt.Errorf("its chart has a file named %q: git's own files are not content of a chart", f.Name)
 		}
 		r.Files[f.Name] = f.Data
 	}

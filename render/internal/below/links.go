@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -61,13 +62,14 @@ func Follow(tree Links, plain *Plain, what, name string) (string, fs.FileInfo, e
 		return "", nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	at, rest := ".", strings.Split(name, "/")
+	gits := Refusal{Name: name, Reason: "git's own files are not content of the repository"}
+	if slices.ContainsFunc(rest, IsGit) { // all of it: what is not there yet may be made
+		return "", nil, gits
+	}
 	links := 0
 	for len(rest) > 0 {
 		elem := rest[0]
 		rest = rest[1:]
-		if IsGit(elem) {
-			return "", nil, Refusal{Name: name, Reason: "git's own files are not content of the repository"}
-		}
 		next := path.Join(at, elem)
 		if len(rest) > 0 && plain.has(next) {
 			at = next
@@ -99,7 +101,9 @@ func Follow(tree Links, plain *Plain, what, name string) (string, fs.FileInfo, e
 		if path.IsAbs(target) || filepath.IsAbs(target) || to == ".." || strings.HasPrefix(to, "../") {
 			return "", nil, Refusal{Name: name, Reason: fmt.Sprintf("the link %s leads out of %s, to %q", next, what, target)}
 		}
-		at, rest = ".", append(strings.Split(to, "/"), rest...)
+		if at, rest = ".", append(strings.Split(to, "/"), rest...); slices.ContainsFunc(rest, IsGit) {
+			return "", nil, gits
+		}
 	}
 	info, err := tree.Lstat(at)
 	return at, info, err
