@@ -50,7 +50,7 @@ func runImportRelease(ctx context.Context, g *global, opts *importOptions) error
 	if at >= 0 {
 		to.Namespace = envs[at].Namespace
 	}
-	imp, err := importer.Release(ctx, release, loaded, to)
+	imp, err := importWithin(ctx, repo.Budget, release, loaded, to)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,20 @@ func runImportRelease(ctx context.Context, g *global, opts *importOptions) error
 	}
 	fmt.Fprintf(g.err, "next: evenkeel diff %[1]s --take-ownership, then evenkeel apply %[1]s --take-ownership\n", opts.env)
 	return nil
+}
+
+// importWithin renders the chart of a release within the budget of a rendering: whoever
+// may write Secrets in its namespace wrote it.
+func importWithin(ctx context.Context, budget render.Budget, release *chart.Release, loaded *chart.Chart, to importer.ReleaseOptions) (imp *importer.Import, err error) {
+	budget = budget.Given()
+	late := fmt.Errorf("the chart of Helm release %s is not rendered after %s: --render-timeout gives it more time", release.Name, budget.Time)
+	ctx, cancel := context.WithTimeoutCause(ctx, budget.Time, late)
+	defer cancel()
+	err = budget.Within(ctx, func(ctx context.Context) error {
+		imp, err = importer.Release(ctx, release, loaded, to)
+		return err
+	})
+	return imp, err
 }
 
 func (g *global) helmRelease(ctx context.Context, namespace, name string) (*chart.Release, error) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
@@ -125,7 +126,7 @@ func (w *importWriter) write(draft bool) (*render.Repo, error) {
 
 func (w *importWriter) report(result *render.Result, diffs []importer.Difference) error {
 	imp := w.imp
-	say := func(format string, args ...any) { fmt.Fprintf(w.g.err, format+"\n", args...) }
+	say := func(format string, args ...any) { fmt.Fprintln(w.g.err, report.Line(fmt.Sprintf(format, args...))) }
 	for _, l := range imp.Left {
 		say("left out: %s", l)
 	}

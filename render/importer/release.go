@@ -11,6 +11,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func Release(ctx context.Context, r *chart.Release, c *chart.Chart, opts Release
 		rel.secrets["Secret/"+cmp.Or(s.Namespace, r.Namespace)+"/"+s.Name] = true
 	}
 	for _, p := range c.Unknown(rel.values) {
-		imp.Notes = append(imp.Notes, fmt.Sprintf("the value %s is left out: the chart does not know it", strings.Join(p.Path, ".")))
+		imp.Notes = append(imp.Notes, fmt.Sprintf("the value %s is left out: the chart does not know it", dotted(p.Path)))
 		takeOut(rel.values, p.Path)
 	}
 	rel.leaveOut(r.Objects)
@@ -85,6 +86,19 @@ func takeOut(values map[string]any, path []string) {
 	}
 	delete(values, path[len(path)-1])
 }
+
+// dotted is the path of a value in words. Who wrote the release chose the names.
+func dotted(path []string) string {
+	steps := make([]string, len(path))
+	for i, step := range path {
+		if steps[i] = step; !plainName.MatchString(step) {
+			steps[i] = strconv.QuoteToASCII(step)
+		}
+	}
+	return strings.Join(steps, ".")
+}
+
+var plainName = regexp.MustCompile(`^[\w-]+$`)
 
 // secretName matches names of values that are to be seen by nobody.
 var secretName = regexp.MustCompile(`(?i)passw|secret|token|credential|api-?key|private-?key`)
@@ -120,7 +134,7 @@ func (r *release) leaveOut(objects []map[string]any) {
 		switch v := v.(type) {
 		case map[string]any:
 			for _, key := range slices.Sorted(maps.Keys(v)) {
-				v[key] = visit(v[key], key, strings.TrimPrefix(path+"."+key, "."))
+				v[key] = visit(v[key], key, strings.TrimPrefix(path+"."+dotted([]string{key}), "."))
 			}
 		case []any:
 			for i := range v {
@@ -263,23 +277,23 @@ func (r *release) source(w *cueWriter, env string) {
 	if r.namespace != env {
 		w.field("namespace", r.namespace)
 	}
-	w.line("// images stay where they run from; without the line they come from the site's mirror")
+	w.comment("images stay where they run from; without the line they come from the site's mirror")
 	w.field("mirror", false)
 	if r.seed != "" {
-		w.line("// the chart asks for random values, and what it made of them is patched or left out below")
+		w.comment("the chart asks for random values, and what it made of them is patched or left out below")
 		w.line(fmt.Sprintf("seed: %q @secret()", r.seed))
 	}
 	if r.now != "" {
 		w.field("now", r.now)
 	}
 	if len(r.left) > 0 {
-		w.line(fmt.Sprintf("// %s: where it says %s, a Secret of the cluster has the value, and the Secret is not rendered", strings.Join(r.left, ", "), placeholder))
+		w.comment(fmt.Sprintf("%s: where it says %s, a Secret of the cluster has the value, and the Secret is not rendered", strings.Join(r.left, ", "), placeholder))
 	}
 	if len(r.values) > 0 {
 		w.field("values", r.values)
 	}
 	if len(r.hooks) > 0 {
-		w.line("// Helm ran them, and nothing runs again because the release is taken over; without the line a hook\n// runs once more, and whenever it changes")
+		w.comment("Helm ran them, and nothing runs again because the release is taken over; without the line a hook", "runs once more, and whenever it changes")
 		hooks := map[string]any{}
 		for _, key := range r.hooks {
 			hooks[key] = "never"
@@ -287,7 +301,7 @@ func (r *release) source(w *cueWriter, env string) {
 		w.field("hooks", hooks)
 	}
 	if len(r.ignore) > 0 {
-		w.line("// checksums of Secrets that are not rendered: with others the pods would restart")
+		w.comment("checksums of Secrets that are not rendered: with others the pods would restart")
 		ignore := map[string]any{}
 		for key, pointers := range r.ignore {
 			ignore[key] = texts(pointers)

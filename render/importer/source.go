@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/literal"
 
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 )
@@ -115,7 +117,8 @@ func (imp *Import) facts(pkg string) ([]byte, error) {
 		}
 	}
 	if len(imp.Secrets) > 0 {
-		w.line("// left out of the import: they have to be there, with these keys\nexternal: secrets: {")
+		w.comment("left out of the import: they have to be there, with these keys")
+		w.line("external: secrets: {")
 		for _, s := range imp.Secrets {
 			w.line(s.source())
 		}
@@ -181,7 +184,7 @@ func (u *Unit) source(pkg, namespace string, draft bool) ([]byte, error) {
 		w.field("recreate", texts(u.Recreate))
 	}
 	if len(u.Reloads) > 0 {
-		w.line("// pods run on when these change, as they did; without the line they restart\n// then, and once at the first apply")
+		w.comment("pods run on when these change, as they did; without the line they restart", "then, and once at the first apply")
 		w.field("reloads", texts(u.Reloads))
 	}
 	if len(u.patch) > 0 {
@@ -250,6 +253,14 @@ type cueWriter struct{ b strings.Builder }
 
 func (w *cueWriter) line(s string) { w.b.WriteString(s + "\n") }
 
+// comment writes lines of a comment. What comes from others stays in it: CUE ends one
+// at the end of its line.
+func (w *cueWriter) comment(lines ...string) {
+	for _, s := range lines {
+		w.line("// " + plain.Line(s, math.MaxInt))
+	}
+}
+
 func (w *cueWriter) formatted() ([]byte, error) {
 	out, err := format.Source([]byte(w.b.String()), format.Simplify())
 	if err != nil {
@@ -262,7 +273,7 @@ func (w *cueWriter) formatted() ([]byte, error) {
 func (w *cueWriter) fields(f fields) {
 	for _, one := range f {
 		if one.comment != "" {
-			w.line("// " + one.comment)
+			w.comment(one.comment)
 		}
 		inner, ok := one.value.(fields)
 		if !ok {
