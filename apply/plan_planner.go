@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -182,8 +184,9 @@ func (p *planner) newChange(it *item, action Action) *Change {
 	}
 }
 
+// warn adds a warning, on one line whatever a cluster has put into it.
 func (p *planner) warn(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.plan.Warnings = append(p.plan.Warnings, text)
+	p.plan.Warnings = append(p.plan.Warnings, plain.Line(text, math.MaxInt))
 }

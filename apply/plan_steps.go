@@ -125,7 +125,9 @@ func (p *planner) readContext(ctx context.Context) error {
 		p.plan.options = p.opts
 	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
-	p.plan.Warnings = append(p.plan.Warnings, p.plan.state.warnings...)
+	for _, w := range p.plan.state.warnings {
+		p.warn(w)
+	}
 	p.mask = mask.New(p.plan.state.key, p.allMarks(), p.cluster.known)
 	p.plan.Incomplete = p.ofMembers(p.plan.Incomplete)
 	p.scaled = scaledIn(p.plan.parent, time.Now())
@@ -188,10 +190,10 @@ func (p *planner) collect() {
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
 	for _, m := range p.plan.missing {
-		p.plan.Warnings = append(p.plan.Warnings, m.warning())
+		p.warn(m.warning())
 	}
 	for _, w := range p.cluster.Warnings() {
-		p.plan.Warnings = append(p.plan.Warnings, p.cluster.known.Text(w))
+		p.warn(p.cluster.known.Text(w))
 	}
 }
 

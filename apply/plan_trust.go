@@ -118,8 +118,14 @@ func (p *planner) warnUnconfirmed() {
 		return
 	}
 	const shown = 10
-	text := strings.Join(names[:min(len(names), shown)], ", ")
-	if more := len(names) - shown; more > 0 {
+	all := len(names)
+	names = slices.DeleteFunc(names, func(name string) bool { return !isName(name) })
+	names = names[:min(len(names), shown)]
+	text := strings.Join(names, ", ")
+	switch more := all - len(names); {
+	case len(names) == 0:
+		text = fmt.Sprintf("%d places with names that nothing has", more)
+	case more > 0:
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	p.warn(fmt.Sprintf("not looked at, as neither git nor a signed record names it: %s; if the environment had objects there: --look-in NAME", text))

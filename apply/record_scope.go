@@ -127,6 +127,13 @@ func (at kindIn) name() string {
 	return at.namespace
 }
 
+// isName tells what may be a namespace, or a kind, from what somebody wrote in their place.
+func isName(name string) bool { return name != "" && !strings.ContainsFunc(name, notOfName) }
+
+func notOfName(r rune) bool {
+	return r != '-' && r != '.' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+}
+
 func split(list string) []string {
 	return slices.DeleteFunc(strings.Split(list, ","), func(s string) bool { return strings.TrimSpace(s) == "" })
 }

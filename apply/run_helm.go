@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -36,6 +38,7 @@ func (r *run) keepHelmOut(ctx context.Context) {
 		message, err := r.markRelease(ctx, at.namespace, at.name, objects[at])
 		if err != nil {
 			message = fmt.Sprintf("the Helm release %s in namespace %s could not be marked as taken over, helm upgrade would undo this: %v", at.name, at.namespace, err)
+			message = plain.Line(message, math.MaxInt)
 			r.plan.Warnings = append(r.plan.Warnings, message)
 		}
 		if message != "" {
