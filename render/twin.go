@@ -74,8 +74,12 @@ func (p *envPackage) markedLiterals(values []markedValue) []*ast.BasicLit {
 	}
 	for _, file := range p.userFiles() {
 		at := places[file.Filename]
+		labels := map[ast.Node]bool{} // which stand where their fields do
 		ast.Walk(file, func(n ast.Node) bool {
-			if n.Pos().IsValid() && at[n.Pos().Offset()] {
+			if field, ok := n.(*ast.Field); ok {
+				labels[field.Label] = true
+			}
+			if n.Pos().IsValid() && at[n.Pos().Offset()] && !labels[n] {
 				switch n.(type) {
 				case *ast.BasicLit, *ast.Interpolation, *ast.UnaryExpr:
 					found = append(found, literalsIn(n)...)
