@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/seed-428f4edd/evenkeel/apply/follow"
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -171,4 +175,75 @@ func (c *Cluster) notedParent(ctx context.Context, env *schema.Environment) (*un
 		return nil, err
 	}
 	return p.live, nil
+}
+
+// followedNotes are the notes of an environment as they change.
+type followedNotes struct {
+	mu     sync.Mutex
+	parent *unstructured.Unstructured
+	signal chan struct{} // holds one where there is something new
+}
+
+// followNotes reads the parent of an environment, and follows it until ctx ends. Who may
+// not read it is told of no notes, who may not watch it of those that there were.
+func (c *Cluster) followNotes(ctx context.Context, env *schema.Environment) (*followedNotes, error) {
+	n := &followedNotes{signal: make(chan struct{}, 1)}
+	parent, err := c.notedParent(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	n.parent = parent
+	client := c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace)
+	stream := &follow.Stream{
+		Client: client, Fields: "metadata.name=" + schema.ParentName(env.Name), Most: time.Minute, Denied: 10 * time.Minute,
+		Read: func(ctx context.Context) (string, error) {
+			list, err := client.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + schema.ParentName(env.Name)})
+			if err != nil {
+				return "", err
+			}
+			n.see(nil)
+			for i := range list.Items {
+				n.see(&list.Items[i])
+			}
+			return list.GetResourceVersion(), nil
+		},
+		Seen: func(what watch.EventType, o *unstructured.Unstructured) {
+			if what == watch.Deleted {
+				o = nil
+			}
+			n.see(o)
+		},
+	}
+	if parent != nil {
+		stream.Version = parent.GetResourceVersion()
+	}
+	go stream.Run(ctx)
+	return n, nil
+}
+
+// see notes what the parent is now.
+func (n *followedNotes) see(parent *unstructured.Unstructured) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.parent = parent
+	select {
+	case n.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (n *followedNotes) last() *unstructured.Unstructured {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.parent
+}
+
+// changed waits until the parent is another one; false is the end of ctx.
+func (n *followedNotes) changed(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-n.signal:
+		return true
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,13 +27,18 @@ type Status struct {
 type UnitStatus struct {
 	Name  string       `json:"name"`
 	State health.State `json:"state"`
+	UnitNotes
+	Objects []ObjectHealth `json:"objects"`
+}
+
+// UnitNotes are what somebody, or a canary, does to a unit past git.
+type UnitNotes struct {
 	// Paused says that `rollout pause` stopped its rollout, Scaled that `scale`
 	// set its replicas for a while.
 	Paused *Paused `json:"paused,omitempty"`
 	Scaled *Scaled `json:"scaled,omitempty"`
 	// Canary is how far its canary is.
-	Canary  *CanaryNote    `json:"canary,omitempty"`
-	Objects []ObjectHealth `json:"objects"`
+	Canary *CanaryNote `json:"canary,omitempty"`
 }
 
 // StatusOptions adjust a status.
@@ -44,6 +51,9 @@ type StatusOptions struct {
 	// Silent is called by WatchStatus when the API server no longer answers, and with
 	// nil when it does again.
 	Silent func(error)
+	// Noted is called by WatchStatus before it looks at objects, and when it changes,
+	// with what it looks at, which has the canary that runs, and the notes by unit.
+	Noted func(env *schema.Environment, notes map[string]UnitNotes)
 }
 
 // Status judges the objects of an environment by the same rules as the gate of
@@ -81,18 +91,99 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 }
 
 // WatchStatus calls opts.On with the state of every object, and at every change
-// of one, until ctx ends, and returns its cause.
+// of one, until ctx ends, and returns its cause. A canary that begins or ends is
+// followed: its objects are looked at for as long as it runs.
 func (c *Cluster) WatchStatus(ctx context.Context, env *schema.Environment, opts StatusOptions) error {
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
 	if _, err := c.identityOf(ctx, env); err != nil {
 		return err
 	}
-	watcher, targets, on, err := c.observe(watching, env, opts)
+	notes, err := c.followNotes(ctx, env)
 	if err != nil {
-		return err
+		return fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
-	return watcher.Watch(ctx, targets, on)
+	for {
+		err := c.watchComposed(ctx, env, notes, opts)
+		if !errors.Is(err, errComposed) {
+			return err
+		}
+	}
+}
+
+// errComposed ends a watch whose objects are no longer those of the environment.
+var errComposed = errors.New("a canary has begun or ended")
+
+// watchComposed watches an environment for as long as its canary neither begins nor
+// ends, which is errComposed.
+func (c *Cluster) watchComposed(ctx context.Context, env *schema.Environment, notes *followedNotes, opts StatusOptions) error {
+	parent := notes.last()
+	composed, err := c.composed(ctx, env, parent)
+	if err != nil {
+		return fmt.Errorf("health of environment %s: %w", env.Name, err)
+	}
+	watching, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if opts.Noted != nil {
+		opts.Noted(composed, notesOf(env, parent))
+	}
+	var noting sync.WaitGroup
+	defer noting.Wait()
+	defer stop(nil)
+	noting.Go(func() {
+		for notes.changed(watching) {
+			parent := notes.last()
+			now, err := c.composed(watching, env, parent)
+			if err == nil && !sameObjects(now, composed) {
+				stop(errComposed)
+				return
+			}
+			if opts.Noted != nil && watching.Err() == nil {
+				opts.Noted(composed, notesOf(env, parent))
+			}
+		}
+	})
+	watcher, targets, on, err := c.observe(watching, composed, opts)
+	if err == nil {
+		err = watcher.Watch(watching, targets, on)
+	}
+	if errors.Is(context.Cause(watching), errComposed) {
+		return errComposed
+	}
+	return err
+}
+
+// sameObjects reports whether two environments have the same objects by name.
+func sameObjects(a, b *schema.Environment) bool {
+	refs := func(env *schema.Environment) []schema.Ref {
+		var all []schema.Ref
+		for _, o := range env.Objects() {
+			all = append(all, schema.RefOf(o.Unstructured))
+		}
+		return all
+	}
+	return a == b || slices.Equal(refs(a), refs(b))
+}
+
+// notesOf are the notes of an environment's parent, by unit.
+func notesOf(env *schema.Environment, parent *unstructured.Unstructured) map[string]UnitNotes {
+	all := map[string]UnitNotes{}
+	paused, scaled, canaries := notesIn[Paused](parent, annotationPaused), scaledIn(parent, time.Now()), notesIn[CanaryNote](parent, annotationCanary)
+	for i := range env.Units {
+		name := env.Units[i].Name
+		var n UnitNotes
+		if p, ok := paused[name]; ok {
+			n.Paused = &p
+		}
+		if s, ok := scaled[name]; ok {
+			n.Scaled = &s
+		}
+		if c, ok := canaries[name]; ok {
+			n.Canary = &c
+		}
+		if n != (UnitNotes{}) {
+			all[name] = n
+		}
+	}
+	return all
 }
 
 // observe prepares to look at the selected objects without writing.
@@ -114,22 +205,11 @@ func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts Sta
 // statusOf groups judgements by unit, in the order of the environment, and adds
 // what is noted on the parent.
 func statusOf(env *schema.Environment, updates []health.Update, parent *unstructured.Unstructured) *Status {
-	paused, scaled := notesIn[Paused](parent, annotationPaused), scaledIn(parent, time.Now())
-	canaries := notesIn[CanaryNote](parent, annotationCanary)
+	notes := notesOf(env, parent)
 	s := &Status{Environment: env.Name, Healthy: true}
 	for _, u := range updates {
 		if n := len(s.Units); n == 0 || s.Units[n-1].Name != u.Unit {
-			unit := UnitStatus{Name: u.Unit, State: health.Healthy}
-			if p, ok := paused[u.Unit]; ok {
-				unit.Paused = &p
-			}
-			if s, ok := scaled[u.Unit]; ok {
-				unit.Scaled = &s
-			}
-			if n, ok := canaries[u.Unit]; ok {
-				unit.Canary = &n
-			}
-			s.Units = append(s.Units, unit)
+			s.Units = append(s.Units, UnitStatus{Name: u.Unit, State: health.Healthy, UnitNotes: notes[u.Unit]})
 		}
 		unit := &s.Units[len(s.Units)-1]
 		o := objectHealth(u)

@@ -27,6 +27,12 @@ type Step = chromedp.Action[chromedp.Void]
 // and what it throws.
 func Open(t *testing.T, url string) (context.Context, func() []string) {
 	t.Helper()
+	return OpenWith(t, url)
+}
+
+// OpenWith is Open with more flags.
+func OpenWith(t *testing.T, url string, more ...chromedp.ExecAllocatorOption) (context.Context, func() []string) {
+	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
 	}
@@ -36,6 +42,7 @@ func Open(t *testing.T, url string) (context.Context, func() []string) {
 	} {
 		flags = append(flags, chromedp.Flag(flag, true))
 	}
+	flags = append(flags, more...)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, flags...)

@@ -70,15 +70,23 @@ func Objects(ctx context.Context, c *apply.Cluster, env *schema.Environment, ref
 	}
 	var all []Object
 	for _, u := range status.Units {
-		var notes []string
-		if u.Paused != nil {
-			notes = append(notes, "paused "+u.Paused.String())
-		}
-		if u.Scaled != nil {
-			notes = append(notes, "scaled past git "+u.Scaled.String())
-		}
+		notes := noteLines(u)
 		for _, o := range u.Objects {
-			all = append(all, Object{ObjectHealth: o, Notes: notes})
+			switch {
+			case slices.ContainsFunc(refs, is(o.Ref)):
+				all = append(all, Object{ObjectHealth: o})
+			case o.Desired > 0 && !has(env, o.Ref): // of a canary
+				line := fmt.Sprintf("beside it %s, %s: %d of %d pods are ready", o.Ref, o.State, o.Ready, o.Desired)
+				if o.State != health.Healthy {
+					line += ": " + cmp.Or(o.Message, o.Rule)
+				}
+				notes = append(notes, line)
+			}
+		}
+		for i := range all {
+			if all[i].Unit == u.Name {
+				all[i].Notes = notes
+			}
 		}
 	}
 	s := &seeing{c: c, env: part, objects: all}
@@ -89,6 +97,15 @@ func Objects(ctx context.Context, c *apply.Cluster, env *schema.Environment, ref
 		return cmp.Compare(slices.IndexFunc(refs, is(a.Ref)), slices.IndexFunc(refs, is(b.Ref)))
 	})
 	return all, nil
+}
+
+func has(env *schema.Environment, ref schema.Ref) bool {
+	for _, o := range env.Objects() {
+		if schema.RefOf(o.Unstructured).ID() == ref.ID() {
+			return true
+		}
+	}
+	return false
 }
 
 func is(ref schema.Ref) func(schema.Ref) bool {

@@ -32,6 +32,15 @@ func UnitLines(u apply.UnitStatus) []string {
 	if desired > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %d pods are ready", ready, desired))
 	}
+	return append(lines, noteLines(u)...)
+}
+
+// noteLines are what somebody, or a canary, does to a unit past git.
+func noteLines(u apply.UnitStatus) []string {
+	var lines []string
+	if u.Canary != nil {
+		lines = append(lines, u.Canary.String())
+	}
 	if u.Paused != nil {
 		lines = append(lines, "paused "+u.Paused.String())
 	}

@@ -26,14 +26,11 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 	}
 	for _, u := range s.Units {
 		text := plural(len(u.Objects), "object")
-		if u.Scaled != nil {
-			text += fmt.Sprintf("  %s %s: evenkeel scale %s %s --end", out.paint(yellow, "scaled past git"), Clean(u.Scaled.String()), s.Environment, u.Name)
-		}
-		if u.Canary != nil {
-			text += "  " + out.paint(yellow, Clean(u.Canary.String()))
-		}
-		if u.Paused != nil {
-			text += fmt.Sprintf("  %s %s: evenkeel rollout resume %s %s", out.paint(yellow, "paused"), Clean(u.Paused.String()), s.Environment, u.Name)
+		for _, n := range Notes(s.Environment, u.Name, u.UnitNotes) {
+			text += "  " + out.paint(yellow, n.What)
+			if n.Command != "" {
+				text += fmt.Sprintf(" %s: %s", n.Says, n.Command)
+			}
 		}
 		out.line("  %s %-*s  %s  %s", out.paint(colorOfState(u.State), u.State.Mark()), width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
 		if u.Canary != nil {
@@ -48,6 +45,28 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		}
 	}
 	return out.err
+}
+
+// Note is what somebody, or a canary, does to a unit past git.
+type Note struct {
+	What    string // such as "paused"
+	Says    string // since when and by whom; empty where What has it all
+	Command string // that ends it; empty where it ends by itself
+}
+
+// Notes are those of a unit, in the words of every view.
+func Notes(env, unit string, n apply.UnitNotes) []Note {
+	var notes []Note
+	if n.Scaled != nil {
+		notes = append(notes, Note{"scaled past git", Line(n.Scaled.String()), fmt.Sprintf("evenkeel scale %s %s --end", env, unit)})
+	}
+	if n.Canary != nil {
+		notes = append(notes, Note{What: Line(n.Canary.String())})
+	}
+	if n.Paused != nil {
+		notes = append(notes, Note{"paused", Line(n.Paused.String()), fmt.Sprintf("evenkeel rollout resume %s %s", env, unit)})
+	}
+	return notes
 }
 
 func (p *printer) health(o apply.ObjectHealth) {

@@ -1,7 +1,7 @@
 // Package rights asks the API server what the caller may do. It knows no
 // environment: package apply says what a run needs.
 //
-// Missing sends one review for the rules of each namespace, and single ones for what
+// Caller says who that is. Missing sends one review for the rules of each namespace, and single ones for what
 // these do not show: an authorizer need not list its rules. A right that is not
 // certainly there counts as missing.
 package rights
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -123,7 +124,7 @@ func Missing(ctx context.Context, c *kube.Client, needed []Right) ([]Right, erro
 	if len(needed) == 0 {
 		return nil, nil
 	}
-	if all, err := allowed(ctx, c, Right{Verb: "*", Group: "*", Resource: "*"}); err != nil || all {
+	if all, err := Allowed(ctx, c, Right{Verb: "*", Group: "*", Resource: "*"}); err != nil || all {
 		return nil, err
 	}
 	rules, err := rulesFor(ctx, c, needed)
@@ -165,7 +166,7 @@ func refused(ctx context.Context, c *kube.Client, rights []Right, rules map[stri
 			continue
 		}
 		group.Go(func() error {
-			ok, err := allowed(ctx, c, r)
+			ok, err := Allowed(ctx, c, r)
 			missing[i] = !ok
 			return err
 		})
@@ -223,7 +224,8 @@ func rulesFor(ctx context.Context, c *kube.Client, needed []Right) (map[string][
 }
 
 // allowed asks about one right.
-func allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
+// Allowed reports whether the caller has a right.
+func Allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
 	resource, subresource, _ := strings.Cut(r.Resource, "/")
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -236,16 +238,29 @@ func allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
 	return review.Status.Allowed, nil
 }
 
-// ask creates a review and reads the answer into it.
+// Caller is the name of the account that asks.
+func Caller(ctx context.Context, c *kube.Client) (string, error) {
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := create(ctx, c, authenticationv1.SchemeGroupVersion.WithResource("selfsubjectreviews"), "SelfSubjectReview", review); err != nil {
+		return "", fmt.Errorf("asking the API server who you are: %w", err)
+	}
+	return review.Status.UserInfo.Username, nil
+}
+
+// ask creates a review of rights and reads the answer into it.
 func ask(ctx context.Context, c *kube.Client, resource, kind string, review any) error {
+	return create(ctx, c, authorizationv1.SchemeGroupVersion.WithResource(resource), kind, review)
+}
+
+func create(ctx context.Context, c *kube.Client, resource kschema.GroupVersionResource, kind string, review any) error {
 	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(review)
 	if err != nil {
 		return err
 	}
 	u := &unstructured.Unstructured{Object: object}
-	u.SetAPIVersion("authorization.k8s.io/v1")
+	u.SetAPIVersion(resource.GroupVersion().String())
 	u.SetKind(kind)
-	u, err = c.Dynamic.Resource(authorizationv1.SchemeGroupVersion.WithResource(resource)).Create(ctx, u, metav1.CreateOptions{})
+	u, err = c.Dynamic.Resource(resource).Create(ctx, u, metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package ui
 import (
 	"context"
 	"errors"
+	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -40,20 +42,51 @@ type unitBoard struct {
 	total   int
 	objects map[schema.Ref]*apply.ObjectHealth
 	order   []schema.Ref
+	notes   apply.UnitNotes
 	number  uint64 // of its last change
 }
 
 func newBoard(env *Environment) *board {
 	b := &board{Environment: env, name: env.Desired.Name, byName: map[string]*unitBoard{}, changed: make(chan struct{})}
 	for _, u := range env.Desired.Units {
-		unit := &unitBoard{name: u.Name, total: len(u.Objects), objects: map[schema.Ref]*apply.ObjectHealth{}}
-		for _, o := range u.Objects {
-			unit.order = append(unit.order, schema.RefOf(o.Unstructured))
-		}
+		unit := &unitBoard{name: u.Name, total: len(u.Objects), objects: map[schema.Ref]*apply.ObjectHealth{}, order: refsOf(&u)}
 		b.units = append(b.units, unit)
 		b.byName[u.Name] = unit
 	}
 	return b
+}
+
+func refsOf(u *schema.Unit) []schema.Ref {
+	refs := make([]schema.Ref, len(u.Objects))
+	for i, o := range u.Objects {
+		refs[i] = schema.RefOf(o.Unstructured)
+	}
+	return refs
+}
+
+// noted takes over which objects the units have, with those of a canary that runs, and
+// what is noted of them.
+func (b *board) noted(env *schema.Environment, notes map[string]apply.UnitNotes) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.number
+	for i := range env.Units {
+		u := b.byName[env.Units[i].Name]
+		if u == nil {
+			continue
+		}
+		order, notes := refsOf(&env.Units[i]), notes[u.name]
+		if slices.Equal(order, u.order) && reflect.DeepEqual(notes, u.notes) {
+			continue
+		}
+		u.order, u.total, u.notes = order, len(order), notes
+		maps.DeleteFunc(u.objects, func(ref schema.Ref, _ *apply.ObjectHealth) bool { return !slices.Contains(order, ref) })
+		b.number = before + 1
+		u.number, b.head = b.number, b.number
+	}
+	if b.number > before {
+		b.tell()
+	}
 }
 
 // How long to wait before a cluster that could not be reached is tried again.
@@ -91,7 +124,7 @@ func (b *board) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return cluster.WatchStatus(ctx, b.Desired, apply.StatusOptions{On: b.event, Silent: func(err error) { b.troubled(err, false) }})
+	return cluster.WatchStatus(ctx, b.Desired, apply.StatusOptions{On: b.event, Noted: b.noted, Silent: func(err error) { b.troubled(err, false) }})
 }
 
 // connected is the connection to the cluster, made on first use.
@@ -201,7 +234,7 @@ func (b *board) statuses() []apply.UnitStatus {
 // status is a unit with its objects in the order of the environment, those that
 // nothing is known of yet left out.
 func (u *unitBoard) status() apply.UnitStatus {
-	s := apply.UnitStatus{Name: u.name, State: health.Healthy}
+	s := apply.UnitStatus{Name: u.name, State: health.Healthy, UnitNotes: u.notes}
 	for _, ref := range u.order {
 		o := u.objects[ref]
 		if o == nil || o.Message == health.NotRead {

@@ -36,7 +36,7 @@ func newServer(t *testing.T, address string, envs ...Environment) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(addr, envs)
+	s, err := New(addr, Options{Viewer: func(string) Viewer { return Viewer{Environments: envs} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestListen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(addr, nil); err == nil {
+		if _, err := New(addr, Options{}); err == nil {
 			t.Errorf("%s is listened on", address)
 		}
 	}
@@ -177,8 +177,8 @@ func TestWords(t *testing.T) {
 			}
 		}
 	}
-	for _, state := range []string{"healthy", "progressing", "failed", "unknown"} {
-		found[state] = true
+	for _, text := range []string{"healthy", "progressing", "failed", "unknown", "paused", "scaled past git", noToken, notKnown, notAsked, tooMany, sessionsUp} {
+		found[text] = true
 	}
 	for text := range words {
 		if !found[text] {

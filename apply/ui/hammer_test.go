@@ -22,7 +22,7 @@ func TestHammered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(l.Addr(), []Environment{noCluster("prod")})
+	s, err := New(l.Addr(), Options{Viewer: func(string) Viewer { return Viewer{Environments: []Environment{noCluster("prod")}} }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestStrangersMakeWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(l.Addr(), []Environment{noCluster("prod")})
+	s, err := New(l.Addr(), Options{Viewer: func(string) Viewer { return Viewer{Environments: []Environment{noCluster("prod")}} }})
 	if err != nil {
 		t.Fatal(err)
 	}

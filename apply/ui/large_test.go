@@ -50,14 +50,14 @@ func TestLargeInChromium(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(l.Addr(), []Environment{large(500)})
+	s, err := New(l.Addr(), Options{Viewer: func(string) Viewer { return Viewer{Environments: []Environment{large(500)}} }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go func() { _ = s.Serve(ctx, l) }()
-	b := s.boards[0]
+	b := s.local.boards[0]
 	for u := range 500 {
 		for o := range 10 {
 			state := health.Healthy

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 )
 
 // routes are the paths behind the token.
@@ -28,9 +30,14 @@ func (s *Server) routes() http.Handler {
 		"graph.html":              s.framed(graphFrame),
 		"trace":                   s.page("trace", tracePage),
 		"logs":                    s.page("logs", logsPage),
+		"logs/live":               s.liveLogs,
 		"events":                  s.page("events", eventsPage),
 	} {
 		mux.HandleFunc("GET /{lang}/env/{env}/"+path, show)
+	}
+	if s.sessions != nil {
+		mux.HandleFunc("POST "+signIn, s.signIn)
+		mux.HandleFunc("POST "+signOut, s.signOut)
 	}
 	return mux
 }
@@ -60,36 +67,47 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 type request struct {
 	*http.Request
 	server *Server
+	viewer *viewer
 	lang   string
 	board  *board // nil on the overview
 }
 
-// asked is the request with its language and environment; false where one of them is
-// not there.
-func (s *Server) asked(r *http.Request) (*request, bool) {
-	q := &request{Request: r, server: s, lang: r.PathValue("lang")}
+// asked is the request with its viewer, language and environment. Where one of them is
+// not there it is answered, and nil.
+func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
+	q := &request{Request: r, server: s, lang: r.PathValue("lang"), viewer: s.local}
 	if q.lang != "en" && q.lang != "zh" {
-		return nil, false
+		http.NotFound(w, r)
+		return nil
+	}
+	if s.sessions != nil {
+		if q.viewer = s.sessions.of(r); q.viewer == nil {
+			s.askToSignIn(w, q, "")
+			return nil
+		}
 	}
 	name := r.PathValue("env")
-	for _, b := range s.boards {
+	for _, b := range q.viewer.boards {
 		if b.name == name {
 			q.board = b
 		}
 	}
-	return q, name == "" || q.board != nil
+	if name != "" && q.board == nil {
+		http.NotFound(w, r)
+		return nil
+	}
+	return q
 }
 
 // page shows a template with what fill says.
 func (s *Server) page(name string, fill func(*request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		q, ok := s.asked(r)
-		if !ok {
-			http.NotFound(w, r)
+		q := s.asked(w, r)
+		if q == nil {
 			return
 		}
-		v := &view{Lang: q.lang, Name: name, Root: s.Path() + q.lang + "/", Static: s.Path() + "static/", Other: s.otherLang(q), request: q}
-		for _, b := range s.boards {
+		v := s.view(q, name)
+		for _, b := range q.viewer.boards {
 			v.Environments = append(v.Environments, b.name)
 		}
 		if q.board != nil {
@@ -106,20 +124,37 @@ func (s *Server) page(name string, fill func(*request) (any, error)) http.Handle
 			}
 			v.Data = data
 		}
-		var out strings.Builder
-		if err := s.templates.ExecuteTemplate(&out, v.Name+".html", v); err != nil {
-			http.Error(w, "the page cannot be written: "+err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(out.String()))
+		s.write(w, v, http.StatusOK)
 	}
 }
 
-// otherLang is the same page in the other language.
-func (s *Server) otherLang(q *request) string {
-	other := map[string]string{"en": "zh", "zh": "en"}[q.lang]
-	path := s.Path() + other + strings.TrimPrefix(q.URL.Path, "/"+q.lang)
+// view is the frame of a page.
+func (s *Server) view(q *request, name string) *view {
+	v := &view{Lang: q.lang, Name: name, Root: s.Path() + q.lang + "/", Static: s.Path() + "static/", Other: s.otherPage(q), request: q}
+	if s.sessions != nil && q.viewer != nil {
+		v.User, v.SignOut, v.Older = report.Line(q.viewer.user), signOut, s.older.Load()
+	}
+	return v
+}
+
+func (s *Server) write(w http.ResponseWriter, v *view, code int) {
+	var out strings.Builder
+	if err := s.templates.ExecuteTemplate(&out, v.Name+".html", v); err != nil {
+		http.Error(w, "the page cannot be written: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(out.String()))
+}
+
+func otherLang(lang string) string {
+	return map[string]string{"en": "zh", "zh": "en"}[lang]
+}
+
+// otherPage is the same page in the other language.
+func (s *Server) otherPage(q *request) string {
+	path := s.Path() + otherLang(q.lang) + strings.TrimPrefix(q.URL.Path, "/"+q.lang)
 	if q.URL.RawQuery != "" {
 		path += "?" + q.URL.RawQuery
 	}
@@ -129,8 +164,11 @@ func (s *Server) otherLang(q *request) string {
 // framed shows a page that stands in a frame of ours and brings a policy of its own.
 func (s *Server) framed(write func(*request) (string, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		q, ok := s.asked(r)
-		if !ok || q.board != nil && len(q.board.Wrong) > 0 {
+		q := s.asked(w, r)
+		if q == nil {
+			return
+		}
+		if len(q.board.Wrong) > 0 {
 			http.NotFound(w, r)
 			return
 		}

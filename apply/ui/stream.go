@@ -3,10 +3,13 @@ package ui
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
 // gather is how long changes are let come together before they are sent, beat how
@@ -19,6 +22,7 @@ const (
 // streaming begins a stream of server-sent events.
 func streaming(w http.ResponseWriter) func(fragments string) error {
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx in between
 	flush := http.NewResponseController(w)
 	return func(fragments string) error {
 		var out strings.Builder
@@ -36,13 +40,42 @@ func streaming(w http.ResponseWriter) func(fragments string) error {
 	}
 }
 
+// anew has the page load itself again: what it shows is from boards that are no longer
+// kept.
+const anew = "event: anew\ndata: \n\n"
+
+// lasting is a context for as long as the viewer is there; done says so to a page that
+// still listens.
+func (q *request) lasting(w http.ResponseWriter) (ctx context.Context, done func()) {
+	ctx, stop := context.WithCancel(q.Context())
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-q.viewer.gone:
+			stop()
+		}
+	}()
+	return ctx, func() {
+		stop()
+		if q.Context().Err() == nil {
+			_, _ = io.WriteString(w, anew)
+		}
+	}
+}
+
+// still says that the viewer is signed in, and may look at what they look at.
+func (q *request) still() bool {
+	return q.server.sessions == nil || q.server.sessions.of(q.Request) == q.viewer
+}
+
 // live sends what changes of an environment: its headline, and the rows of units.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
-	q, ok := s.asked(r)
-	if !ok {
-		http.NotFound(w, r)
+	q := s.asked(w, r)
+	if q == nil {
 		return
 	}
+	ctx, done := q.lasting(w)
+	defer done()
 	send, b := streaming(w), q.board
 	number, _ := strconv.ParseUint(r.FormValue("from"), 10, 64) // the last change that the page has
 	for first := true; ; first = false {
@@ -51,7 +84,7 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		number = now
-		if wait(r.Context(), b, number) != nil {
+		if wait(ctx, b, number) != nil || !q.still() {
 			return
 		}
 	}
@@ -100,15 +133,14 @@ func (s *Server) changes(q *request, number uint64, first bool) (fragments strin
 
 // liveOverview sends the headlines of all environments as they change.
 func (s *Server) liveOverview(w http.ResponseWriter, r *http.Request) {
-	q, ok := s.asked(r)
-	if !ok {
-		http.NotFound(w, r)
+	q := s.asked(w, r)
+	if q == nil {
 		return
 	}
-	ctx, stop := context.WithCancel(r.Context())
-	defer stop()
+	ctx, done := q.lasting(w)
+	defer done()
 	changed := make(chan struct{}, 1)
-	for _, b := range s.boards {
+	for _, b := range q.viewer.boards {
 		go func() {
 			for number := uint64(0); b.after(ctx, number) == nil; {
 				b.mu.Lock()
@@ -125,7 +157,7 @@ func (s *Server) liveOverview(w http.ResponseWriter, r *http.Request) {
 	v := &view{Lang: q.lang, Root: s.Path() + q.lang + "/", request: q}
 	for {
 		var out strings.Builder
-		for _, b := range s.boards {
+		for _, b := range q.viewer.boards {
 			_ = s.templates.ExecuteTemplate(&out, "card", v.With(b.headline()))
 		}
 		if send(out.String()) != nil {
@@ -136,7 +168,10 @@ func (s *Server) liveOverview(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-time.After(beat):
 		case <-changed:
-			time.Sleep(gather)
+			_ = pause.For(ctx, gather)
+		}
+		if !q.still() {
+			return
 		}
 	}
 }

@@ -1,15 +1,18 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
@@ -55,11 +58,42 @@ type Hop struct {
 	Depth                int
 }
 
+// Viewer is somebody who looks on: each with boards of their own, which ask the cluster
+// with their rights.
+type Viewer struct {
+	// Environments are those that there are.
+	Environments []Environment
+	// Who asks the cluster who this is, and which of the environments that account may
+	// look at. Where it is nil there is nobody to ask: who is here may look at all.
+	Who func(context.Context) (*Account, error)
+}
+
+// Account is what the cluster says of a viewer.
+type Account struct {
+	User string
+	May  []string // names of environments
+}
+
+// Options say for whom the page is.
+type Options struct {
+	// Host is the name, with the port where it is not that of https, under which a
+	// proxy serves the page to viewers who sign in with a token for the cluster. Empty
+	// is a page of this machine: who knows its address is the one viewer.
+	Host string
+	// Viewer is the viewer with a token, which is empty for a page of this machine. It
+	// asks nothing yet.
+	Viewer func(token string) Viewer
+	// Log is told who signs in.
+	Log *slog.Logger
+}
+
 // Server serves the page.
 type Server struct {
-	token     string
-	hosts     map[string]bool
-	boards    []*board
+	gate
+	log       *slog.Logger
+	local     *viewer     // of a page of this machine
+	sessions  *sessions   // of a page for viewers who sign in
+	older     atomic.Bool // the newest state of the source cannot be shown
 	templates *template.Template
 	words     map[string]string // Chinese
 	handler   http.Handler
@@ -67,18 +101,24 @@ type Server struct {
 }
 
 // New makes the server for a listener's address, and asks nothing yet.
-func New(addr net.Addr, envs []Environment) (*Server, error) {
+func New(addr net.Addr, opts Options) (*Server, error) {
+	s := &Server{words: chinese(), log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
+	var err error
+	if s.templates, err = template.New("").Funcs(functions()).ParseFS(files, "page/*.html"); err != nil {
+		return nil, err
+	}
+	if opts.Host != "" {
+		s.gate = gate{hosts: map[string]bool{strings.ToLower(opts.Host): true}, origin: "https://" + strings.ToLower(opts.Host)}
+		s.sessions = newSessions(opts.Viewer)
+		s.handler = s.routes()
+		return s, nil
+	}
 	hosts, err := hostsOf(addr)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{token: strings.ToLower(rand.Text()), hosts: hosts, words: chinese()}
-	for i := range envs {
-		s.boards = append(s.boards, newBoard(&envs[i]))
-	}
-	if s.templates, err = template.New("").Funcs(functions()).ParseFS(files, "page/*.html"); err != nil {
-		return nil, err
-	}
+	s.gate = gate{hosts: hosts, token: strings.ToLower(rand.Text())}
+	s.local = newViewer(opts.Viewer("").Environments)
 	s.handler = s.routes()
 	return s, nil
 }
@@ -99,20 +139,29 @@ func hostsOf(addr net.Addr) (map[string]bool, error) {
 	return hosts, nil
 }
 
-// Path is where the page begins, with its token.
-func (s *Server) Path() string { return "/" + s.token + "/" }
+// Path is where the page begins, with its token where it has one.
+func (s *Server) Path() string {
+	if s.token == "" {
+		return "/"
+	}
+	return "/" + s.token + "/"
+}
 
 // Run watches the environments until ctx ends.
 func (s *Server) Run(ctx context.Context) {
-	done := make(chan struct{}, len(s.boards))
-	for _, b := range s.boards {
-		go func() {
-			b.run(ctx)
-			done <- struct{}{}
-		}()
+	if s.local != nil {
+		s.local.run(ctx)
+		return
 	}
-	for range s.boards {
-		<-done
+	s.sessions.run(ctx)
+}
+
+// Renew makes the environments of all viewers anew, after a change of the source. Where
+// its newest state cannot be shown (older), they stay as they are, and the page says so.
+func (s *Server) Renew(older bool) {
+	s.older.Store(older)
+	if !older {
+		s.sessions.renew()
 	}
 }
 

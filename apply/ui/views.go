@@ -19,7 +19,6 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
-	"github.com/seed-428f4edd/evenkeel/apply/workload"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -28,6 +27,8 @@ type view struct {
 	Lang, Name         string
 	Root, Base, Static string // addresses
 	Other              string // this page in the other language
+	User, SignOut      string // who signed in, and where to sign out
+	Older              bool   // the newest state of the source cannot be shown
 	Env                string
 	Head               headline
 	Number             uint64 // of the last change, before anything is read
@@ -115,7 +116,7 @@ func (b *board) headline() headline {
 
 func overview(q *request) (any, error) {
 	var all []headline
-	for _, b := range q.server.boards {
+	for _, b := range q.viewer.boards {
 		all = append(all, b.headline())
 	}
 	return all, nil
@@ -127,6 +128,7 @@ type unitView struct {
 	State          health.State
 	Total          int
 	Ready, Desired int
+	Notes          []report.Note
 	Objects        []apply.ObjectHealth
 	More           int // objects that are not shown
 }
@@ -142,7 +144,7 @@ func (b *board) unit(name string, all bool) (unitView, bool) {
 		return unitView{}, false
 	}
 	status := u.status()
-	v := unitView{Name: name, State: status.State, Total: u.total}
+	v := unitView{Name: name, State: status.State, Total: u.total, Notes: report.Notes(b.name, name, u.notes)}
 	for _, o := range status.Objects {
 		v.Ready, v.Desired = v.Ready+o.Ready, v.Desired+o.Desired
 		switch {
@@ -394,66 +396,6 @@ func tracePage(q *request) (any, error) {
 	}
 	v.Trace = trace
 	return v, nil
-}
-
-// logsView are the last lines of an app.
-type logsView struct {
-	App, Container string
-	Tail           int64
-	Previous       bool
-	Apps           []string
-	Lines          []logLine
-	Silent         []string
-	Cut            bool
-}
-
-type logLine struct{ Pod, Text string }
-
-// Bounds of what is read of logs.
-const (
-	tailDefault = 200
-	tailMost    = 2000
-	logLines    = 5000
-	lineMost    = 4000
-)
-
-func logsPage(q *request) (any, error) {
-	v := logsView{App: q.FormValue("app"), Container: q.FormValue("container"), Previous: q.FormValue("previous") != "", Tail: tailDefault}
-	if n, err := strconv.ParseInt(q.FormValue("tail"), 10, 64); err == nil {
-		v.Tail = max(1, min(n, tailMost))
-	}
-	for i := range q.board.Desired.Units {
-		if name := q.board.Desired.Units[i].Name; hasPods(&q.board.Desired.Units[i]) {
-			v.Apps = append(v.Apps, name)
-		}
-	}
-	if v.App == "" {
-		return v, nil
-	}
-	cluster, err := q.board.connected()
-	if err != nil {
-		return v, err
-	}
-	ctx, stop := context.WithTimeout(q.Context(), askTimeout)
-	defer stop()
-	err = workload.Logs(ctx, cluster, q.board.Desired, v.App, workload.LogOptions{Container: v.Container, Previous: v.Previous, Tail: v.Tail}, func(l workload.LogLine) {
-		if len(v.Lines) == logLines {
-			v.Cut = true
-			return
-		}
-		text := l.Text
-		if len(text) > lineMost {
-			text = text[:lineMost] + " …"
-		}
-		v.Lines = append(v.Lines, logLine{Pod: report.Line(l.Pod), Text: report.Clean(q.board.hide(text))})
-	}, func(err error) { v.Silent = append(v.Silent, q.text(err.Error())) })
-	return v, err
-}
-
-func hasPods(u *schema.Unit) bool {
-	return slices.ContainsFunc(u.Objects, func(o schema.Object) bool {
-		return slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}, o.GetKind())
-	})
 }
 
 // eventLine is an Event of Kubernetes.

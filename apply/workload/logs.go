@@ -224,11 +224,20 @@ func (l *logs) read(ctx context.Context, pod *corev1.Pod, container string, tail
 		return fmt.Errorf("%s: %w", where, err)
 	}
 	defer func() { _ = stream.Close() }()
-	lines := bufio.NewReader(stream)
+	lines := bufio.NewReaderSize(stream, longestLine)
 	for {
-		text, err := lines.ReadString('\n')
-		if text != "" {
-			l.tell(LogLine{Pod: pod.Name, Container: container, Text: strings.TrimSuffix(text, "\n")})
+		text, err := lines.ReadSlice('\n')
+		cut := errors.Is(err, bufio.ErrBufferFull)
+		if len(text) > 0 {
+			line := strings.TrimSuffix(string(text), "\n")
+			if cut {
+				line += " …"
+			}
+			l.tell(LogLine{Pod: pod.Name, Container: container, Text: line})
+		}
+		for cut { // the rest of that line
+			_, err = lines.ReadSlice('\n')
+			cut = errors.Is(err, bufio.ErrBufferFull)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -238,6 +247,10 @@ func (l *logs) read(ctx context.Context, pod *corev1.Pod, container string, tail
 		}
 	}
 }
+
+// longestLine bounds what is kept of one line, in bytes: a container may write without an
+// end. The kubelet keeps lines of 16 KiB, and joins them.
+const longestLine = 256 << 10
 
 func (l *logs) tell(line LogLine) {
 	l.mu.Lock()

@@ -24,6 +24,9 @@ import (
 type sight struct {
 	connect func(*schema.Environment) (*apply.Cluster, error)
 	ways    *render.Ways
+	// may says which environments somebody else may look at, who asks from another
+	// machine: nothing is asked of the others, of hosts or of names. Nil is who runs this.
+	may func(env string) bool
 }
 
 func (g *global) sight(ways *render.Ways) *sight {
@@ -49,7 +52,7 @@ func (s *sight) along(ctx context.Context, model *way.Model, w *way.Way) ([]look
 	}
 	var all []look.Object
 	for _, name := range model.Environments() {
-		if len(refs[name]) == 0 || s.ways.Results[name] == nil {
+		if len(refs[name]) == 0 || s.ways.Results[name] == nil || s.may != nil && !s.may(name) {
 			continue
 		}
 		env := s.ways.Results[name].Env
@@ -63,11 +66,17 @@ func (s *sight) along(ctx context.Context, model *way.Model, w *way.Way) ([]look
 		}
 		all = append(all, objects...)
 	}
-	front := frontOf(ctx, model)
+	var front front
+	if s.may == nil {
+		front = frontOf(ctx, model)
+	}
 	for i := range w.Hops {
 		h := &w.Hops[i]
 		switch h.Kind {
 		case way.DNS:
+			if s.may != nil {
+				continue
+			}
 			w.See(i, nameOf(ctx, h.Name, model.Front()), "")
 		case way.VIP, way.Edge:
 			if front != nil {
@@ -80,6 +89,33 @@ func (s *sight) along(ctx context.Context, model *way.Model, w *way.Way) ([]look
 		}
 	}
 	return all, nil
+}
+
+// elsewhere stands for what is of an environment that somebody may not look at.
+const elsewhere = "of an environment that you may not look at"
+
+// veil takes out of a way what is of environments that its reader may not look at. What
+// all share in front of the apps stays: hosts, and the controllers behind them.
+func (s *sight) veil(w *way.Way) {
+	shared := []way.Kind{way.DNS, way.VIP, way.Edge, way.LoadBalancer, way.Controller, way.Redirect, way.APIServer}
+	for i := range w.Hops {
+		h := &w.Hops[i]
+		hidden := h.By.Environment != "" && !s.may(h.By.Environment)
+		for _, o := range h.Objects() {
+			hidden = hidden || !s.may(o.Environment)
+		}
+		if !hidden || slices.Contains(shared, h.Kind) {
+			continue
+		}
+		was := h.Break
+		*h = way.Hop{Kind: h.Kind, Name: elsewhere, Calls: h.Calls}
+		if was != nil {
+			h.Break = &way.Break{Reason: "it breaks here"}
+		}
+	}
+	if w.App != nil && !s.may(w.App.Environment) {
+		w.App = &way.AppRef{Environment: elsewhere}
+	}
 }
 
 func fixOf(h *way.Hop) string {

@@ -7,15 +7,16 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/ui"
 	"github.com/seed-428f4edd/evenkeel/internal/atstart"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
-	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -24,6 +25,9 @@ import (
 type uiOptions struct {
 	listen   string
 	listOnly bool
+	host     string
+	git      remote.Git
+	interval time.Duration
 }
 
 func newUICmd(g *global) *cobra.Command {
@@ -46,54 +50,72 @@ is shown with what is wrong.
 
 The rights are those of diff: a plan needs dry-runs, --list-only does without.
 
+With --host the page is for others, behind a proxy that ends TLS: it is served under
+that name, and shows nothing before a viewer signs in with a token for the cluster, as
+kubectl create token prints one. The cluster is then asked with the viewer's token
+alone, never with the rights that evenkeel has. --git reads a branch, and the page
+keeps level with it; stacks/evenkeel with ui runs it so inside a cluster.
+
 It goes on until Ctrl-C. Exit codes: 2 error, 130 interrupted.`,
 		Example: `  evenkeel ui
   evenkeel ui infra prod
-  evenkeel ui prod --listen 127.0.0.1:8700 --list-only`,
+  evenkeel ui prod --listen 127.0.0.1:8700 --list-only
+  evenkeel ui prod --host evenkeel.example.org --listen :8700 --list-only`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	cmd.Flags().StringVar(&opts.listen, "listen", "127.0.0.1:0", "the address to listen on; port 0 is any that is free")
 	cmd.Flags().BoolVar(&opts.listOnly, "list-only", false, "plan without dry-runs, for those who may only read")
+	cmd.Flags().StringVar(&opts.host, "host", "", "serve the page under this name, by a proxy that ends TLS, to viewers who sign in")
+	addGitFlags(cmd.Flags(), &opts.git)
+	cmd.Flags().DurationVar(&opts.interval, "interval", time.Minute, "with --git: how often to look for a new commit")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runUI(cmd.Context(), g, opts, args)
 	}
 	return cmd
 }
 
+func (o *uiOptions) check() error {
+	switch {
+	case o.host == "" && o.git.URL != "":
+		return &hint.Error{Err: errors.New("--git is for a page with --host"), Hint: "clone the repository, and run evenkeel ui in it"}
+	case o.interval < time.Second:
+		return &hint.Error{Err: errors.New("--interval is a second at least"), Hint: "as in --interval 1m"}
+	}
+	return nil
+}
+
 func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error {
 	atstart.LongLived()
-	repo, names, err := g.named(ctx, &selection{all: len(args) == 0}, args)
+	if err := opts.check(); err != nil {
+		return err
+	}
+	if opts.host != "" {
+		return runHostedUI(ctx, g, opts, args)
+	}
+	d, err := g.describe(ctx, args)
 	if err != nil {
 		return err
 	}
-	ways, wrong, err := g.waysOf(ctx, repo, names)
-	if err != nil {
-		return err
-	}
-	g.warn(ways.Warnings)
-	commit, dirty, err := checkout.Head(repo.Root())
-	if err != nil {
-		return err
-	}
-	w := &watched{g: g, ways: ways, opts: opts, clusters: map[string]*apply.Cluster{}}
-	var envs []ui.Environment
-	for _, name := range names {
-		if findings, ok := wrong[name]; ok {
-			envs = append(envs, ui.Environment{Desired: &schema.Environment{Name: name}, Wrong: strings.Split(findings.Error(), "\n")})
-			continue
+	for _, result := range d.ways.Results {
+		if err := render.Unseal(ctx, result); err != nil {
+			fmt.Fprintf(g.err, "warning: %s\n", err) // plans show such Secrets as they are encrypted
 		}
-		envs = append(envs, w.environment(ctx, name, apply.GitInfo{Commit: commit, Dirty: dirty}.String()))
 	}
+	w := &watched{described: d, opts: opts, connect: g.cluster, clusters: map[string]*apply.Cluster{}}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", opts.listen)
 	if err != nil {
 		return &hint.Error{Err: err, Hint: "name a free address of this machine, such as 127.0.0.1:8700"}
 	}
-	server, err := ui.New(listener.Addr(), envs)
+	server, err := ui.New(listener.Addr(), ui.Options{Viewer: func(string) ui.Viewer { return ui.Viewer{Environments: d.shown(w)} }})
 	if err != nil {
 		_ = listener.Close()
 		return &hint.Error{Err: err, Hint: "127.0.0.1:0 is any free port of this machine"}
 	}
 	fmt.Fprintf(g.out, "http://%s%s\n", listener.Addr(), server.Path())
+	return serveUI(ctx, server, listener)
+}
+
+func serveUI(ctx context.Context, server *ui.Server, listener net.Listener) error {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	watching.Go(func() { server.Run(ctx) })
@@ -103,61 +125,33 @@ func runUI(ctx context.Context, g *global, opts *uiOptions, args []string) error
 	return errEnded
 }
 
-// waysOf models the environments that can be rendered, and says of the others what is
-// wrong. It fails where there is none.
-func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) (*render.Ways, map[string]render.Findings, error) {
-	ways, err := repo.Ways(ctx, names)
-	all, isWrong := errors.AsType[render.Findings](err)
-	if !isWrong {
-		return ways, nil, err
-	}
-	wrong := map[string]render.Findings{}
-	for _, f := range all {
-		wrong[f.Environment] = append(wrong[f.Environment], f)
-	}
-	var sound []string
-	for _, name := range names {
-		if findings, ok := wrong[name]; ok {
-			fmt.Fprintf(g.err, "warning: env %s cannot be rendered; the page shows why (errors: %d)\n", name, len(findings))
-			continue
-		}
-		sound = append(sound, name)
-	}
-	if len(sound) == 0 || len(sound) == len(names) {
-		return nil, nil, err
-	}
-	ways, err = repo.Ways(ctx, sound)
-	return ways, wrong, err
-}
-
-// watched joins rendering, model and clusters for the page. The model reads what CUE
+// watched joins rendering, model and clusters for one viewer. The model reads what CUE
 // evaluated, and flags name contexts: one at a time.
 type watched struct {
-	g    *global
-	ways *render.Ways
-	opts *uiOptions
+	*described
+	opts    *uiOptions
+	connect func(schema.Cluster) (*apply.Cluster, error)
 
 	mu       sync.Mutex
 	clusters map[string]*apply.Cluster // by environment
+	may      []string                  // the environments that the viewer may look at; nil: all
 }
 
-func (w *watched) environment(ctx context.Context, name, commit string) ui.Environment {
+func (w *watched) environment(name string) ui.Environment {
 	result, model := w.ways.Results[name], w.ways.Models[name]
-	if err := render.Unseal(ctx, result); err != nil {
-		fmt.Fprintf(w.g.err, "warning: %s\n", err) // plans show such Secrets as they are encrypted
-	}
-	env := ui.Environment{Desired: result.Env, Commit: commit}
-	for _, row := range model.Table(name) {
-		env.URLs = append(env.URLs, row.URL)
-	}
+	env := ui.Environment{Desired: result.Env, Commit: w.commit}
+	w.modelling(func() {
+		for _, row := range model.Table(name) {
+			env.URLs = append(env.URLs, row.URL)
+		}
+	})
 	env.Connect = func() (*apply.Cluster, error) { return w.cluster(result.Env) }
 	env.Plan = func(ctx context.Context, cluster *apply.Cluster) (*apply.Plan, error) {
-		return w.g.plan(ctx, cluster, result.Env, apply.PlanOptions{ListOnly: w.opts.listOnly})
+		return w.plan(ctx, cluster, result.Env, apply.PlanOptions{ListOnly: w.opts.listOnly})
 	}
 	env.Graph = func(units []apply.UnitStatus) string {
-		w.mu.Lock()
-		graph := model.Graph(name)
-		w.mu.Unlock()
+		var graph *way.Graph
+		w.modelling(func() { graph = model.Graph(name) })
 		live := map[string]way.Live{}
 		for _, u := range units {
 			if u.State != "" {
@@ -178,7 +172,7 @@ func (w *watched) cluster(env *schema.Environment) (*apply.Cluster, error) {
 	if c := w.clusters[env.Name]; c != nil {
 		return c, nil
 	}
-	c, err := w.g.cluster(env.Cluster)
+	c, err := w.connect(env.Cluster)
 	if err == nil {
 		w.clusters[env.Name] = c
 	}
@@ -187,14 +181,17 @@ func (w *watched) cluster(env *schema.Environment) (*apply.Cluster, error) {
 
 // trace follows a URL, with what the cluster says where it answers.
 func (w *watched) trace(ctx context.Context, model *way.Model, url string) (*ui.Trace, error) {
-	w.mu.Lock()
-	found, err := model.Trace(url)
-	w.mu.Unlock()
+	var found *way.Way
+	var err error
+	w.modelling(func() { found, err = model.Trace(url) })
 	if err != nil {
 		return nil, err
 	}
-	s := &sight{ways: w.ways, connect: w.cluster}
+	s := &sight{ways: w.ways, connect: w.cluster, may: w.mayLook()}
 	err = s.follow(ctx, model, found, false)
+	if s.may != nil {
+		s.veil(found)
+	}
 	t := &ui.Trace{URL: found.URL, Says: draw.Headline(found), Broken: found.Broken}
 	for _, h := range found.Hops {
 		hop := ui.Hop{Kind: string(h.Kind), Name: h.Name, Says: strings.TrimSpace(h.Says + " " + h.Share), By: draw.By(h.By), Notes: h.Notes, Depth: h.Calls}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
@@ -139,9 +137,34 @@ func (w *firstLine) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// servedUI serves the page of a repository until the test ends, and is its address.
+func servedUI(t *testing.T, dir, kubeconfig string) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	printed := &firstLine{line: make(chan string, 1)}
+	ended := make(chan int, 1)
+	line := printed.line
+	go func() {
+		ended <- run(ctx, []string{"-C", dir, "--kubeconfig", kubeconfig, "ui"}, streams{out: printed, err: os.Stderr})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if code := <-ended; code != exitInterrupted {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	select {
+	case page := <-line:
+		return page
+	case code := <-ended:
+		ended <- code
+		t.Fatalf("exit code %d", code)
+	}
+	return ""
+}
+
 // TestUIInChromium drives the page of `evenkeel ui` against a real cluster: every view in
-// both languages, by keyboard, as things change, while the cluster is away, and with
-// secrets planted.
+// both languages, by keyboard, as things change, and while the cluster is away.
 func TestUIInChromium(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	dir := t.TempDir()
@@ -177,37 +200,9 @@ func TestUIInChromium(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What is planted beside the source: a live edit of each, an annotation, an Event.
-	patch(core("secrets"), "account", `{"stringData":{"password":"planted-0004"},"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"stringData\":{\"password\":\"planted-0005\"}}"}}}`)
-	event := map[string]any{
-		"apiVersion": "v1", "kind": "Event", "metadata": map[string]any{"namespace": "t-ui", "name": "told"}, "type": "Warning", "reason": "Told", "message": "the password is planted-0001, or planted-0003",
-		"involvedObject": map[string]any{"kind": "Service", "namespace": "t-ui", "name": "web"},
-	}
-	if _, err := core("events").Create(t.Context(), &unstructured.Unstructured{Object: event}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	patch(core("secrets"), "account", `{"stringData":{"password":"planted-0004"}}`)
 
-	ctx, stop := context.WithCancel(t.Context())
-	printed := &firstLine{line: make(chan string, 1)}
-	ended := make(chan int, 1)
-	line := printed.line
-	go func() {
-		ended <- run(ctx, []string{"-C", dir, "--kubeconfig", kubeconfig, "ui"}, streams{out: printed, err: os.Stderr})
-	}()
-	t.Cleanup(func() {
-		stop()
-		if code := <-ended; code != exitInterrupted {
-			t.Errorf("exit code %d", code)
-		}
-	})
-	var page string
-	select {
-	case page = <-line:
-	case code := <-ended:
-		t.Fatalf("exit code %d", code)
-	case <-time.After(time.Minute):
-		t.Fatal("no address is printed")
-	}
+	page := servedUI(t, dir, kubeconfig)
 	env := page + "en/env/t-ui/"
 
 	browser, problems := browsertest.Open(t, page)
@@ -284,8 +279,6 @@ func TestUIInChromium(t *testing.T) {
 		t.Errorf("the page complains: %q", said)
 	}
 
-	noSecrets(t, env, browser)
-
 	// The cluster goes away, and comes back.
 	do(chromedp.Navigate(env), is("nothing is amiss", `document.querySelector("#headline .error")?.textContent ?? ""`, ""))
 	gate.close()
@@ -295,61 +288,4 @@ func TestUIInChromium(t *testing.T) {
 	do(is("and that it does again", `document.querySelector("#headline .error")?.textContent ?? ""`, ""))
 	patch(deployments, "web", `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"example.org/web:3.0"}]}}}}`)
 	do(is("changes are seen again", fmt.Sprintf(unit, "web"), "✓ healthy"))
-}
-
-// noSecrets looks for the planted values, in clear and in base64, in every answer and in
-// the page as the browser has it.
-func noSecrets(t *testing.T, env string, browser context.Context) {
-	t.Helper()
-	look := func(where, text string) {
-		for n := 1; n <= 6; n++ {
-			value := fmt.Sprintf("planted-%04d", n)
-			for _, form := range []string{value, encoded(value), encoded("x" + value)[2:], encoded("xx" + value)[3:]} {
-				if strings.Contains(text, form) {
-					t.Errorf("%s says %s", where, value)
-				}
-			}
-		}
-	}
-	for _, path := range []string{
-		"", "unit/web", "unit/environment", "plan", "plan.html", "history", "graph", "graph.html", "trace?url=http://shop.example.org/",
-		"logs?app=web", "events", "live",
-	} {
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, env+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var body []byte
-		if path == "live" { // the first of a stream
-			body = make([]byte, 64<<10)
-			n, _ := resp.Body.Read(body)
-			body = body[:n]
-		} else if body, err = io.ReadAll(resp.Body); err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		stop()
-		if resp.StatusCode != http.StatusOK || len(body) < 200 {
-			t.Errorf("%s: %s, %d bytes", path, resp.Status, len(body))
-		}
-		look(path, string(body))
-		if path == "events" && !strings.Contains(string(body), "the password is (secret), or (secret)") {
-			t.Errorf("the Event that was planted is not among the events")
-		}
-		if path == "plan.html" && !strings.Contains(string(body), "secret:") {
-			t.Errorf("the plan does not show that secrets differ")
-		}
-	}
-	for _, path := range []string{"", "plan", "events", "logs?app=web"} {
-		html, err := chromedp.Run(browser, chromedp.Evaluate[string](`document.documentElement.outerHTML`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		look("the page of "+path, html)
-	}
 }

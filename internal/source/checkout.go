@@ -25,3 +25,19 @@ func Checkout(ctx context.Context, git *remote.Git, budget render.Budget) (root 
 	at = remote.Cloned{Commit: response.Git.Commit, Ancestors: response.Ancestors}
 	return filepath.Join(dir, filepath.FromSlash(git.Path)), at, done, nil
 }
+
+// mostOfHead is what asking for the references of a repository may take: half a million
+// of them.
+const mostOfHead = 512 << 20
+
+// Head asks for the newest commit, in another process and within the budget: a server may
+// answer without an end.
+func Head(ctx context.Context, git *remote.Git, budget render.Budget) (string, error) {
+	budget = budget.Given()
+	budget.Memory = min(budget.Memory, mostOfHead)
+	response, _, err := (&Request{Git: *git, Head: true, Budget: budget}).send(ctx)
+	if err != nil {
+		return "", err
+	}
+	return response.Git.Commit, nil
+}

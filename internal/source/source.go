@@ -153,7 +153,7 @@ func (s *Source) rendering(version string, response *answer) (*reconcile.Renderi
 // version tells two states of the source apart without evaluating them.
 func (s *Source) version(ctx context.Context) (string, error) {
 	if s.Git.URL != "" {
-		return s.head(ctx)
+		return Head(ctx, &s.Git, s.Budget)
 	}
 	repo, err := render.Open(s.Dir)
 	if err != nil {
@@ -179,22 +179,6 @@ func (s *Source) version(ctx context.Context) (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), err
-}
-
-// mostOfHead is what asking for the references of a repository may take: half a million
-// of them.
-const mostOfHead = 512 << 20
-
-// head asks for the newest commit, in another process as well: a server may answer
-// without an end.
-func (s *Source) head(ctx context.Context) (string, error) {
-	budget := s.Budget.Given()
-	budget.Memory = min(budget.Memory, mostOfHead)
-	response, _, err := (&Request{Git: s.Git, Head: true, Budget: budget}).send(ctx)
-	if err != nil {
-		return "", err
-	}
-	return response.Git.Commit, nil
 }
 
 // stamp adds name, size and time of a file to a digest.

@@ -62,8 +62,8 @@ type router struct {
 	middlewares []middlewareRef
 	backends    []backend
 	secret      []secretRef // of the listeners that a route of the Gateway API attaches to
-	leftOut     *Break // the controller does not take the route
-	at          *Place // of leftOut
+	leftOut     *Break      // the controller does not take the route
+	at          *Place      // of leftOut
 	rewrites    []rewrite
 	host        int  // 2: exact host, 1: wildcard, 0: any; for ingress-nginx
 	length      int  // of the path, for ingress-nginx

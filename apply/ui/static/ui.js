@@ -6,7 +6,11 @@ if (live) {
   const lost = document.getElementById("lost");
   const source = new EventSource(live.dataset.live);
   source.onopen = () => { lost.hidden = true; };
-  source.onerror = () => { lost.hidden = false; };
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) location.reload(); // no longer signed in
+    else lost.hidden = false;
+  };
+  source.addEventListener("anew", () => location.reload());
   source.onmessage = (event) => {
     const parsed = document.createElement("template");
     parsed.innerHTML = event.data;
@@ -30,3 +34,25 @@ document.addEventListener("click", async (event) => {
     getSelection().selectAllChildren(code);
   }
 });
+
+// Lines of logs are added below as they come; the view stays at the end where it was
+// there, and the oldest go.
+const log = document.querySelector("[data-log]");
+if (log) {
+  const source = new EventSource(log.dataset.log), most = 5000;
+  source.onerror = () => { if (source.readyState === EventSource.CLOSED) location.reload(); };
+  source.onopen = () => { log.replaceChildren(); };
+  source.onmessage = (event) => {
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    log.insertAdjacentHTML("beforeend", event.data);
+    while (log.childElementCount > most) log.firstElementChild.remove();
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  };
+  source.addEventListener("anew", () => location.reload());
+  source.addEventListener("end", () => {
+    source.close();
+    const state = document.getElementById("log-state");
+    state.textContent = state.dataset.ended;
+  });
+  addEventListener("pagehide", () => source.close());
+}
