@@ -8,10 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/seed-428f4edd/evenkeel/internal/reach"
 )
 
 // Point is an address where a hop takes requests.
@@ -20,6 +25,10 @@ type Point struct {
 	Hop     int
 	Address string // host:port
 	TLS     bool
+	// Said is set where the cluster named the address. Whoever may write a status there
+	// has no request sent to this machine, its link or its cloud, unless the URL leads
+	// there by itself.
+	Said bool
 	// Path is what the request asks for there, where the hops before have rewritten
 	// it; empty means as it was sent.
 	Path string
@@ -77,7 +86,11 @@ func send(ctx context.Context, u *url.URL, p Point) Answer {
 		Transport: &http.Transport{
 			DisableKeepAlives: true, Proxy: nil, ResponseHeaderTimeout: sendTimeout, MaxResponseHeaderBytes: 64 << 10,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "tcp", p.Address)
+				var d net.Dialer
+				if p.Said {
+					d.Control = func(_, to string, _ syscall.RawConn) error { return others(ctx, target.Hostname(), to) }
+				}
+				return d.DialContext(ctx, "tcp", p.Address)
 			},
 			// Whom the certificate names is said, not enforced: the question is who
 			// answers, and nothing is sent that must stay secret.
@@ -98,6 +111,23 @@ func send(ctx context.Context, u *url.URL, p Point) Answer {
 	}
 	a.Took = time.Since(began)
 	return a
+}
+
+// others refuses an address of this machine, its link or its cloud that is none of a host's.
+func others(ctx context.Context, host, to string) error {
+	at, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return err
+	}
+	ip := at.Addr().Unmap()
+	if !reach.Own(ip) {
+		return nil
+	}
+	own, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err == nil && slices.ContainsFunc(own, func(a netip.Addr) bool { return a.Unmap() == ip }) {
+		return nil
+	}
+	return fmt.Errorf("%s is no address of a cluster: nothing was sent", ip)
 }
 
 // ask sends one request; it returns where the answer leads, if that is the same

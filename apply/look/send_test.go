@@ -161,3 +161,33 @@ func TestSendSaysWhatIsUntrusted(t *testing.T) {
 		}
 	}
 }
+
+// TestSendToOthers sends nothing to this machine or its cloud because a status in the
+// cluster says so, but where the URL itself leads there.
+func TestSendToOthers(t *testing.T) {
+	here := server(t, app)
+	for _, c := range []struct {
+		url  string
+		said bool
+		ok   bool
+	}{
+		{"http://demo.od.com.invalid/", true, false},
+		{"http://demo.od.com.invalid/", false, true},
+		{"http://127.0.0.2/", true, false},
+		{"http://127.0.0.1/", true, true},
+		{"http://[::ffff:127.0.0.1]/", true, true},
+	} {
+		a := Send(t.Context(), target(t, c.url), []Point{{Address: here, Said: c.said}})[0]
+		if (a.Err == nil) != c.ok {
+			t.Errorf("%s, said %v: %v", c.url, c.said, a)
+		}
+		if !c.ok && !strings.Contains(a.String(), "127.0.0.1 is no address of a cluster: nothing was sent") {
+			t.Errorf("%s: %v", c.url, a)
+		}
+	}
+	for _, address := range []string{"169.254.169.254:80", "100.100.100.200:80", "[fd00:ec2::254]:80", "[64:ff9b::a9fe:a9fe]:80"} {
+		if a := Send(t.Context(), target(t, "http://demo.od.com.invalid/"), []Point{{Address: address, Said: true}})[0]; a.Err == nil || !strings.Contains(a.String(), "nothing was sent") {
+			t.Errorf("%s: %v", address, a)
+		}
+	}
+}

@@ -222,12 +222,12 @@ func (s *sight) probe(ctx context.Context, model *way.Model, w *way.Way, said []
 			switch h := w.Hops[i]; {
 			case h.Kind == way.LoadBalancer:
 				for _, address := range o.Addresses {
-					points = append(points, look.Point{Hop: i, Address: net.JoinHostPort(address, port), TLS: u.Scheme == "https"})
+					points = append(points, look.Point{Hop: i, Address: net.JoinHostPort(address, port), TLS: u.Scheme == "https", Said: true})
 				}
 			case h.Kind == way.Pods && h.Calls == 0 && h.Port != 0:
 				for _, pod := range o.Pods[:min(len(o.Pods), podsAsked)] {
 					if pod.IP != "" {
-						points = append(points, look.Point{Hop: i, Address: net.JoinHostPort(pod.IP, strconv.Itoa(h.Port)), Path: w.Rewritten})
+						points = append(points, look.Point{Hop: i, Address: net.JoinHostPort(pod.IP, strconv.Itoa(h.Port)), Said: true, Path: w.Rewritten})
 					}
 				}
 			}

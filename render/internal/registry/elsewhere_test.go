@@ -23,6 +23,7 @@ func TestElsewhere(t *testing.T) {
 	base := Transport().(*http.Transport)
 	base.Proxy, base.DialContext = nil, dialer(resolver(t, map[string][4]byte{
 		"near.example.": {127, 0, 0, 1}, "metadata.example.": {169, 254, 169, 254}, "any.example.": {0, 0, 0, 0},
+		"alibaba.example.": {100, 100, 100, 200}, "shared.example.": {100, 64, 0, 1},
 	}))
 	for _, c := range []struct{ named, host, refused string }{
 		{"near.example", "near.example", ""},
@@ -34,6 +35,13 @@ func TestElsewhere(t *testing.T) {
 		{"other.example", "[::ffff:169.254.169.254]", "which is 169.254.169.254"},
 		{"other.example", "[fe80::1]", "which is fe80::1"},
 		{"127.0.0.1", "127.0.0.1", ""},
+		{"other.example", "alibaba.example", "alibaba.example, which is 100.100.100.200"},
+		{"shared.example", "alibaba.example", "alibaba.example, which is 100.100.100.200"},
+		{"other.example", "shared.example", "shared.example, which is 100.64.0.1"},
+		{"near.example", "100.64.0.2", "which is 100.64.0.2"},
+		{"other.example", "168.63.129.16", "which is 168.63.129.16"},
+		{"other.example", "[fd00:ec2::254]", "which is fd00:ec2::254"},
+		{"other.example", "[64:ff9b::a9fe:a9fe]", "which is 64:ff9b::a9fe:a9fe"},
 	} {
 		target := url.URL{Scheme: "http", Host: net.JoinHostPort(strings.Trim(c.host, "[]"), strconv.Itoa(port))}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target.String(), http.NoBody)
@@ -47,6 +55,28 @@ func TestElsewhere(t *testing.T) {
 		base.CloseIdleConnections()
 		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%s, which leads to %s: %v, want %q", c.named, c.host, err, c.refused)
+		}
+	}
+}
+
+// TestShared lets a host of a provider's range lead to another one there.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	names := resolver(t, map[string][4]byte{"near.example.": {100, 64, 0, 9}, "far.example.": {10, 0, 0, 1}})
+	for _, c := range []struct {
+		named, to string
+		ok        bool
+	}{
+		{"near.example", "100.64.0.1:443", true},
+		{"100.127.0.9", "100.64.0.1:443", true},
+		{"near.example", "100.100.100.200:80", false},
+		{"far.example", "100.64.0.1:443", false},
+		{"no.example", "100.64.0.1:443", false},
+		{"far.example", "10.0.0.2:443", true},
+	} {
+		l := led{host: "led.example", named: c.named}
+		if err := l.outside(t.Context(), names, c.to); (err == nil) != c.ok {
+			t.Errorf("%s leads to %s: %v", c.named, c.to, err)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (g *Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, Refusal("it has no TLS; --plain-http allows that")
 	}
 	if !own {
-		req = elsewhere(req)
+		req = elsewhere(req, hostname(g.host))
 	}
 	if !own && (net.ParseIP(req.URL.Hostname()) != nil || req.URL.Hostname() == "localhost") {
 		return nil, Refusal("it sends to an address in place of a name")
