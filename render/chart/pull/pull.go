@@ -21,7 +21,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
@@ -168,13 +167,6 @@ func fromRegistry(ctx context.Context, base http.RoundTripper, req Request, to s
 	return nil, fmt.Errorf("%s:%s holds no Helm chart", repo, version)
 }
 
-// entry is what the list of a repository says of a version.
-type entry struct {
-	Version string   `json:"version"`
-	URLs    []string `json:"urls"`
-	Digest  string   `json:"digest"`
-}
-
 // Versions lists those of a chart that the index.yaml of a repository names.
 func Versions(ctx context.Context, req Request) ([]string, error) {
 	f, base, err := newFetcher(req)
@@ -187,17 +179,17 @@ func Versions(ctx context.Context, req Request) ([]string, error) {
 
 // index reads what the index.yaml of a repository says of a chart.
 func (f fetcher) index(ctx context.Context, base *url.URL, chart string) ([]entry, error) {
-	raw, err := f.get(ctx, base.JoinPath("index.yaml"), mostIndex)
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	body, err := f.open(ctx, base.JoinPath("index.yaml"))
 	if err != nil {
 		return nil, err
 	}
-	var index struct {
-		Entries map[string][]entry `json:"entries"`
-	}
-	if err := yaml.Unmarshal(raw, &index); err != nil {
+	defer func() { _ = body.Close() }() // all that is wanted was read
+	versions, err := entriesOf(ctx, &bounded{from: body, left: mostIndex}, chart)
+	if err != nil {
 		return nil, fmt.Errorf("the index.yaml of %s: %w", base.Redacted(), err)
 	}
-	versions := index.Entries[chart]
 	if len(versions) == 0 {
 		return nil, fmt.Errorf("%s has no chart %q", base.Redacted(), chart)
 	}
@@ -225,10 +217,10 @@ func fromRepository(ctx context.Context, req Request) (*Pulled, error) {
 		}
 	}
 	for _, e := range versions {
-		if !sameVersion(e.Version, want) || len(e.URLs) == 0 {
+		if !sameVersion(e.Version, want) || e.URLs == "" {
 			continue
 		}
-		from, err := base.Parse(e.URLs[0])
+		from, err := base.Parse(string(e.URLs))
 		if err != nil {
 			return nil, err
 		}
@@ -286,12 +278,21 @@ func newFetcher(req Request) (fetcher, *url.URL, error) {
 	return fetcher{plainHTTP: req.PlainHTTP, transport: registry.From(base.Hostname())}, base, nil
 }
 
-func (f fetcher) get(ctx context.Context, from *url.URL, most int64) (data []byte, err error) {
+func (f fetcher) get(ctx context.Context, from *url.URL, most int64) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	body, err := f.open(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	return readMost(body, most)
+}
+
+// open begins to get a file.
+func (f fetcher) open(ctx context.Context, from *url.URL) (io.ReadCloser, error) {
 	if err := f.allowed(from); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeout(ctx, patience)
-	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), http.NoBody)
 	if err != nil {
 		return nil, err
@@ -310,7 +311,7 @@ func (f fetcher) get(ctx context.Context, from *url.URL, most int64) (data []byt
 		_ = res.Body.Close()
 		return nil, fmt.Errorf("%s answers %s", from.Redacted(), res.Status)
 	}
-	return readMost(res.Body, most)
+	return res.Body, nil
 }
 
 func (f fetcher) allowed(u *url.URL) error {
@@ -321,6 +322,22 @@ func (f fetcher) allowed(u *url.URL) error {
 		return fmt.Errorf("%s has no TLS; --plain-http allows that", u.Redacted())
 	}
 	return fmt.Errorf("%s is neither https:// nor oci://", u.Redacted())
+}
+
+// bounded fails where more comes than is allowed.
+type bounded struct {
+	from io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("what comes is larger than %d MiB", mostIndex>>20)
+	}
+	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 // readMost reads all of what has a limit, and closes it.
