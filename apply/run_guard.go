@@ -339,10 +339,15 @@ func isLocked(other *lock.Held, env *schema.Environment) *Refused {
 		Reason: other.Error(),
 		Hints: []string{
 			"wait until it has ended, or give --lock-timeout",
-			fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name)),
+			unlock(env),
 		},
 		Guard: GuardLock,
 	}
+}
+
+// unlock says how a lock is removed that nobody has any more.
+func unlock(env *schema.Environment) string {
+	return fmt.Sprintf("if nobody runs it any more: kubectl delete lease -n %s %s", env.Namespace, schema.ParentName(env.Name))
 }
 
 // going refuses to write to an environment whose Namespace is being deleted.

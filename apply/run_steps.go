@@ -84,7 +84,11 @@ func (r *run) take(ctx context.Context) error {
 		Environment: r.env.Name, Namespace: r.env.Namespace,
 		Holder: r.me, Duration: r.opts.LockDuration, Wait: r.opts.LockTimeout,
 		Waiting: func(other lock.Held) {
-			r.journal.tell(Event{Phase: PhaseLock, Message: "waiting for the lock, held by " + other.By()})
+			message := "waiting for the lock, held by " + other.By()
+			if other.Absurd {
+				message += ", by a Lease that no run writes; " + unlock(r.env)
+			}
+			r.journal.tell(Event{Phase: PhaseLock, Message: message})
 		},
 	})
 	r.lock = held

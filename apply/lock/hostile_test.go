@@ -36,6 +36,12 @@ func TestAbsurdLease(t *testing.T) {
 		if got := o.expiring(start); got != test.worth {
 			t.Errorf("%s: expiring is %v", test.name, got)
 		}
+		if got := o.worth(0, start); got != test.worth {
+			t.Errorf("%s: watched where no time is given: %v", test.name, got)
+		}
+		if o.worth(time.Second, start) {
+			t.Errorf("%s: it is watched for longer than a second", test.name)
+		}
 		if !o.free(Holder{}, start.Add(longestLock)) {
 			t.Errorf("%s: it holds for more than %s", test.name, longestLock)
 		}

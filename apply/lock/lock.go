@@ -49,8 +49,11 @@ type Request struct {
 	// Duration is how long the lock outlives its holder; a third of it bounds each
 	// request that is sent while it is held.
 	Duration time.Duration
-	Wait     time.Duration
-	Waiting  func(Held) // called for every holder that is waited for
+	// Wait is how long to wait for a holder that looks alive, and for the end of a Lease
+	// that no run writes. Zero has such a Lease watched to its end: nobody stops an
+	// environment by one.
+	Wait    time.Duration
+	Waiting func(Held) // called for every holder that is waited for
 }
 
 // Acquire takes the lock and starts its renewal. It returns *Held when another
@@ -101,7 +104,7 @@ func Acquire(ctx context.Context, client dynamic.Interface, r Request) (_ *Lock,
 			}
 			continue
 		}
-		if now.Sub(start) >= r.Wait && !seen.expiring(now) {
+		if now.Sub(start) >= r.Wait && !seen.worth(r.Wait, now) {
 			return nil, seen.held(r.Environment, now)
 		}
 		if held := seen.held(r.Environment, now); held.By() != told.By() {

@@ -29,6 +29,8 @@ type Held struct {
 	// machine's time. A holder that died then looks alive until its lease was watched to
 	// the end.
 	Ahead time.Duration
+	// Absurd says that no run writes such a Lease.
+	Absurd bool
 }
 
 // Error names the holder.
@@ -93,6 +95,18 @@ func (o *observation) expiring(now time.Time) bool {
 	return !o.alive && (age > o.duration() || age < -clockSkew)
 }
 
+// absurd reports whether no run can have written such a Lease: it lasts longer than is
+// believed of one, or was renewed far ahead.
+func (o *observation) absurd(now time.Time) bool {
+	return time.Duration(value(o.lease.Spec.LeaseDurationSeconds))*time.Second > longestLock ||
+		now.Sub(value(o.lease.Spec.RenewTime).Time) < -clockSkew
+}
+
+// worth reports whether the Lease is watched beyond the time that its holder is waited for.
+func (o *observation) worth(wait time.Duration, now time.Time) bool {
+	return o.expiring(now) && (wait == 0 || !o.absurd(now))
+}
+
 // duration is how long the Lease says that it outlives its holder, as far as that
 // is believed: whoever may write a Lease could else stop an environment for years.
 func (o *observation) duration() time.Duration {
@@ -106,7 +120,7 @@ func (o *observation) duration() time.Duration {
 func (o *observation) held(env string, now time.Time) *Held {
 	return &Held{
 		Environment: env, Holder: o.holder, Since: value(o.lease.Spec.AcquireTime).Time,
-		Ahead: max(0, value(o.lease.Spec.RenewTime).Sub(now)),
+		Absurd: o.absurd(now), Ahead: max(0, value(o.lease.Spec.RenewTime).Sub(now)),
 	}
 }
 

@@ -75,7 +75,7 @@ func entriesOf(ctx context.Context, from io.Reader, chart string) ([]entry, erro
 }
 
 type collector struct {
-	ctx     context.Context //nolint:containedctx // of one call
+	ctx     context.Context // of one call
 	entries []entry
 }
 
