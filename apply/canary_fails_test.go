@@ -212,7 +212,7 @@ func (s *scenario) patchPod(t *testing.T, change func(*corev1.ContainerStatus)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.patch(t, "", "v1", "pods", pod.GetName(), "kubelet", string(patch), "status")
+	s.patch(t, "", "pods", pod.GetName(), "kubelet", string(patch), "status")
 }
 
 // noMorePods has a quota keep pods from being made.

@@ -43,9 +43,9 @@ func (s *scenario) deployment(name, image string) schema.Object {
 	}})
 }
 
-func (s *scenario) resource(t *testing.T, group, version, resource, name string) *unstructured.Unstructured {
+func (s *scenario) resource(t *testing.T, group, resource, name string) *unstructured.Unstructured {
 	t.Helper()
-	u, err := s.client(t).Resource(kschema.GroupVersionResource{Group: group, Version: version, Resource: resource}).
+	u, err := s.client(t).Resource(kschema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}).
 		Namespace(s.namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -54,9 +54,9 @@ func (s *scenario) resource(t *testing.T, group, version, resource, name string)
 }
 
 // patch changes an object as somebody else.
-func (s *scenario) patch(t *testing.T, group, version, resource, name, manager, patch string, subresources ...string) {
+func (s *scenario) patch(t *testing.T, group, resource, name, manager, patch string, subresources ...string) {
 	t.Helper()
-	_, err := s.client(t).Resource(kschema.GroupVersionResource{Group: group, Version: version, Resource: resource}).
+	_, err := s.client(t).Resource(kschema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}).
 		Namespace(s.namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager}, subresources...)
 	if err != nil {
 		t.Fatal(err)
@@ -305,12 +305,12 @@ func TestAutoscalerTakesOver(t *testing.T) {
 	s.apply(t, s.env(s.home(), unit("app", replicas(4))))
 	s.apply(t, s.env(s.home(), unit("app", without, hpa)))
 	s.apply(t, s.env(s.home(), unit("app", without, hpa)))
-	live, _, _ := unstructured.NestedInt64(s.resource(t, "apps", "v1", "deployments", "web").Object, "spec", "replicas")
+	live, _, _ := unstructured.NestedInt64(s.resource(t, "apps", "deployments", "web").Object, "spec", "replicas")
 	if live != 4 {
 		t.Errorf("after the autoscaler took over: %d replicas", live)
 	}
 	// The autoscaler scales, as it does through the subresource.
-	s.patch(t, "apps", "v1", "deployments", "web", "horizontal-pod-autoscaler", `{"spec":{"replicas":6}}`, "scale")
+	s.patch(t, "apps", "deployments", "web", "horizontal-pod-autoscaler", `{"spec":{"replicas":6}}`, "scale")
 	again := s.apply(t, s.env(s.home(), unit("app", without, hpa)))
 	if again.Requests.Write != 2 {
 		t.Errorf("the autoscaler's value was seen as drift: %v", again.Changes)
@@ -366,7 +366,7 @@ func TestScaledAwayAndBack(t *testing.T) {
 	env := func() *schema.Environment { return s.env(s.home(), unit("app", s.deployment("web", "x:1"))) }
 	s.apply(t, env())
 	for _, n := range []string{"5", "2"} {
-		s.patch(t, "apps", "v1", "deployments", "web", "kubectl", `{"spec":{"replicas":`+n+`}}`, "scale")
+		s.patch(t, "apps", "deployments", "web", "kubectl", `{"spec":{"replicas":`+n+`}}`, "scale")
 	}
 	report := s.apply(t, env())
 	if report.Summary[apply.Reowned] != 1 {
@@ -393,7 +393,7 @@ func TestAdoptionWithoutRestart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := s.resource(t, "apps", "v1", "deployments", "web")
+			before := s.resource(t, "apps", "deployments", "web")
 			opts := gated()
 			env := s.env(s.home(), unit("app", s.deployment("web", "x:1")))
 			env.Cluster.Server = cfg.Host
@@ -401,7 +401,7 @@ func TestAdoptionWithoutRestart(t *testing.T) {
 			if _, err := s.run(t.Context(), env, opts); err != nil {
 				t.Fatal(err)
 			}
-			after := s.resource(t, "apps", "v1", "deployments", "web")
+			after := s.resource(t, "apps", "deployments", "web")
 			if diff := cmp.Diff(before.Object["spec"], after.Object["spec"]); diff != "" {
 				t.Errorf("adoption changed the spec:\n%s", diff)
 			}

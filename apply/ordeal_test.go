@@ -201,7 +201,7 @@ func drifts(t *testing.T, s *scenario) {
 	s.apply(t, s.before())
 	s.edit(t, "change", `{"data":{"k":"by hand"}}`)
 	s.edit(t, "keep", `{"metadata":{"labels":{"`+schema.LabelPartOf+`":null}}}`)
-	s.patch(t, "", "v1", "services", "svc", "kubectl-edit", `{"spec":{"selector":{"app":"by-hand"}}}`)
+	s.patch(t, "", "services", "svc", "kubectl-edit", `{"spec":{"selector":{"app":"by-hand"}}}`)
 	client := s.client(t).Resource(kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace(s.namespace)
 	if err := client.Delete(t.Context(), "other", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -131,7 +131,7 @@ func (at kindIn) name() string {
 func isName(name string) bool { return name != "" && !strings.ContainsFunc(name, notOfName) }
 
 func notOfName(r rune) bool {
-	return r != '-' && r != '.' && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9')
+	return !strings.ContainsRune("-.0123456789", r) && ('a' > r || r > 'z') && ('A' > r || r > 'Z')
 }
 
 func split(list string) []string {

@@ -250,7 +250,7 @@ func (c closed) apolloServers(u *unit) []string {
 		return nil
 	}
 	var servers []string
-	for _, text := range strings.Split(tree.Text(c.header.Apollo["meta"]), ",") {
+	for text := range strings.SplitSeq(tree.Text(c.header.Apollo["meta"]), ",") {
 		if at, err := url.Parse(text); err == nil {
 			port := map[string]string{"http": "80", "https": "443"}[at.Scheme]
 			servers = append(servers, net.JoinHostPort(at.Hostname(), cmp.Or(at.Port(), port)))

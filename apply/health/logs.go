@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"k8s.io/client-go/rest"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // LogReader reads the last lines of one run of a container: with previous, the

@@ -25,14 +25,15 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 		width = max(width, len(u.Name))
 	}
 	for _, u := range s.Units {
-		text := plural(len(u.Objects), "object")
+		var text strings.Builder
+		text.WriteString(plural(len(u.Objects), "object"))
 		for _, n := range Notes(s.Environment, u.Name, u.UnitNotes) {
-			text += "  " + out.paint(yellow, n.What)
+			text.WriteString("  " + out.paint(yellow, n.What))
 			if n.Command != "" {
-				text += fmt.Sprintf(" %s: %s", n.Says, n.Command)
+				fmt.Fprintf(&text, " %s: %s", n.Says, n.Command)
 			}
 		}
-		out.line("  %s %-*s  %s  %s", out.paint(colorOfState(u.State), u.State.Mark()), width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text)
+		out.line("  %s %-*s  %s  %s", out.paint(colorOfState(u.State), u.State.Mark()), width, u.Name, out.paint(colorOfState(u.State), fmt.Sprintf("%-11s", u.State)), text.String())
 		if u.Canary != nil {
 			for _, check := range u.Canary.Checks {
 				out.line("      %s", Clean(check))

@@ -223,7 +223,6 @@ func rulesFor(ctx context.Context, c *kube.Client, needed []Right) (map[string][
 	return rules, nil
 }
 
-// allowed asks about one right.
 // Allowed reports whether the caller has a right.
 func Allowed(ctx context.Context, c *kube.Client, r Right) (bool, error) {
 	resource, subresource, _ := strings.Cut(r.Resource, "/")

@@ -14,13 +14,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"helm.sh/helm/v4/pkg/chart/common"
 	chartutil "helm.sh/helm/v4/pkg/chart/common/util"
 	helmchart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // Input is what a chart is rendered with.
