@@ -19,6 +19,7 @@ import (
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/mod/modfile"
 	"cuelang.org/go/mod/module"
+
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 

@@ -4,11 +4,12 @@ import (
 	"context"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // probeAnswer is whether anybody reports on a kind.

@@ -7,10 +7,11 @@ import (
 	"iter"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // requestsAtOnce bounds the LISTs and GETs of a snapshot.
