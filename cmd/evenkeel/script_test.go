@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strconv"
 	"strings"
@@ -61,8 +62,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"cluster": func(ts *testscript.TestScript, _ bool, _ []string) {
-				ts.Setenv("KUBECONFIG", applytest.Kubeconfig(t))
+			// cluster [alone]: the one that all scripts share, or one of its own for a
+			// script that breaks something for others.
+			"cluster": func(ts *testscript.TestScript, _ bool, args []string) {
+				if slices.Contains(args, "alone") {
+					ts.Setenv("KUBECONFIG", applytest.FreshKubeconfig(t, "alone"))
+				} else {
+					ts.Setenv("KUBECONFIG", applytest.Kubeconfig(t))
+				}
 				// kubectl comes from the sandbox; evenkeel does not, though one may have
 				// been built beside it.
 				list := string(os.PathListSeparator)

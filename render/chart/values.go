@@ -303,8 +303,11 @@ func (t texts) unknown(c *helmchart.Chart, values, known map[string]any, at, wit
 }
 
 // closed says whether templates take a map value by value only: it is nowhere handed on
-// as a whole, nor is what it stands in.
+// as a whole, nor is what it stands in. What is global is for charts of others, too.
 func (t texts) closed(within []string) bool {
+	if len(within) > 0 && within[0] == "global" {
+		return false
+	}
 	for n := range within {
 		prefix, read := valuesPath(within[:n+1]), false
 		for rest := t.templates; ; {
