@@ -369,6 +369,22 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// TestUnknownCondition: what decides whether a sub-chart is there is read, too.
+func TestUnknownCondition(t *testing.T) {
+	c, err := chart.Load(fstest.MapFS{
+		"c/Chart.yaml": {Data: []byte(chartYAML +
+			"dependencies: [{name: redis, version: 1.0.0, repository: \"https://charts.example.org\", condition: \"redis.on,image.cache.on\"}]\n")},
+		"c/values.yaml":      {Data: []byte("image: {tag: v1}\n")},
+		"c/templates/a.yaml": {Data: []byte("{{ .Values.image.tag }}")},
+	}, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Unknown(map[string]any{"image": map[string]any{"cache": map[string]any{"on": true}}}); len(got) > 0 {
+		t.Errorf("unknown: %v", got)
+	}
+}
+
 // FuzzRead: no archive makes it panic, whatever it holds.
 func FuzzRead(f *testing.F) {
 	f.Add(packed(f, "demo/Chart.yaml", chartYAML, "demo/values.yaml", "a: 1", "demo/templates/a.yaml", "a: {{ .Values.a }}"))

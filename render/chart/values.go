@@ -208,7 +208,7 @@ func corpus(c *helmchart.Chart) texts {
 		}
 		for _, dep := range c.Metadata.Dependencies {
 			if dep != nil {
-				fmt.Fprintf(&templates, ".%s \n", strings.ReplaceAll(dep.Condition, ",", " ."))
+				fmt.Fprintf(&templates, ".Values.%s \n", strings.ReplaceAll(dep.Condition, ",", " .Values."))
 				fmt.Fprintf(&templates, ".%s .%s \n", dep.Name, dep.Alias)
 			}
 		}
