@@ -139,12 +139,7 @@ type watched struct {
 
 func (w *watched) environment(name string) ui.Environment {
 	result, model := w.ways.Results[name], w.ways.Models[name]
-	env := ui.Environment{Desired: result.Env, Commit: w.commit}
-	w.modelling(func() {
-		for _, row := range model.Table(name) {
-			env.URLs = append(env.URLs, row.URL)
-		}
-	})
+	env := ui.Environment{Desired: result.Env, Commit: w.commit, URLs: w.urls[name]}
 	env.Connect = func() (*apply.Cluster, error) { return w.cluster(result.Env) }
 	env.Plan = func(ctx context.Context, cluster *apply.Cluster) (*apply.Plan, error) {
 		return w.plan(ctx, cluster, result.Env, apply.PlanOptions{ListOnly: w.opts.listOnly})

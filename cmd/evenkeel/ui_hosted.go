@@ -45,7 +45,7 @@ func runHostedUI(ctx context.Context, g *global, opts *uiOptions, args []string)
 		h.d, err = g.describe(ctx, args)
 	} else {
 		var done func()
-		if h.d, done, err = g.fromGit(ctx, &opts.git, args); err == nil {
+		if h.d, _, done, err = g.fromGit(ctx, &opts.git, args); err == nil {
 			defer done()
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type described struct {
 	ways    *render.Ways
 	names   []string
 	wrong   map[string]render.Findings // by environment that cannot be rendered
+	urls    map[string][]string        // by environment
 	commit  string
 
 	model sync.Mutex // the model reads what CUE evaluated, one at a time
@@ -52,7 +54,16 @@ func (g *global) describe(ctx context.Context, named []string) (*described, erro
 	if err != nil {
 		return nil, err
 	}
-	return &described{global: g, ways: ways, names: names, wrong: wrong, commit: apply.GitInfo{Commit: commit, Dirty: dirty}.String()}, nil
+	urls := map[string][]string{}
+	for name, model := range ways.Models {
+		for _, row := range model.Table(name) {
+			urls[name] = append(urls[name], row.URL)
+		}
+	}
+	return &described{
+		global: g, ways: ways, names: names, wrong: wrong, urls: urls,
+		commit: apply.GitInfo{Commit: commit, Dirty: dirty}.String(),
+	}, nil
 }
 
 // waysOf models the environments that can be rendered, and says of the others what is
@@ -82,25 +93,26 @@ func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) 
 	return ways, wrong, err
 }
 
-// fromGit describes what a clone has. The caller calls done when nobody looks at it any
-// more.
-func (g *global) fromGit(ctx context.Context, git *remote.Git, named []string) (d *described, done func(), err error) {
+// fromGit describes what a clone has, at the commit that it returns, even where that
+// cannot be shown; "" where there is no clone. The caller calls done when nobody looks at
+// it any more.
+func (g *global) fromGit(ctx context.Context, git *remote.Git, named []string) (d *described, commit string, done func(), err error) {
 	budget, err := g.budget.budget()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	root, at, done, err := source.Checkout(ctx, git, budget)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	there := *g
 	there.dir = root
 	if d, err = there.describe(ctx, named); err != nil {
 		done()
-		return nil, nil, err
+		return nil, at.Commit, nil, err
 	}
 	d.commit = at.Commit
-	return d, done, nil
+	return d, at.Commit, done, nil
 }
 
 // keptUp keeps what a page shows level with a branch.
@@ -123,15 +135,17 @@ func (k *keptUp) run(ctx context.Context) {
 		}
 	}()
 	for pause.For(ctx, k.opts.interval) == nil {
-		commit, err := k.head(ctx)
-		if err != nil || commit == k.last {
+		head, err := k.head(ctx)
+		if err != nil || head == k.last {
 			if err != nil && ctx.Err() == nil {
 				k.log.Error("the repository cannot be read", "error", err.Error())
 			}
 			continue
 		}
-		k.last = commit
-		d, done, err := k.fromGit(ctx, &k.opts.git, k.named)
+		d, commit, done, err := k.fromGit(ctx, &k.opts.git, k.named)
+		if commit != "" { // else it was not read, and is asked for again
+			k.last = commit
+		}
 		if err == nil && len(d.wrong) > 0 {
 			done()
 			names := make([]string, 0, len(d.wrong))
@@ -143,7 +157,7 @@ func (k *keptUp) run(ctx context.Context) {
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				k.log.Error("the newest commit cannot be shown", "commit", commit, "error", err.Error())
+				k.log.Error("the newest commit cannot be shown", "commit", cmp.Or(commit, head), "error", err.Error())
 				k.on(nil, true)
 			}
 			continue
