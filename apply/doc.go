@@ -43,7 +43,6 @@
 // # Files
 //
 // plan_* makes a plan, run_* carries it out, canary_* tries a new version first, record_*
-// stays in the cluster; what is
-// called stands below what calls it. Verbs on one app are in package workload, roles
-// to print in package rbac.
+// stays in the cluster; what is called stands below what calls it. Verbs on one app are
+// in package workload, roles to print in package rbac.
 package apply

@@ -18,17 +18,7 @@ import (
 // begin what they never end: whoever has the token is answered, and what they take is
 // bounded.
 func TestHammered(t *testing.T) {
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(l.Addr(), Options{Viewer: func(string) Viewer { return Viewer{Environments: []Environment{noCluster("prod")}} }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, l) }()
+	l, s, end := served(t)
 	at := "http://" + l.Addr().String()
 
 	var before, after runtime.MemStats
@@ -82,15 +72,12 @@ func TestHammered(t *testing.T) {
 	for _, conn := range open {
 		_ = conn.Close()
 	}
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	end()
 }
 
-// TestStrangersMakeWay opens as many connections as there may be, none of which ends
-// what it begins: who has the token is answered while all of them are open.
-func TestStrangersMakeWay(t *testing.T) {
+// served is a page on a port of its own, until end is called.
+func served(t *testing.T) (net.Listener, *Server, func()) {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -100,14 +87,21 @@ func TestStrangersMakeWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, l) }()
-	defer func() {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	return l, s, func() {
 		cancel()
-		if err := <-served; err != nil {
+		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-	}()
+	}
+}
+
+// TestStrangersMakeWay opens as many connections as there may be, none of which ends
+// what it begins: who has the token is answered while all of them are open.
+func TestStrangersMakeWay(t *testing.T) {
+	l, s, end := served(t)
+	defer end()
 	client := &http.Client{}
 	ask := func() {
 		t.Helper()

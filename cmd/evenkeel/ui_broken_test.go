@@ -17,22 +17,12 @@ func TestUIOfABrokenEnvironment(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	broken := strings.ReplaceAll(strings.Replace(uiEnv, `minReadySeconds: 0`, `minReadySecond: 0`, 1), "t-ui", "t-wrong")
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
-	write("envs/t-ui/env.cue", uiEnv)
-	write("envs/t-wrong/env.cue", broken)
+	write(t, dir, "cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
+	write(t, dir, "envs/t-ui/env.cue", uiEnv)
+	write(t, dir, "envs/t-wrong/env.cue", broken)
 	// What a rule is against can be rendered, and is shown as always.
-	write("envs/t-rule/env.cue", strings.ReplaceAll(strings.Replace(uiEnv, "web:1.0", "web", 1), "t-ui", "t-rule"))
-	write("kubeconfig", "apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: x}}]\ncurrent-context: x\n")
+	write(t, dir, "envs/t-rule/env.cue", strings.ReplaceAll(strings.Replace(uiEnv, "web:1.0", "web", 1), "t-ui", "t-rule"))
+	write(t, dir, "kubeconfig", "apiVersion: v1\nkind: Config\nclusters: [{name: x, cluster: {server: \"http://127.0.0.1:1\"}}]\ncontexts: [{name: x, context: {cluster: x}}]\ncurrent-context: x\n")
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -117,16 +117,6 @@ func TestUIHosted(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	client := kubernetes.NewForConfigOrDie(cfg)
 	dir, bare := t.TempDir(), filepath.Join(t.TempDir(), "deploy.git")
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	git := func(args ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "git", args...)
@@ -135,9 +125,9 @@ func TestUIHosted(t *testing.T) {
 			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	write("cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
+	write(t, dir, "cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
 	for _, name := range []string{"a", "b"} {
-		write("envs/t-hosted-"+name+"/env.cue", strings.ReplaceAll(uiHostedEnv, "NAME", name))
+		write(t, dir, "envs/t-hosted-"+name+"/env.cue", strings.ReplaceAll(uiHostedEnv, "NAME", name))
 	}
 	git("init", "-q", "-b", "main")
 	commit := func() {

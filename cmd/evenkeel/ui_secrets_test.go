@@ -7,8 +7,6 @@ import (
 	"html"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -205,20 +203,10 @@ func leaks(text string) []string {
 func TestNoSecretIsShown(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
-	write("envs/t-planted/env.cue", plantedEnv)
+	write(t, dir, "cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
+	write(t, dir, "envs/t-planted/env.cue", plantedEnv)
 	for name, text := range plantedChart {
-		write(name, text)
+		write(t, dir, name, text)
 	}
 	command := func(codes []int, args ...string) string {
 		t.Helper()
@@ -236,11 +224,11 @@ func TestNoSecretIsShown(t *testing.T) {
 	})
 	// Two revisions, between which values change, and the second of which is not applied.
 	healthy := strings.NewReplacer("-broken-pull", "", "-never-ready", "").Replace(plantedEnv)
-	write("envs/t-planted/env.cue", healthy)
+	write(t, dir, "envs/t-planted/env.cue", healthy)
 	command([]int{exitDone}, "apply", "t-planted", "--yes")
-	write("envs/t-planted/env.cue", strings.NewReplacer("planted-0002", "planted-0015", "planted-0012", "planted-0016", "planted-0005", "planted-0017", "planted-0008", "planted-0018").Replace(healthy))
+	write(t, dir, "envs/t-planted/env.cue", strings.NewReplacer("planted-0002", "planted-0015", "planted-0012", "planted-0016", "planted-0005", "planted-0017", "planted-0008", "planted-0018").Replace(healthy))
 	command([]int{exitDone}, "apply", "t-planted", "--yes")
-	write("envs/t-planted/env.cue", plantedEnv)
+	write(t, dir, "envs/t-planted/env.cue", plantedEnv)
 	command([]int{exitDone}, "apply", "t-planted", "--yes", "--no-wait")
 
 	client := dynamic.NewForConfigOrDie(cfg)

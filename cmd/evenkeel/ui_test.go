@@ -169,13 +169,7 @@ func TestUIInChromium(t *testing.T) {
 	cfg := applytest.Cluster(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{"cue.mod/module.cue": "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n", "envs/t-ui/env.cue": uiEnv} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, dir, name, text)
 	}
 	gate, kubeconfig := behindGateway(t)
 	command := func(want int, args ...string) {
