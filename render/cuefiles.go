@@ -123,7 +123,7 @@ func (s *sources) follow(name string, data []byte) {
 // unread is the finding of what cannot be read.
 func (r *Repo) unread(name string, err error) error {
 	if refused, ok := errors.AsType[content.Refusal](err); ok {
-		return Findings{{File: r.fileName(filepath.Join(r.root, filepath.FromSlash(name))), Message: refused.Reason}}
+		return Findings{{File: r.fileName(filepath.Join(r.root, filepath.FromSlash(refused.Name))), Message: refused.Reason}}
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

@@ -154,6 +154,10 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 		s.Err = ev.hushed(err)
 		return s
 	}
+	if shown := ev.checkShown(); len(shown) > 0 {
+		s.Err = ev.hush(shown, nil)
+		return s
+	}
 	s.Namespace, s.Cluster, s.After, s.Protected = h.Namespace, h.Cluster, h.After, h.Protected
 	s.Freezes = h.freezes()
 	if h.Promotion.From != "" {

@@ -198,7 +198,10 @@ func (ev *evaluated) mark(ctx context.Context, h header, units []*unit) (texts [
 		return nil, nil
 	}
 	values := ev.markedValues()
-	findings = ev.compareTwin(ctx, h, units, values)
+	other, findings := ev.compareTwin(ctx, h, units, values)
+	if shown := ev.shownMarks(values, other); len(shown) > 0 {
+		return nil, shown
+	}
 	for _, u := range units {
 		for _, o := range u.objs {
 			if o.GetKind() == "Secret" && o.GetAPIVersion() == "v1" {

@@ -435,3 +435,61 @@ environment: schema.#Environment & {
 		})
 	}
 }
+
+// TestMarksThatAreShown marks what lists, plans and questions name an environment by: it
+// is refused at its line, and the list of environments has nothing of it.
+func TestMarksThatAreShown(t *testing.T) {
+	t.Parallel()
+	const pw = `_pw: "hunter2x" @secret()`
+	cases := map[string]secretCase{
+		"context":     {env: `cluster: context: "hunter2x" @secret()`, says: "cluster: the value of a marked field"},
+		"struct":      {env: `cluster: {context: "hunter2x"} @secret()`, says: "cluster: the value of a marked field"},
+		"in-struct":   {env: `cluster: {@secret(), context: "hunter2x"}`, says: "cluster: the value of a marked field"},
+		"server":      {top: pw, env: `cluster: server: "https://me:\(_pw)@api.shop.example"`, says: "cluster: the value of a marked field"},
+		"base64":      {imports: `"encoding/base64"`, top: pw, env: `cluster: context: base64.Encode(null, _pw)`, says: "cluster: the value of a marked field"},
+		"upper":       {imports: `"strings"`, top: pw, env: `cluster: context: strings.ToUpper(_pw)`, says: "cluster: the value of a marked field"},
+		"namespace":   {env: `namespace: "hunter2x" @secret()`, says: "namespace: the value of a marked field"},
+		"short":       {top: `_pw: "mm" @secret()`, env: `namespace: _pw`, says: "namespace: the value of a marked field"},
+		"after":       {top: pw, env: `after: [_pw]`, says: "after: the value of a marked field"},
+		"was":         {top: pw, env: `was: _pw`, says: "was: the value of a marked field"},
+		"controllers": {top: pw, env: `controllers: [_pw]`, says: "controllers: the value of a marked field"},
+		"freeze":      {top: pw, env: `freeze: [{from: "2026-12-24", to: "2026-12-27", why: _pw, zone: "UTC"}]`, says: "freeze: the value of a marked field"},
+		"from":        {top: pw, env: `promotion: {from: _pw, soak: "1h"}`, says: "promotion: the value of a marked field"},
+		"other":       {top: `_pw: "other" @secret()`, app: `env: A: "\(_pw)"`}, // the name by chance
+	}
+	repo := repoOf(t, cases)
+	warnings, err := repo.Vet(t.Context(), slices.Sorted(maps.Keys(cases))...)
+	found, ok := err.(render.Findings) //nolint:errorlint // it returns them bare
+	if !ok {
+		t.Fatalf("vet: %v", err)
+	}
+	said := map[string]string{}
+	for _, f := range append(found, warnings...) {
+		said[f.Environment] += f.String() + "\n"
+		if form := plantedIn(f.String()); form != "" {
+			t.Errorf("%s is said: %s", form, f)
+		}
+	}
+	for name, c := range cases {
+		if !strings.Contains(said[name], c.says) || c.says != "" && !strings.Contains(said[name], "envs/"+name+"/env.cue:") {
+			t.Errorf("%s: got %q, want %q in it, and its line", name, said[name], c.says)
+		}
+	}
+	summaries, err := repo.Envs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range summaries {
+		c, ok := cases[s.Name]
+		data, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if form := plantedIn(string(data)); form != "" || strings.Contains(string(data), `"mm"`) {
+			t.Errorf("%s shows %q: %s", s.Name, form, data)
+		}
+		if ok && (s.Err != nil) != (c.says != "") {
+			t.Errorf("%s: its error is %v", s.Name, s.Err)
+		}
+	}
+}

@@ -23,15 +23,17 @@ import (
 
 // compareTwin renders the environment with other values in its marked fields, and
 // notes in the objects what differs. It says where the values went that cannot be
-// hidden there, and where they could not be followed.
-func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) Findings {
+// hidden there, and where they could not be followed. It returns the twin, nil where
+// there is none.
+func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) (*evaluated, Findings) {
 	literals := p.markedLiterals(values)
 	if len(literals) == 0 {
-		return nil
+		return nil, nil
 	}
+	var other *evaluated
 	var twin []*unit
-	for _, change := range []func(string) string{otherText, otherEnd} {
-		if twin = p.twin(ctx, h, literals, change); twin != nil {
+	for _, change := range otherTexts {
+		if other, twin = p.twin(ctx, h, literals, change); twin != nil {
 			break
 		}
 	}
@@ -41,19 +43,19 @@ func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, v
 		place.Warning = true
 		place.Message = "marked values cannot be followed here: what they become depends on their form"
 		place.Hint = "they are hidden where they stand as they are, or encoded; what is computed from them is not"
-		return Findings{place}
+		return nil, Findings{place}
 	}
 	c := twinComparison{place: place}
 	for i, u := range units {
 		if i >= len(twin) || u.data.Name != twin[i].data.Name || len(u.objs) != len(twin[i].objs) {
 			c.cannotHide("which objects there are")
-			return c.findings
+			return other, c.findings
 		}
 		for j, o := range u.objs {
 			c.object(o, twin[i].objs[j])
 		}
 	}
-	return c.findings
+	return other, c.findings
 }
 
 // markedLiterals are the literals in the user's files that marked values consist
@@ -117,32 +119,46 @@ func (r *Repo) sources(v cue.Value, depth int) []token.Pos {
 }
 
 // twin renders the environment with each literal changed; nil where that fails.
-func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) []*unit {
+func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) (*evaluated, []*unit) {
 	other, units := p.otherUnits(ctx, literals, change)
 	if units == nil {
-		return nil
+		return nil, nil
 	}
 	units, off := withoutOff(units)
 	units, findings := other.sortUnits(units, off)
 	_, sealed := other.seal(h, units)
 	findings = slices.Concat(findings, sealed, (&finisher{other, h, units}).finish(ctx))
 	if errs, _ := findings.split(); len(errs) > 0 {
-		return nil
+		return nil, nil
 	}
-	return units
+	return other, units
 }
 
 // otherUnits evaluates the environment with each literal changed; nil where that fails.
 func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, change func(string) string) (*evaluated, []*unit) {
+	other := p.other(literals, change)
+	if other == nil {
+		return nil, nil
+	}
+	_, units, err := other.inOne(ctx)
+	if err != nil {
+		return nil, nil
+	}
+	return other, units
+}
+
+// other is the environment with each literal changed, not evaluated yet; nil where that
+// fails.
+func (p *envPackage) other(literals []*ast.BasicLit, change func(string) string) *evaluated {
 	overlay := map[string]load.Source{}
 	for _, file := range p.userFiles() {
 		rel, err := filepath.Rel(p.repo.root, file.Filename)
 		if err != nil {
-			return nil, nil
+			return nil
 		}
 		data, err := fs.ReadFile(p.repo.fsys, filepath.ToSlash(rel))
 		if err != nil {
-			return nil, nil
+			return nil
 		}
 		changed := false
 		for _, lit := range slices.Backward(literals) { // the last first: true is shorter than false
@@ -159,15 +175,14 @@ func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, c
 	}
 	insts, err := p.repo.load([]envDir{p.dir}, overlay)
 	if err != nil {
-		return nil, nil
+		return nil
 	}
-	other := newEvaluated(p.repo, p.dir, insts[0])
-	_, units, err := other.inOne(ctx)
-	if err != nil {
-		return nil, nil
-	}
-	return other, units
+	return newEvaluated(p.repo, p.dir, insts[0])
 }
+
+// otherTexts are the ways to change a literal, to be tried in turn: a value may have to
+// begin in a certain way.
+var otherTexts = []func(string) string{otherText, otherEnd}
 
 // changeLiteral is another literal of the same form, and of the same length unless it
 // is a yes or no.

@@ -161,6 +161,9 @@ func (s *Source) version(ctx context.Context) (string, error) {
 	}
 	sum := sha256.New()
 	err = fs.WalkDir(repo.Files(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil && errors.Is(err, fs.ErrPermission) && d != nil && d.IsDir() {
+			return fs.SkipDir // nothing renders from what may not be read
+		}
 		if err != nil {
 			return err
 		}

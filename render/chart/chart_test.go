@@ -98,6 +98,7 @@ func TestHostileArchives(t *testing.T) {
 		{"bomb in a sub-chart", packed(t, "demo/Chart.yaml", chartYAML, "demo/charts/a.tgz", packed(t, "a/Chart.yaml", chartYAML, "a/b", make([]byte, 65<<20))), "more than 64 MiB"},
 		{"many", packed(t, many...), "more than 10000 files"},
 		{"twice", packed(t, "demo/Chart.yaml", chartYAML, "demo/Chart.yaml", "name: other"), "twice"},
+		{"name that does not show", packed(t, "demo/Chart.yaml", chartYAML, "demo/templates/a\n::error::b.yaml", "a: 1"), `templates: the name "a\n::error::b.yaml" has characters that do not show`},
 		{"nested", packed(t, "demo/Chart.yaml", chartYAML, "demo/charts/a.tgz", nested), "8 deep"},
 		{"aliases", packed(t, "demo/Chart.yaml", chartYAML, "demo/values.yaml", bombYAML()), "aliases"},
 		{"no chart", packed(t, "demo/values.yaml", "a: 1"), "no Chart.yaml"},

@@ -20,6 +20,7 @@ import (
 	"helm.sh/helm/v4/pkg/ignore"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
+	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
 
 // What a chart may hold, sub-charts included. The largest that the world uses are a
@@ -243,7 +244,7 @@ func (r *reader) dir(fsys fs.FS, root string) error {
 }
 
 // archive reads a gzipped tar whose files lie in one directory.
-func (r *reader) archive(data []byte, below string, depth int) error {
+func (r *reader) archive(data []byte, dir string, depth int) error {
 	unzipped, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return errors.New("no gzipped archive")
@@ -272,6 +273,9 @@ func (r *reader) archive(data []byte, below string, depth int) error {
 		if !in || !fs.ValidPath(name) || strings.ContainsAny(name, "\\\x00") || strings.HasPrefix(h.Name, "/") || strings.HasPrefix(h.Name, "../") {
 			return fmt.Errorf("it holds a file named %q: names are below one directory, the chart's", h.Name)
 		}
+		if err := below.Shows(name); err != nil {
+			return err
+		}
 		if h.Size > mostBytes-r.bytes {
 			return fmt.Errorf("it unpacks to more than %d MiB", mostBytes>>20)
 		}
@@ -279,7 +283,7 @@ func (r *reader) archive(data []byte, below string, depth int) error {
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if err := r.file(path.Join(below, name), content, depth); err != nil {
+		if err := r.file(path.Join(dir, name), content, depth); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,10 @@ func TestWriteFile(t *testing.T) {
 		".GIT/config": ".GIT/config: git's own files are not content of the repository",
 		"within":      "within: not a regular file",
 		"../x":        "open ../x: invalid argument",
+		"a\nb/x":      `.: the name "a\nb" has characters that do not show: rename it`,
+		"real/a\x1b":  `real: the name "a\x1b" has characters that do not show: rename it`,
+		"real/\u202e": `real: the name "\u202e" has characters that do not show: rename it`,
+		"发布/\u3000é":  "发布/\u3000é",
 	} {
 		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 )
 
 // mostLinks may lead from one to the next, as on Linux.
@@ -56,15 +57,19 @@ func (p *Plain) add(dir string) {
 
 // Follow follows the links on the way to a file and returns the name without them.
 // That of a file that is not there comes with the error. Links that lead out of the
-// tree are refused; so is .git. Messages call the tree what.
+// tree are refused; so are .git, and names that do not show as what they are (Shows).
+// Messages call the tree what.
 func Follow(tree Links, plain *Plain, what, name string) (string, fs.FileInfo, error) {
-	if !fs.ValidPath(name) {
-		return "", nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
-	}
 	at, rest := ".", strings.Split(name, "/")
 	gits := Refusal{Name: name, Reason: "git's own files are not content of the repository"}
 	if slices.ContainsFunc(rest, IsGit) { // all of it: what is not there yet may be made
 		return "", nil, gits
+	}
+	if err := Shows(name); err != nil {
+		return "", nil, err
+	}
+	if !fs.ValidPath(name) {
+		return "", nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
 	links := 0
 	for len(rest) > 0 {
@@ -107,6 +112,26 @@ func Follow(tree Links, plain *Plain, what, name string) (string, fs.FileInfo, e
 	}
 	info, err := tree.Lstat(at)
 	return at, info, err
+}
+
+// Shows refuses a name with characters that do not show, or have what stands beside them
+// read otherwise: line breaks, control characters, marks of direction. Every message names
+// files, and so do logs and pages that others make of messages.
+func Shows(name string) error {
+	odd := func(r rune) bool {
+		return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+	}
+	if !strings.ContainsFunc(name, odd) {
+		return nil
+	}
+	at := "."
+	for elem := range strings.SplitSeq(name, "/") {
+		if strings.ContainsFunc(elem, odd) {
+			return Refusal{Name: at, Reason: fmt.Sprintf("the name %+q has characters that do not show: rename it", elem)}
+		}
+		at = path.Join(at, elem)
+	}
+	return nil
 }
 
 // IsGit knows the spellings that some file system takes for .git: in other case,
