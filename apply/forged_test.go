@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -590,6 +593,88 @@ func TestForgedEvidence(t *testing.T) {
 	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))
 	if d, _ := proven("4"); d >= later {
 		t.Errorf("with its successor deleted, what came with revision %d was healthy for %s", newest.Number, d)
+	}
+}
+
+// TestForgedPods: a tenant makes pods that bear the labels of a workload, of their own, of a
+// ReplicaSet of theirs, and as of an owner that is none. None says how an image is pulled.
+func TestForgedPods(t *testing.T) {
+	w := newWorld(t)
+	tenant := w.tenant()
+	w.desires("web", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}},
+		template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: "example.org/web:1"}]}}}}`,
+		`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db}, spec: {serviceName: db, selector: {matchLabels: {c: d}},
+		template: {metadata: {labels: {c: d}}, spec: {containers: [{name: db, image: "example.org/db:1"}]}}}}`)
+	_, err := applyWith(t.Context(), w.cluster, w.env, apply.ApplyOptions{Yes: true, Timeout: time.Minute})
+	w.must(err)
+	honest, err := w.cluster.Pulled(t.Context(), w.env, []string{"web"})
+	w.must(err)
+	for _, image := range []string{"example.org/web:1", "example.org/db:1"} {
+		if len(honest["web"][image]) != 1 {
+			t.Fatalf("%s was pulled as %q", image, honest["web"][image])
+		}
+	}
+
+	containers := []corev1.Container{{Name: "web", Image: "example.org/web:1"}, {Name: "db", Image: "example.org/db:1"}}
+	isController := true
+	for name, owners := range map[string][]metav1.OwnerReference{
+		"bare":     nil,
+		"nobody":   {{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-1", UID: "0c6d6c1e-0000-4000-8000-000000000000", Controller: &isController}},
+		"stateful": {{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "0c6d6c1e-0000-4000-8000-000000000000", Controller: &isController}},
+	} {
+		_, err := tenant.CoreV1().Pods(w.env.Namespace).Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"a": "b", "c": "d", "by": "tenant"}, OwnerReferences: owners},
+			Spec:       corev1.PodSpec{Containers: containers},
+		}, metav1.CreateOptions{})
+		w.must(err)
+	}
+	own := map[string]string{"by": "tenant", "x": "y"}
+	_, err = tenant.AppsV1().ReplicaSets(w.env.Namespace).Create(t.Context(), &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "own", Labels: own},
+		Spec: appsv1.ReplicaSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: own},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b", "c": "d", "by": "tenant", "x": "y"}},
+				Spec:       corev1.PodSpec{Containers: containers},
+			},
+		},
+	}, metav1.CreateOptions{})
+	w.must(err)
+
+	// Their nodes report another digest.
+	admin, err := kubernetes.NewForConfig(w.cluster.Config)
+	w.must(err)
+	pods := admin.CoreV1().Pods(w.env.Namespace)
+	changed := map[string]bool{}
+	for len(changed) < 2 { // the collector deletes those with an owner that is none
+		list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: "by=tenant"})
+		w.must(err)
+		for _, pod := range list.Items {
+			if len(pod.Status.ContainerStatuses) == 0 || changed[pod.Name] {
+				continue
+			}
+			for i := range pod.Status.ContainerStatuses {
+				pod.Status.ContainerStatuses[i].ImageID = "example.org/x@sha256:" + strings.Repeat("ab", 32)
+			}
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			if _, err := pods.UpdateStatus(t.Context(), &pod, metav1.UpdateOptions{}); err == nil {
+				changed[pod.Name] = true
+			} else if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+	got, err := w.cluster.Pulled(t.Context(), w.env, []string{"web"})
+	w.must(err)
+	if diff := cmp.Diff(honest, got); diff != "" {
+		t.Errorf("pods of %v count (-want +got)\n%s", slices.Sorted(maps.Keys(changed)), diff)
+	}
+	for name := range changed {
+		pod, err := pods.Get(t.Context(), name, metav1.GetOptions{})
+		w.must(err)
+		if id := pod.Status.ContainerStatuses[0].ImageID; !strings.Contains(id, "abab") {
+			t.Errorf("%s reports %s by now: nothing was tried", name, id)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -35,7 +36,9 @@ func (c *Cluster) Pulled(ctx context.Context, env *schema.Environment, units []s
 	return c.pulled(ctx, env, func(unit string) bool { return slices.Contains(units, unit) })
 }
 
-// pulled lists the pods of each namespace in which a unit has workloads, once.
+// pulled lists the pods of each namespace in which a unit has workloads, once. Only pods
+// count that the workloads own, not those that bear their labels: who may make a pod there
+// would else say by which digest an image is pulled.
 func (c *Cluster) pulled(ctx context.Context, env *schema.Environment, of func(unit string) bool) (Pulled, error) {
 	all := map[string][]podsOf{} // by namespace
 	for unit, o := range env.Objects() {
@@ -43,28 +46,97 @@ func (c *Cluster) pulled(ctx context.Context, env *schema.Environment, of func(u
 			continue
 		}
 		if selector := selectorOf(o.Unstructured); selector != nil {
-			all[o.GetNamespace()] = append(all[o.GetNamespace()], podsOf{unit, selector, imagesOf(o.Unstructured)})
+			all[o.GetNamespace()] = append(all[o.GetNamespace()], podsOf{unit, schema.RefOf(o.Unstructured), selector, imagesOf(o.Unstructured)})
 		}
 	}
 	pulled := Pulled{}
 	for _, namespace := range slices.Sorted(maps.Keys(all)) {
-		err := c.eachPod(ctx, namespace, func(pod *corev1.Pod) {
-			for _, w := range all[namespace] {
-				if ready(pod) && w.selector.Matches(labels.Set(pod.Labels)) {
-					pulled.add(w.unit, w.images, digests(pod))
-				}
-			}
-		})
-		if err != nil {
+		if err := c.pulledIn(ctx, env, namespace, all[namespace], pulled); err != nil {
 			return nil, err
 		}
 	}
 	return pulled, nil
 }
 
+func (c *Cluster) pulledIn(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf, to Pulled) error {
+	type candidate struct {
+		of    podsOf
+		owner types.UID
+		sums  map[string]string
+	}
+	var found []candidate
+	viaReplicaSets := false
+	err := c.eachPod(ctx, namespace, func(pod *corev1.Pod) {
+		owner := metav1.GetControllerOf(pod)
+		if owner == nil || !ready(pod) {
+			return
+		}
+		for _, w := range workloads {
+			if w.selector.Matches(labels.Set(pod.Labels)) {
+				found = append(found, candidate{w, owner.UID, digests(pod)})
+				viaReplicaSets = viaReplicaSets || owner.Kind == "ReplicaSet"
+			}
+		}
+	})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	applied, err := c.workloadUIDs(ctx, env, namespace, workloads)
+	if err != nil {
+		return err
+	}
+	above := map[types.UID]types.UID{} // of ReplicaSets: who owns them
+	if viaReplicaSets {
+		sets, err := c.heads(ctx, kschema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}, namespace, "", "")
+		if err != nil {
+			return fmt.Errorf("ReplicaSets of namespace %s: %w", namespace, err)
+		}
+		for i := range sets {
+			if owner := metav1.GetControllerOf(&sets[i]); owner != nil {
+				above[sets[i].UID] = owner.UID
+			}
+		}
+	}
+	for _, one := range found {
+		is := applied[one.of.ref.ID()]
+		if is != "" && (one.owner == is || above[one.owner] == is) {
+			to.add(one.of.unit, one.of.images, one.sums)
+		}
+	}
+	return nil
+}
+
+// workloadUIDs are those of workloads as evenkeel applied them.
+func (c *Cluster) workloadUIDs(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf) (map[schema.ID]types.UID, error) {
+	uids := map[schema.ID]types.UID{}
+	seen := map[kschema.GroupVersionKind]bool{}
+	for _, w := range workloads {
+		gvk := w.ref.GVK()
+		if seen[gvk] {
+			continue
+		}
+		seen[gvk] = true
+		mapping, err := c.Mapping(ctx, gvk)
+		if err != nil {
+			return nil, err
+		}
+		heads, err := c.heads(ctx, mapping.Resource, namespace, schema.LabelPartOf+"="+schema.ApplySetID(env.Name, env.Namespace), "")
+		if err != nil {
+			return nil, fmt.Errorf("%s of namespace %s: %w", mapping.Resource.GroupResource(), namespace, err)
+		}
+		for i := range heads {
+			ref := w.ref
+			ref.Name = heads[i].Name
+			uids[ref.ID()] = heads[i].UID
+		}
+	}
+	return uids, nil
+}
+
 // podsOf are the pods of a workload.
 type podsOf struct {
 	unit     string
+	ref      schema.Ref
 	selector labels.Selector
 	images   []string // that it asks for
 }

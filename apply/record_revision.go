@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -293,11 +294,27 @@ func (c *Cluster) revisionParts(ctx context.Context, name, namespace string, new
 // secretHeads lists the Secrets of a type, or of any, that a selector finds, without
 // their data.
 func (c *Cluster) secretHeads(ctx context.Context, namespace, kind, selector string) ([]metav1.PartialObjectMetadata, error) {
-	var list metav1.PartialObjectMetadataList
-	request := c.REST.Get().AbsPath("/api/v1/namespaces", namespace, "secrets").Param("labelSelector", selector)
+	fields := ""
 	if kind != "" {
-		request = request.Param("fieldSelector", "type="+kind)
+		fields = "type=" + kind
 	}
+	return c.heads(ctx, kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}, namespace, selector, fields)
+}
+
+// heads lists objects of a namespace that selectors find, of which only the metadata are
+// sent.
+func (c *Cluster) heads(ctx context.Context, of kschema.GroupVersionResource, namespace, selector, fields string) ([]metav1.PartialObjectMetadata, error) {
+	path := []string{"apis", of.Group, of.Version}
+	if of.Group == "" {
+		path = []string{"api", of.Version}
+	}
+	request := c.REST.Get().AbsPath(append(path, "namespaces", namespace, of.Resource)...)
+	for name, value := range map[string]string{"labelSelector": selector, "fieldSelector": fields} {
+		if value != "" {
+			request = request.Param(name, value)
+		}
+	}
+	var list metav1.PartialObjectMetadataList
 	err := request.SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
 		Do(ctx).Into(&list)
 	return list.Items, err
