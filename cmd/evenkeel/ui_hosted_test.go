@@ -80,6 +80,13 @@ func hostedAccount(t *testing.T, client kubernetes.Interface, name, namespace st
 // by its own name, and is the first line that it prints.
 func serves(t *testing.T, args ...string) string {
 	t.Helper()
+	line, _ := servesAndSays(t, args...)
+	return line
+}
+
+// servesAndSays is serves, with what it has said on standard error so far.
+func servesAndSays(t *testing.T, args ...string) (line string, says func() string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "evenkeel", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	said, err := os.Create(filepath.Join(t.TempDir(), "said"))
@@ -94,7 +101,7 @@ func serves(t *testing.T, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	line, err = bufio.NewReader(out).ReadString('\n')
 	t.Cleanup(func() { // the context of the test has ended
 		_ = cmd.Wait()
 		text, err := os.ReadFile(said.Name())
@@ -108,7 +115,62 @@ func serves(t *testing.T, args ...string) string {
 	if err != nil {
 		t.Fatalf("no address is printed: %v", err)
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), func() string {
+		text, err := os.ReadFile(said.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+}
+
+// TestUIOutlivesCommit serves a page for which somebody pushes a commit that takes more
+// memory than there is: it goes on with the one before, and with the next.
+func TestUIOutlivesCommit(t *testing.T) {
+	t.Parallel()
+	dir, bare := t.TempDir(), filepath.Join(t.TempDir(), "deploy.git")
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	push := func(app string) string {
+		t.Helper()
+		write(t, dir, "envs/t-hosted-a/app.cue", "package env\n\n"+app+"\n")
+		git("add", ".")
+		git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "-m", "change")
+		git("push", "-q", bare, "HEAD:main")
+		return git("rev-parse", "HEAD")
+	}
+	write(t, dir, "cue.mod/module.cue", "module: \"example.org/shop@v0\"\nlanguage: version: \"v0.17.0\"\n")
+	write(t, dir, "envs/t-hosted-a/env.cue", strings.ReplaceAll(uiHostedEnv, "NAME", "a"))
+	git("init", "-q", "-b", "main")
+	git("init", "-q", "--bare", "-b", "main", bare)
+	push(`environment: apps: web: env: A: "1"`)
+	_, says := servesAndSays(t, "--server", "https://127.0.0.1:1", "ui", "--host", "deploy.example.org", "--list-only",
+		"--git", "file://"+bare, "--interval", "1s", "--render-memory", "1Gi")
+	until := func(words ...string) {
+		t.Helper()
+		deadline := time.Now().Add(3 * time.Minute)
+		for lacks := words; ; {
+			text := says()
+			if lacks = slices.DeleteFunc(slices.Clone(words), func(s string) bool { return strings.Contains(text, s) }); len(lacks) == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not said: %q, but\n%s", lacks, text)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+	bomb := push("import \"list\"\n\nenvironment: apps: web: env: A: \"\\(len(list.Range(0, 100000000, 1)))\"")
+	until("cannot be shown", bomb, "given up")
+	until("msg=shows commit=" + push(`environment: apps: web: env: A: "2"`))
 }
 
 // TestUIHosted serves the page as stacks/evenkeel does, behind a proxy that ends TLS and

@@ -94,7 +94,8 @@ func (g *global) waysOf(ctx context.Context, repo *render.Repo, names []string) 
 }
 
 // fromGit describes what a clone has, at the commit that it returns, even where that
-// cannot be shown; "" where there is no clone. The caller calls done when nobody looks at
+// cannot be shown; "" where there is no clone. What takes too much is found out in another
+// process, as this one could not go on. The caller calls done when nobody looks at
 // it any more.
 func (g *global) fromGit(ctx context.Context, git *remote.Git, named []string) (d *described, commit string, done func(), err error) {
 	budget, err := g.budget.budget()
@@ -107,6 +108,10 @@ func (g *global) fromGit(ctx context.Context, git *remote.Git, named []string) (
 	}
 	there := *g
 	there.dir = root
+	if err = source.Try(ctx, root, named, budget); err != nil {
+		done()
+		return nil, at.Commit, nil, err
+	}
 	if d, err = there.describe(ctx, named); err != nil {
 		done()
 		return nil, at.Commit, nil, err

@@ -32,6 +32,7 @@ type (
 		Clone  string            `json:"clone,omitempty"` // a directory to clone into
 		Head   bool              `json:"head,omitempty"`  // only tell which commit is the newest
 		Fetch  bool              `json:"fetch,omitempty"` // only clone
+		Try    bool              `json:"try,omitempty"`   // only say whether it stays within the budget
 		Git    remote.Git        `json:"git"`
 		All    bool              `json:"all"`
 		Names  []string          `json:"names"`

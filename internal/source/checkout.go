@@ -26,6 +26,52 @@ func Checkout(ctx context.Context, git *remote.Git, budget render.Budget) (root 
 	return filepath.Join(dir, filepath.FromSlash(git.Path)), at, done, nil
 }
 
+// Try renders environments of a directory in another process, all if none is named, and
+// forgets them. The error says what takes more than half of the budget's memory, or all of
+// its time: a process that has to live on, and still holds what it rendered before, is not
+// to render that itself. What else is wrong with them, it does not say.
+func Try(ctx context.Context, dir string, names []string, budget render.Budget) error {
+	budget = budget.Given()
+	budget.Memory /= 2
+	response, _, err := (&Request{Dir: dir, Try: true, All: len(names) == 0, Names: names, Budget: budget}).send(ctx)
+	if err != nil {
+		return err
+	}
+	if response.Over != nil {
+		return response.Over
+	}
+	return nil
+}
+
+// try models what was asked for, as a page does.
+func (r *Request) try(ctx context.Context, progress func(string, bool)) error {
+	repo, err := render.Open(r.Dir)
+	if err != nil {
+		return err
+	}
+	repo.Budget, repo.Progress = r.Budget, progress
+	names := r.Names
+	if r.All {
+		summaries, err := repo.Envs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, s := range summaries {
+			names = append(names, s.Name)
+		}
+	}
+	ways, err := repo.Ways(ctx, names)
+	if err != nil {
+		return err
+	}
+	return r.Budget.Within(ctx, func(context.Context) error {
+		for name, model := range ways.Models {
+			model.Table(name)
+		}
+		return nil
+	})
+}
+
 // mostOfHead is what asking for the references of a repository may take: half a million
 // of them.
 const mostOfHead = 512 << 20

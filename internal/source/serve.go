@@ -53,7 +53,11 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	if err := response.fill(ctx, request, messages.progress); err != nil {
+	answering := func() error { return response.fill(ctx, request, messages.progress) }
+	if request.Try {
+		answering = func() error { return request.try(ctx, messages.progress) }
+	}
+	if err := answering(); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
