@@ -406,6 +406,9 @@ func publicPorts(u *unit, ports []containerPort) []any {
 func scrapedPorts(u *unit, ports []containerPort) []any {
 	var all numbers
 	name := tree.At(u.data.fields["metrics"], "port")
+	if u.data.fields["metrics"] == true {
+		name = "http" // as #Metrics has it
+	}
 	for _, p := range ports {
 		if name != nil && name == p.name {
 			all.add(p)

@@ -72,8 +72,15 @@ func (ev *evaluated) position(u *unit, path typed.Path) (pos token.Pos, literal 
 	return ev.repo.userPos(ev.value()), false
 }
 
-// userPos is the place in the user's files that a value comes from.
-func (r *Repo) userPos(v cue.Value) token.Pos {
+// userPos is the place in the user's files that a value comes from; none where CUE
+// (v0.17.1, addReplacement) breaks down over a reference into a struct that stands in
+// an expression: a message is worth more than its place.
+func (r *Repo) userPos(v cue.Value) (pos token.Pos) {
+	defer func() {
+		if recover() != nil {
+			pos = token.NoPos
+		}
+	}()
 	for range maxReferences {
 		if pos := r.ownPos(v); pos.IsValid() {
 			return pos

@@ -40,6 +40,11 @@ func (w *walker) value(pkg, prefix string, expr ast.Expr) {
 			for _, elt := range x.Elts {
 				w.declaration(pkg, prefix, elt)
 			}
+		case *ast.BinaryExpr: // one of several forms
+			if x.Op == token.OR {
+				w.value(pkg, prefix, x.X)
+				w.value(pkg, prefix, x.Y)
+			}
 		case *ast.ListLit:
 			for _, elt := range x.Elts {
 				if rest, ok := elt.(*ast.Ellipsis); ok && rest.Type != nil {
