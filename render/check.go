@@ -25,15 +25,17 @@ func (r *rendered) lintable() lint.Environment {
 	for _, u := range r.units {
 		lu := lint.Unit{
 			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,
-			Silence: u.data.Silence, Consumes: u.data.Consumes,
+			Silence: u.data.Silence, Consumes: u.data.Consumes, After: u.data.After,
 		}
 		if r.ev.repo.target != "" {
 			lu.Silence = nil
 		}
 		for _, o := range u.objs {
-			lu.Objects = append(lu.Objects, lint.Object{
-				Key: o.key, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Content: o.Object,
-			})
+			lo := lint.Object{Key: o.key, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Content: o.Object}
+			if lo.Namespace == "" && lint.Namespaced(lo) {
+				lo.Namespace = u.data.Namespace // as the plan fills in, which asks the cluster
+			}
+			lu.Objects = append(lu.Objects, lo)
 		}
 		env.Units = append(env.Units, lu)
 	}
@@ -61,6 +63,9 @@ func (r *rendered) explain(found []lint.Finding) Findings {
 		}
 		f.Rule, f.Warning, f.Absent = l.Rule, l.Warning, l.Absent
 		f.Message, f.Expected, f.Found, f.DidYouMean, f.Hint = l.Message, l.Expected, l.Found, l.DidYouMean, l.Hint
+		if l.Rule == lint.RuleDefinition {
+			f.cluster = r.header.cluster()
+		}
 		findings = append(findings, f)
 	}
 	return findings

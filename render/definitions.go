@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/alias"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -114,6 +117,10 @@ func (fin *finisher) custom() Findings {
 			version, ok := defined.Find(o.GetAPIVersion(), gvk.Kind)
 			if !ok {
 				dropNulls(o.Object)
+				if f, wrong := fin.unknownGroup(u, o, defined); wrong {
+					findings = append(findings, f)
+					continue
+				}
 				if near := typed.Closest(gvk.Kind, defined.Kinds(gvk.Group)); near != "" && gvk.Kind != "" {
 					f := fin.atObject(u, o, typed.Path{"kind"})
 					f.Rule, f.Message, f.DidYouMean = lint.RuleCustomResource, fmt.Sprintf("no definition of %s has the kind %s", gvk.Group, gvk.Kind), near
@@ -130,4 +137,25 @@ func (fin *finisher) custom() Findings {
 		}
 	}
 	return findings
+}
+
+// unknownGroup finds a built-in kind in a misspelt group, and a group that no custom
+// resource can have.
+func (fin *finisher) unknownGroup(u *unit, o *object, defined crd.Set) (Finding, bool) {
+	gvk := o.GroupVersionKind()
+	_, declared := tree.Map(fin.header.External["apiGroups"])[gvk.Group]
+	if typed.OwnGroup(gvk.Group) || gvk.Kind == "" || declared || len(defined.Kinds(gvk.Group)) > 0 {
+		return Finding{}, false
+	}
+	meant := fin.repo.kinds.Meant(gvk)
+	if meant == "" && strings.Contains(gvk.Group, ".") {
+		return Finding{}, false
+	}
+	f := fin.atObject(u, o, typed.Path{"apiVersion"})
+	f.Rule, f.Message, f.DidYouMean = "strict", "no API group "+quote(gvk.Group), meant
+	if meant == "" {
+		f.Message += ": those of custom resources have a dot"
+		f.DidYouMean = typed.Closest(gvk.Group, slices.Sorted(maps.Keys(fin.repo.kinds.Groups())))
+	}
+	return f, true
 }

@@ -47,6 +47,7 @@ type Finding struct {
 	pos     token.Pos   // of File, Line and Col
 	others  []token.Pos // further places in the user's files
 	derived bool        // may be no mistake of its own, but follow from another
+	cluster string      // of the environment, where the finding is about what the cluster has
 	closed  bool        // a closed list does not have the app: what else is said of it follows from that
 
 	// listed is where the unit stands in a list that the environment takes from elsewhere.
@@ -190,8 +191,16 @@ func (fs Findings) everywhere() Findings {
 		warning                         bool
 	}
 	first := map[mistake]int{}
+	undefined := map[[2]string]bool{}
 	var kept Findings
 	for _, f := range fs {
+		if f.Rule == lint.RuleDefinition {
+			of := [2]string{f.cluster, f.Message}
+			if undefined[of] {
+				continue
+			}
+			undefined[of] = true
+		}
 		if !f.listed.IsValid() || f.literal {
 			kept = append(kept, f)
 			continue

@@ -59,6 +59,10 @@ func (fin *finisher) unknownKind(u *unit, o *object) Findings {
 		return Findings{f}
 	}
 	f.Message = fmt.Sprintf("%s has no kind %s", gvk.GroupVersion(), gvk.Kind)
+	if meant := fin.repo.kinds.Meant(gvk); meant != "" {
+		f.Hint = "use " + meant
+		return Findings{f}
+	}
 	f.DidYouMean = typed.Closest(gvk.Kind, fin.repo.kinds.KindsOf(gvk.GroupVersion()))
 	return Findings{f}
 }

@@ -79,6 +79,9 @@ func (w *importWriter) settle(ctx context.Context, draft bool) (*render.Result, 
 		}
 		found := wrong[w.env]
 		if len(found) == 0 {
+			if round < rounds && w.imp.Silence(results[0].Warnings) {
+				continue // what is only said to be missing is declared as well
+			}
 			return results[0], repo.Stored, nil
 		}
 		if !w.imp.Silence(found) && !w.imp.Refuse(found, nil) || round == rounds {
@@ -135,6 +138,9 @@ func (w *importWriter) report(result *render.Result, diffs []importer.Difference
 	}
 	for _, a := range imp.Absent {
 		say("declared: %s %s: the manifests refer to it and do not have it (external, optional)", a.Kind, a.Name)
+	}
+	for _, group := range imp.Undefined() {
+		say("declared: API group %s: the manifests use it and do not define it (external)", group)
 	}
 	for _, u := range imp.Upgraded {
 		say("replaced: %s", u)

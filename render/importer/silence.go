@@ -22,11 +22,14 @@ func certain(rule string) bool {
 func (imp *Import) Silence(findings render.Findings) bool {
 	changed := false
 	for _, f := range findings {
-		if f.Rule == "" || certain(f.Rule) || f.Warning {
+		if f.Rule == "" || certain(f.Rule) {
 			continue
 		}
 		if f.Absent != nil && imp.declare(*f.Absent) {
 			changed = true
+			continue
+		}
+		if f.Warning {
 			continue
 		}
 		for i := range imp.Units {

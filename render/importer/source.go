@@ -16,6 +16,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // File is one file of an import, below the directory of the environment.
@@ -58,7 +59,7 @@ func (imp *Import) Sources(pkg string, draft bool) ([]File, error) {
 		}
 		files = append(files, File{prefix + "_" + u.Name + ".cue", u.text})
 	}
-	if len(imp.Absent) > 0 && len(imp.Units) > 0 {
+	if len(imp.Absent)+len(imp.Undefined()) > 0 && len(imp.Units) > 0 {
 		data, err := imp.external(pkg)
 		if err != nil {
 			return nil, err
@@ -147,8 +148,25 @@ func (imp *Import) external(pkg string) ([]byte, error) {
 		}
 		w.line(fmt.Sprintf("%s: %s: {optional: true%s}", externalFields[absent.Kind], syntax.Label(absent.Name), more))
 	}
+	for _, group := range imp.Undefined() {
+		w.line(fmt.Sprintf("apiGroups: %s: {}", literal.String.Quote(group)))
+	}
 	w.line("}")
 	return w.formatted()
+}
+
+// Undefined are the API groups of custom resources whose definition is not among the
+// objects, in lexical order.
+func (imp *Import) Undefined() []string {
+	groups := map[string]bool{}
+	for _, obj := range imp.objects {
+		version, kind := text(obj, "apiVersion"), text(obj, "kind")
+		group, _, _ := strings.Cut(version, "/")
+		if _, defined := imp.definitions.Find(version, kind); !defined && strings.Contains(group, ".") && !typed.OwnGroup(group) {
+			groups[group] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(groups))
 }
 
 // externalFields are the fields of an environment for what others make, by kind.

@@ -30,6 +30,7 @@ func betweenRules() []betweenRule {
 		{"ingress-class", checkIngressClasses},
 		{"ingress-class", checkDefaultClasses},
 		{"provider", checkProviders},
+		{RuleDefinition, checkDefinitions},
 		{"object-taken", checkObjectsTaken},
 		{"namespace-taken", checkNamespacesTaken},
 		{"edge", checkEdgeHosts},

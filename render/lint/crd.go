@@ -25,13 +25,11 @@ func checkCustomResources(w *world) {
 	for _, o := range w.byKind[crd.Kind] {
 		defined.Add(o.Content)
 	}
-	if len(defined) == 0 {
-		return
-	}
 	for _, o := range w.objects {
 		apiVersion := tree.Text(o.Content["apiVersion"])
 		version, ok := defined.Find(apiVersion, o.Kind)
 		if !ok {
+			w.checkWords(o)
 			continue
 		}
 		if version.Schema == nil {

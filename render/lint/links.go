@@ -93,7 +93,7 @@ func (w *world) selectsAny(namespace string, selector labels.Selector, plain map
 func (w *world) madeByOperator(o located, selector labels.Selector) bool {
 	return slices.ContainsFunc(w.objects, func(cr located) bool {
 		group, _, _ := strings.Cut(tree.Text(cr.Content["apiVersion"]), "/")
-		return cr.unit == o.unit && cr.Namespace == o.Namespace && strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") &&
+		return cr.Kind != o.Kind && cr.unit == o.unit && cr.Namespace == o.Namespace && strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io") &&
 			selector.Matches(labelSet(tree.Map(tree.At(cr.Content, "metadata", "labels"))))
 	})
 }

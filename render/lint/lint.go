@@ -39,6 +39,7 @@ type Unit struct {
 	Fields   map[string]any // as the definitions export them; of an app AppFields
 	Silence  map[string]string
 	Consumes []string
+	After    []string // the names of units that are healthy before
 	Objects  []Object
 }
 
@@ -61,6 +62,20 @@ type Object struct {
 	Namespace string
 	Name      string
 	Content   map[string]any
+}
+
+// Namespaced says of a custom resource that its kind lives in namespaces, as far as rules
+// look at such kinds: their definition need not be at hand.
+func Namespaced(o Object) bool {
+	switch group(o) {
+	case "gateway.networking.k8s.io":
+		return o.Kind != "GatewayClass"
+	case "cert-manager.io":
+		return o.Kind != "ClusterIssuer"
+	case "monitoring.coreos.com", "traefik.io":
+		return true
+	}
+	return false
 }
 
 func (o Object) ref() string {
@@ -150,6 +165,8 @@ func rules() []rule {
 		{[]string{"image"}, checkImages},
 		{[]string{"password"}, checkPasswords},
 		{[]string{"cluster-admin"}, checkClusterAdmin},
+		{[]string{"rights"}, checkRights},
+		{[]string{"order"}, checkWebhooks},
 		{[]string{"open-access"}, checkOpenAccess},
 		{[]string{rulePodSecurity}, checkPodSecurity},
 	}
@@ -168,6 +185,9 @@ const RuleReference = "reference"
 
 // RuleCustomResource holds custom resources to their definition.
 const RuleCustomResource = "custom-resource"
+
+// RuleDefinition is about custom resources whose definition nobody brings.
+const RuleDefinition = "definition"
 
 // RuleWay is about URLs that would not be answered: render/way finds them.
 const RuleWay = "way"

@@ -70,7 +70,7 @@ func TestRules(t *testing.T) {
 var elsewhere = map[string]string{
 	"chart":           "a Helm chart",
 	"consumes":        "fields of an app",
-	"custom-resource": "definitions",
+	"definition":      "two environments",
 	"edge":            "a site",
 	"heap":            "fields of an app",
 	"host":            "a site",
@@ -78,7 +78,6 @@ var elsewhere = map[string]string{
 	"isolation":       "two environments",
 	"namespace-taken": "two environments",
 	"object-taken":    "two environments",
-	"order":           "two environments",
 	"provider":        "two environments",
 	"cluster-network": "two environments",
 	"ingress-class":   "two environments",

@@ -23,6 +23,12 @@ func checkMonitors(w *world) {
 			tree.Each(tree.At(s.Content, "spec", "ports"), func(_ int, port map[string]any) { names = append(names, tree.Text(port["name"])) })
 		}
 		if len(names) == 0 {
+			if tree.At(o.Content, "spec", "namespaceSelector") == nil && !w.madeByOperator(o, selector) {
+				f := o.at("selector", "spec", "selector")
+				f.Warning = true
+				f.Message, f.Found = "selects no Service of this environment", selector.String()
+				w.report(f)
+			}
 			continue
 		}
 		tree.Each(tree.At(o.Content, "spec", "endpoints"), func(i int, e map[string]any) {

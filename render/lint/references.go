@@ -42,17 +42,54 @@ func checkReferences(w *world) {
 	for _, o := range slices.Concat(w.byKind["RoleBinding"], w.byKind["ClusterRoleBinding"]) {
 		w.checkRoleRef(o)
 	}
-	for _, o := range w.byKind["Middleware"] {
-		w.checkSecret(o, tree.Text(tree.At(o.Content, "spec", "basicAuth", "secret")), false, "spec", "basicAuth", "secret")
-	}
-	for _, o := range w.byKind["Ingress"] {
-		if annotated(o.Content, "cert-manager.io/") {
-			continue // cert-manager makes it
+	w.checkSecrets()
+}
+
+// checkSecrets looks at the Secrets that are named by what is no pod.
+func (w *world) checkSecrets() {
+	for _, o := range w.objects {
+		switch o.Kind {
+		case "Middleware", "MiddlewareTCP":
+			for _, path := range []typed.Path{
+				{"spec", "basicAuth", "secret"}, {"spec", "digestAuth", "secret"},
+				{"spec", "forwardAuth", "tls", "certSecret"}, {"spec", "forwardAuth", "tls", "caSecret"},
+			} {
+				w.checkSecret(o, tree.Text(path.In(o.Content)), false, path...)
+			}
+		case "Ingress":
+			tree.Each(tree.At(o.Content, "spec", "tls"), func(i int, tls map[string]any) {
+				w.checkSecret(o, tree.Text(tls["secretName"]), true, "spec", "tls", i, "secretName")
+			})
+		case "IngressRoute", "IngressRouteTCP":
+			w.checkSecret(o, tree.Text(tree.At(o.Content, "spec", "tls", "secretName")), true, "spec", "tls", "secretName")
+		case "TLSStore":
+			w.checkSecret(o, tree.Text(tree.At(o.Content, "spec", "defaultCertificate", "secretName")), true, "spec", "defaultCertificate", "secretName")
+		case "Gateway", "ListenerSet", "XListenerSet":
+			w.checkListeners(o)
+		case "ServiceAccount":
+			for _, field := range []string{"imagePullSecrets", "secrets"} {
+				tree.Each(o.Content[field], func(i int, ref map[string]any) {
+					w.checkSecret(o, tree.Text(ref["name"]), true, field, i, "name")
+				})
+			}
 		}
-		tree.Each(tree.At(o.Content, "spec", "tls"), func(i int, tls map[string]any) {
-			w.checkSecret(o, tree.Text(tls["secretName"]), true, "spec", "tls", i, "secretName")
-		})
 	}
+}
+
+// checkListeners: listeners of the Gateway API show the certificates of Secrets. One of
+// another namespace is for those to make who make that namespace.
+func (w *world) checkListeners(o located) {
+	if g := group(o.Object); g != "gateway.networking.k8s.io" && g != "gateway.networking.x-k8s.io" {
+		return
+	}
+	tree.Each(tree.At(o.Content, "spec", "listeners"), func(i int, l map[string]any) {
+		tree.Each(tree.At(l, "tls", "certificateRefs"), func(j int, ref map[string]any) {
+			kind, namespace := tree.Text(ref["kind"]), tree.Text(ref["namespace"])
+			if (kind == "" || kind == "Secret") && tree.Text(ref["group"]) == "" && (namespace == "" || namespace == o.Namespace) {
+				w.checkSecret(o, tree.Text(ref["name"]), true, "spec", "listeners", i, "tls", "certificateRefs", j, "name")
+			}
+		})
+	})
 }
 
 // checkSecret is checkReference for what is not a pod: without its Secret an
@@ -61,7 +98,7 @@ func (w *world) checkSecret(o located, name string, warning bool, path ...any) {
 	if _, made := w.byID[id{"Secret", o.Namespace, name}]; made || name == "" {
 		return
 	}
-	if _, declared := w.external("Secret", o.Namespace, name); declared {
+	if _, declared := w.external("Secret", o.Namespace, name); declared || annotated(o.Content, "cert-manager.io/") || w.operatorMakes(o.Namespace, name) {
 		return
 	}
 	f := o.at(RuleReference, path...)
@@ -69,7 +106,43 @@ func (w *world) checkSecret(o located, name string, warning bool, path ...any) {
 	f.Message = fmt.Sprintf("no Secret %q in namespace %s", name, o.Namespace)
 	f.DidYouMean = typed.Closest(name, append(w.names("Secret", o.Namespace), w.externals("Secret", o.Namespace)...))
 	f.Hint = w.externalHint("Secret", o.Namespace, name)
+	f.Absent = &Absent{Kind: "Secret", Namespace: o.Namespace, Name: name}
 	w.report(f)
+}
+
+// operatorMakes says whether an operator may make a Secret: that of a custom resource of
+// the namespace which names it, such as a Certificate or an ExternalSecret, or bears the
+// name that the Secret begins with, as those of databases do.
+func (w *world) operatorMakes(namespace, name string) bool {
+	return slices.ContainsFunc(w.objects, func(o located) bool {
+		g := group(o.Object)
+		if o.Namespace != namespace && o.Namespace != "" || typed.OwnGroup(g) {
+			return false
+		}
+		switch g {
+		case "gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "monitoring.coreos.com", "traefik.io", "traefik.containo.us":
+			return false // they only read it
+		}
+		rest, begins := strings.CutPrefix(name, o.Name)
+		return begins && (rest == "" || strings.ContainsAny(rest[:1], "-.")) || names(o.Content["spec"], name)
+	})
+}
+
+// names says whether a text stands somewhere in a value.
+func names(v any, text string) bool {
+	switch v := v.(type) {
+	case string:
+		return v == text
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return names(item, text) })
+	case map[string]any:
+		for _, item := range v {
+			if names(item, text) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // annotated says whether an object has an annotation that begins so.
@@ -97,6 +170,9 @@ func (w *world) checkReference(p podSource, ref reference) {
 				w.report(f)
 			}
 		}
+		return
+	}
+	if ref.kind == "Secret" && w.operatorMakes(p.Namespace, ref.name) {
 		return
 	}
 	f := p.located.at(RuleReference, ref.path...)
@@ -222,6 +298,11 @@ func podReferences(p podSource) []reference {
 		add("ConfigMap", tree.Map(v["configMap"]), "name", "", at("configMap"))
 		add("Secret", tree.Map(v["secret"]), "secretName", "", at("secret"))
 		add("PersistentVolumeClaim", tree.Map(v["persistentVolumeClaim"]), "claimName", "", at("persistentVolumeClaim"))
+		add("Secret", tree.Map(v["azureFile"]), "secretName", "", at("azureFile"))
+		add("Secret", tree.Map(tree.At(v, "csi", "nodePublishSecretRef")), "name", "", at("csi", "nodePublishSecretRef"))
+		for _, source := range []string{"cephfs", "flexVolume", "iscsi", "rbd"} {
+			add("Secret", tree.Map(tree.At(v, source, "secretRef")), "name", "", at(source, "secretRef"))
+		}
 		tree.Each(tree.At(v, "projected", "sources"), func(j int, src map[string]any) {
 			add("ConfigMap", tree.Map(src["configMap"]), "name", "", at("projected", "sources", j, "configMap"))
 			add("Secret", tree.Map(src["secret"]), "name", "", at("projected", "sources", j, "secret"))

@@ -5,8 +5,11 @@ import "strings"
 // Closest returns the name that was probably meant by word: the one at the
 // smallest edit distance, at most a third of the word away, or the empty string.
 // Upper and lower case are the same.
-func Closest(word string, names []string) string {
-	best, at := "", max(1, len(word)/3)+1
+func Closest(word string, names []string) string { return Near(word, names, max(1, len(word)/3)) }
+
+// Near is Closest within a distance.
+func Near(word string, names []string, most int) string {
+	best, at := "", most+1
 	for _, name := range names {
 		if name == word {
 			continue

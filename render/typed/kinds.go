@@ -98,6 +98,18 @@ func (k *Kinds) Served(minor int) []string {
 	return slices.Compact(served)
 }
 
+// All are the kinds that objects may have, in no order.
+func (k *Kinds) All() []schema.GroupVersionKind {
+	k.once.Do(k.build)
+	var all []schema.GroupVersionKind
+	for gvk := range k.scheme.AllKnownTypes() {
+		if gvk.Version != runtime.APIVersionInternal && gvk.Kind != "WatchEvent" && !strings.HasSuffix(gvk.Kind, "Options") && !strings.HasSuffix(gvk.Kind, "List") {
+			all = append(all, gvk)
+		}
+	}
+	return all
+}
+
 // KindsOf lists the kinds of a group-version in lexical order.
 func (k *Kinds) KindsOf(gv schema.GroupVersion) []string {
 	k.once.Do(k.build)
@@ -138,6 +150,46 @@ func (k *Kinds) build() {
 			panic(err) // two packages of k8s.io/api claim one kind: a broken build
 		}
 	}
+}
+
+// OwnGroup says whether an API group is one of Kubernetes' own, of today or of a former
+// version: no definition of a custom resource brings it.
+func OwnGroup(group string) bool {
+	switch strings.TrimSuffix(group, ".k8s.io") {
+	case "", "apps", "autoscaling", "batch", "extensions", "policy":
+		return !strings.HasSuffix(group, ".k8s.io")
+	case "admissionregistration", "apiextensions", "apiregistration", "auditregistration", "authentication", "authorization",
+		"certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "imagepolicy", "internal.apiserver", "networking",
+		"node", "rbac.authorization", "resource", "scheduling", "settings", "storage", "storagemigration":
+		return strings.HasSuffix(group, ".k8s.io")
+	}
+	return false
+}
+
+// Meant is the API version of a built-in kind that was probably meant by one that has no
+// such kind: apps/v1 for app/v1, or for v1. It is "" where the kind may be a custom one.
+func (k *Kinds) Meant(gvk schema.GroupVersionKind) string {
+	var groups []string
+	for _, known := range k.All() {
+		if known.Kind == gvk.Kind && !slices.Contains(groups, known.Group) {
+			groups = append(groups, known.Group)
+		}
+	}
+	if len(groups) == 0 {
+		return ""
+	}
+	slices.Sort(groups)
+	meant := groups[0]
+	short := strings.TrimSuffix(gvk.Group, ".k8s.io")
+	switch near := Closest(gvk.Group, groups); {
+	case slices.Contains(groups, short):
+		meant = short
+	case near != "":
+		meant = near
+	case strings.Contains(gvk.Group, ".") && !OwnGroup(gvk.Group) && (short != "core" || meant != ""):
+		return "" // as groups of custom resources have a dot
+	}
+	return schema.GroupVersion{Group: meant, Version: k.Versions(schema.GroupKind{Group: meant, Kind: gvk.Kind})[0]}.String()
 }
 
 // ClusterScoped says whether objects of a built-in kind live outside namespaces.
