@@ -35,7 +35,7 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	}
 	p.reportForeign(it, live, nil)
 	desired := managed.Effective(it.obj, live)
-	if !p.opts.Full && (p.certain(desired, live) || p.hasReceipt(it, desired, live)) {
+	if !p.opts.Full && len(given(it.foreign)) == 0 && (p.certain(desired, live) || p.hasReceipt(it, desired, live)) {
 		it.change = p.newChange(it, Unchanged)
 		return
 	}
@@ -135,6 +135,11 @@ func (p *planner) ask(ctx context.Context, it *item) error {
 		}
 		if !moved(it.live, result) && len(it.obj.Ignore) == 0 {
 			break
+		}
+	}
+	if fields := given(it.foreign); len(fields) > 0 && it.live != nil {
+		if done, err := p.uniteWith(ctx, it, stale{fields: fields}); done || err != nil {
+			return err
 		}
 	}
 	return p.interpret(ctx, it, result)

@@ -3,31 +3,79 @@ package apply
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
+// goneVersion is what the server says where an entry of managedFields is of a version that
+// the definition of the kind no longer has: nobody can apply such an object.
+var goneVersion = regexp.MustCompile(`request to convert CR to an invalid group/version: ([a-z0-9./-]+)`)
+
 // unite plans an object that the server refuses because it would merge one side of a
-// union, which git sets, with another that is live: a patch that takes that side out
-// and sets ours comes first, and the apply after it. done is false where that is not
-// the cause, or does not help.
+// union, which git sets, with another that is live, or for the versions in its
+// managedFields: a patch that takes that out and sets ours comes first, and the apply
+// after it. done is false where that is not the cause, or does not help.
 func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool, err error) {
 	var status apierrors.APIStatus
-	if it.live == nil || !apierrors.IsInvalid(refused) || !errors.As(refused, &status) || status.Status().Details == nil {
+	switch m := goneVersion.FindStringSubmatch(statusMessage(refused)); {
+	case it.live == nil:
 		return false, nil
+	case m != nil:
+		return p.uniteWith(ctx, it, stale{versions: m[1:]})
+	case apierrors.IsInvalid(refused) && errors.As(refused, &status) && status.Status().Details != nil:
+		return p.uniteWith(ctx, it, stale{causes: status.Status().Details.Causes})
 	}
+	return false, nil
+}
+
+// givenValue matches a field that somebody gave to a variable which git declares empty:
+// an apply of no value takes none away.
+var givenValue = regexp.MustCompile(`^(spec\.(?:jobTemplate\.spec\.)?template\.spec\.(?:initC|c)ontainers\[name=[^\]]*\]\.env\[name=[^\]]*\]\.value(?:From)?)(?:\.|$)`)
+
+// given are the paths of such fields of an object.
+func given(foreign *Change) []string {
+	var paths []string
+	if foreign == nil {
+		return nil
+	}
+	for _, f := range foreign.Fields {
+		if m := givenValue.FindStringSubmatch(f.Path); m != nil {
+			paths = append(paths, m[1])
+		}
+	}
+	return paths
+}
+
+// stale is what a patch is to take out before an apply.
+type stale struct {
+	causes   []metav1.StatusCause // by what the server says of it
+	versions []string             // of managedFields
+	fields   []string             // by path
+}
+
+func (p *planner) uniteWith(ctx context.Context, it *item, out stale) (done bool, err error) {
 	var united *managed.United
 	var result *unstructured.Unstructured
 	for range attemptsMoving {
-		if united = managed.Unite(managed.Effective(it.obj, it.live), it.live, status.Status().Details.Causes); len(united.Stale) == 0 {
+		united = managed.Unite(managed.Effective(it.obj, it.live), it.live, out.causes, out.fields...)
+		if len(out.versions) > 0 {
+			united.Forget(it.live, out.versions)
+		} else if len(united.Stale) == 0 && !united.Emptied {
 			return false, nil
 		}
-		if result, err = p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, managed.UniteManager, true); !apierrors.IsConflict(err) {
+		result, err = p.cluster.MergePatch(ctx, it.mapping, it.live, united.Patch, managed.UniteManager, true)
+		if m := goneVersion.FindStringSubmatch(statusMessage(err)); m != nil && len(out.versions) > 0 && !slices.Contains(out.versions, m[1]) {
+			out.versions = append(out.versions, m[1])
+			continue
+		}
+		if !apierrors.IsConflict(err) {
 			break
 		}
 		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
@@ -43,6 +91,12 @@ func (p *planner) unite(ctx context.Context, it *item, refused error) (done bool
 		return true, err
 	}
 	ch := it.change
+	if ch.Action == Unchanged || ch.Action == Reowned { // but for who is on record
+		ch.Action = Configured
+	}
+	if len(out.versions) > 0 {
+		ch.Message = "its managedFields are rid of " + strings.Join(out.versions, ", ") + ", which its definition no longer has"
+	}
 	ch.unite = united.Patch
 	if !slices.Contains(ch.migrate, managed.UniteManager) {
 		ch.migrate = append(ch.migrate, managed.UniteManager)

@@ -44,6 +44,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 	}
 	p.collect()
 	p.warnOfJobs()
+	p.warnOfWebhooks()
 	p.plan.key = p.signer.known()
 	p.plan.Requests = c.Requests().Since(before)
 	p.plan.Durations.Plan = time.Since(started).Seconds()

@@ -22,17 +22,22 @@ type pruneRules struct {
 	sets    []string             // ids of ApplySets that are this environment's
 	wanted  map[schema.ID]string // what other environments of the cluster render
 	allowed []string             // PlanOptions.Prune
+	in      map[string]string    // by namespace, an object that an environment renders in it
 }
 
 func newPruneRules(c *Cluster, env *schema.Environment, opts PlanOptions) pruneRules {
-	r := pruneRules{cluster: c, env: env, sets: []string{schema.ApplySetID(env.Name, env.Namespace)}, wanted: map[schema.ID]string{}, allowed: opts.Prune}
+	r := pruneRules{cluster: c, env: env, sets: []string{schema.ApplySetID(env.Name, env.Namespace)}, wanted: map[schema.ID]string{}, allowed: opts.Prune, in: map[string]string{}}
 	if env.Was != "" {
 		r.sets = append(r.sets, schema.ApplySetID(env.Was, env.Namespace))
 	}
 	for _, sibling := range opts.Siblings {
 		for _, obj := range sibling.Objects() {
 			r.wanted[schema.IDOf(obj.Unstructured)] = sibling.Name
+			r.in[obj.GetNamespace()] = schema.RefOf(obj.Unstructured).String()
 		}
+	}
+	for _, obj := range env.Objects() {
+		r.in[obj.GetNamespace()] = schema.RefOf(obj.Unstructured).String()
 	}
 	return r
 }
@@ -76,12 +81,16 @@ func (r pruneRules) keeps(ctx context.Context, ch *Change) (string, error) {
 	switch {
 	case r.wanted[ch.ID()] != "":
 		return "environment " + r.wanted[ch.ID()] + " renders it now", nil
-	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled":
+	case ch.live.GetAnnotations()[schema.AnnotationPrune] == "disabled" && !ofCanary(ch):
 		return schema.AnnotationPrune + " is disabled on it", nil
+	case kinds.KeptByWord(ch.live) != "" && !allowed && !ofCanary(ch): // what a canary has for itself copies the word
+		return "it says " + kinds.KeptByWord(ch.live) + "; --prune " + ch.Kind + "/" + ch.Name + " deletes it all the same", nil
 	case kinds.IsNamespace(ch.live) && kinds.IsSystemNamespace(ch.Name):
 		return "it is a system namespace", nil
 	case kinds.IsNamespace(ch.live) && ch.Name == r.env.Namespace:
 		return "it holds the records of the environment", nil
+	case kinds.IsNamespace(ch.live) && r.in[ch.Name] != "":
+		return "it holds " + r.in[ch.Name] + ", which is rendered", nil
 	case kinds.Irreplaceable(ch.live) && !allowed:
 		return "a " + ch.Kind + " is pruned only by name", nil
 	case kinds.IsNamespace(ch.live):

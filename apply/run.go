@@ -30,8 +30,8 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// Timeout bounds the wait for each unit's health, and for the end of what
 	// is pruned, where the unit names no other; zero means ten minutes.
 	Timeout time.Duration
-	// FailAfter is how long a condition of an object may name the same error before
-	// its unit has failed; zero means until the timeout.
+	// FailAfter is how long an object may report the same error, by a condition or a
+	// word such as Failed, before its unit has failed; zero means until the timeout.
 	FailAfter time.Duration
 	// LockTimeout is how long to wait for another apply to end; zero means not
 	// at all.
@@ -106,6 +106,9 @@ type run struct {
 
 	started time.Time
 	before  kube.Requests
+
+	// servers are, by unit, the other units that answer for its new webhooks.
+	servers map[string][]string
 
 	freeing  sync.Mutex // held by the unit that deletes what stands in its way
 	mu       sync.Mutex

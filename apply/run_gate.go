@@ -38,6 +38,9 @@ func (r *run) openGate(ctx context.Context) (gateFunc, func()) {
 		})
 		r.judged(updates, time.Since(started))
 		r.noteFinished(unit, updates)
+		if unhealthy := (*health.NotHealthy)(nil); errors.As(err, &unhealthy) { // others may be waited for still
+			r.journal.tell(Event{Phase: PhaseGate, Unit: unit.Name, Message: "not healthy"})
+		}
 		if ctx.Err() != nil && asking.Err() == nil { // the lock is lost: perhaps with all the rest
 			return r.withoutSpace(asking, err, r.env.Namespace)
 		}

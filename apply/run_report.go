@@ -48,6 +48,7 @@ type Event struct {
 	schema.Ref
 	Action  Action       `json:"action,omitempty"` // of a write
 	State   health.State `json:"state,omitempty"`  // of a gate
+	Rule    string       `json:"rule,omitempty"`   // that decided about the state
 	Message string       `json:"message,omitempty"`
 	// Ready and Desired count the pods of a workload that is gated.
 	Ready   int `json:"ready,omitempty"`

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
@@ -88,6 +86,11 @@ func (r *run) units(ctx context.Context) error {
 			outcomes[u.Name] = &outcome{done: make(chan struct{})}
 		}
 	}
+	r.servers, _ = serversOf(r.env, r.writing(), r.selected)
+	done := func(name string) error {
+		<-outcomes[name].done
+		return outcomes[name].err
+	}
 	changes := map[string][]*Change{}
 	for _, change := range r.writing() {
 		if kinds.Wave(change.Kind) > kinds.WaveDefinition {
@@ -114,7 +117,7 @@ func (r *run) units(ctx context.Context) error {
 					return
 				}
 			}
-			mine.err = contain.Call(func() error { return r.unit(ctx, unit, changes[unit.Name], gate) })
+			mine.err = contain.Call(func() error { return r.unit(ctx, unit, changes[unit.Name], gate, done) })
 		})
 	}
 	wg.Wait()
@@ -146,7 +149,7 @@ func behind(env *schema.Environment, unit *schema.Unit) []string {
 // unit writes one unit, stage by stage and wave by wave, and waits until it is
 // healthy. What comes in a later stage stands on the health of those before it, also
 // where nobody waits for the last.
-func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gateFunc) error {
+func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gateFunc, done func(unit string) error) error {
 	for i, stage := range stages(unit, changes) {
 		if i > 0 {
 			if err := gate(ctx, upTo(unit, stage[0])); err != nil {
@@ -158,7 +161,7 @@ func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, ga
 			if err := r.free(ctx, wave); err != nil {
 				return err
 			}
-			if err := r.awaitServers(ctx, unit, wave, gate); err != nil {
+			if err := r.awaitServers(ctx, unit, wave, gate, done); err != nil {
 				return err
 			}
 			if err := r.writeAll(ctx, wave); err != nil {
@@ -170,45 +173,4 @@ func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, ga
 		return nil
 	}
 	return gate(ctx, unit)
-}
-
-// awaitServers waits until the workloads of a unit that answer for its webhooks are
-// healthy, before those are written: one that nobody answers for would keep the very
-// pods from being made.
-func (r *run) awaitServers(ctx context.Context, unit *schema.Unit, wave []*Change, gate gateFunc) error {
-	servers := *unit
-	servers.Objects = slices.DeleteFunc(slices.Clone(unit.Objects), func(o schema.Object) bool {
-		return !slices.ContainsFunc(wave, func(c *Change) bool { return c.live == nil && answersFor(unit, o, c) })
-	})
-	if len(servers.Objects) == 0 {
-		return nil
-	}
-	if err := gate(ctx, &servers); err != nil {
-		return err
-	}
-	r.unjudged(unit.Name)
-	return nil
-}
-
-// answersFor reports whether a workload of a unit is behind the Service of a webhook.
-func answersFor(unit *schema.Unit, workload schema.Object, change *Change) bool {
-	if kinds.Wave(workload.GetKind()) != kinds.WaveWorkload || kinds.Wave(change.Kind) != kinds.WaveWebhook {
-		return false
-	}
-	webhooks, _, _ := unstructured.NestedSlice(change.desired.Object, "webhooks")
-	for _, item := range webhooks {
-		webhook, _ := item.(map[string]any)
-		name, _, _ := unstructured.NestedString(webhook, "clientConfig", "service", "name")
-		namespace, _, _ := unstructured.NestedString(webhook, "clientConfig", "service", "namespace")
-		for _, service := range unit.Objects {
-			if service.GetKind() != "Service" || service.GetName() != name || service.GetNamespace() != namespace || workload.GetNamespace() != namespace {
-				continue
-			}
-			selector, _, err := unstructured.NestedStringMap(service.Object, "spec", "selector")
-			if err == nil && len(selector) > 0 && hasLabels(workload.Unstructured, selector) {
-				return true
-			}
-		}
-	}
-	return false
 }

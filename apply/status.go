@@ -260,7 +260,7 @@ func healthRef(u health.Update) schema.Ref {
 
 // gateEvent is what a change of an object's health looks like in the journal.
 func gateEvent(u health.Update) Event {
-	return Event{Phase: PhaseGate, Unit: u.Unit, Ref: healthRef(u), State: u.State, Message: u.Message, Ready: u.Ready, Desired: u.Desired, Wrote: u.Wrote}
+	return Event{Phase: PhaseGate, Unit: u.Unit, Ref: healthRef(u), State: u.State, Rule: u.Rule, Message: u.Message, Ready: u.Ready, Desired: u.Desired, Wrote: u.Wrote}
 }
 
 // watcher watches the members of an environment's ApplySet. With a failAfter of

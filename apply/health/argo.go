@@ -10,8 +10,9 @@ import (
 
 // judgeArgoApplication takes Argo CD's own words. It has no observedGeneration:
 // status.sync.comparedTo repeats the spec that it has looked at.
-func judgeArgoApplication(obj *unstructured.Unstructured, _ Related, _ time.Time) verdict {
+func judgeArgoApplication(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	const rule = "argocd-health"
+	s := &subject{obj: obj, conditions: conditionsOf(obj), related: related, now: now}
 	get := func(path ...string) string {
 		s, _, _ := unstructured.NestedString(obj.Object, append([]string{"status"}, path...)...)
 		return s
@@ -24,14 +25,14 @@ func judgeArgoApplication(obj *unstructured.Unstructured, _ Related, _ time.Time
 			return progressing("observed-generation", "Argo CD has not compared with the present spec."+field+" yet")
 		}
 	}
-	for _, c := range conditionsOf(obj) {
+	for _, c := range s.conditions {
 		if strings.HasSuffix(c.Type, "Error") { // InvalidSpecError, ComparisonError, SyncError
-			return failed(rule, join(c.Type, oneLine(c.Message, 400)))
+			return s.givesUp(progressing(rule, join(c.Type, oneLine(c.Message, 400))), c)
 		}
 	}
 	if phase := get("operationState", "phase"); phase == "Failed" || phase == "Error" {
 		if sync != "Synced" {
-			return failed(rule, join("sync "+strings.ToLower(phase), oneLine(get("operationState", "message"), 400)))
+			return s.givesUp(progressing(rule, join("sync "+strings.ToLower(phase), oneLine(get("operationState", "message"), 400))), condition{Type: "operationState"})
 		}
 	}
 	msg := oneLine(get("health", "message"), 400)
@@ -47,7 +48,7 @@ func judgeArgoApplication(obj *unstructured.Unstructured, _ Related, _ time.Time
 	case "Suspended":
 		return healthy(rule, join("Suspended", msg))
 	case "Degraded":
-		return failed(rule, join("Degraded", msg))
+		return s.givesUp(progressing(rule, join("Degraded", msg)), condition{Type: "health"})
 	case "Unknown":
 		return unknown(rule, join("Argo CD does not know its health", msg))
 	case "":

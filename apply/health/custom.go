@@ -84,8 +84,8 @@ func judgeStatus(s *subject) verdict {
 
 // brokenWord is a phase of failure, where nothing goes on.
 func brokenWord(s *subject) (verdict, bool) {
-	v, ok := judgeWords(s)
-	return v, ok && v.State == Failed && !isTrue(s, "Progressing")
+	v, broken, ok := stateWord(s)
+	return v, ok && broken && !isTrue(s, "Progressing")
 }
 
 func badParts(s *subject) (verdict, bool) {
@@ -216,6 +216,12 @@ func rolledOut(reason string) bool {
 // thing is not there yet, or has failed; only the table of rules, or together for tasks,
 // may conclude that it works).
 func judgeWords(s *subject) (verdict, bool) {
+	v, _, ok := stateWord(s)
+	return v, ok
+}
+
+// stateWord is judgeWords, and says whether the word is one of failure.
+func stateWord(s *subject) (v verdict, broken, ok bool) {
 	for _, field := range stateFields() {
 		word, ok, err := unstructured.NestedString(s.obj.Object, "status", field)
 		if err != nil || !ok {
@@ -228,20 +234,20 @@ func judgeWords(s *subject) (verdict, bool) {
 			if negated(words) {
 				continue
 			}
-			return failed(rule, msg), true
+			return s.givesUp(progressing(rule, msg), condition{Type: field, Reason: word}), true, true
 		case isUnderWay(words):
 			if negated(words) {
 				continue
 			}
 			if v := progressing(rule, msg); namesError(word) && !isRetry(words) {
-				return s.lasting(v, condition{Type: field, Reason: word}), true
+				return s.lasting(v, condition{Type: field, Reason: word}), false, true
 			}
-			return s.orItsError(progressing(rule, msg)), true
+			return s.orItsError(progressing(rule, msg)), false, true
 		case wordIn(words, "not", "un"), isTaskKind(s.obj.GetKind()) && wordIn(words, "running", "sent"):
-			return s.orItsError(progressing(rule, msg)), true
+			return s.orItsError(progressing(rule, msg)), false, true
 		}
 	}
-	return verdict{}, false
+	return verdict{}, false, false
 }
 
 // stateFields are where most kinds have one word for the whole object.

@@ -1,13 +1,17 @@
 package health
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
+
+	contract "github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // judgeDeployment follows `kubectl rollout status`
@@ -30,7 +34,7 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 		v.ready = min(int(rs.Status.AvailableReplicas), desired)
 	}
 	if d.Spec.Paused {
-		return judgePaused(d, v, related, now)
+		return judgePaused(d, v, pausedBy(obj), related, now)
 	}
 	if desired == 0 {
 		if s.Replicas == 0 {
@@ -63,25 +67,51 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 const RulePaused = "deployment-paused"
 
 // judgePaused answers for a Deployment that is told to stand still: that it does
-// so is health, as long as the pods that it had are available.
-func judgePaused(d *appsv1.Deployment, v verdict, related Related, now time.Time) verdict {
+// so is health, as long as the pods that it had are available. by is who told it so,
+// past git.
+func judgePaused(d *appsv1.Deployment, v verdict, by string, related Related, now time.Time) verdict {
 	s := d.Status
 	v.Rule = RulePaused
 	v.ready = int(s.AvailableReplicas)
+	paused := "paused"
+	if by != "" {
+		paused = fmt.Sprintf("paused by %s (kubectl rollout resume -n %s deployment/%s)", by, d.Namespace, d.Name)
+	}
 	switch {
 	case s.Replicas == 0:
-		v.State, v.Message = Healthy, "paused before its first rollout: no pods until it is resumed"
+		v.State, v.Message = Healthy, paused+" before its first rollout: no pods until it is resumed"
 	case int(s.AvailableReplicas) >= v.desired:
-		v.State, v.Message = Healthy, "paused"
+		v.State, v.Message = Healthy, paused
 		if s.UpdatedReplicas < s.Replicas {
-			v.Message = fmt.Sprintf("paused: %d of %d updated", s.UpdatedReplicas, v.desired)
+			v.Message = fmt.Sprintf("%s: %d of %d updated", paused, s.UpdatedReplicas, v.desired)
 		}
 	default:
-		v.Message = "paused: " + ofReady(v.ready, v.desired)
+		v.Message = paused + ": " + ofReady(v.ready, v.desired)
 		c, ok := deploymentCause(d, related.newestReplicaSet(d), related, now)
 		return v.because(c, ok, related)
 	}
 	return v
+}
+
+// pausedBy is the manager that paused a Deployment; "" where that is evenkeel, for git or
+// for rollout pause, or nobody on record.
+func pausedBy(obj *unstructured.Unstructured) string {
+	for _, m := range obj.GetManagedFields() {
+		var owned struct {
+			Spec map[string]json.RawMessage `json:"f:spec"`
+		}
+		if m.FieldsV1 == nil || json.Unmarshal(m.FieldsV1.GetRawBytes(), &owned) != nil {
+			continue
+		}
+		if _, ok := owned.Spec["f:paused"]; !ok {
+			continue
+		}
+		if strings.HasPrefix(m.Manager, contract.Manager) {
+			return ""
+		}
+		return oneLine(m.Manager, 100)
+	}
+	return ""
 }
 
 // rolloutWords says how far a rollout has come.

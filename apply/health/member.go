@@ -21,7 +21,8 @@ func (m member) slim() {
 	if m.obj == nil {
 		return
 	}
-	if _, ok := builtin(m.obj.GroupVersionKind().GroupKind()); ok {
+	paused, _, _ := unstructured.NestedBool(m.obj.Object, "spec", "paused") // by whom is told
+	if _, ok := builtin(m.obj.GroupVersionKind().GroupKind()); ok && !paused {
 		m.obj.SetManagedFields(nil)
 	}
 	if data, ok := m.obj.Object["data"].(map[string]any); ok && m.obj.GetKind() == "Secret" {

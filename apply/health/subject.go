@@ -105,11 +105,19 @@ const (
 // lasting calls a condition that is not as it should be a failure when it has been
 // so for long enough.
 func (s *subject) lasting(v verdict, c condition) verdict {
+	if !s.present(c) && len(s.obj.GetManagedFields()) > 0 {
+		return v
+	}
+	return s.lastingOf(v, c)
+}
+
+// lastingOf is lasting, whichever spec a condition is about.
+func (s *subject) lastingOf(v verdict, c condition) verdict {
 	patience := s.related.Lasting
 	if patience == 0 {
 		patience = DefaultLasting
 	}
-	if v.State != Progressing || patience < 0 || c.Type == "" || c.Status == "Unknown" || !s.present(c) && len(s.obj.GetManagedFields()) > 0 {
+	if v.State != Progressing || patience < 0 || c.Type == "" || c.Status == "Unknown" {
 		return v
 	}
 	if !c.namesError() {
@@ -122,6 +130,18 @@ func (s *subject) lasting(v verdict, c condition) verdict {
 		v.State = Failed
 	}
 	return v
+}
+
+// givesUp is for what an object says of itself that has failed. A controller looks at
+// what it is for again and again, and takes back what it said: only a task is over, and
+// what is past its deadline, or stalled by the words of kstatus.
+func (s *subject) givesUp(v verdict, c condition) verdict {
+	if isTaskKind(s.obj.GetKind()) || c.Type == "Stalled" || c.Reason == "ProgressDeadlineExceeded" {
+		v.State = Failed
+		return v
+	}
+	v.State, c.Reason = Progressing, "Error"
+	return s.lastingOf(v, c) // where nothing tells of which spec it is, it fails all the same
 }
 
 // isWork tells the conditions that are of work: those that stay False as long as

@@ -25,7 +25,11 @@ func (r *Rule) judge(obj *unstructured.Unstructured, related Related, now time.T
 		return v
 	}
 	if m, ok := r.any(s, r.Failed); ok {
-		return failed(name, m.words(r))
+		c := m.condition
+		if c.Type == "" {
+			c = condition{Type: m.key}
+		}
+		return s.givesUp(progressing(name, m.words(r)), c)
 	}
 	if c, ok := find(s.conditions, "Stalled"); ok && c.Status == "True" && !c.stale(obj.GetGeneration()) {
 		return failed(name, s.sayCondition(c))

@@ -315,6 +315,8 @@ func TestWaitUnknown(t *testing.T) {
 	t.Run("failed, without a status subresource", func(t *testing.T) {
 		targets := b.apply(plain("broken", 1))
 		report("Plain", "broken", `{"phase":"Failed"}`)
+		b.watcher.opts.Lasting = 2 * time.Second
+		defer func() { b.watcher.opts.Lasting = 0 }()
 		if updates, _, err := b.wait(targets, time.Minute); err == nil || updates[0].State != Failed {
 			t.Errorf("%v %+v", err, updates)
 		}

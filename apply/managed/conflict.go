@@ -14,7 +14,8 @@ type Policy struct {
 
 // Blocks returns the manager because of whom writing over a field is a conflict,
 // if there is one. Another apply, an autoscaler and a declared controller mean the
-// value that they wrote; an edit by hand, whatever the tool, is drift.
+// value that they wrote; an edit by hand, whatever the tool, is drift. What another
+// apply adds to an item of ours (a CA bundle of a webhook) goes with the item.
 func (p Policy) Blocks(d Difference) (manager string, conflict bool) {
 	return firstManager(d.owners, func(e *entry) bool {
 		switch {
@@ -25,7 +26,7 @@ func (p Policy) Blocks(d Difference) (manager string, conflict bool) {
 		case e.subresource == "scale":
 			return p.Autoscaled
 		}
-		return e.apply && !isKubectl(e.manager)
+		return e.apply && !isKubectl(e.manager) && !d.rest
 	})
 }
 

@@ -15,6 +15,7 @@ type Difference struct {
 	from   any
 	to     any
 	Gone   bool // the field disappears
+	rest   bool // what others added to an item of ours, which is none without our part
 	owners []*entry
 }
 

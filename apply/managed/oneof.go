@@ -26,15 +26,17 @@ type United struct {
 	Patch map[string]any
 	// Stale are the live fields that it takes out although an apply would not.
 	Stale []Difference
+	// Emptied says that it makes a map empty, of which an apply would leave null.
+	Emptied bool
 
 	fields node // what an apply of the desired object will own
 }
 
 // Unite finds the fields of a live object that stand in the way of a desired one, from
 // the causes that the server gave for refusing the apply. There are none where the
-// cause is another one.
-func Unite(desired, live *unstructured.Unstructured, causes []metav1.StatusCause) *United {
-	u := &uniter{}
+// cause is another one. Those at the paths of gone are taken out in any case.
+func Unite(desired, live *unstructured.Unstructured, causes []metav1.StatusCause, gone ...string) *United {
+	u := &uniter{gone: gone}
 	for _, c := range causes {
 		u.causes = append(u.causes, newCause(c))
 	}
@@ -44,7 +46,32 @@ func Unite(desired, live *unstructured.Unstructured, causes []metav1.StatusCause
 		owners = append(owners, owner{entry: &entries[i], node: entries[i].fields})
 	}
 	merged, fields := u.fields(nil, WithoutBookkeeping(live.Object), WithoutBookkeeping(desired.Object), owners)
-	return &United{Patch: mergePatch(WithoutBookkeeping(live.Object), merged), Stale: u.stale, fields: fields}
+	return &United{Patch: mergePatch(WithoutBookkeeping(live.Object), merged), Stale: u.stale, Emptied: u.emptied, fields: fields}
+}
+
+// Forget has the patch rid the managedFields of versions that the definition of the kind
+// no longer has: the server would convert the object to them, and cannot. What we applied
+// in such a version stays on record as ours, in the present one.
+func (u *United) Forget(live *unstructured.Unstructured, versions []string) {
+	raw, _, _ := unstructured.NestedSlice(live.Object, "metadata", "managedFields")
+	entries := []any{}
+	for _, item := range raw {
+		entry, _ := item.(map[string]any)
+		if slices.Contains(versions, text(entry["apiVersion"])) {
+			if text(entry["manager"]) != schema.Manager || text(entry["operation"]) != "Apply" {
+				continue
+			}
+			entry["apiVersion"] = live.GetAPIVersion()
+		}
+		entries = append(entries, entry)
+	}
+	metadata, _ := u.Patch["metadata"].(map[string]any)
+	metadata = maps.Clone(metadata)
+	if metadata == nil {
+		metadata = map[string]any{}
+	}
+	metadata["managedFields"] = entries
+	u.Patch["metadata"] = metadata
 }
 
 // Own adds our entry to the server's answer to the patch, as the apply after it will
@@ -69,6 +96,7 @@ type cause struct {
 	kind  metav1.CauseType
 	names []string // the path without the items of lists
 	text  string   // without the value, which names fields that are not to blame
+	null  bool     // the value is null
 }
 
 func newCause(c metav1.StatusCause) cause {
@@ -76,7 +104,7 @@ func newCause(c metav1.StatusCause) cause {
 	if m := inQuotes.FindStringSubmatch(text); m != nil && len(names) == 0 {
 		names = FieldNames(m[1])
 	}
-	return cause{kind: c.Type, names: names, text: text}
+	return cause{kind: c.Type, names: names, text: text, null: strings.HasPrefix(c.Message, `Invalid value: "null": `)}
 }
 
 // inQuotes matches how schemas of custom resources name a field:
@@ -115,8 +143,10 @@ var (
 )
 
 type uniter struct {
-	causes []cause
-	stale  []Difference
+	gone    []string
+	causes  []cause
+	stale   []Difference
+	emptied bool
 }
 
 func (u *uniter) fields(p Path, live, desired map[string]any, owners []owner) (map[string]any, node) {
@@ -155,6 +185,7 @@ func (u *uniter) value(p Path, live, desired any, owners []owner) (any, node) {
 	switch d := desired.(type) {
 	case map[string]any:
 		if l, ok := live.(map[string]any); ok && !isAtomic(owners) {
+			u.emptied = u.emptied || len(d) == 0 && len(l) > 0 && u.isNull(p)
 			return u.fields(p, l, d, owners)
 		}
 	case []any:
@@ -190,11 +221,11 @@ func (u *uniter) items(p Path, live, desired []any, names []string, owners []own
 		l, ok := before[id]
 		delete(before, id)
 		if !ok {
-			merged, fields[keyName(d, names)] = append(merged, d), leaves(d)
+			merged, fields[keyName(d, names)] = append(merged, d), itself(leaves(d))
 			continue
 		}
 		m, n := u.fields(p.item(d, names), l, d, descend(owners, func(n node) string { return keyedChild(n, l) }))
-		merged, fields[keyName(d, names)] = append(merged, m), n
+		merged, fields[keyName(d, names)] = append(merged, m), itself(n)
 	}
 	for _, item := range live {
 		l, _ := item.(map[string]any)
@@ -204,8 +235,9 @@ func (u *uniter) items(p Path, live, desired []any, names []string, owners []own
 		below := descend(owners, func(n node) string { return keyedChild(n, l) })
 		switch {
 		case onlyOurs(below):
-		case u.repeats(p, l, desired) || u.isRest(p, below):
+		case u.repeats(p, l, desired), u.isRest(p, below):
 			u.takeOut(p.item(l, names), l, below)
+			u.stale[len(u.stale)-1].rest = u.isRest(p, below) && onlyAdded(below, names)
 		default:
 			merged = append(merged, l)
 		}
@@ -246,6 +278,9 @@ func (u *uniter) takeOut(at Path, live any, owners []owner) {
 // stands reports whether a live field that is not desired is a side of a union of
 // which the desired object sets another.
 func (u *uniter) stands(parent Path, name string, live any, desired map[string]any) bool {
+	if len(u.gone) > 0 && slices.Contains(u.gone, parent.field(name).String()) {
+		return true
+	}
 	above := parent.names()
 	here := append(slices.Clone(above), name)
 	_, isMap := live.(map[string]any)
@@ -263,11 +298,18 @@ func (u *uniter) stands(parent Path, name string, live any, desired map[string]a
 }
 
 // overfull reports whether the server said of what is at a path that it has one field
-// too many, and named none.
+// too many, and named none. Of what lacks a field ("exactly one of url or service is
+// required") it says the same, and which.
 func (u *uniter) overfull(at Path) bool {
 	return slices.ContainsFunc(u.causes, func(c cause) bool {
-		return len(c.names) > 0 && sameNames(c.names, at.names()) && tooMany.MatchString(c.text)
+		return len(c.names) > 0 && c.kind != metav1.CauseTypeFieldValueRequired && sameNames(c.names, at.names()) && tooMany.MatchString(c.text)
 	})
+}
+
+// isNull reports whether the server found null where a map should be: what is left of
+// one whose last fields an apply gives up.
+func (u *uniter) isNull(at Path) bool {
+	return slices.ContainsFunc(u.causes, func(c cause) bool { return c.null && slices.Equal(c.names, at.names()) })
 }
 
 // sameNames compares names as the server's messages write them:
@@ -319,6 +361,38 @@ func (u *uniter) isRest(list Path, owners []owner) bool {
 		n := len(list.names())
 		return c.kind == metav1.CauseTypeFieldValueRequired && len(c.names) > n && slices.Equal(c.names[:n], list.names())
 	})
+}
+
+// onlyAdded reports whether the others own nothing of an item of a list but its key and
+// what we do not apply.
+func onlyAdded(owners []owner, names []string) bool {
+	var ours []node
+	for _, o := range owners {
+		if o.entry != nil && o.entry.isOurApply() {
+			ours = append(ours, o.node)
+		}
+	}
+	return !slices.ContainsFunc(owners, func(o owner) bool {
+		if o.entry == nil || o.entry.isOurApply() {
+			return false
+		}
+		return o.whole || slices.ContainsFunc(ours, func(n node) bool { return share(n, o.node, names) })
+	})
+}
+
+// share reports whether two entries own the same field below a place, its key aside.
+func share(a, b node, key []string) bool {
+	for name, sub := range b {
+		mine, ok := child(a, name)
+		if field, isField := strings.CutPrefix(name, "f:"); name == "." || !ok || isField && slices.Contains(key, field) {
+			continue
+		}
+		theirs, _ := sub.(node)
+		if isLeaf(mine) || isLeaf(theirs) || share(mine, theirs, nil) {
+			return true
+		}
+	}
+	return false
 }
 
 // names are the fields of a path, without the items of lists.
@@ -383,6 +457,12 @@ func keyName(item map[string]any, names []string) string {
 		return "k:{}"
 	}
 	return "k:" + string(raw)
+}
+
+// itself is what an apply owns of an item of a list: the item, and what is below.
+func itself(n node) node {
+	n["."] = node{}
+	return n
 }
 
 // leaves is what an apply owns of a value that was not there before: its fields, and

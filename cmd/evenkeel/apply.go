@@ -80,7 +80,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 	f.BoolVar(&opts.run.ForceConflicts, "force-conflicts", false, "take fields that other managers own")
 	f.BoolVar(&opts.run.TakeOwnership, "take-ownership", false, "take objects that belong to another tool or environment")
 	f.StringSliceVar(&opts.run.Recreate, "recreate", nil, "delete and create this KIND/NAME where an immutable field changes, or run a Job again that its TTL deleted (repeatable)")
-	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
+	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME that is kept: a Namespace, CRD or volume, or what another tool was told to keep (repeatable)")
 	addDeleteFirst(f, &opts.run.DeleteFirst)
 	f.StringSliceVar(&opts.run.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	f.StringVar(&opts.plan, "plan", "", "apply the plan that diff --save wrote to this file, and nothing else")
@@ -102,7 +102,7 @@ Exit codes: 0 applied and healthy, 2 error, 3 applied but not healthy,
 
 // addFailAfter is the flag of every command that waits for health.
 func addFailAfter(f *pflag.FlagSet, to *time.Duration) {
-	f.DurationVar(to, "fail-after", health.DefaultLasting, "how long a condition may name the same error before that is a failure; 0 waits until the timeout")
+	f.DurationVar(to, "fail-after", health.DefaultLasting, "how long an object may report the same error before that is a failure; 0 waits until the timeout")
 }
 
 // addDeleteFirst is the flag of every command that prunes what others take over from.

@@ -33,7 +33,7 @@ Exit codes: 0 removed, 2 error, 4 refused by a guard, 130 interrupted.`,
 	f.Lookup("yes").NoOptDefVal = "true"
 	f.DurationVar(&opts.run.Timeout, "timeout", 5*time.Minute, "how long to wait until objects are gone")
 	f.DurationVar(&opts.run.LockTimeout, "lock-timeout", 0, "how long to wait for a lock that another run holds")
-	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME of a kind that is kept: Namespace, CRD, volume (repeatable)")
+	f.StringSliceVar(&opts.run.AllowPrune, "prune", nil, "allow the deletion of this KIND/NAME that is kept: a Namespace, CRD or volume, or what another tool was told to keep (repeatable)")
 	f.StringSliceVar(&opts.run.LookIn, "look-in", nil, "look also in this NAMESPACE, or for this KIND without namespaces, that only records which are not signed name (repeatable)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runDelete(cmd.Context(), g, opts, args)

@@ -180,7 +180,13 @@ func (v *liveView) unitLines(u *liveUnit, now time.Time, width int) []string {
 	case len(u.objects) == 0:
 		return []string{fmt.Sprintf("  %s %s", v.paint(dim, health.State("").Mark()), u.name)}
 	case healthy >= u.total:
-		return []string{fmt.Sprintf("  %s %s  %s", v.paint(green, health.Healthy.Mark()), u.name, healthyObjects(u.total))}
+		lines := []string{fmt.Sprintf("  %s %s  %s", v.paint(green, health.Healthy.Mark()), u.name, healthyObjects(u.total))}
+		for _, o := range u.objects {
+			if isPaused(o.Event) {
+				lines = append(lines, v.objectLines(o, now, width)...)
+			}
+		}
+		return lines
 	}
 	mark := v.paint(yellow, worst.Mark())
 	if worst == health.Failed {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -131,6 +132,15 @@ func goBack(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.
 // rollbackAfter goes back to the newest revision after an apply that did not
 // become healthy. What that apply had created is deleted without a question.
 func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *schema.Environment, failed *apply.Report, opts *applyOptions) error {
+	// The units that ran side by side were waited for: what failed first may work by now.
+	status, err := cluster.Status(ctx, env, apply.StatusOptions{Units: unhealthyUnits(failed)})
+	if err != nil {
+		return fmt.Errorf("not rolled back: whether it is healthy by now is not known: %w", err)
+	}
+	if status.Healthy {
+		fmt.Fprintf(g.err, "env %s: healthy by now, not rolled back: apply again, which records it\n", env.Name)
+		return nil
+	}
 	newest, err := cluster.Revision(ctx, env.Name, env.Namespace, 0)
 	if errors.Is(err, apply.ErrNoRevision) || err == nil && newest.Rendered == failed.Rendered {
 		fmt.Fprintf(g.err, "env %s: not rolled back: no revision holds anything else\n", env.Name)
@@ -163,6 +173,17 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 		return fmt.Errorf("rollback: %w", err)
 	}
 	return g.sayPermanent(ctx, env, newest, opts.units)
+}
+
+// unhealthyUnits are the units of a run of which something was not healthy.
+func unhealthyUnits(rep *apply.Report) []string {
+	var names []string
+	for _, h := range rep.Health {
+		if h.State != health.Healthy && !slices.Contains(names, h.Unit) {
+			names = append(names, h.Unit)
+		}
+	}
+	return names
 }
 
 // planBack plans the apply of a revision.
