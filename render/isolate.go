@@ -259,12 +259,16 @@ func (c closed) apolloServers(u *unit) []string {
 	return servers
 }
 
-// collectors are where the files go that an app writes as logs.
+// collectors are where the files go that an app writes as logs, where its own pods send
+// them.
 func (c closed) collectors(u *unit) []string {
 	if u.data.fields["logs"] == nil {
 		return nil
 	}
 	logs := tree.Map(c.header.Site["logs"])
+	if logs["by"] == "agent" {
+		return nil
+	}
 	servers := tree.Texts(tree.At(logs, "kafka", "brokers"))
 	if host := tree.Text(tree.At(logs, "elasticsearch", "host")); host != "" {
 		servers = append(servers, net.JoinHostPort(host, fmt.Sprint(tree.At(logs, "elasticsearch", "port"))))

@@ -49,7 +49,7 @@ func TestStacks(t *testing.T) {
 	for key := range behind {
 		t.Errorf("listed as behind, and is not: %s", key)
 	}
-	if kinds["image"] < 20 || kinds["stack"] != 13 {
+	if kinds["image"] < 20 || kinds["stack"] != 14 {
 		t.Errorf("found %v", kinds)
 	}
 }
