@@ -297,10 +297,9 @@ func checkShutdown(w *world) {
 	}
 }
 
-// shutdownOption matches how long an app waits for calls that are under way: Dubbo in
-// milliseconds, Spring in a unit that is milliseconds unless it is said. A variable has
-// its name in capitals.
-var shutdownOption = regexp.MustCompile(`(?i)(?:dubbo[._]service[._]shutdown[._]wait|spring[._]lifecycle[._]timeout[-_.]?per[-_.]?shutdown[-_.]?phase)=(\d{1,9})(ms|s|m)?(?:$|[\s"'])`)
+// shutdownOption matches how long an app waits for calls that are under way, in small
+// letters: Dubbo in milliseconds, Spring in a unit that is milliseconds unless it is said.
+var shutdownOption = regexp.MustCompile(`(?:dubbo[._]service[._]shutdown[._]wait|spring[._]lifecycle[._]timeout[-_.]?per[-_.]?shutdown[-_.]?phase)=(\d{1,9})(ms|s|m)?(?:$|[\s"'])`)
 
 // shutdownWait is the longest such time in seconds that a variable, the command or an
 // argument of the container says.
@@ -311,6 +310,7 @@ func shutdownWait(c map[string]any) int64 {
 	})
 	var wait int64
 	for _, text := range texts {
+		text = from(strings.ToLower(text), "shutdown", len("spring.lifecycle.timeout-per-")) // a variable has its name in capitals
 		for _, m := range shutdownOption.FindAllStringSubmatch(text, -1) {
 			n, _ := strconv.ParseInt(m[1], 10, 64) // at most nine digits
 			switch m[2] {
@@ -326,18 +326,25 @@ func shutdownWait(c map[string]any) int64 {
 	return wait
 }
 
+// from is a text from so many bytes before a word on, or nothing where it has no such
+// word. An expression that begins with alternatives is tried at every letter, and options
+// of a JVM are long.
+func from(text, word string, before int) string {
+	at := strings.Index(text, word)
+	if at < 0 {
+		return ""
+	}
+	return text[max(0, at-before):]
+}
+
 // sleepCommand matches sleep N, as a program or in the text of a shell.
 var sleepCommand = regexp.MustCompile(`(?:^|[;&|({\s/"'])sleep\s+(\d{1,6})(?:\.\d{1,6})?([smh]?)(?:$|[;&|)}\s"'])`)
 
 // sleeps is how many seconds a command sleeps.
 func sleeps(command []string) int64 {
 	unit := map[string]int64{"": 1, "s": 1, "m": 60, "h": 3600}
-	text := strings.Join(command, " ")
-	if !strings.Contains(text, "sleep") {
-		return 0
-	}
 	var sum int64
-	for _, m := range sleepCommand.FindAllStringSubmatch(text, -1) {
+	for _, m := range sleepCommand.FindAllStringSubmatch(from(strings.Join(command, " "), "sleep", 1), -1) {
 		n, _ := strconv.ParseInt(m[1], 10, 64) // at most six digits
 		sum += n * unit[m[2]]
 	}
