@@ -3,6 +3,7 @@ package render
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"sync"
 )
 
@@ -14,12 +15,33 @@ func PrepareProcess() { prepareProcess() }
 
 var prepareProcess = sync.OnceFunc(func() { //nolint:gochecknoglobals // once for the process
 	prepareHeap()
-	debug.SetGCPercent(gcPercent)
+	pace()
 })
 
 // gcPercent is where most of the collector's time is gone and memory has not
 // doubled.
 const gcPercent = 200
+
+// leastHeap, in bytes, is what the heap grows to before it is looked through, however
+// little of it is live: a hundred apps need less, and a thousand need more anyway.
+const leastHeap = 128 << 20
+
+// pace says when the next collection is due, and again after each: a percentage alone
+// has the collector look through a heap that grows at 15, 30, 60 and 120 MB.
+func pace() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	percent := uint64(gcPercent)
+	if n := live[0].Value.Uint64(); n < leastHeap {
+		percent = max(percent, 100*leastHeap/max(n, 1<<20)-100)
+	}
+	debug.SetGCPercent(int(percent))
+	runtime.AddCleanup(new(mark), func(struct{}) { pace() }, struct{}{})
+}
+
+// mark is not kept: it is gone after the next collection. It has a pointer, as small
+// objects without one share their memory.
+type mark struct{ _ *mark }
 
 // prepareHeap asks the system for huge pages where the heap will grow. CUE
 // fills it faster than any other program of its size, and to hand out pages of
