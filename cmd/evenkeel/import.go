@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -45,6 +49,11 @@ declares the Secrets with their keys. The result is rendered and held against th
 objects, field by field; rules that they do not meet are switched off unit by
 unit, with the reason in the source, but for those that say what a server refuses.
 Where the import does not come to an end, nothing of it is left behind.
+
+Objects of Flux, Argo CD and kluctl are not imported themselves: a HelmRelease or an
+Application of a chart becomes a unit of that chart, which chart pull brings first;
+of others the directory is named, with the command that imports it, what cannot be
+kept, and the command after which the tool leaves its objects alone.
 
 --helm-release makes one unit of a Helm release: its chart, written to charts/ unless
 --chart names the archive, its values, and a patch of what they render otherwise than
@@ -101,6 +110,7 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	if err != nil {
 		return err
 	}
+	items, engines := importer.Engines(read.Items, opts.env)
 	if len(read.Items) == 0 {
 		return errors.New("no objects to import")
 	}
@@ -109,8 +119,11 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	if at >= 0 {
 		namespace = envs[at].Namespace
 	}
-	imp, err := importer.Objects(read.Items, importer.Options{Namespace: namespace, Env: opts.env, Live: opts.live, Whole: opts.objects})
+	imp, err := importer.Objects(items, importer.Options{Namespace: namespace, Env: opts.env, Live: opts.live, Whole: opts.objects})
 	if err != nil {
+		return err
+	}
+	if err := takeEngines(ctx, g, repo, imp, engines); err != nil || len(imp.Units) == 0 {
 		return err
 	}
 	target, err := importTarget(g, repo, envs, at, opts, imp)
@@ -118,6 +131,44 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 		return err
 	}
 	return writeImport(ctx, g, opts.env, imp, target)
+}
+
+// takeEngines makes units of what other tools apply as charts, and says of each of their
+// objects what becomes of it and how the tool is kept from going on.
+func takeEngines(ctx context.Context, g *global, repo *render.Repo, imp *importer.Import, engines []importer.Engine) error {
+	if len(engines) == 0 {
+		return nil
+	}
+	budget := repo.Budget.Given()
+	ctx, cancel := context.WithTimeout(ctx, budget.Time)
+	defer cancel()
+	var missing []string
+	err := budget.Within(ctx, func(ctx context.Context) (err error) {
+		missing, err = imp.Charts(ctx, engines, repo.Files(), pull.Dir, time.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) { fmt.Fprintln(g.err, report.Line(fmt.Sprintf(format, args...))) }
+	for _, e := range engines {
+		if e.Says != "" {
+			say("found: %s: %s", e.Ref, e.Says)
+		}
+		if e.Next != "" {
+			say("next: %s", e.Next)
+		}
+		for _, l := range e.Lost {
+			say("not kept: %s: %s", e.Ref, l)
+		}
+		if e.Stop != "" {
+			say("before the first apply: %s", e.Stop)
+		}
+	}
+	if len(missing) > 0 {
+		return &hint.Error{Err: errors.New("charts that are not in the repository: " + strings.Join(missing, "; ")), Hint: "nothing was written: bring them, and import again"}
+	}
+	return nil
 }
 
 func readObjects(ctx context.Context, g *global, opts *importOptions, args []string) (importer.Reading, error) {

@@ -24,6 +24,9 @@ import (
 
 // release is what a unit of the type Chart says of the Helm release that it takes over.
 type release struct {
+	// declared: an object of another tool says it, and there is nothing to hold it against
+	declared               bool
+	repo                   string
 	chart, version, digest string // the file in the repository, and what it must be
 	name, namespace        string
 	values                 map[string]any
@@ -195,6 +198,9 @@ func (r *release) takeHooks(out chart.Output) {
 // renders what the release has.
 func (imp *Import) fitRelease(u *Unit, rendered *evenkeel.Unit) {
 	u.patch, u.Reloads = map[string]map[string]any{}, nil
+	if u.release.declared {
+		return
+	}
 	wanted := map[string]Object{}
 	for _, o := range imp.objects {
 		wanted[imp.identity(o)] = o
@@ -269,6 +275,9 @@ func mergePatch(from, to Object) map[string]any {
 // source writes what the unit says of its chart.
 func (r *release) source(w *cueWriter, env string) {
 	w.field("chart", r.chart)
+	if r.repo != "" {
+		w.field("repo", r.repo)
+	}
 	w.field("version", r.version)
 	if r.digest != "" {
 		w.field("digest", r.digest)
@@ -287,7 +296,11 @@ func (r *release) source(w *cueWriter, env string) {
 		w.field("now", r.now)
 	}
 	if len(r.left) > 0 {
-		w.comment(fmt.Sprintf("%s: where it says %s, a Secret of the cluster has the value, and the Secret is not rendered", strings.Join(r.left, ", "), placeholder))
+		why := "a Secret of the cluster has the value, and the Secret is not rendered"
+		if r.declared {
+			why = "a value stood that is to be seen by nobody: give it with @secret(), or name a Secret that has it"
+		}
+		w.comment(fmt.Sprintf("%s: where it says %s, %s", strings.Join(r.left, ", "), placeholder, why))
 	}
 	if len(r.values) > 0 {
 		w.field("values", r.values)

@@ -18,6 +18,8 @@ import (
 // Import is what becomes of a set of objects.
 type Import struct {
 	Units []Unit
+	// charts are those that objects of other tools ask for; they have no objects here.
+	charts []Unit
 	// Secrets are left out; the environment declares them with their keys.
 	Secrets []Secret
 	// Absent are objects that others refer to and that are not among them; the environment
@@ -162,6 +164,7 @@ func (imp *Import) plan() {
 		}
 		imp.Units = append(imp.Units, *u)
 	}
+	imp.Units = append(imp.Units, imp.charts...)
 	slices.SortFunc(imp.Secrets, func(a, b Secret) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Namespace, b.Namespace))
 	})
