@@ -5,13 +5,28 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
-//go:embed nginx-annotations.txt
+//go:embed nginx-annotations.tsv
 var nginxAnnotations string
+
+// inPlace is what takes the place of an annotation of ingress-nginx.
+type inPlace struct{ gateway, traefik string }
+
+// nginxOptions are the annotations of ingress-nginx, without their prefix.
+var nginxOptions = sync.OnceValue(func() map[string]inPlace { //nolint:gochecknoglobals // made once, and only read
+	all := map[string]inPlace{}
+	for line := range strings.Lines(nginxAnnotations) {
+		if fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); len(fields) == 3 {
+			all[fields[0]] = inPlace{gateway: fields[1], traefik: fields[2]}
+		}
+	}
+	return all
+})
 
 const nginxPrefix = "nginx.ingress.kubernetes.io/"
 
@@ -51,14 +66,23 @@ func checkIngresses(w *world) {
 	}
 }
 
-// checkNginx: an annotation that is nearly one of ingress-nginx, by all that it has had
-// (internal/ingress/annotations of kubernetes/ingress-nginx), does nothing.
+// checkNginx: an annotation that is nearly one of ingress-nginx does nothing, and neither
+// does one of its own on an Ingress of Traefik, which reads them with the class nginx alone.
 func (w *world) checkNginx(o located) {
-	known := strings.Fields(nginxAnnotations)
+	known := nginxOptions()
+	traefik := o.unit.App && tree.Text(tree.At(o.Content, "spec", "ingressClassName")) == "traefik"
 	for _, name := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
 		option, ok := strings.CutPrefix(name, nginxPrefix)
-		near := typed.Closest(option, known)
-		if !ok || near == "" || slices.Contains(known, option) {
+		if in, is := known[option]; ok && is {
+			if traefik {
+				f := o.at("ingress", "metadata", "annotations", name)
+				f.Message, f.Hint = fmt.Sprintf("Traefik does not read %s at an Ingress of the class traefik", name), in.traefik
+				w.report(f)
+			}
+			continue
+		}
+		near := typed.Closest(option, sortedKeys(known))
+		if !ok || near == "" {
 			continue
 		}
 		f := o.at("ingress", "metadata", "annotations", name)

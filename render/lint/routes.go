@@ -127,25 +127,14 @@ func (w *world) checkAnnotations(o located) {
 
 // inPlaceOf says what to write in place of an annotation of an Ingress.
 func inPlaceOf(option string) string {
+	if in, ok := nginxOptions()[option]; ok {
+		return in.gateway
+	}
 	for _, known := range []struct{ prefix, hint string }{
-		{"rewrite-target", `ingress: rewrite: "/" takes the path off`},
-		{"app-root", "a route of its own for the path /, with a filter RequestRedirect, in extraObjects"},
-		{"use-regex", `paths that begin alike: ingress: pathType: "Prefix"`},
-		{"ssl-redirect", "the listener for HTTP redirects: an HTTPRoute on it with a filter RequestRedirect, beside the Gateway"},
-		{"force-ssl-redirect", "the listener for HTTP redirects: an HTTPRoute on it with a filter RequestRedirect, beside the Gateway"},
-		{"backend-protocol", `gRPC: ingress: protocol: "grpc"; HTTPS: a BackendTLSPolicy in extraObjects`},
 		{"service.serversscheme", `service: appProtocols: {http: "kubernetes.io/h2c"}`},
-		{"proxy-read-timeout", `ingress: timeout: "60s"`},
-		{"proxy-send-timeout", `ingress: timeout: "60s"`},
-		{"proxy-connect-timeout", `ingress: timeout: "60s"`},
-		{"canary", "rollout: canary of the app, or two backendRefs with weights in extraObjects"},
-		{"configuration-snippet", `headers: ingress: requestHeaders: {"X-Name": "value"}; the rest has no counterpart`},
-		{"custom-headers", `ingress: requestHeaders: {"X-Name": "value"}`},
-		{"upstream-vhost", `ingress: requestHeaders: Host: "name"`},
-		{"whitelist-source-range", "networkPolicy of the environment, or a policy of the Gateway's controller"},
-		{"allowlist-source-range", "networkPolicy of the environment, or a policy of the Gateway's controller"},
 		{"router.tls", "a listener for HTTPS: tls of the app, with site: gateway: listenerSets: true, or at the Gateway"},
 		{"router.entrypoints", "the listener: site: gateway: listener"},
+		{"router.middlewares", "a filter ExtensionRef of a route in extraObjects, with the same Middleware"},
 		{"ingress.class", "site: gateway names the Gateway"},
 	} {
 		if strings.HasPrefix(option, known.prefix) {
