@@ -32,10 +32,14 @@ infra and those that are named, an app to start with, a pipeline for a CI servic
 What is missing is asked for on a terminal; elsewhere it has to be given as flags.
 Files that are there already are kept; a DIR that holds a repository is refused.
 
+Environments on several clusters are named with the context of theirs in the
+kubeconfig, ENV@CONTEXT: each cluster has an infra of its own, infra-CONTEXT.
+
 --from says what to start from: minimal (Traefik and one web app), od (a whole
 site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 		Example: `  evenkeel init deploy
   evenkeel init deploy --domain example.com --harbor harbor.example.com --vip none
+  evenkeel init deploy --domain example.com --harbor harbor.example.com --vip none --envs dev@office,prod-hz@hz,prod-sh@sh
   evenkeel init deploy --from od --domain example.com --harbor harbor.example.com --envs dev,prod \
       --vip 10.0.0.10 --nodes node1=10.0.0.21,node2=10.0.0.22 --dns 10.0.0.11`,
 		Args: usageArgs(cobra.ExactArgs(1), "name the directory: evenkeel init DIR"),
@@ -48,7 +52,7 @@ site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 	flags.StringVar(&opts.facts.Domain, "domain", "", "domain of the host names, such as example.com")
 	flags.StringVar(&opts.facts.Harbor, "harbor", "", "host name of the private registry")
 	flags.StringVar(&opts.facts.VIP, "vip", "", "virtual address of the edge hosts, or none where a load balancer stands in front")
-	flags.StringSliceVar(&opts.facts.Envs, "envs", nil, "environments beside infra (default: dev,prod)")
+	flags.StringSliceVar(&opts.facts.Envs, "envs", nil, "environments beside infra (default: dev,prod), each as ENV, or ENV@CONTEXT where they are on several clusters")
 	flags.StringSliceVar(&opts.nodes, "nodes", nil, "nodes of the cluster, each as name=address")
 	flags.StringSliceVar(&opts.edge, "edge", nil, "edge hosts, each as name=address (default: the first two nodes)")
 	flags.StringSliceVar(&opts.facts.DNS, "dns", nil, "name servers of the domain, by address")

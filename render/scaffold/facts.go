@@ -4,10 +4,12 @@
 package scaffold
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,10 +29,12 @@ type Facts struct {
 	Domain string // of the site's host names
 	Harbor string // host name of the private registry
 	VIP    string // virtual address of the edge; NoVIP where a load balancer stands in front
-	Envs   []string
-	Nodes  []Host
-	Edge   []Host // without it the nodes
-	DNS    []string
+	// Envs are the environments beside infra. One on a cluster of its own is written
+	// ENV@CONTEXT, until it has been checked.
+	Envs  []string
+	Nodes []Host
+	Edge  []Host // without it the nodes
+	DNS   []string
 	// ZooKeeper are the servers that Dubbo services register at, each as host:port;
 	// without them zk1 to zk3 of the domain.
 	ZooKeeper []string
@@ -43,6 +47,8 @@ type Facts struct {
 	Context    string // of the kubeconfig
 	CI         string // service that the pipeline is written for: github, gitlab, jenkins, shell, flow, gitee; NoCI for none
 	Version    string // of evenkeel, for the pipeline
+
+	contexts map[string]string // by environment, where they are on several clusters
 }
 
 // NoVIP stands for a site without an edge of its own.
@@ -251,12 +257,26 @@ func wrongHosts(hosts []Host) (errs []error) {
 
 func (f *Facts) checkEnvs() []error {
 	var errs []error
+	f.takeContexts()
+	if many := len(f.clusters()) > 1; many && (f.From == Dubbo || f.From == Cloud) {
+		errs = append(errs, fmt.Errorf("several clusters begin with --from minimal: %s has one", f.From))
+	} else if many && f.VIP != "" && f.VIP != NoVIP {
+		errs = append(errs, errors.New("several clusters begin with --vip none: the edge hosts of a site lead to one of them"))
+	}
+	taken := map[string]bool{factsDir: true, appsDir: true}
+	for _, context := range f.clusters() {
+		if name := f.infraOf(context); taken[name] {
+			errs = append(errs, fmt.Errorf("the environment %s of the context %q would have the name of another one", name, context))
+		} else {
+			taken[name] = true
+		}
+	}
 	seen := map[string]bool{}
 	for _, name := range f.Envs {
 		switch {
 		case !nameForm.MatchString(name):
 			errs = append(errs, fmt.Errorf("environment %q: a name has lower case letters, digits and dashes, at most 63", name))
-		case name == infra || name == factsDir || name == appsDir:
+		case taken[name]:
 			errs = append(errs, fmt.Errorf("environment %q: the name is taken by a directory of the new repository", name))
 		case seen[name]:
 			errs = append(errs, fmt.Errorf("environment %q is named twice", name))
@@ -264,6 +284,56 @@ func (f *Facts) checkEnvs() []error {
 		seen[name] = true
 	}
 	return errs
+}
+
+// takeContexts parts environments from the contexts of their clusters.
+func (f *Facts) takeContexts() {
+	for i, name := range f.Envs {
+		env, context, ok := strings.Cut(name, "@")
+		if !ok {
+			continue
+		}
+		if f.contexts == nil {
+			f.contexts = map[string]string{}
+		}
+		f.Envs[i], f.contexts[env] = env, context
+	}
+	if all := f.clusters(); len(all) == 1 {
+		f.Context = all[0]
+	}
+}
+
+// contextOf is the context of an environment's cluster.
+func (f *Facts) contextOf(env string) string { return cmp.Or(f.contexts[env], f.Context) }
+
+// clusters are the contexts of the environments, each once.
+func (f *Facts) clusters() []string {
+	var all []string
+	for _, env := range f.Envs {
+		if context := f.contextOf(env); !slices.Contains(all, context) {
+			all = append(all, context)
+		}
+	}
+	return all
+}
+
+// infraOf is the environment that those of a cluster stand on.
+func (f *Facts) infraOf(context string) string {
+	if len(f.clusters()) < 2 {
+		return infra
+	}
+	return strings.TrimRight(infra+"-"+notInName.ReplaceAllString(strings.ToLower(context), "-"), "-")
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// Infras are the environments that the others stand on, one for each cluster.
+func (f Facts) Infras() []string {
+	var names []string
+	for _, context := range f.clusters() {
+		names = append(names, f.infraOf(context))
+	}
+	return names
 }
 
 // addresses are those of the site, which the networks must not meet.

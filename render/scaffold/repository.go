@@ -76,16 +76,20 @@ func environments(f Facts) ([]File, error) {
 		return exampleEnvironments(f)
 	}
 	var files []File
-	for _, name := range append([]string{infra}, f.Envs...) {
-		from := "env.cue"
-		if name == infra {
-			from = "infra.cue"
-		}
-		data, err := execute(from, envFacts{Facts: f, Name: name})
-		if err != nil {
+	add := func(from, name, context string) error {
+		data, err := execute(from, envFacts{Facts: f, Name: name, Context: context, Infra: f.infraOf(context)})
+		files = append(files, File{Name: path.Join("envs", name, name+".cue"), Data: data})
+		return err
+	}
+	for _, context := range f.clusters() {
+		if err := add("infra.cue", f.infraOf(context), context); err != nil {
 			return nil, err
 		}
-		files = append(files, File{Name: path.Join("envs", name, name+".cue"), Data: data})
+	}
+	for _, name := range f.Envs {
+		if err := add("env.cue", name, f.contextOf(name)); err != nil {
+			return nil, err
+		}
 	}
 	data, err := execute("apps.cue", f)
 	return append(files, File{Name: path.Join("envs", appsDir, "apps.cue"), Data: data}), err
@@ -94,7 +98,9 @@ func environments(f Facts) ([]File, error) {
 // envFacts is what the template of one environment is given.
 type envFacts struct {
 	Facts
-	Name string
+	Name    string
+	Context string // of its own cluster
+	Infra   string // the environment that it stands on
 }
 
 // Package is the name of the environment's CUE package.
