@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +62,67 @@ func TestBombs(t *testing.T) {
 	}
 	if raw, err := decompress(bomb(t, revisionLimit), revisionLimit); err != nil || len(raw) != revisionLimit {
 		t.Errorf("what is just small enough: %d bytes, %v", len(raw), err)
+	}
+}
+
+// TestSmallValues unpacks records of the smallest values there are: decoded they would be a
+// hundred times the size. What an environment of 10,000 apps has is read.
+func TestSmallValues(t *testing.T) {
+	pack := func(text string) []byte {
+		t.Helper()
+		packed, err := compress([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packed
+	}
+	allocated := func(do func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		do()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	const most = 256 << 20
+	for name, text := range map[string]string{
+		"empty members": "[" + strings.Repeat("{},", membersLimit/3-2) + "{}]",
+		"no members":    "[" + strings.Repeat("null,", membersLimit/5-2) + "{}]",
+		"short members": "[" + strings.Repeat(`{"kind":"A","name":"a"},`, membersLimit/24-2) + "{}]",
+	} {
+		packed := base64.StdEncoding.EncodeToString(pack(text))
+		if n := allocated(func() {
+			if members, err := unpackMembers(packed); err == nil || members != nil {
+				t.Errorf("%s: %d are read, %v", name, len(members), err)
+			}
+		}); n > most {
+			t.Errorf("%s: %d MiB are allocated", name, n>>20)
+		}
+	}
+	for name, text := range map[string]string{
+		"units":   `{"units":[` + strings.Repeat("{},", revisionLimit/3-20) + `{}]}`,
+		"objects": `{"units":[{"objects":[{"a":[` + strings.Repeat("[],", revisionLimit/3-40) + `[]]}]}]}`,
+		"maps":    `{"units":[{"objects":[{"a":[` + strings.Repeat(`{"a":0},`, revisionLimit/8-40) + `0]}]}]}`,
+		"numbers": `{"units":[{"objects":[{"a":[` + strings.Repeat(`0,`, revisionLimit/2-40) + `0]}]}]}`,
+	} {
+		packed := pack(text)
+		if n := allocated(func() {
+			if env, _, err := unpack(packed, revisionLimit); !errors.As(err, new(tooMany)) {
+				t.Errorf("%s: read as %v, %v", name, env != nil, err)
+			}
+		}); n > most {
+			t.Errorf("%s: %d MiB are allocated", name, n>>20)
+		}
+	}
+	members := make([]schema.Ref, 50_000)
+	for i := range members {
+		members[i] = schema.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: fmt.Sprint("web-", i)}
+	}
+	packed, err := packMembers(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := unpackMembers(packed); err != nil || len(got) != len(members) {
+		t.Errorf("%d of %d members are read, %v", len(got), len(members), err)
 	}
 }
 

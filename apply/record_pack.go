@@ -20,10 +20,16 @@ import (
 const (
 	// membersLimit is far beyond the members of any environment: some 100,000.
 	membersLimit = 16 << 20
+	// mostMembers bounds how many that are: an empty one is two bytes, and thirty times
+	// as much decoded.
+	mostMembers = 200_000
 	// revisionLimit bounds the manifests of a revision, ownRevisionLimit those of
 	// one that an apply has signed.
 	revisionLimit    = 64 << 20
 	ownRevisionLimit = 1 << 30
+	// mostValues bounds the lists, objects and items of a revision that nobody has
+	// signed: an empty one is two bytes, and a hundred times as much decoded.
+	mostValues = 2_000_000
 	// windowLimit bounds what the decoder keeps for looking back; compress needs
 	// 8 MiB.
 	windowLimit = 32 << 20
@@ -34,6 +40,19 @@ type tooLarge struct{ limit int }
 
 func (e tooLarge) Error() string {
 	return fmt.Sprintf("it unpacks to more than %d MiB and is not read", e.limit>>20)
+}
+
+// tooMany is what was unpacked and not decoded.
+type tooMany struct{ limit int }
+
+func (e tooMany) Error() string {
+	return fmt.Sprintf("it holds more than %d values and is not read", e.limit)
+}
+
+// countValues counts the lists, objects and items of JSON. Those that are only text
+// count too.
+func countValues(raw []byte) int {
+	return bytes.Count(raw, []byte(",")) + bytes.Count(raw, []byte("{")) + bytes.Count(raw, []byte("["))
 }
 
 func compress(raw []byte) ([]byte, error) {
@@ -104,6 +123,9 @@ func unpack(packed []byte, limit int) (*schema.Environment, Pulled, error) {
 	data, err := decompress(packed, limit)
 	if err != nil {
 		return nil, nil, err
+	}
+	if limit < ownRevisionLimit && countValues(data) > mostValues {
+		return nil, nil, tooMany{mostValues}
 	}
 	var p packedEnvironment
 	if err := kjson.Unmarshal(data, &p); err != nil {

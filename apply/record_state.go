@@ -279,6 +279,9 @@ func unpackMembers(packed string) ([]schema.Ref, error) {
 	if errors.As(err, new(tooLarge)) {
 		return nil, err
 	}
+	if countValues(raw) > mostMembers*5 { // an object has four fields
+		return nil, tooMany{mostMembers * 5}
+	}
 	var members []schema.Ref
 	if err != nil || json.Unmarshal(raw, &members) != nil {
 		return nil, nil
