@@ -16,6 +16,9 @@ type envPackage struct {
 
 	marking sync.Once
 	marks   *marks // see marked
+
+	indexing sync.Once
+	index    *wordIndex // see indexed
 }
 
 // userFiles are the syntax trees of the user's own files that the environment is

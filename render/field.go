@@ -2,6 +2,8 @@ package render
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -54,12 +56,10 @@ func (ev *evaluated) defaultAt(o *object, path typed.Path) (at token.Pos, found 
 	if text == "" {
 		return token.NoPos, false
 	}
-	for _, file := range ev.userFiles() {
-		eachWord(file, func(w word) {
-			if len(w.path) > 2 && w.path[0] == fieldEnvironment && w.path[1] == "defaults" && !w.isLabel && w.text == text && akin(w.path[len(w.path)-1], path) {
-				at, found = w.pos, true
-			}
-		})
+	for w := range ev.wordsBelow("defaults") {
+		if len(w.path) > 2 && w.path[0] == fieldEnvironment && w.path[1] == "defaults" && !w.isLabel && w.text == text && akin(w.path[len(w.path)-1], path) {
+			at, found = w.pos, true
+		}
 	}
 	return at, found
 }
@@ -79,10 +79,7 @@ func (p *envPackage) names(pos token.Pos, o *object, path typed.Path) bool {
 // belowUnit is what of a path of labels stands below the unit: the same in an
 // environment and in a list that several share.
 func belowUnit(labels typed.Path, u *unit) (typed.Path, bool) {
-	name := u.data.Name
-	if u.group == "base" {
-		name = u.group
-	}
+	name := u.label()
 	for i, label := range labels[:len(labels)-1] {
 		if label == name {
 			return labels[i+1:], true
@@ -91,20 +88,17 @@ func belowUnit(labels typed.Path, u *unit) (typed.Path, bool) {
 	return nil, false
 }
 
+// label is that of the field that declares the unit.
+func (u *unit) label() string {
+	if u.group == "base" {
+		return u.group
+	}
+	return u.data.Name
+}
+
 // labelsAt are the labels of the fields around a place in the user's files.
 func (p *envPackage) labelsAt(pos token.Pos) typed.Path {
-	for _, file := range p.userFiles() {
-		if file.Filename == pos.Filename() {
-			var labels typed.Path
-			eachWord(file, func(w word) {
-				if w.pos.Offset() == pos.Offset() {
-					labels = w.path
-				}
-			})
-			return labels
-		}
-	}
-	return nil
+	return p.indexed().at[wordPlace{pos.Filename(), pos.Offset()}]
 }
 
 // wordAt finds the word of the unit, as the user wrote it, that a field of an object
@@ -117,25 +111,23 @@ func (p *envPackage) wordAt(u *unit, o *object, path typed.Path) (token.Pos, boo
 	names := namesAlong(o.Object, path)
 	var best word
 	most, tied := -1, false
-	for _, file := range p.userFiles() {
-		eachWord(file, func(w word) {
-			below, ok := belowUnit(w.path, u)
-			if !ok || w.text != text || !isText && !akin(w.path[len(w.path)-1], path) || below[0] == "objects" {
-				return
+	for w := range p.wordsBelow(u.label()) {
+		below, ok := belowUnit(w.path, u)
+		if !ok || w.text != text || !isText && !akin(w.path[len(w.path)-1], path) || below[0] == "objects" {
+			continue
+		}
+		n := 0
+		for _, label := range below {
+			if names[fmt.Sprint(label)] {
+				n++
 			}
-			n := 0
-			for _, label := range below {
-				if names[fmt.Sprint(label)] {
-					n++
-				}
-			}
-			switch {
-			case n > most:
-				best, most, tied = w, n, false
-			case n == most && w.pos != best.pos:
-				tied = true
-			}
-		})
+		}
+		switch {
+		case n > most:
+			best, most, tied = w, n, false
+		case n == most && w.pos != best.pos:
+			tied = true
+		}
 	}
 	return best.pos, most >= 0 && !tied
 }
@@ -207,13 +199,17 @@ func (p *envPackage) overruled(units []*unit) (findings Findings) {
 		if u.group != "apps" || silenced || !slices.ContainsFunc(u.objs, func(o *object) bool { return o.GetKind() == "HorizontalPodAutoscaler" }) {
 			continue
 		}
-		for _, file := range p.userFiles() {
-			at := map[string]token.Pos{}
-			eachWord(file, func(w word) {
-				if below, ok := belowUnit(w.path, u); ok && w.isLabel && len(below) == 1 {
-					at[w.text] = w.pos
+		inFile := map[string]map[string]token.Pos{}
+		for w := range p.wordsBelow(u.label()) {
+			if below, ok := belowUnit(w.path, u); ok && w.isLabel && len(below) == 1 {
+				if inFile[w.pos.Filename()] == nil {
+					inFile[w.pos.Filename()] = map[string]token.Pos{}
 				}
-			})
+				inFile[w.pos.Filename()][w.text] = w.pos
+			}
+		}
+		for _, file := range slices.Sorted(maps.Keys(inFile)) {
+			at := inFile[file]
 			if !at["replicas"].IsValid() || !at["autoscale"].IsValid() {
 				continue
 			}
@@ -235,6 +231,51 @@ type word struct {
 	path    typed.Path
 	pos     token.Pos
 	isLabel bool
+}
+
+// wordIndex are the words of the user's files, in their order, by where they stand: what
+// looks for the place of each of many findings would else read all files for each.
+type wordIndex struct {
+	words []word
+	below map[string][]int // by a label above them
+	at    map[wordPlace]typed.Path
+}
+
+type wordPlace struct {
+	file   string
+	offset int
+}
+
+// indexed reads the words once.
+func (p *envPackage) indexed() *wordIndex {
+	p.indexing.Do(func() {
+		x := &wordIndex{below: map[string][]int{}, at: map[wordPlace]typed.Path{}}
+		for _, file := range p.userFiles() {
+			eachWord(file, func(w word) {
+				for i, step := range w.path[:len(w.path)-1] {
+					if label, ok := step.(string); ok && !slices.Contains(w.path[:i], step) {
+						x.below[label] = append(x.below[label], len(x.words))
+					}
+				}
+				x.words = append(x.words, w)
+				x.at[wordPlace{file.Filename, w.pos.Offset()}] = w.path
+			})
+		}
+		p.index = x
+	})
+	return p.index
+}
+
+// wordsBelow are the words below a label, in their order.
+func (p *envPackage) wordsBelow(label string) iter.Seq[word] {
+	return func(yield func(word) bool) {
+		x := p.indexed()
+		for _, i := range x.below[label] {
+			if !yield(x.words[i]) {
+				return
+			}
+		}
+	}
 }
 
 // eachWord calls fn for the labels and literals of a file.

@@ -28,9 +28,17 @@ func (imp *Import) Compare(env *schema.Environment, stored func([]Object)) []Dif
 		wanted[i] = runtime.DeepCopyJSON(obj)
 	}
 	stored(wanted)
+	unitOf := map[uintptr]string{} // of an app that makes an object
+	for i := range imp.Units {
+		if app := imp.Units[i].app; app != nil {
+			for _, o := range app.made {
+				unitOf[pointer(o)] = imp.Units[i].Name
+			}
+		}
+	}
 	var diffs []Difference
 	for i, want := range wanted {
-		unit := imp.unitOf(imp.objects[i])
+		unit := unitOf[pointer(imp.objects[i])]
 		have, ok := got[identity(want, env.Namespace)]
 		if !ok {
 			diffs = append(diffs, Difference{unit: unit, text: ref(want) + ": not rendered"})
@@ -62,16 +70,6 @@ func removeAt(obj Object, pointer string) {
 type Difference struct{ unit, text string }
 
 func (d Difference) String() string { return d.text }
-
-// unitOf is the unit of an app that makes an object, "" where it is there whole.
-func (imp *Import) unitOf(obj Object) string {
-	for i := range imp.Units {
-		if imp.Units[i].makes(obj) {
-			return imp.Units[i].Name
-		}
-	}
-	return ""
-}
 
 func identity(obj Object, namespace string) string {
 	gv, _ := kschema.ParseGroupVersion(text(obj, "apiVersion"))

@@ -3,7 +3,6 @@ package importer
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -225,50 +224,35 @@ func (imp *Import) replan() {
 	}
 }
 
-// uses says whether the pods of the app name an object.
-func (a *app) uses(kind, name string) bool {
-	for _, o := range a.made {
-		for _, pod := range podSpecs(o) {
-			if kind == "ServiceAccount" && text(pod, "serviceAccountName") == name {
-				return true
-			}
-			if (kind == "ConfigMap" || kind == "PersistentVolumeClaim") && podUses(pod, kind, name) {
-				return true
-			}
-		}
-	}
-	return false
-}
+// used is an object that pods name.
+type used struct{ namespace, kind, name string }
 
-// podUses says whether a pod names a ConfigMap, a Secret or a claim.
-func podUses(pod map[string]any, kind, name string) bool {
-	for _, v := range list(pod, "volumes") {
-		if kind == "PersistentVolumeClaim" && text(v, "persistentVolumeClaim", "claimName") == name ||
-			kind == "ConfigMap" && text(v, "configMap", "name") == name ||
-			kind == "Secret" && text(v, "secret", "secretName") == name {
-			return true
+// eachUsed calls fn for the ConfigMaps, Secrets and claims that a pod names.
+func eachUsed(pod map[string]any, fn func(kind, name string)) {
+	say := func(kind, name string) {
+		if name != "" {
+			fn(kind, name)
 		}
+	}
+	for _, v := range list(pod, "volumes") {
+		say("PersistentVolumeClaim", text(v, "persistentVolumeClaim", "claimName"))
+		say("ConfigMap", text(v, "configMap", "name"))
+		say("Secret", text(v, "secret", "secretName"))
 		for _, s := range list(v, "projected", "sources") {
-			if kind == "ConfigMap" && text(s, "configMap", "name") == name || kind == "Secret" && text(s, "secret", "name") == name {
-				return true
+			say("ConfigMap", text(s, "configMap", "name"))
+			say("Secret", text(s, "secret", "name"))
+		}
+	}
+	for _, containers := range []string{"initContainers", "containers"} {
+		for _, c := range list(pod, containers) {
+			for _, e := range list(c, "env") {
+				say("ConfigMap", text(e, "valueFrom", "configMapKeyRef", "name"))
+				say("Secret", text(e, "valueFrom", "secretKeyRef", "name"))
+			}
+			for _, e := range list(c, "envFrom") {
+				say("ConfigMap", text(e, "configMapRef", "name"))
+				say("Secret", text(e, "secretRef", "name"))
 			}
 		}
 	}
-	var key, all string
-	switch kind {
-	case "ConfigMap":
-		key, all = "configMapKeyRef", "configMapRef"
-	case "Secret":
-		key, all = "secretKeyRef", "secretRef"
-	default:
-		return false
-	}
-	for _, c := range append(slices.Clone(list(pod, "initContainers")), list(pod, "containers")...) {
-		named := slices.ContainsFunc(list(c, "env"), func(e any) bool { return text(e, "valueFrom", key, "name") == name }) ||
-			slices.ContainsFunc(list(c, "envFrom"), func(e any) bool { return text(e, all, "name") == name })
-		if named {
-			return true
-		}
-	}
-	return false
 }

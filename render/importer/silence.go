@@ -82,24 +82,33 @@ var inObject = regexp.MustCompile(`\.extraObjects(?:\.[\w-]+|\["[^"]*"\])\.(.+)$
 // Blamed gives findings about imported objects the place where those were read: the
 // file that they are about is not kept.
 func (imp *Import) Blamed(findings render.Findings, namespace string) []string {
+	if len(findings) == 0 {
+		return nil
+	}
+	found := map[string]string{} // where an object was read, by what findings call it
+	for _, obj := range imp.objects {
+		from := imp.from[imp.identity(obj)]
+		shown := ref(obj)
+		if text(obj, "metadata", "namespace") == "" {
+			shown = text(obj, "kind") + "/" + namespace + "/" + text(obj, "metadata", "name")
+		}
+		for _, name := range []string{shown, ref(obj)} {
+			if from != "" && found[name] == "" {
+				found[name] = from
+			}
+		}
+	}
 	var lines []string
 	for _, f := range findings {
 		line := f.String()
-		for _, obj := range imp.objects {
-			shown := ref(obj)
-			if text(obj, "metadata", "namespace") == "" {
-				shown = text(obj, "kind") + "/" + namespace + "/" + text(obj, "metadata", "name")
+		if from := found[f.Object]; from != "" {
+			line = from + ": " + f.Object + ": "
+			if m := inObject.FindStringSubmatch(f.Path); m != nil {
+				line += m[1] + ": "
 			}
-			if from := imp.from[imp.identity(obj)]; from != "" && (f.Object == shown || f.Object == ref(obj)) {
-				line = from + ": " + f.Object + ": "
-				if m := inObject.FindStringSubmatch(f.Path); m != nil {
-					line += m[1] + ": "
-				}
-				line += f.Message
-				if f.Found != "" {
-					line += ", found " + f.Found
-				}
-				break
+			line += f.Message
+			if f.Found != "" {
+				line += ", found " + f.Found
 			}
 		}
 		lines = append(lines, line)

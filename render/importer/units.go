@@ -117,8 +117,13 @@ func (imp *Import) plan() {
 	}
 	workloads := map[string][]string{} // by the group that they say they belong to
 	made := map[uintptr]bool{}
+	byName := map[string][]Object{}
 	for _, obj := range imp.objects {
-		if a := imp.appOf(obj, units, made); a != nil {
+		name := text(obj, "metadata", "name")
+		byName[name] = append(byName[name], obj)
+	}
+	for _, obj := range imp.objects {
+		if a := imp.appOf(obj, units, byName, made); a != nil {
 			u := unit(a.name)
 			u.Type, u.app = a.typ, a
 			workloads[unitName(obj)] = append(workloads[unitName(obj)], a.name)
@@ -127,6 +132,7 @@ func (imp *Import) plan() {
 			}
 		}
 	}
+	users, read := usersOf(units), imp.reads()
 	for _, obj := range imp.objects {
 		if made[pointer(obj)] {
 			continue
@@ -135,8 +141,10 @@ func (imp *Import) plan() {
 		if apps := workloads[group]; len(apps) == 1 && group != others {
 			group = apps[0]
 		}
-		if user := userOf(units, obj); group == others && user != "" {
-			group = user
+		if mapping(obj, "metadata")["namespace"] == nil && group == others {
+			if by := users[used{"", text(obj, "kind"), text(obj, "metadata", "name")}]; len(by) == 1 {
+				group = by[0]
+			}
 		}
 		hook := imp.hooks[imp.identity(obj)]
 		u := unit(cmp.Or(hook, group))
@@ -147,7 +155,7 @@ func (imp *Import) plan() {
 			u.Definitions = append(u.Definitions, key)
 		case kind == "Job" && hook != "":
 			u.Recreate = append(u.Recreate, key)
-		case (kind == "ConfigMap" || kind == "Secret") && imp.read(obj):
+		case (kind == "ConfigMap" || kind == "Secret") && read[used{text(obj, "metadata", "namespace"), kind, text(obj, "metadata", "name")}]:
 			u.Reloads = append(u.Reloads, key)
 		}
 	}
@@ -171,7 +179,7 @@ func (imp *Import) plan() {
 }
 
 // appOf maps a workload to a type; where none comes near, it keeps the reason.
-func (imp *Import) appOf(obj Object, units map[string]*Unit, made map[uintptr]bool) *app {
+func (imp *Import) appOf(obj Object, units map[string]*Unit, byName map[string][]Object, made map[uintptr]bool) *app {
 	name := text(obj, "metadata", "name")
 	if !isWorkload(obj) || imp.opts.Whole || imp.hooks[imp.identity(obj)] != "" || imp.whole[workloadName(obj)] != "" {
 		return nil
@@ -180,8 +188,19 @@ func (imp *Import) appOf(obj Object, units map[string]*Unit, made map[uintptr]bo
 		imp.whole[workloadName(obj)] = "another workload has its name"
 		return nil
 	}
-	free := slices.DeleteFunc(slices.Clone(imp.objects), func(o Object) bool { return made[pointer(o)] })
-	a, why := appOf(imp.kinds, obj, free)
+	// What a type makes has the name of the workload, or is a claim that its pods name.
+	near := slices.Clone(byName[name])
+	for _, pod := range podSpecs(obj) {
+		claims := map[string]bool{name: true}
+		eachUsed(pod, func(kind, claim string) {
+			if kind == "PersistentVolumeClaim" && !claims[claim] {
+				claims[claim] = true
+				near = append(near, byName[claim]...)
+			}
+		})
+	}
+	near = slices.DeleteFunc(near, func(o Object) bool { return made[pointer(o)] })
+	a, why := appOf(imp.kinds, obj, near)
 	if a == nil {
 		imp.whole[workloadName(obj)] = why
 	}
@@ -201,20 +220,19 @@ func pointer(obj Object) uintptr { return reflect.ValueOf(obj).Pointer() }
 
 func (imp *Import) identity(obj Object) string { return identity(obj, imp.opts.Namespace) }
 
-// read says whether pods of the import read a ConfigMap or Secret when they start: a
-// rendering marks their template with a hash of it, which would restart them.
-func (imp *Import) read(obj Object) bool {
+// reads are the ConfigMaps and Secrets that pods of the import read when they start: a
+// rendering marks their template with a hash of them, which would restart them.
+func (imp *Import) reads() map[used]bool {
+	read := map[used]bool{}
 	for _, o := range imp.objects {
-		if text(o, "kind") == "Pod" || text(o, "kind") == "Job" || text(o, "metadata", "namespace") != text(obj, "metadata", "namespace") {
+		if text(o, "kind") == "Pod" || text(o, "kind") == "Job" {
 			continue
 		}
 		for _, pod := range podSpecs(o) {
-			if podUses(pod, text(obj, "kind"), text(obj, "metadata", "name")) {
-				return true
-			}
+			eachUsed(pod, func(kind, name string) { read[used{text(o, "metadata", "namespace"), kind, name}] = true })
 		}
 	}
-	return false
+	return read
 }
 
 // fileName says whether a name can be that of a file: one of DNS.
@@ -222,35 +240,26 @@ func fileName(name string) bool {
 	return len(validation.IsDNS1123Subdomain(name)) == 0
 }
 
-// makes says whether the type of the unit makes the object.
-func (u *Unit) makes(obj Object) bool {
-	if u.app == nil {
-		return false
-	}
-	for _, o := range u.app.made {
-		if pointer(o) == pointer(obj) {
-			return true
-		}
-	}
-	return false
-}
-
-// userOf is the only app whose pods name a ConfigMap, a claim or a ServiceAccount.
-func userOf(units map[string]*Unit, obj Object) string {
-	if mapping(obj, "metadata")["namespace"] != nil {
-		return ""
-	}
-	name, user := text(obj, "metadata", "name"), ""
+// usersOf are the apps whose pods name a ConfigMap, a claim or a ServiceAccount.
+func usersOf(units map[string]*Unit) map[used][]string {
+	users := map[used][]string{}
 	for _, u := range units {
-		if u.app == nil || !u.app.uses(text(obj, "kind"), name) {
+		if u.app == nil {
 			continue
 		}
-		if user != "" {
-			return ""
+		add := func(kind, name string) {
+			if by := users[used{"", kind, name}]; kind != "Secret" && name != "" && !slices.Contains(by, u.Name) {
+				users[used{"", kind, name}] = append(by, u.Name)
+			}
 		}
-		user = u.Name
+		for _, o := range u.app.made {
+			for _, pod := range podSpecs(o) {
+				add("ServiceAccount", text(pod, "serviceAccountName"))
+				eachUsed(pod, add)
+			}
+		}
 	}
-	return user
+	return users
 }
 
 // leftOut says why an object is not imported.
