@@ -15,6 +15,8 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -56,7 +58,7 @@ func TestApplyConverges(t *testing.T) {
 
 	parent := s.get(t, schema.ParentName(s.namespace))
 	wantKinds := "ConfigMap,CustomResourceDefinition.apiextensions.k8s.io,Namespace,Secret,Service,Widget." + s.group()
-	if got := parent.GetAnnotations()[annotationKinds]; got != wantKinds {
+	if got := parent.GetAnnotations()[AnnotationKinds]; got != wantKinds {
 		t.Errorf("the parent names %s, want %s", got, wantKinds)
 	}
 
@@ -76,7 +78,7 @@ func TestHistory(t *testing.T) {
 	s := newScenario(t, applytest.Cluster(t))
 	s.apply(t, s.before())
 	opts := tortureOptions()
-	opts.Who, opts.Git = "jane", apply.GitInfo{Commit: "0123456789abcdef", Dirty: true}
+	opts.Who, opts.Git = "jane", record.GitInfo{Commit: "0123456789abcdef", Dirty: true}
 	if _, err := s.run(t.Context(), s.after(), opts); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +192,7 @@ func TestApplyRefuses(t *testing.T) {
 				test.opts(&opts)
 			}
 			_, err := s.run(t.Context(), test.after(s), opts)
-			var refused *apply.Refused
+			var refused *hint.Refused
 			if !errors.As(err, &refused) || !strings.Contains(refused.Reason, test.reason) || !strings.Contains(strings.Join(refused.Hints, "\n"), test.hint) {
 				t.Errorf("got %v, want a refusal with %q and a hint with %q", err, test.reason, test.hint)
 			}
@@ -226,7 +228,7 @@ func TestConfirmedPrune(t *testing.T) {
 		t.Errorf("%d objects remain, want the Namespace, keep and disabled", got)
 	}
 	parent := s.get(t, schema.ParentName(s.namespace))
-	if got := parent.GetAnnotations()[annotationKinds]; got != "ConfigMap,Namespace" {
+	if got := parent.GetAnnotations()[AnnotationKinds]; got != "ConfigMap,Namespace" {
 		t.Errorf("the parent names %s", got)
 	}
 }
@@ -271,7 +273,7 @@ func TestMissingRightsAreListedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Apply(t.Context(), s.after(), plan, tortureOptions())
-	var refused *apply.Refused
+	var refused *hint.Refused
 	if !errors.As(err, &refused) {
 		t.Fatalf("got %v, want a refusal", err)
 	}
@@ -353,7 +355,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 	}
 	s.apply(t, s.after())
 	_, err = c.Apply(t.Context(), other, plan, tortureOptions())
-	var refused *apply.Refused
+	var refused *hint.Refused
 	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "since the plan was made") {
 		t.Errorf("got %v, want a refusal because the plan is out of date", err)
 	}
@@ -384,7 +386,7 @@ func TestLockIsHeld(t *testing.T) {
 	opts := tortureOptions()
 	opts.LockTimeout = 0
 	_, err := s.run(t.Context(), s.after(), opts)
-	var refused *apply.Refused
+	var refused *hint.Refused
 	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "is locked by jane on ") {
 		t.Errorf("got %v, want a refusal that names jane", err)
 	}

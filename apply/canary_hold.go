@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -76,7 +78,7 @@ func (k *Canaries) noteHold(ctx context.Context, began, until time.Time, manual 
 	if manual {
 		n.Until = time.Time{}
 	}
-	return setNote(ctx, r, annotationCanary, k.State.App, &n)
+	return record.SetNote(ctx, r, record.AnnotationCanary, k.State.App, &n)
 }
 
 // note reads the note of the canary. Another version's, or none, means that another run
@@ -86,37 +88,37 @@ func (k *Canaries) note(ctx context.Context) (CanaryNote, error) {
 	return n, err
 }
 
-func (k *Canaries) readNote(ctx context.Context) (*Notes, CanaryNote, error) {
-	p, err := k.c.readParent(ctx, k.desired)
+func (k *Canaries) readNote(ctx context.Context) (*record.Notes, CanaryNote, error) {
+	p, err := k.c.Parent(ctx, k.desired)
 	if err != nil {
 		return nil, CanaryNote{}, err
 	}
-	n, ok := notesIn[CanaryNote](p.live, annotationCanary)[k.State.App]
+	n, ok := record.NotesIn[CanaryNote](p.Live, record.AnnotationCanary)[k.State.App]
 	if !ok || n.Version != k.State.Version || n.Step != k.State.Step+1 {
 		return nil, n, overtaken(k.State.App)
 	}
-	return &Notes{c: k.c, env: k.desired, parent: p}, n, nil
+	return k.c.NotesAt(k.desired, p), n, nil
 }
 
 // ResumeCanary lets the canary of an app go on to its next step, whatever time is left.
 // It returns false where none runs.
 func (c *Cluster) ResumeCanary(ctx context.Context, env *schema.Environment, app, who string) (bool, error) {
-	p, err := c.readParent(ctx, env)
+	p, err := c.Parent(ctx, env)
 	if err != nil {
 		return false, err
 	}
-	n, ok := notesIn[CanaryNote](p.live, annotationCanary)[app]
+	n, ok := record.NotesIn[CanaryNote](p.Live, record.AnnotationCanary)[app]
 	if !ok {
 		return false, nil
 	}
-	if _, err := c.identityOf(ctx, env); err != nil {
+	if _, err := c.IdentityOf(ctx, env); err != nil {
 		return true, err
 	}
 	if n.Since.IsZero() {
-		return true, &Refused{Reason: fmt.Sprintf("unit %s: its canary is not healthy yet", app), Hints: []string{"evenkeel rollout status " + env.Name + " " + app}}
+		return true, &hint.Refused{Reason: fmt.Sprintf("unit %s: its canary is not healthy yet", app), Hints: []string{"evenkeel rollout status " + env.Name + " " + app}}
 	}
 	n.Resumed, n.By = true, who
-	return true, setNote(ctx, &Notes{c: c, env: env, parent: p}, annotationCanary, app, &n)
+	return true, record.SetNote(ctx, c.NotesAt(env, p), record.AnnotationCanary, app, &n)
 }
 
 // Checks looks once at the checks of a canary, and says of each how it stands.

@@ -13,13 +13,11 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
-
-// annotationCanary records on the parent, by app, how far its canary is: for people,
-// and for who waits to hear that it may go on.
-const annotationCanary = "evenkeel.dev/canary"
 
 // CanaryNote is how far the canary of an app is.
 type CanaryNote struct {
@@ -80,7 +78,7 @@ type Canaries struct {
 	c       *Cluster
 	desired *schema.Environment
 	base    *schema.Environment
-	last    *Revision // that base is of, nil where none is recorded
+	last    *record.Revision // that base is of, nil where none is recorded
 	opts    ApplyOptions
 	key     []byte        // of the digests
 	held    string        // the digest of what git says
@@ -106,7 +104,7 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 		return nil, nil
 	}
 	if r := k.running; r != nil && !k.selected(r.App) {
-		return nil, &Refused{
+		return nil, &hint.Refused{
 			Reason: fmt.Sprintf("unit %s: the canary of %s runs, and one runs at a time", k.State.App, r.App),
 			Hints: []string{
 				fmt.Sprintf("evenkeel rollout resume or abort %s %s ends it; apply without --unit goes on with it", env.Name, r.App),
@@ -114,12 +112,12 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 			},
 		}
 	}
-	p, err := c.readParent(ctx, env)
+	p, err := c.Parent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	if !opts.Release && k.held != "" && p.annotation(annotationHold) == k.held {
-		hold, err := p.held(ctx, c.reader(env))
+	if !opts.Release && k.held != "" && p.Annotation(record.AnnotationHold) == k.held {
+		hold, err := p.Held(ctx, c.Reader(env))
 		if err != nil {
 			return nil, err
 		}
@@ -138,15 +136,15 @@ func (c *Cluster) renamedMeanwhile(ctx context.Context, env *schema.Environment)
 	}
 	former := *env
 	former.Name, former.Was = env.Was, ""
-	p, err := c.readParent(ctx, &former)
+	p, err := c.Parent(ctx, &former)
 	if err != nil {
 		return err
 	}
-	for app := range notesIn[CanaryNote](p.live, annotationCanary) {
-		return &Refused{
-			Reason: fmt.Sprintf("environment %s is to be named %s, and the canary of %s runs in it", env.Was, env.Name, plain.Line(app, mostNamed)),
+	for app := range record.NotesIn[CanaryNote](p.Live, record.AnnotationCanary) {
+		return &hint.Refused{
+			Reason: fmt.Sprintf("environment %s is to be named %s, and the canary of %s runs in it", env.Was, env.Name, plain.Line(app, record.MostNamed)),
 			Hints: []string{
-				fmt.Sprintf("take the new name back, end the canary with evenkeel rollout resume or abort %s %s, then rename", env.Was, plain.Line(app, mostNamed)),
+				fmt.Sprintf("take the new name back, end the canary with evenkeel rollout resume or abort %s %s, then rename", env.Was, plain.Line(app, record.MostNamed)),
 				"--no-canary brings the new version in at once",
 			},
 		}
@@ -167,23 +165,23 @@ func hasCanary(env *schema.Environment) bool {
 func (k *Canaries) look(ctx context.Context) error {
 	k.Composed = &canary.Composed{Environment: k.desired}
 	last, err := k.c.Revision(ctx, k.desired.Name, k.desired.Namespace, 0)
-	if errors.Is(err, ErrNoRevision) || apierrors.IsForbidden(err) {
+	if errors.Is(err, record.ErrNoRevision) || apierrors.IsForbidden(err) {
 		return nil // nothing that the app could go back to, or not for this caller to see
 	}
 	if err != nil {
 		return err
 	}
-	signer := k.c.reader(k.desired)
-	state, err := k.c.loadState(ctx, k.desired, signer)
+	signer := k.c.Reader(k.desired)
+	state, err := k.c.LoadState(ctx, k.desired, signer)
 	if err != nil {
 		return err
 	}
-	k.key, k.running = state.key, state.canary
-	if k.held, err = mask.Digest(k.desired, state.key); err != nil {
+	k.key, k.running = state.Key, state.Canary
+	if k.held, err = mask.Digest(k.desired, state.Key); err != nil {
 		return err
 	}
 	k.base = last.Environment
-	k.Composed, err = canary.Compose(k.desired, k.base, state.canary, k.selected)
+	k.Composed, err = canary.Compose(k.desired, k.base, state.Canary, k.selected)
 	if err != nil {
 		return fmt.Errorf("environment %s: %w", k.desired.Name, err)
 	}
@@ -203,7 +201,7 @@ func (k *Canaries) believed(app string) error {
 	if !k.last.Authenticated {
 		why = "is not signed"
 	}
-	return &Refused{
+	return &hint.Refused{
 		Reason: fmt.Sprintf("unit %s: a canary needs what was applied last, and %s %s", app, k.last, why),
 		Hints:  []string{"give --no-canary: the new version comes in at once"},
 	}
@@ -267,7 +265,7 @@ func (k *Canaries) Begin(ctx context.Context, who string) error {
 			return err
 		}
 		if n, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas"); ok {
-			state.Replicas = max(state.Replicas, int(min(n, replicasLimit)))
+			state.Replicas = max(state.Replicas, int(min(n, record.ReplicasLimit)))
 		}
 	}
 	return k.compose(state)
@@ -309,17 +307,17 @@ func (k *Canaries) Aborted(opts ApplyOptions) (*schema.Environment, ApplyOptions
 }
 
 // onHold refuses what was rolled back from.
-func onHold(env *schema.Environment) *Refused {
-	return &Refused{
+func onHold(env *schema.Environment) *hint.Refused {
+	return &hint.Refused{
 		Reason: fmt.Sprintf("environment %s was rolled back from exactly this content and is held", env.Name),
 		Hints:  []string{"change the environment, or lift the hold with --release"},
-		Guard:  GuardHold,
+		Guard:  hint.GuardHold,
 	}
 }
 
 // canaryAfter is where the canary stands after the run: a run of other units leaves it.
 func (r *run) canaryAfter() *canary.State {
-	if known := r.plan.state.canary; r.opts.Canary == nil && known != nil && !r.selected(known.App) {
+	if known := r.plan.state.Canary; r.opts.Canary == nil && known != nil && !r.selected(known.App) {
 		return known
 	}
 	return r.opts.Canary
@@ -327,7 +325,7 @@ func (r *run) canaryAfter() *canary.State {
 
 // keepCanary notes where the canary stands before the first write of a step: a run that
 // is killed goes on with it.
-func (r *run) keepCanary() { r.plan.state.canary = r.canaryAfter() }
+func (r *run) keepCanary() { r.plan.state.Canary = r.canaryAfter() }
 
 // unfinished is a canary that runs: one whose app has taken the new version is over.
 func unfinished(s *canary.State) *canary.State {
@@ -346,10 +344,10 @@ func (r *run) canaryNote() string {
 	}
 	unit := r.env.Unit(state.App)
 	if unit == nil || unit.Canary == nil {
-		return r.parent.annotation(annotationCanary)
+		return r.parent.Annotation(record.AnnotationCanary)
 	}
 	n := CanaryNote{Version: state.Version, Step: state.Step + 1, Of: len(unit.Canary.Steps), By: state.By}
-	if known, ok := notesIn[CanaryNote](r.parent.live, annotationCanary)[state.App]; ok && known.Version == n.Version && known.Step == n.Step {
+	if known, ok := record.NotesIn[CanaryNote](r.parent.Live, record.AnnotationCanary)[state.App]; ok && known.Version == n.Version && known.Step == n.Step {
 		n = known
 	}
 	if state.Last {
@@ -382,19 +380,19 @@ func noteText(app string, n CanaryNote) string {
 }
 
 // overtaken refuses to go on with a canary that is another run's.
-func overtaken(app string) *Refused {
-	return &Refused{Reason: fmt.Sprintf("unit %s: another run has ended its canary, or replaced it, or gone on with it", app)}
+func overtaken(app string) *hint.Refused {
+	return &hint.Refused{Reason: fmt.Sprintf("unit %s: another run has ended its canary, or replaced it, or gone on with it", app)}
 }
 
 // AbortCanary is what to apply to end the canary of an app, and the options for that:
 // the app stays as it was applied last. Where git still says that version, it is on hold.
 func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app string, opts ApplyOptions) (*schema.Environment, ApplyOptions, error) {
-	p, err := c.readParent(ctx, env)
+	p, err := c.Parent(ctx, env)
 	if err != nil {
 		return nil, opts, err
 	}
-	if _, ok := notesIn[CanaryNote](p.live, annotationCanary)[app]; !ok {
-		return nil, opts, errors.Join(c.unlockLeft(ctx, env, opts.Who), &Refused{Reason: fmt.Sprintf("unit %s: no canary runs", app)})
+	if _, ok := record.NotesIn[CanaryNote](p.Live, record.AnnotationCanary)[app]; !ok {
+		return nil, opts, errors.Join(c.UnlockLeft(ctx, env, opts.Who), &hint.Refused{Reason: fmt.Sprintf("unit %s: no canary runs", app)})
 	}
 	k := &Canaries{c: c, desired: env, opts: opts}
 	if err := k.look(ctx); err != nil {
@@ -402,7 +400,7 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 	}
 	begun := k.State != nil && k.Begun && k.State.App == app
 	if begun && k.State.Last {
-		return nil, opts, &Refused{
+		return nil, opts, &hint.Refused{
 			Reason: fmt.Sprintf("unit %s: its canary has passed, and the app takes the new version", app),
 			Hints:  []string{"evenkeel rollback " + env.Name},
 		}
@@ -413,7 +411,7 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 			return nil, opts, err
 		}
 		restored, opts := k.Aborted(opts)
-		if composed != p.annotation(annotationRendered) {
+		if composed != p.Annotation(record.AnnotationRendered) {
 			opts.Units = []string{app} // git says more that is not applied yet
 		}
 		return restored, opts, nil
@@ -425,16 +423,16 @@ func (c *Cluster) AbortCanary(ctx context.Context, env *schema.Environment, app 
 		return nil, opts, err
 	}
 	opts.Units, opts.Back = []string{app}, true
-	if opts.Hold, err = p.held(ctx, k.c.reader(k.desired)); err != nil { // of a run that was killed while it aborted
+	if opts.Hold, err = p.Held(ctx, k.c.Reader(k.desired)); err != nil { // of a run that was killed while it aborted
 		return nil, opts, err
 	}
-	return restored(env, k.base, func(unit string) bool { return unit == app }), opts, nil
+	return record.Restored(env, k.base, func(unit string) bool { return unit == app }), opts, nil
 }
 
 // composed is an environment with the canary that runs in it, as the cluster says; the
 // environment itself where none does.
 func (c *Cluster) composed(ctx context.Context, env *schema.Environment, parent *unstructured.Unstructured) (*schema.Environment, error) {
-	if parent == nil || parent.GetAnnotations()[annotationCanary] == "" || !hasCanary(env) {
+	if parent == nil || parent.GetAnnotations()[record.AnnotationCanary] == "" || !hasCanary(env) {
 		return env, nil
 	}
 	k := &Canaries{c: c, desired: env}
@@ -447,7 +445,7 @@ func (c *Cluster) composed(ctx context.Context, env *schema.Environment, parent 
 // WithCanary is an environment with the canary that runs in it; the environment itself
 // where none does, or where the caller may not see it.
 func (c *Cluster) WithCanary(ctx context.Context, env *schema.Environment) (*schema.Environment, error) {
-	parent, err := c.notedParent(ctx, env)
+	parent, err := c.NotedParent(ctx, env)
 	if err != nil {
 		return nil, err
 	}

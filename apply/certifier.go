@@ -9,6 +9,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -63,7 +64,7 @@ func (c *Certifier) Certify(live *unstructured.Unstructured) (schema.Ref, Verdic
 	if !ok {
 		return ref, Doubtful
 	}
-	if now, err := receipt(desired, live, 0); err != nil || now != kept {
+	if now, err := record.Receipt(desired, live, 0); err != nil || now != kept {
 		return ref, Doubtful
 	}
 	return ref, Level
@@ -83,7 +84,7 @@ func (c *Certifier) Gone(live *unstructured.Unstructured) (schema.Ref, bool) {
 func (c *Certifier) Learn(p *Plan) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.Copy(c.receipts, p.state.receipts)
+	maps.Copy(c.receipts, p.state.Receipts)
 }
 
 // Place is a kind in a namespace; the namespace of a kind without namespaces is

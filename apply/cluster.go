@@ -12,13 +12,14 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Cluster is a connection to one Kubernetes cluster, and all that evenkeel does
 // there. It is safe for concurrent use.
 type Cluster struct {
-	*kube.Client
+	*record.Store
 	logs  health.LogReader
 	known *mask.Redactor // of secret values, which no error of the API repeats
 }
@@ -34,35 +35,7 @@ func Connect(cfg *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{Client: c, logs: logs, known: known}, nil
-}
-
-// identityOf is the identity of a cluster that an environment may be compared
-// with: another one than it is pinned to is Refused.
-func (c *Cluster) identityOf(ctx context.Context, env *schema.Environment) (schema.Cluster, error) {
-	is, err := c.Identity(ctx)
-	if err != nil {
-		return is, err
-	}
-	pin := env.Cluster
-	switch {
-	case pin.UID != "" && is.UID != "" && pin.UID != is.UID:
-		return is, &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, this one is %s (%s)", env.Name, pin.UID, is.UID, is.Server),
-			Hints:  []string{"check the kubeconfig context", "evenkeel pin " + env.Name + " prints the pin of this cluster"},
-		}
-	case pin.Server != "" && pin.Server != is.Server:
-		return is, &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the API server %s, this one is %s", env.Name, pin.Server, is.Server),
-			Hints:  []string{"check the kubeconfig context"},
-		}
-	case pin.UID != "" && is.UID == "" && pin.Server == "":
-		return is, &Refused{
-			Reason: fmt.Sprintf("environment %s is pinned to the cluster %s, and the rights do not allow to see which cluster this is", env.Name, pin.UID),
-			Hints:  []string{"allow get on namespaces/kube-system, or pin the server's URL"},
-		}
-	}
-	return is, nil
+	return &Cluster{Store: &record.Store{Client: c}, logs: logs, known: known}, nil
 }
 
 // Learn makes the secret values of an environment known, before anything of it is
@@ -88,12 +61,4 @@ func (c *Cluster) resource(ctx context.Context, env *schema.Environment, ref sch
 		return resource, nil
 	}
 	return kschema.GroupResource{}, fmt.Errorf("%s: %w", ref, err)
-}
-
-func configMapResource() kschema.GroupVersionResource {
-	return kschema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-}
-
-func secretResource() kschema.GroupVersionResource {
-	return kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 }

@@ -37,12 +37,12 @@
 //     what holds data or other objects only by name; nothing while a part of the API
 //     does not answer.
 //   - Records lie where others may write. What they say beyond git counts only where
-//     it is signed (record_signature.go, plan_trust.go).
+//     it is signed (apply/record, plan_trust.go).
 //   - Values of Secrets and of marked fields leave the package masked (package mask).
 //
 // # Files
 //
-// plan_* makes a plan, run_* carries it out, canary_* tries a new version first, record_*
-// stays in the cluster; what is called stands below what calls it. Verbs on one app are
-// in package workload, roles to print in package rbac.
+// plan_* makes a plan, run_* carries it out, canary_* tries a new version first; what is
+// called stands below what calls it. What stays in the cluster is in package record, verbs
+// on one app are in package workload, roles to print in package rbac.
 package apply

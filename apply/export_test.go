@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -28,16 +29,16 @@ func (c *Cluster) MissingRights(ctx context.Context, env *schema.Environment, pl
 // What somebody needs who forges records.
 
 // PackRevision packs manifests as a revision does, with what its meta says of them.
-func PackRevision(env *schema.Environment, healthy Pulled) (packed []byte, sum string, err error) {
-	packed, err = pack(env, true, healthy)
-	return packed, sumOf(packed), err
+func PackRevision(env *schema.Environment, healthy record.Pulled) (packed []byte, sum string, err error) {
+	packed, err = record.Pack(env, true, healthy)
+	return packed, record.SumOf(packed), err
 }
 
 // PackMembers packs members as the state does.
-func PackMembers(members []schema.Ref) (string, error) { return packMembers(members) }
+func PackMembers(members []schema.Ref) (string, error) { return record.PackMembers(members) }
 
 // KeyName is the Secret with the key of an environment.
-func KeyName(env, namespace string) string { return keyName(env, namespace) }
+func KeyName(env, namespace string) string { return record.KeyName(env, namespace) }
 
 // Unconfirmed are the places that a plan has not looked at.
 func (p *Plan) Unconfirmed() []string { return p.unconfirmedNames() }

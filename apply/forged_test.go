@@ -26,12 +26,14 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 const (
 	annotationMeta       = "evenkeel.dev/meta"
-	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
+	AnnotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
 	annotationSignature  = "evenkeel.dev/signature"
 	bindingToForge       = `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: NS-mallory},
 		roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: mallory}]}`
@@ -310,12 +312,12 @@ func TestForgedParent(t *testing.T) {
 		w.must(err)
 	}
 	for name, annotations := range map[string]map[string]string{
-		"as the specification has it": {annotationKinds: "ConfigMap,Secret", annotationNamespaces: victim, "evenkeel.dev/places": ""},
+		"as the specification has it": {AnnotationKinds: "ConfigMap,Secret", AnnotationNamespaces: victim, "evenkeel.dev/places": ""},
 		"places, and what follows": {
-			annotationKinds: "ConfigMap", annotationNamespaces: victim, "evenkeel.dev/places": "ConfigMap:" + victim + "," + w.env.Namespace,
+			AnnotationKinds: "ConfigMap", AnnotationNamespaces: victim, "evenkeel.dev/places": "ConfigMap:" + victim + "," + w.env.Namespace,
 		},
 		"places that wait":           {"evenkeel.dev/unconfirmed": "ConfigMap:" + victim},
-		"kinds of the whole cluster": {annotationKinds: "ConfigMap,Namespace,Node", "evenkeel.dev/places": "Namespace:" + w.env.Namespace},
+		"kinds of the whole cluster": {AnnotationKinds: "ConfigMap,Namespace,Node", "evenkeel.dev/places": "Namespace:" + w.env.Namespace},
 	} {
 		forge(annotations)
 		plan := w.plan(apply.PlanOptions{ToApply: true})
@@ -332,7 +334,7 @@ func TestForgedParent(t *testing.T) {
 			t.Errorf("%s, after an apply: %q", name, changes(plan))
 		}
 	}
-	forge(map[string]string{annotationKinds: "ConfigMap", annotationNamespaces: victim, "evenkeel.dev/places": ""})
+	forge(map[string]string{AnnotationKinds: "ConfigMap", AnnotationNamespaces: victim, "evenkeel.dev/places": ""})
 	plan := w.plan(apply.PlanOptions{LookIn: []string{victim}, ToApply: true})
 	w.expect(plan, "deleted ConfigMap/labelled", "copied-label ConfigMap/plain")
 }
@@ -419,7 +421,7 @@ func TestForgedCanary(t *testing.T) {
 	_, err = secrets.Patch(t.Context(), name, types.MergePatchType, []byte(unsigned), metav1.PatchOptions{})
 	w.must(err)
 	_, _, err = w.cluster.AbortCanary(t.Context(), w.env, "web", apply.ApplyOptions{})
-	if refused, ok := errors.AsType[*apply.Refused](err); !ok || !strings.Contains(refused.Reason, "is not signed") {
+	if refused, ok := errors.AsType[*hint.Refused](err); !ok || !strings.Contains(refused.Reason, "is not signed") {
 		t.Errorf("what is not signed is gone back to: %v", err)
 	}
 	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))
@@ -490,7 +492,7 @@ func TestTakenPlaces(t *testing.T) {
 	other.Name += "-o"
 	_, err = tenant.CoreV1().ConfigMaps(w.env.Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: schema.ParentName(other.Name)}}, metav1.CreateOptions{})
 	w.must(err)
-	if _, err := w.cluster.Plan(t.Context(), &other, apply.PlanOptions{}); !errors.As(err, new(*apply.Refused)) {
+	if _, err := w.cluster.Plan(t.Context(), &other, apply.PlanOptions{}); !errors.As(err, new(*hint.Refused)) {
 		t.Errorf("somebody's ConfigMap is taken for a parent: %v", err)
 	}
 }
@@ -502,13 +504,13 @@ func TestForgedEvidence(t *testing.T) {
 	w.desires("web", `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}},
 		template: {metadata: {labels: {a: b}}, spec: {containers: [{name: web, image: "example.org/web:0"}]}}}}`)
 	const later = time.Hour
-	history := func() []apply.AppRevision {
+	history := func() []record.AppRevision {
 		history, err := w.cluster.AppHistory(t.Context(), w.env.Name, w.env.Namespace, "web", time.Now())
 		w.must(err)
 		return history
 	}
 	proven := func(image string) (time.Duration, bool) {
-		return apply.Proven(history(), "example.org/web:"+image, time.Now().Add(later))
+		return record.Proven(history(), "example.org/web:"+image, time.Now().Add(later))
 	}
 	bring := func(image string, opts apply.ApplyOptions) {
 		containers := []any{map[string]any{"name": "web", "image": "example.org/web:" + image}}
@@ -526,7 +528,7 @@ func TestForgedEvidence(t *testing.T) {
 	if d, ever := proven("2"); d >= later || !ever {
 		t.Fatalf("what was replaced has run for %s, %v", d, ever)
 	}
-	pinned := apply.PulledAs(history(), "example.org/web:3")
+	pinned := record.PulledAs(history(), "example.org/web:3")
 	if len(pinned) != 1 || !strings.HasPrefix(pinned[0], "example.org/web:3@sha256:") {
 		t.Fatalf("pulled as %q", pinned)
 	}
@@ -577,7 +579,7 @@ func TestForgedEvidence(t *testing.T) {
 	honest, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
 	w.must(err)
 	evil := *w.env
-	packed, sum, err := apply.PackRevision(&evil, apply.Pulled{"web": {"example.org/web:5": {strings.TrimPrefix(other, "3@")}}})
+	packed, sum, err := apply.PackRevision(&evil, record.Pulled{"web": {"example.org/web:5": {strings.TrimPrefix(other, "3@")}}})
 	w.must(err)
 	forged := honest.DeepCopy()
 	forged.Data["part"] = packed
@@ -587,7 +589,7 @@ func TestForgedEvidence(t *testing.T) {
 	if _, ever := proven("5"); ever {
 		t.Error("what was forged proves an image")
 	}
-	if got := apply.PulledAs(history(), "example.org/web:5"); got != nil {
+	if got := record.PulledAs(history(), "example.org/web:5"); got != nil {
 		t.Errorf("what was forged has digests: %q", got)
 	}
 	w.must(secrets.Delete(t.Context(), name, metav1.DeleteOptions{}))

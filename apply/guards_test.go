@@ -20,7 +20,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-const annotationKinds = "applyset.kubernetes.io/contains-group-kinds"
+const AnnotationKinds = "applyset.kubernetes.io/contains-group-kinds"
 
 // TestRecreate changes fields of built-in kinds that cannot be changed.
 func TestRecreate(t *testing.T) {
@@ -147,7 +147,7 @@ func TestPruneKeeps(t *testing.T) {
 	if diff := cmp.Diff(map[apply.Action]int{apply.Deleted: 1, apply.Kept: 2, apply.Unchanged: 2}, report.Summary); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
-	if got := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[annotationKinds]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
+	if got := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[AnnotationKinds]; got != "ConfigMap,Namespace,PersistentVolumeClaim" {
 		t.Errorf("the parent forgets what was kept: %s", got)
 	}
 
@@ -397,8 +397,8 @@ func TestUnansweredGroup(t *testing.T) {
 	stranger.apply(t, stranger.before())
 	// As a run leaves the parent that was killed before it wrote such an object.
 	parent := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()
-	s.edit(t, schema.ParentName(s.namespace), fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, annotationKinds,
-		parent[annotationKinds]+",Thing."+s.namespace+".unanswered.example.com"))
+	s.edit(t, schema.ParentName(s.namespace), fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, AnnotationKinds,
+		parent[AnnotationKinds]+",Thing."+s.namespace+".unanswered.example.com"))
 	services := s.client(t).Resource(kschema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
 	name := "v1." + s.namespace + ".unanswered.example.com"
 	_, err := services.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
@@ -441,7 +441,7 @@ func TestUnansweredGroup(t *testing.T) {
 	if _, err := s.connect(t).Delete(t.Context(), s.after(), tortureOptions()); exitCode(err) != 4 {
 		t.Errorf("delete: %v", err)
 	}
-	if kinds := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[annotationKinds]; !strings.Contains(kinds, "Thing."+s.namespace) {
+	if kinds := s.get(t, schema.ParentName(s.namespace)).GetAnnotations()[AnnotationKinds]; !strings.Contains(kinds, "Thing."+s.namespace) {
 		t.Errorf("the parent forgot what could not be seen: %s", kinds)
 	}
 	stranger.apply(t, stranger.after())

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 )
 
 // Helm keeps each revision of a release in a Secret (helm.sh/helm/v4/pkg/storage/driver):
@@ -56,7 +58,7 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsDNS1123Label(namespace)) > 0 {
 		return nil, NoRelease{namespace, name}
 	}
-	revisions, err := c.secretHeads(ctx, namespace, helmSecretType, "owner=helm,name="+name)
+	revisions, err := c.SecretHeads(ctx, namespace, helmSecretType, "owner=helm,name="+name)
 	if err != nil {
 		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
@@ -66,7 +68,7 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 	newest := slices.MaxFunc(revisions, func(a, b metav1.PartialObjectMetadata) int {
 		return helmRevision(&a) - helmRevision(&b)
 	})
-	live, err := c.secrets(namespace).Get(ctx, newest.Name, metav1.GetOptions{})
+	live, err := c.Secrets(namespace).Get(ctx, newest.Name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("reading Helm release %s: %w", name, err)
 	}
@@ -81,7 +83,7 @@ func (c *Cluster) helmRecord(ctx context.Context, namespace, name string) (*helm
 }
 
 func helmRevision(meta *metav1.PartialObjectMetadata) int {
-	n, _ := canonical(meta.Labels["version"], numberLimit)
+	n, _ := record.Canonical(meta.Labels["version"], record.NumberLimit)
 	return n
 }
 
@@ -103,7 +105,7 @@ func unpackHelm(stored []byte) ([]byte, error) {
 		return nil, fmt.Errorf("unpacking it: %w", err)
 	}
 	if len(data) > helmLimit {
-		return nil, tooLarge{helmLimit}
+		return nil, record.TooLarge{Limit: helmLimit}
 	}
 	return data, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 )
 
 // TestHelmRecord marks what Helm stored, loses nothing of it, and believes an object's
@@ -75,7 +77,7 @@ func TestHelmBomb(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := unpackHelm([]byte(base64.StdEncoding.EncodeToString(packed.Bytes())))
-	if _, ok := errors.AsType[tooLarge](err); !ok {
+	if _, ok := errors.AsType[record.TooLarge](err); !ok {
 		t.Errorf("got %v", err)
 	}
 	if _, err := unpackHelm([]byte("%")); err == nil {

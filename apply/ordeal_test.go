@@ -14,6 +14,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -342,7 +343,7 @@ func aborts(ctx context.Context, s *scenario) error {
 		return err
 	}
 	env, opts, err := c.AbortCanary(ctx, s.tried("2"), "app", s.options())
-	if refused := (*apply.Refused)(nil); errors.As(err, &refused) && strings.Contains(err.Error(), "no canary runs") {
+	if refused := (*hint.Refused)(nil); errors.As(err, &refused) && strings.Contains(err.Error(), "no canary runs") {
 		return nil
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -58,11 +59,11 @@ type Plan struct {
 	missing []missing
 	parent  *unstructured.Unstructured // ApplySet parent, nil before the first apply
 	former  *unstructured.Unstructured // the parent under the environment's former name
-	state   *state                     // receipts and key
-	key     signingKey                 // with which records are signed, as far as it was asked for
+	state   *record.State              // receipts and key
+	key     record.Key                 // with which records are signed, as far as it was asked for
 	// places are where there may be members, as far as the records are believed;
 	// unconfirmed is what they name beyond that.
-	places, unconfirmed scope
+	places, unconfirmed record.Scope
 	reads               []*Reading // what was listed
 	// generations holds metadata.generation of every desired object that is
 	// live, unchanged ones included.
@@ -201,7 +202,7 @@ func (p *Plan) Differs(strict bool) bool {
 // copied is a plan that can be changed without changing p.
 func (p *Plan) copied() *Plan {
 	out := *p
-	out.Changes, out.state = slices.Clone(p.Changes), p.state.copied()
+	out.Changes, out.state = slices.Clone(p.Changes), p.state.Copied()
 	return &out
 }
 
@@ -209,7 +210,7 @@ func (p *Plan) copied() *Plan {
 func (p *Plan) Reads() []*Reading { return p.reads }
 
 // Members are the objects of the last recorded apply.
-func (p *Plan) Members() []schema.Ref { return p.state.members }
+func (p *Plan) Members() []schema.Ref { return p.state.Members }
 
 // Refused returns the changes that a guard stops.
 func (p *Plan) Refused() []Change {
@@ -227,4 +228,9 @@ type Durations struct {
 	Plan  float64 `json:"plan"`
 	Apply float64 `json:"apply,omitempty"`
 	Gate  float64 `json:"gate,omitempty"`
+}
+
+// signerOf goes on with what a plan knows of the key.
+func (c *Cluster) signerOf(env *schema.Environment, plan *Plan) *record.Signer {
+	return c.Signer(env.Name, env.Namespace).From(plan.key, !plan.options.ToApply)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -23,7 +24,7 @@ func (p *planner) assess(it *item, live *unstructured.Unstructured) {
 	it.generation = live.GetGeneration()
 	p.mask.Learn(live)
 	if live.GetDeletionTimestamp() != nil {
-		if p.plan.state.hasFinished(it.obj.Unstructured) {
+		if p.plan.state.HasFinished(it.obj.Unstructured) {
 			it.change = p.newChange(it, Unchanged) // as good as gone, and need not be there
 			return
 		}
@@ -59,12 +60,12 @@ func finalizersOf(live *unstructured.Unstructured) string {
 
 func (p *planner) hasReceipt(it *item, desired, live *unstructured.Unstructured) bool {
 	p.mu.Lock()
-	kept, ok := p.plan.state.receipts[it.ref.String()]
+	kept, ok := p.plan.state.Receipts[it.ref.String()]
 	p.mu.Unlock()
 	if !ok {
 		return false
 	}
-	now, err := receipt(desired, live, p.definitionOf(live).generation)
+	now, err := record.Receipt(desired, live, p.definitionOf(live).generation)
 	return err == nil && now == kept
 }
 
@@ -75,13 +76,13 @@ func (p *planner) keepReceipt(it *item) {
 	if p.certain(desired, it.live) {
 		return
 	}
-	kept, err := receipt(desired, it.live, p.definitionOf(it.live).generation)
+	kept, err := record.Receipt(desired, it.live, p.definitionOf(it.live).generation)
 	if err != nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.plan.state.receipts[it.ref.String()] = kept
+	p.plan.state.Receipts[it.ref.String()] = kept
 }
 
 func (p *planner) reportForeign(it *item, live, result *unstructured.Unstructured) {
@@ -423,7 +424,7 @@ func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Un
 func (p *planner) recall(ctx context.Context, it *item) (*unstructured.Unstructured, error) {
 	p.last.once.Do(func() {
 		p.last.revision, p.last.err = p.cluster.Revision(ctx, p.env.Name, p.env.Namespace, 0)
-		if errors.Is(p.last.err, ErrNoRevision) || apierrors.IsForbidden(p.last.err) {
+		if errors.Is(p.last.err, record.ErrNoRevision) || apierrors.IsForbidden(p.last.err) {
 			p.last.revision, p.last.err = nil, nil
 		}
 	})
@@ -447,13 +448,13 @@ func (p *planner) recall(ctx context.Context, it *item) (*unstructured.Unstructu
 // known yet.
 func (p *planner) rerun(it *item) {
 	if slices.Contains(p.opts.Recreate, it.ref.Kind+"/"+it.ref.Name) {
-		delete(p.plan.state.finished, it.ref.String())
+		delete(p.plan.state.Finished, it.ref.String())
 	}
 }
 
 // isGone finds that a Job that has succeeded is not there, and need not be.
 func (p *planner) isGone(ctx context.Context, it *item) (bool, error) {
-	if it.live != nil || !p.plan.state.hasFinished(it.obj.Unstructured) {
+	if it.live != nil || !p.plan.state.HasFinished(it.obj.Unstructured) {
 		return false, nil
 	}
 	_, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)

@@ -14,14 +14,9 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
-)
-
-// Annotations of the ApplySet parent (KEP-3659).
-const (
-	annotationKinds      = "applyset.kubernetes.io/contains-group-kinds"
-	annotationNamespaces = "applyset.kubernetes.io/additional-namespaces"
 )
 
 // manyNamespaces is the number of namespaces above which a kind is listed across
@@ -106,17 +101,17 @@ func (p *planner) reads(ctx context.Context) (definitions, others []*Reading) {
 	}
 	mappings := map[kschema.GroupKind]*meta.RESTMapping{}
 	for _, at := range p.remembered() {
-		m, known := mappings[at.gk]
+		m, known := mappings[at.Kind]
 		if !known {
-			m = p.rememberedMapping(ctx, at.gk, reads)
-			mappings[at.gk] = m
+			m = p.rememberedMapping(ctx, at.Kind, reads)
+			mappings[at.Kind] = m
 		}
 		switch {
 		case m == nil:
 		case m.Scope.Name() != meta.RESTScopeNameNamespace:
 			add(m)
-		case at.namespace != "":
-			add(m, at.namespace)
+		case at.Namespace != "":
+			add(m, at.Namespace)
 		}
 	}
 	p.plan.reads = reads
@@ -148,9 +143,9 @@ func (p *planner) rememberedMapping(ctx context.Context, gk kschema.GroupKind, r
 
 // remembered is what the parent says, and the one under the environment's former
 // name, as far as they are believed, in order.
-func (p *planner) remembered() []kindIn {
-	return slices.SortedFunc(maps.Keys(p.plan.places), func(a, b kindIn) int {
-		return cmp.Or(cmp.Compare(a.gk.String(), b.gk.String()), cmp.Compare(a.namespace, b.namespace))
+func (p *planner) remembered() []record.Place {
+	return slices.SortedFunc(maps.Keys(p.plan.places), func(a, b record.Place) int {
+		return cmp.Or(cmp.Compare(a.Kind.String(), b.Kind.String()), cmp.Compare(a.Namespace, b.Namespace))
 	})
 }
 
@@ -165,11 +160,11 @@ func (p *planner) ofMembers(groups []string) []string {
 		return groups
 	}
 	ours := map[string]bool{}
-	for at := range scopeOf(p.env) {
-		ours[at.gk.Group] = true
+	for at := range record.ScopeOf(p.env) {
+		ours[at.Kind.Group] = true
 	}
 	for _, at := range places {
-		ours[at.gk.Group] = true
+		ours[at.Kind.Group] = true
 	}
 	for _, ref := range p.opts.Recorded {
 		ours[ref.GVK().Group] = true

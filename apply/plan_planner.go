@@ -16,6 +16,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -30,13 +31,13 @@ type planner struct {
 	plan    *Plan
 	mask    mask.Masker
 
-	signer *signer // of the records
-	former *signer // of those under the environment's former name
+	signer *record.Signer // of the records
+	former *record.Signer // of those under the environment's former name
 
 	rules    pruneRules
 	siblings map[string]string // environment by set id
 	targets  map[string]bool   // what autoscalers scale
-	scaled   map[string]Scaled
+	scaled   map[string]record.Scaled
 
 	desired map[schema.ID]*item // of all units
 	items   []*item             // of the selected ones, in order
@@ -56,7 +57,7 @@ type planner struct {
 	// last is what was applied last, read once and only where it is needed.
 	last struct {
 		once     sync.Once
-		revision *Revision
+		revision *record.Revision
 		err      error
 	}
 }
@@ -79,9 +80,9 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		definitions: map[kschema.GroupKind]definition{},
 	}
 	c.known.Learn(env)
-	p.signer, p.former = c.signer(env.Name, env.Namespace), c.signer(env.Was, env.Namespace)
-	p.signer.lenient, p.former.lenient = !opts.ToApply, !opts.ToApply
-	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
+	p.signer, p.former = c.Signer(env.Name, env.Namespace), c.Signer(env.Was, env.Namespace)
+	p.signer.Lenient, p.former.Lenient = !opts.ToApply, !opts.ToApply
+	p.plan.places, p.plan.unconfirmed = record.Scope{}, record.Scope{}
 	for _, sibling := range opts.Siblings {
 		p.siblings[schema.ApplySetID(sibling.Name, sibling.Namespace)] = sibling.Name
 	}

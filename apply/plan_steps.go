@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -45,7 +46,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 	p.collect()
 	p.warnOfJobs()
 	p.warnOfWebhooks()
-	p.plan.key = p.signer.known()
+	p.plan.key = p.signer.Known()
 	p.plan.Requests = c.Requests().Since(before)
 	p.plan.Durations.Plan = time.Since(started).Seconds()
 	return p.plan, nil
@@ -56,7 +57,7 @@ func (c *Cluster) Plan(ctx context.Context, env *schema.Environment, opts PlanOp
 func (c *Cluster) replan(ctx context.Context, env *schema.Environment, opts PlanOptions, earlier *Change) (*Change, error) {
 	opts.Units = []string{earlier.Unit}
 	p := newPlanner(c, env, opts)
-	p.plan.state = newState()
+	p.plan.state = record.NewState()
 	p.mask = earlier.mask
 	if err := p.flatten(ctx); err != nil {
 		return nil, err
@@ -88,11 +89,11 @@ func (p *planner) readContext(ctx context.Context) error {
 	whole := ctx
 	group, ctx := contain.WithContext(ctx)
 	group.Go(func() (err error) {
-		p.plan.Cluster, err = p.cluster.identityOf(ctx, p.env)
+		p.plan.Cluster, err = p.cluster.IdentityOf(ctx, p.env)
 		return err
 	})
 	group.Go(func() (err error) {
-		p.plan.state, err = p.cluster.loadState(ctx, p.env, p.signer)
+		p.plan.state, err = p.cluster.LoadState(ctx, p.env, p.signer)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -122,18 +123,18 @@ func (p *planner) readContext(ctx context.Context) error {
 		return err
 	}
 	if p.opts.Recorded == nil {
-		p.opts.Recorded = p.plan.state.members
+		p.opts.Recorded = p.plan.state.Members
 		p.plan.options = p.opts
 	}
 	p.plan.Cluster.Context = p.env.Cluster.Context
-	for _, w := range p.plan.state.warnings {
+	for _, w := range p.plan.state.Warnings {
 		p.warn(w)
 	}
-	p.mask = mask.New(p.plan.state.key, p.allMarks(), p.cluster.known)
+	p.mask = mask.New(p.plan.state.Key, p.allMarks(), p.cluster.known)
 	p.plan.Incomplete = p.ofMembers(p.plan.Incomplete)
-	p.scaled = scaledIn(p.plan.parent, time.Now())
+	p.scaled = record.ScaledIn(p.plan.parent, time.Now())
 	var err error
-	p.plan.Rendered, err = mask.Digest(p.env, p.plan.state.key)
+	p.plan.Rendered, err = mask.Digest(p.env, p.plan.state.Key)
 	return err
 }
 
@@ -205,8 +206,8 @@ func (p *planner) forget() {
 		desired[it.ref.String()] = true
 	}
 	gone := func(name, _ string) bool { return !desired[name] }
-	maps.DeleteFunc(p.plan.state.receipts, gone)
-	maps.DeleteFunc(p.plan.state.finished, gone)
+	maps.DeleteFunc(p.plan.state.Receipts, gone)
+	maps.DeleteFunc(p.plan.state.Finished, gone)
 }
 
 // allMarks are the fields whose values are not shown: those that the environment
@@ -214,8 +215,8 @@ func (p *planner) forget() {
 // desired is shown too.
 func (p *planner) allMarks() map[schema.ID][]mask.Mark {
 	all := mask.Marks(p.env)
-	for _, m := range p.plan.state.marked {
-		all[m.ref.ID()] = mask.Merge(all[m.ref.ID()], m.marks)
+	for _, m := range p.plan.state.Marked {
+		all[m.Ref.ID()] = mask.Merge(all[m.Ref.ID()], m.Marks)
 	}
 	return all
 }
@@ -232,9 +233,9 @@ func unsealed(env *schema.Environment) error {
 
 // readParent reads the ApplySet parent of an environment; nil is none.
 func (p *planner) readParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
-	parent, err := p.cluster.readParent(ctx, env)
+	parent, err := p.cluster.Parent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	return parent.live, nil
+	return parent.Live, nil
 }

@@ -11,32 +11,29 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
-
-// annotationUnconfirmed lists on the parent the places that it named without being
-// signed, so that they are not forgotten before somebody has decided about them.
-const annotationUnconfirmed = "evenkeel.dev/unconfirmed"
 
 // trustRecords decides how far the records are believed: where the plan looks
 // beside the places of git, and which objects and receipts it knows of. The
 // namespaces of git are looked at in any case; others, and kinds without
 // namespaces, only where a signed parent names them, or the caller does.
 func (p *planner) trustRecords(ctx context.Context) error {
-	p.plan.places, p.plan.unconfirmed = scope{}, scope{}
+	p.plan.places, p.plan.unconfirmed = record.Scope{}, record.Scope{}
 	git := p.git()
 	namespaces := map[string]bool{p.env.Namespace: true}
 	for at := range git {
-		namespaces[at.namespace] = true
+		namespaces[at.Namespace] = true
 	}
-	near := func(at kindIn) bool { return git[at] || at.namespace != "" && namespaces[at.namespace] }
-	for _, record := range []struct {
+	near := func(at record.Place) bool { return git[at] || at.Namespace != "" && namespaces[at.Namespace] }
+	for _, from := range []struct {
 		live *unstructured.Unstructured
-		by   *signer
+		by   *record.Signer
 	}{{p.plan.parent, p.signer}, {p.plan.former, p.former}} {
-		named := &parent{env: p.env, live: record.live}
-		told, doubtful := named.scope(), scope{}
-		maps.Copy(told, parsePlaces(named.annotation(annotationUnconfirmed)))
+		named := &record.Parent{Env: p.env, Live: from.live}
+		told, doubtful := named.Scope(), record.Scope{}
+		maps.Copy(told, record.ParsePlaces(named.Annotation(record.AnnotationUnconfirmed)))
 		for at := range told {
 			if !git[at] {
 				at = p.normal(ctx, at)
@@ -50,12 +47,12 @@ func (p *planner) trustRecords(ctx context.Context) error {
 		if len(doubtful) == 0 {
 			continue
 		}
-		signed, err := record.by.signed(ctx, named.annotation(annotationSignature), signedParent, named.says()...)
+		signed, err := named.SignedBy(ctx, from.by)
 		if err != nil {
 			return err
 		}
 		for at := range doubtful {
-			if signed && named.scope()[at] || slices.Contains(p.opts.LookIn, at.name()) {
+			if signed && named.Scope()[at] || slices.Contains(p.opts.LookIn, at.Name()) {
 				p.plan.places[at] = true
 			} else {
 				p.plan.unconfirmed[at] = true
@@ -73,32 +70,32 @@ func (p *planner) trustState(ctx context.Context) error {
 	for _, o := range p.env.Objects() {
 		rendered[schema.IDOf(o.Unstructured)] = true
 	}
-	if !slices.ContainsFunc(p.plan.state.members, func(ref schema.Ref) bool { return !rendered[ref.ID()] }) {
+	if !slices.ContainsFunc(p.plan.state.Members, func(ref schema.Ref) bool { return !rendered[ref.ID()] }) {
 		return nil
 	}
-	return p.plan.state.verify(ctx, p.signer)
+	return p.plan.state.Verify(ctx, p.signer)
 }
 
 // git is where git has objects of the environment.
-func (p *planner) git() scope {
+func (p *planner) git() record.Scope {
 	if p.opts.rendered != nil {
-		return scopeOf(p.opts.rendered)
+		return record.ScopeOf(p.opts.rendered)
 	}
-	return scopeOf(p.env)
+	return record.ScopeOf(p.env)
 }
 
 // normal is a place as it is looked at: a kind without namespaces is looked at in
 // the whole cluster, whatever namespace stands beside it.
-func (p *planner) normal(ctx context.Context, at kindIn) kindIn {
-	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: at.gk.Group, Kind: at.gk.Kind})
+func (p *planner) normal(ctx context.Context, at record.Place) record.Place {
+	m, err := p.cluster.Mapping(ctx, kschema.GroupVersionKind{Group: at.Kind.Group, Kind: at.Kind.Kind})
 	if err != nil {
 		return at // it is not served, and not looked at
 	}
 	switch namespaced := m.Scope.Name() == meta.RESTScopeNameNamespace; {
 	case !namespaced:
-		at.namespace = ""
-	case at.namespace == "":
-		at.namespace = p.env.Namespace
+		at.Namespace = ""
+	case at.Namespace == "":
+		at.Namespace = p.env.Namespace
 	}
 	return at
 }
@@ -107,9 +104,10 @@ func (p *planner) normal(ctx context.Context, at kindIn) kindIn {
 func (p *Plan) unconfirmedNames() []string {
 	var names []string
 	for at := range p.unconfirmed {
-		names = append(names, at.name())
+		names = append(names, at.Name())
 	}
-	return sortedSet(names)
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (p *planner) warnUnconfirmed() {
@@ -119,7 +117,7 @@ func (p *planner) warnUnconfirmed() {
 	}
 	const shown = 10
 	all := len(names)
-	names = slices.DeleteFunc(names, func(name string) bool { return !isName(name) })
+	names = slices.DeleteFunc(names, func(name string) bool { return !record.IsName(name) })
 	names = names[:min(len(names), shown)]
 	text := strings.Join(names, ", ")
 	switch more := all - len(names); {

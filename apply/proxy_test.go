@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 // proxy stands in front of the API server, without TLS and credentials.
@@ -195,7 +196,7 @@ func answer(w http.ResponseWriter, code int) {
 
 // exitCode is what a command would exit with.
 func exitCode(err error) int {
-	var refused *apply.Refused
+	var refused *hint.Refused
 	var interrupted *apply.Interrupted
 	var notGone *apply.NotGone
 	switch {

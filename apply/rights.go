@@ -6,7 +6,9 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -19,7 +21,7 @@ func PlanningRights(env *schema.Environment) rights.Needs {
 	var n rights.Needs
 	n.Add("", "namespaces", "", metav1.NamespaceSystem, "get")
 	n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "get")
-	n.Add("", "secrets", env.Namespace, stateName(env.Name), "get")
+	n.Add("", "secrets", env.Namespace, record.StateName(env.Name), "get")
 	if env.Was != "" {
 		n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "get")
 	}
@@ -53,10 +55,10 @@ func RecordingRights(env *schema.Environment) rights.Needs {
 	n.Add("", "configmaps", env.Namespace, "", "create")
 	n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Name), "update")
 	n.Add("", "secrets", env.Namespace, "", "get", "list", "create", "patch", "delete")
-	n.Add("", "secrets", keyNamespace, keyName(env.Name, env.Namespace), "get", "create", "patch")
+	n.Add("", "secrets", record.KeyNamespace, record.KeyName(env.Name, env.Namespace), "get", "create", "patch")
 	if env.Was != "" {
 		n.Add("", "configmaps", env.Namespace, schema.ParentName(env.Was), "delete")
-		n.Add("", "secrets", keyNamespace, keyName(env.Was, env.Namespace), "get")
+		n.Add("", "secrets", record.KeyNamespace, record.KeyName(env.Was, env.Namespace), "get")
 		n.Add(coordinationv1.GroupName, "leases", env.Namespace, schema.ParentName(env.Was), "delete")
 	}
 	return n
@@ -76,12 +78,12 @@ func (a Action) Verbs() []string {
 }
 
 // lacks refuses for want of rights, and lists them.
-func lacks(env *schema.Environment, missing []rights.Right) *Refused {
+func lacks(env *schema.Environment, missing []rights.Right) *hint.Refused {
 	lines := make([]string, len(missing))
 	for i, m := range missing {
 		lines[i] = "  " + m.String()
 	}
-	return &Refused{
+	return &hint.Refused{
 		Reason: "these rights are missing:\n" + strings.Join(lines, "\n"),
 		Hints:  []string{"evenkeel rbac " + env.Name + " prints the least rights that an apply needs"},
 	}

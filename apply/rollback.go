@@ -10,12 +10,14 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // Rollback is what an environment goes back to.
 type Rollback struct {
-	To *Revision
+	To *record.Revision
 	// Hold is the rendered digest that must not be applied again until the
 	// environment renders to another one: see ApplyOptions.Hold. It is empty where
 	// To is what was on hold.
@@ -33,15 +35,15 @@ type Rollback struct {
 // What was rolled back from stays on hold when the environment goes back further:
 // it is still what git says.
 func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number int) (*Rollback, error) {
-	signer := c.signer(env.Name, env.Namespace)
-	history, err := c.history(ctx, signer)
+	signer := c.Signer(env.Name, env.Namespace)
+	history, err := c.HistoryBy(ctx, signer)
 	if err != nil {
 		return nil, err
 	}
 	if len(history) == 0 {
-		return nil, fmt.Errorf("environment %s: %w", env.Name, ErrNoRevision)
+		return nil, fmt.Errorf("environment %s: %w", env.Name, record.ErrNoRevision)
 	}
-	parent, err := c.readParent(ctx, env)
+	parent, err := c.Parent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -49,13 +51,13 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 	if err != nil {
 		return nil, err
 	}
-	held, err := parent.held(ctx, signer)
+	held, err := parent.Held(ctx, signer)
 	if err != nil {
 		return nil, err
 	}
 	gone := 0
 	if number == 0 {
-		newest, err := signer.newest(ctx)
+		newest, err := signer.Newest(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +72,7 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 		}
 	}
 	if number == 0 {
-		return nil, &Refused{
+		return nil, &hint.Refused{
 			Reason: fmt.Sprintf("environment %s: no recorded revision holds anything but what is applied or on hold", env.Name),
 			Hints:  []string{"evenkeel history " + env.Name + " lists the revisions, --to names one"},
 		}
@@ -91,12 +93,12 @@ func (c *Cluster) Rollback(ctx context.Context, env *schema.Environment, number 
 // appliedLast is the digest of what was applied last: the newest revision's, or
 // that of env where an apply of it began and did not end. An apply that failed is
 // not recorded, but the cluster is no longer what the newest revision says.
-func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newest Revision) (string, error) {
-	state, err := c.loadState(ctx, env, c.reader(env))
+func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newest record.Revision) (string, error) {
+	state, err := c.LoadState(ctx, env, c.Reader(env))
 	if err != nil {
 		return "", err
 	}
-	rendered, err := mask.Digest(env, state.key)
+	rendered, err := mask.Digest(env, state.Key)
 	if err != nil || rendered == newest.Rendered {
 		return newest.Rendered, err
 	}
@@ -120,14 +122,14 @@ func (c *Cluster) appliedLast(ctx context.Context, env *schema.Environment, newe
 // the revision is not signed, it also names everything that someone with edit rights in
 // the environment's namespace alone could not have written. Somebody must have seen these.
 func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollback, plan *Plan) ([]string, error) {
-	known := scopeOf(env)
-	p := &parent{env: env, live: plan.parent}
-	signed, err := c.signerOf(env, plan).signed(ctx, p.annotation(annotationSignature), signedParent, p.says()...)
+	known := record.ScopeOf(env)
+	p := &record.Parent{Env: env, Live: plan.parent}
+	signed, err := p.SignedBy(ctx, c.signerOf(env, plan))
 	if err != nil {
 		return nil, err
 	}
 	if signed {
-		maps.Copy(known, p.scope())
+		maps.Copy(known, p.Scope())
 	}
 	git := map[schema.ID]map[string]any{}
 	for _, o := range env.Objects() {
@@ -135,7 +137,7 @@ func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollba
 	}
 	var beyond []string
 	if b.Gone > 0 {
-		beyond = append(beyond, goneNewest(env.Name, b.Gone))
+		beyond = append(beyond, record.GoneNewest(env.Name, b.Gone))
 	}
 	for _, change := range plan.Changes {
 		if change.desired == nil || !slices.Contains(writeActions(), change.Action) || managed.Equal(git[change.ID()], change.desired.Object) {
@@ -147,7 +149,7 @@ func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollba
 			why = "it grants rights"
 		case change.Namespace == "":
 			why = "it is of the whole cluster"
-		case !known[kindIn{gk, change.Namespace}]:
+		case !known[record.Place{Kind: gk, Namespace: change.Namespace}]:
 			why = "neither git nor a signed record has its kind in this namespace"
 		case !b.To.Authenticated && (change.Namespace != env.Namespace || !managed.IsBuiltin(gk.Group)):
 			why = "the revision is not signed"
@@ -161,7 +163,7 @@ func (c *Cluster) Beyond(ctx context.Context, env *schema.Environment, b *Rollba
 
 // Code is what confirms a rollback of exactly this plan.
 func (b *Rollback) Code(plan *Plan) (string, error) {
-	code, err := hashOf(plan.Environment, b.To.Number, b.To.Sum, plan.Rendered, plan.Summary)
+	code, err := record.HashOf(plan.Environment, b.To.Number, b.To.Sum, plan.Rendered, plan.Summary)
 	return code[:min(len(code), 8)], err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -65,7 +66,7 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	Hold string
 	// Git and Who are recorded with the revision; Who also names the holder of
 	// the lock.
-	Git GitInfo
+	Git record.GitInfo
 	Who string
 	// Message says why, in the history.
 	Message string
@@ -93,13 +94,13 @@ type run struct {
 	env     *schema.Environment
 	plan    *Plan
 	opts    ApplyOptions
-	signer  *signer
+	signer  *record.Signer
 	journal *journal
 	slots   chan struct{} // one for each write in flight
 
 	me      lock.Holder
 	lock    *lock.Lock
-	parent  *parent
+	parent  *record.Parent
 	pending bool // there is something to write and record
 	// completes says that a former run has written, and ended before it recorded that.
 	completes bool

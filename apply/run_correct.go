@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -38,8 +40,8 @@ func (r *run) correct(ctx context.Context, wait bool) (err error) {
 	if err := r.current(ctx); err != nil {
 		return err
 	}
-	if r.parent.annotation(annotationRendered) != r.plan.Rendered {
-		return &Refused{
+	if r.parent.Annotation(record.AnnotationRendered) != r.plan.Rendered {
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s was applied with other content since the plan was made", r.env.Name),
 			Hints:  []string{"plan again"},
 		}

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -95,20 +97,20 @@ func (r *run) guardDelete(ctx context.Context) error {
 		return err
 	}
 	if names := r.plan.unconfirmedNames(); len(names) > 0 {
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s may have objects where neither git nor a signed record says so: %s", r.env.Name, strings.Join(names, ", ")),
 			Hints: []string{
 				"if it had, give --look-in NAME for each",
 				fmt.Sprintf("if not: kubectl annotate configmap -n %s %s %s- %s- %s- %s-", r.env.Namespace, schema.ParentName(r.env.Name),
-					annotationUnconfirmed, annotationPlaces, annotationKinds, annotationNamespaces),
+					record.AnnotationUnconfirmed, record.AnnotationPlaces, record.AnnotationKinds, record.AnnotationNamespaces),
 			},
 		}
 	}
 	if len(r.plan.Incomplete) > 0 {
-		return &Refused{Reason: fmt.Sprintf("the server does not answer for %v: what is in there cannot be seen", r.plan.Incomplete)}
+		return &hint.Refused{Reason: fmt.Sprintf("the server does not answer for %v: what is in there cannot be seen", r.plan.Incomplete)}
 	}
 	if n := len(r.pruning()); !r.opts.Yes && n > 0 && n != r.opts.YesCount {
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("%d objects of environment %s would be deleted", n, r.env.Name),
 			Hints:  []string{fmt.Sprintf("if that is right, give --yes or --yes=%d", n)},
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kube"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -131,8 +132,8 @@ func (r *run) noteFinished(unit *schema.Unit, updates []health.Update) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, u := range updates {
-		if job := unit.Objects[i].Unstructured; u.State == health.Healthy && u.Rule == health.RuleJobComplete && expires(job) {
-			r.plan.state.finish(job)
+		if job := unit.Objects[i].Unstructured; u.State == health.Healthy && u.Rule == health.RuleJobComplete && record.Expires(job) {
+			r.plan.state.Finish(job)
 		}
 	}
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/rights"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -22,7 +24,7 @@ const minimumMinor = 30
 
 // guard refuses what must not be applied, before anything is written.
 func (r *run) guard(ctx context.Context) error {
-	if err := runnable(r.env); err != nil {
+	if err := record.Runnable(r.env); err != nil {
 		return err
 	}
 	if err := r.rightCluster(ctx); err != nil {
@@ -56,19 +58,19 @@ func (r *run) possible(ctx context.Context) error {
 // rightCluster compares the cluster with the environment's pin, and with the
 // cluster that the plan was made for.
 func (r *run) rightCluster(ctx context.Context) error {
-	is, err := r.c.identityOf(ctx, r.env)
+	is, err := r.c.IdentityOf(ctx, r.env)
 	if err != nil {
 		return err
 	}
 	pin := r.env.Cluster
 	switch {
 	case pin.UID == "" && pin.Server == "" && r.plan.parent == nil && !r.opts.Yes:
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("the first apply of environment %s to %s: it is not pinned to a cluster", r.env.Name, is.Server),
 			Hints:  []string{fmt.Sprintf("add to the environment: cluster: uid: %q", is.UID), "or give --yes"},
 		}
 	case r.plan.Cluster.UID != is.UID:
-		return &Refused{Reason: fmt.Sprintf("the plan was made for the cluster %s, this one is %s", r.plan.Cluster.UID, is.UID)}
+		return &hint.Refused{Reason: fmt.Sprintf("the plan was made for the cluster %s, this one is %s", r.plan.Cluster.UID, is.UID)}
 	}
 	return nil
 }
@@ -84,7 +86,7 @@ func (r *run) supported(ctx context.Context) error {
 		return fmt.Errorf("version of the server: %q: %w", version.GitVersion, err)
 	}
 	if version.Major == "1" && minor < minimumMinor {
-		return &Refused{Reason: fmt.Sprintf("evenkeel needs Kubernetes 1.%d or newer, the server is %s", minimumMinor, version.GitVersion)}
+		return &hint.Refused{Reason: fmt.Sprintf("evenkeel needs Kubernetes 1.%d or newer, the server is %s", minimumMinor, version.GitVersion)}
 	}
 	return nil
 }
@@ -95,14 +97,14 @@ func (r *run) protected() error {
 	case !r.env.Protected:
 		return nil
 	case r.opts.Git.Dirty && r.opts.Hold == "": // a rollback takes nothing from the tree
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s is protected, and the working tree is not what is committed", r.env.Name),
 			Hints:  []string{"commit, and apply again"},
 		}
 	case r.opts.NoWait:
-		return &Refused{Reason: fmt.Sprintf("environment %s is protected: it always waits for health", r.env.Name)}
+		return &hint.Refused{Reason: fmt.Sprintf("environment %s is protected: it always waits for health", r.env.Name)}
 	case !r.opts.Yes:
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s is protected", r.env.Name),
 			Hints:  []string{"confirm with the environment's name, or give --yes"},
 		}
@@ -142,7 +144,7 @@ func (r *run) permitted() error {
 		}
 	}
 	if len(lines) > 0 {
-		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+		return &hint.Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 	}
 	return nil
 }
@@ -155,7 +157,7 @@ func (r *run) limits() error {
 		objects += len(r.env.Units[i].Objects)
 	}
 	if objects == 0 {
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s renders no object", r.env.Name),
 			Hints:  []string{fmt.Sprintf("evenkeel delete %s removes an environment", r.env.Name)},
 		}
@@ -174,7 +176,7 @@ func pruneLimit(pruned, remaining, confirmed int) error {
 	if pruned <= most && (pruned < few || 3*pruned <= pruned+remaining) || pruned == confirmed {
 		return nil
 	}
-	return &Refused{
+	return &hint.Refused{
 		Reason: fmt.Sprintf("%d objects would be deleted, %d remain", pruned, remaining),
 		Hints:  []string{fmt.Sprintf("if that is right, give --yes=%d", pruned)},
 	}
@@ -221,13 +223,13 @@ func (r *run) needed(ctx context.Context) ([]rights.Right, error) {
 // since the plan was made means that the plan is out of date: it is made again
 // and must say the same.
 func (r *run) current(ctx context.Context) error {
-	parent, err := r.c.readParent(ctx, r.env)
+	parent, err := r.c.Parent(ctx, r.env)
 	if err != nil {
 		return err
 	}
-	r.parent, r.completes = parent, parent.annotation(annotationUnfinished) != ""
-	if !r.opts.Release && parent.annotation(annotationHold) == r.plan.Rendered {
-		hold, err := parent.held(ctx, r.c.reader(r.env)) // another run may have noted it since
+	r.parent, r.completes = parent, parent.Annotation(record.AnnotationUnfinished) != ""
+	if !r.opts.Release && parent.Annotation(record.AnnotationHold) == r.plan.Rendered {
+		hold, err := parent.Held(ctx, r.c.Reader(r.env)) // another run may have noted it since
 		if err != nil {
 			return err
 		}
@@ -239,7 +241,7 @@ func (r *run) current(ctx context.Context) error {
 	if r.plan.parent != nil {
 		planned = r.plan.parent.GetResourceVersion()
 	}
-	if planned == parent.resourceVersion() {
+	if planned == parent.ResourceVersion() {
 		return nil
 	}
 	return r.again(ctx)
@@ -262,7 +264,7 @@ func (r *run) again(ctx context.Context) error {
 		return r.possible(ctx)
 	}
 	if !same {
-		return &Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s was changed by another run since the plan was made", r.env.Name),
 			Hints:  []string{fmt.Sprintf("evenkeel diff %s shows what differs now; then apply again", r.env.Name)},
 		}
@@ -295,23 +297,23 @@ func (r *run) complete() error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+	return &hint.Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 }
 
 // thawed refuses new content in a freeze. What was applied last may always be written
 // again, and an older revision.
 func (r *run) thawed(now time.Time) error {
 	f, until, frozen := r.env.Frozen(now)
-	applied := &parent{live: r.plan.parent}
+	applied := &record.Parent{Live: r.plan.parent}
 	if !frozen || r.opts.Back || r.opts.DespiteFreeze != "" ||
-		applied.annotation(annotationRendered) == r.plan.Rendered || len(r.writing())+len(r.pruning()) == 0 {
+		applied.Annotation(record.AnnotationRendered) == r.plan.Rendered || len(r.writing())+len(r.pruning()) == 0 {
 		return nil
 	}
 	return Frozen(r.env.Name, f, until)
 }
 
 // Frozen refuses new content for an environment in a freeze.
-func Frozen(env string, f schema.Freeze, until time.Time) *Refused {
+func Frozen(env string, f schema.Freeze, until time.Time) *hint.Refused {
 	reason := fmt.Sprintf("environment %s is frozen: %s", env, f)
 	if !until.IsZero() {
 		zone, err := time.LoadLocation(f.Zone)
@@ -320,10 +322,10 @@ func Frozen(env string, f schema.Freeze, until time.Time) *Refused {
 		}
 		reason = fmt.Sprintf("environment %s is frozen until %s: %s", env, until.Format("2006-01-02 15:04 MST"), f)
 	}
-	return &Refused{
+	return &hint.Refused{
 		Reason: reason,
 		Hints:  []string{"wait, or give --despite-freeze REASON, which is recorded; a rollback and the correction of drift are always allowed"},
-		Guard:  GuardFreeze,
+		Guard:  hint.GuardFreeze,
 	}
 }
 
@@ -334,14 +336,14 @@ func ofCanary(change *Change) bool {
 }
 
 // isLocked refuses to run beside another run.
-func isLocked(other *lock.Held, env *schema.Environment) *Refused {
-	return &Refused{
+func isLocked(other *lock.Held, env *schema.Environment) *hint.Refused {
+	return &hint.Refused{
 		Reason: other.Error(),
 		Hints: []string{
 			"wait until it has ended, or give --lock-timeout",
 			unlock(env),
 		},
-		Guard: GuardLock,
+		Guard: hint.GuardLock,
 	}
 }
 
@@ -351,6 +353,6 @@ func unlock(env *schema.Environment) string {
 }
 
 // going refuses to write to an environment whose Namespace is being deleted.
-func going(why string) *Refused {
-	return &Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
+func going(why string) *hint.Refused {
+	return &hint.Refused{Reason: why, Hints: []string{"apply again when it is gone"}}
 }

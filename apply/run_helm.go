@@ -71,7 +71,7 @@ func (r *run) markRelease(ctx context.Context, namespace, name string, adopted [
 	object := &unstructured.Unstructured{Object: content}
 	object.SetAPIVersion("v1")
 	object.SetKind("Secret")
-	if _, err := r.c.secrets(namespace).Update(ctx, object, metav1.UpdateOptions{FieldManager: schema.Manager}); err != nil {
+	if _, err := r.c.Secrets(namespace).Update(ctx, object, metav1.UpdateOptions{FieldManager: schema.Manager}); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("the Helm release %s is marked: helm upgrade refuses from now on", name), nil

@@ -15,20 +15,21 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // narrow makes the parent say what is there now: what the environment renders,
 // and what was found and not deleted. A run that looked at some units only, or
 // could not see everything, shrinks nothing. A step of a canary has no revision.
-func (r *run) narrow(ctx context.Context, revision *Revision) error {
-	s := scopeOf(r.env)
+func (r *run) narrow(ctx context.Context, revision *record.Revision) error {
+	s := record.ScopeOf(r.env)
 	if len(r.opts.Units) > 0 || len(r.plan.Incomplete) > 0 {
 		maps.Copy(s, r.plan.places)
 	}
 	for _, change := range r.changes(Kept, Deleted, CopiedLabel, Terminating) {
 		if !r.journal.has(change.Ref) {
-			s[kindIn{change.GVK().GroupKind(), change.Namespace}] = true
+			s[record.Place{Kind: change.GVK().GroupKind(), Namespace: change.Namespace}] = true
 		}
 	}
 	annotations, err := r.scopeAnnotations(ctx, s)
@@ -36,29 +37,29 @@ func (r *run) narrow(ctx context.Context, revision *Revision) error {
 		return err
 	}
 	if revision != nil {
-		annotations[annotationRevision] = strconv.Itoa(revision.Number)
+		annotations[record.AnnotationRevision] = strconv.Itoa(revision.Number)
 	}
-	annotations[annotationHold], annotations[annotationUnfinished] = r.opts.Hold, ""
+	annotations[record.AnnotationHold], annotations[record.AnnotationUnfinished] = r.opts.Hold, ""
 	if unfinished(r.canaryAfter()) == nil {
-		annotations[annotationCanary] = ""
+		annotations[record.AnnotationCanary] = ""
 	}
 	if len(r.opts.Units) == 0 {
-		annotations[annotationRendered] = r.plan.Rendered
+		annotations[record.AnnotationRendered] = r.plan.Rendered
 	}
 	r.journal.tell(Event{Phase: PhaseNarrow})
 	ctx, cancel := r.request(ctx)
 	defer cancel()
-	return r.parent.write(ctx, annotations)
+	return r.parent.Write(ctx, annotations)
 }
 
 // scopeAnnotations are those of the parent for a scope, signed.
-func (r *run) scopeAnnotations(ctx context.Context, s scope) (map[string]string, error) {
-	annotations := s.annotations(r.env.Namespace)
-	annotations[annotationUnconfirmed] = r.plan.unconfirmed.places()
-	var err error
-	annotations[annotationSignature], err = r.signer.sign(ctx, signedParent,
-		annotations[annotationKinds], annotations[annotationNamespaces], annotations[annotationPlaces])
-	return annotations, err
+func (r *run) scopeAnnotations(ctx context.Context, s record.Scope) (map[string]string, error) {
+	annotations, err := s.Signed(ctx, r.env.Namespace, r.signer)
+	if err != nil {
+		return nil, err
+	}
+	annotations[record.AnnotationUnconfirmed] = r.plan.unconfirmed.Places()
+	return annotations, nil
 }
 
 // record writes the revision and narrows the parent to what is there now. The
@@ -72,8 +73,8 @@ func (r *run) record(ctx context.Context) error {
 		return r.keepState(ctx)
 	}
 	ctx = context.WithoutCancel(ctx) // all is applied: a revision makes it a success
-	r.plan.state.members = r.members()
-	r.plan.state.marked = r.marked()
+	r.plan.state.Members = r.members()
+	r.plan.state.Marked = r.marked()
 	if err := r.keepState(ctx); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (r *run) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if revision, err = r.c.record(ctx, revision, r.opts.Hold, r.signer); err != nil {
+	if revision, err = r.c.Record(ctx, revision, r.opts.Hold, r.signer); err != nil {
 		return err
 	}
 	r.revision = revision.Number
@@ -102,14 +103,14 @@ func (r *run) record(ctx context.Context) error {
 // they are new. With the key, which the first apply makes, the values of Secrets
 // enter the digest.
 func (r *run) keepState(ctx context.Context) error {
-	unsigned := r.plan.state.signature == "" && r.signer.hasKey()
-	if !r.plan.state.changed() && !unsigned {
+	unsigned := r.plan.state.Unsigned() && r.signer.HasKey()
+	if !r.plan.state.Changed() && !unsigned {
 		return nil
 	}
-	if err := r.c.saveState(ctx, r.plan.state, r.env, r.signer); err != nil {
+	if err := r.c.SaveState(ctx, r.plan.state, r.env, r.signer); err != nil {
 		return err
 	}
-	rendered, err := mask.Digest(r.env, r.plan.state.key)
+	rendered, err := mask.Digest(r.env, r.plan.state.Key)
 	r.plan.Rendered = rendered
 	return err
 }
@@ -135,7 +136,7 @@ func (r *run) members() []schema.Ref {
 		add(schema.RefOf(o.Unstructured))
 	}
 	if len(r.opts.Units) > 0 || r.opts.NoPrune {
-		for _, ref := range r.plan.state.members {
+		for _, ref := range r.plan.state.Members {
 			add(ref)
 		}
 	}
@@ -143,33 +144,33 @@ func (r *run) members() []schema.Ref {
 }
 
 // marked are the fields of members whose values are not shown.
-func (r *run) marked() []markedObject {
+func (r *run) marked() []record.MarkedObject {
 	marks := mask.Marks(r.env)
-	for _, m := range r.plan.state.marked {
+	for _, m := range r.plan.state.Marked {
 		if len(r.opts.Units) > 0 || r.opts.NoPrune {
-			marks[m.ref.ID()] = mask.Merge(marks[m.ref.ID()], m.marks)
+			marks[m.Ref.ID()] = mask.Merge(marks[m.Ref.ID()], m.Marks)
 		}
 	}
-	var all []markedObject
-	for _, ref := range r.plan.state.members {
+	var all []record.MarkedObject
+	for _, ref := range r.plan.state.Members {
 		if m := marks[ref.ID()]; len(m) > 0 {
-			all = append(all, markedObject{ref, m})
+			all = append(all, record.MarkedObject{Ref: ref, Marks: m})
 		}
 	}
-	slices.SortFunc(all, func(a, b markedObject) int { return strings.Compare(a.ref.String(), b.ref.String()) })
+	slices.SortFunc(all, func(a, b record.MarkedObject) int { return strings.Compare(a.Ref.String(), b.Ref.String()) })
 	return all
 }
 
 // newRevision is what the run has made of the cluster.
-func (r *run) newRevision(ctx context.Context) (Revision, error) {
-	revision := Revision{
+func (r *run) newRevision(ctx context.Context) (record.Revision, error) {
+	revision := record.Revision{
 		Time:        time.Now().UTC().Truncate(time.Second),
 		Who:         r.opts.Who,
 		Git:         r.opts.Git,
 		Message:     r.opts.Message,
 		Rendered:    r.plan.Rendered,
 		Units:       r.opts.Units,
-		Changes:     map[Action]int{},
+		Changes:     map[string]int{},
 		Secrets:     !r.opts.NoSecrets,
 		Environment: r.env,
 
@@ -178,14 +179,14 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	}
 	for _, change := range r.plan.Changes {
 		if r.journal.has(change.Ref) {
-			revision.Changes[change.Action.taken()]++
+			revision.Changes[string(change.Action.taken())]++
 		}
 	}
-	last := &Revision{Environment: &schema.Environment{}, Authenticated: true}
+	last := &record.Revision{Environment: &schema.Environment{}, Authenticated: true}
 	if len(r.opts.Units) > 0 || r.completes || r.opts.NoWait || len(r.paused()) > 0 {
 		recorded, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
 		switch {
-		case errors.Is(err, ErrNoRevision), errors.Is(err, errUnreadable):
+		case errors.Is(err, record.ErrNoRevision), errors.Is(err, record.ErrUnreadable):
 		case err != nil:
 			return revision, err
 		default:
@@ -201,17 +202,17 @@ func (r *run) newRevision(ctx context.Context) (Revision, error) {
 	}
 	revision.Secrets = revision.Secrets && last.Secrets
 	revision.Authenticated = last.Authenticated // else this one would vouch for what the last one says
-	revision.Environment = restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
+	revision.Environment = record.Restored(r.env, last.Environment, func(unit string) bool { return !r.selected(unit) })
 	revision.Healthy = r.saw(ctx, revision.Environment, last)
 	var err error
-	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.key)
+	revision.Rendered, err = mask.Digest(revision.Environment, r.plan.state.Key)
 	return revision, err
 }
 
 // countUnrecorded adds to what a revision changed what runs before this one did that
 // ended before they could record: where it differs from the last revision, and this
 // run did not write it.
-func (r *run) countUnrecorded(revision, last *Revision) {
+func (r *run) countUnrecorded(revision, last *record.Revision) {
 	planned := map[schema.ID]bool{}
 	for _, change := range r.plan.Changes {
 		planned[change.ID()] = true
@@ -222,7 +223,7 @@ func (r *run) countUnrecorded(revision, last *Revision) {
 		case change.Action == Deleted && r.opts.NoPrune:
 		case change.Kind == "Secret" && (!revision.Secrets || !last.Secrets):
 		default:
-			revision.Changes[change.Action]++
+			revision.Changes[string(change.Action)]++
 		}
 	}
 }
@@ -247,20 +248,20 @@ func (r *run) deleteRecords(ctx context.Context, name string) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	parts, err := r.c.revisionParts(ctx, name, r.env.Namespace, numberLimit)
+	parts, err := r.c.RevisionParts(ctx, name, r.env.Namespace, record.NumberLimit)
 	if err != nil {
 		return err
 	}
-	if err := r.c.forget(ctx, r.env.Namespace, parts, math.MaxInt); err != nil {
+	if err := r.c.Forget(ctx, r.env.Namespace, parts, math.MaxInt); err != nil {
 		return err
 	}
-	err = r.c.secrets(r.env.Namespace).Delete(ctx, stateName(name), metav1.DeleteOptions{})
+	err = r.c.Secrets(r.env.Namespace).Delete(ctx, record.StateName(name), metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	err = r.c.Dynamic.Resource(configMapResource()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
+	err = r.c.Dynamic.Resource(record.ConfigMaps()).Namespace(r.env.Namespace).Delete(ctx, schema.ParentName(name), metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	return r.c.signer(name, r.env.Namespace).deleteKey(ctx)
+	return r.c.Signer(name, r.env.Namespace).DeleteKey(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -32,7 +33,7 @@ func (r *run) creatable(ctx context.Context) error {
 		hints = append(hints, fmt.Sprintf("--recreate %s/%s deletes it all the same", changes[i].Kind, changes[i].Name))
 	}
 	if len(lines) > 0 {
-		return &Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
+		return &hint.Refused{Reason: strings.Join(lines, "\n"), Hints: hints}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/seed-428f4edd/evenkeel/apply/lock"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -114,23 +115,23 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.mayWrite(ctx); err != nil {
 		return err
 	}
-	if err := r.signer.ensure(ctx); err != nil {
+	if err := r.signer.EnsureKey(ctx); err != nil {
 		return err
 	}
 	r.keepCanary()
-	s := scopeOf(r.env)
+	s := record.ScopeOf(r.env)
 	maps.Copy(s, r.plan.places)
 	annotations, err := r.scopeAnnotations(ctx, s)
 	if err != nil {
 		return err
 	}
-	annotations[annotationRun], annotations[annotationUnfinished] = r.me.Run, r.me.Run
+	annotations[record.AnnotationRun], annotations[record.AnnotationUnfinished] = r.me.Run, r.me.Run
 	if note := r.canaryNote(); note != "" { // of one that is over it stays until its objects are gone
-		annotations[annotationCanary] = note
+		annotations[record.AnnotationCanary] = note
 	}
 	if r.opts.Release || r.opts.Hold != "" {
-		annotations[annotationHold] = r.opts.Hold
-		if err := r.signer.note(ctx, func(n *noted) { n.hold = r.opts.Hold }); err != nil {
+		annotations[record.AnnotationHold] = r.opts.Hold
+		if err := r.signer.Note(ctx, func(n *record.Noted) { n.Hold = r.opts.Hold }); err != nil {
 			return err
 		}
 	}
@@ -140,18 +141,18 @@ func (r *run) widen(ctx context.Context) error {
 	if err := r.keepState(ctx); err != nil {
 		return err
 	}
-	return r.parent.write(ctx, annotations)
+	return r.parent.Write(ctx, annotations)
 }
 
 // isPending reports whether there is anything to write and record: changes, or a
 // former run that ended before it could record.
 func (r *run) isPending() bool {
-	return !reflect.DeepEqual(unfinished(r.plan.state.canary), unfinished(r.canaryAfter())) ||
+	return !reflect.DeepEqual(unfinished(r.plan.state.Canary), unfinished(r.canaryAfter())) ||
 		len(r.writing())+len(r.pruning()) > 0 || len(r.opts.Units) == 0 && r.plan.former != nil ||
-		r.opts.Hold != "" || r.opts.Release && r.parent.annotation(annotationHold) != "" ||
-		len(r.opts.Units) == 0 && r.parent.annotation(annotationRendered) != r.plan.Rendered ||
-		!scopeOf(r.env).within(r.parent) ||
-		r.parent.annotation(annotationUnconfirmed) != "" && r.parent.annotation(annotationUnconfirmed) != r.plan.unconfirmed.places()
+		r.opts.Hold != "" || r.opts.Release && r.parent.Annotation(record.AnnotationHold) != "" ||
+		len(r.opts.Units) == 0 && r.parent.Annotation(record.AnnotationRendered) != r.plan.Rendered ||
+		!record.ScopeOf(r.env).Within(r.parent) ||
+		r.parent.Annotation(record.AnnotationUnconfirmed) != "" && r.parent.Annotation(record.AnnotationUnconfirmed) != r.plan.unconfirmed.Places()
 }
 
 // interrupted says what was done before the context ended.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -35,8 +36,8 @@ type UnitStatus struct {
 type UnitNotes struct {
 	// Paused says that `rollout pause` stopped its rollout, Scaled that `scale`
 	// set its replicas for a while.
-	Paused *Paused `json:"paused,omitempty"`
-	Scaled *Scaled `json:"scaled,omitempty"`
+	Paused *record.Paused `json:"paused,omitempty"`
+	Scaled *record.Scaled `json:"scaled,omitempty"`
 	// Canary is how far its canary is.
 	Canary *CanaryNote `json:"canary,omitempty"`
 }
@@ -61,10 +62,10 @@ type StatusOptions struct {
 func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts StatusOptions) (*Status, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if _, err := c.identityOf(ctx, env); err != nil {
+	if _, err := c.IdentityOf(ctx, env); err != nil {
 		return nil, err
 	}
-	parent, err := c.notedParent(ctx, env)
+	parent, err := c.NotedParent(ctx, env)
 	if err != nil {
 		return nil, fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
@@ -94,10 +95,10 @@ func (c *Cluster) Status(ctx context.Context, env *schema.Environment, opts Stat
 // of one, until ctx ends, and returns its cause. A canary that begins or ends is
 // followed: its objects are looked at for as long as it runs.
 func (c *Cluster) WatchStatus(ctx context.Context, env *schema.Environment, opts StatusOptions) error {
-	if _, err := c.identityOf(ctx, env); err != nil {
+	if _, err := c.IdentityOf(ctx, env); err != nil {
 		return err
 	}
-	notes, err := c.followNotes(ctx, env)
+	notes, err := c.FollowNotes(ctx, env)
 	if err != nil {
 		return fmt.Errorf("health of environment %s: %w", env.Name, err)
 	}
@@ -114,8 +115,8 @@ var errComposed = errors.New("a canary has begun or ended")
 
 // watchComposed watches an environment for as long as its canary neither begins nor
 // ends, which is errComposed.
-func (c *Cluster) watchComposed(ctx context.Context, env *schema.Environment, notes *followedNotes, opts StatusOptions) error {
-	parent := notes.last()
+func (c *Cluster) watchComposed(ctx context.Context, env *schema.Environment, notes *record.FollowedNotes, opts StatusOptions) error {
+	parent := notes.Last()
 	composed, err := c.composed(ctx, env, parent)
 	if err != nil {
 		return fmt.Errorf("health of environment %s: %w", env.Name, err)
@@ -129,8 +130,8 @@ func (c *Cluster) watchComposed(ctx context.Context, env *schema.Environment, no
 	defer noting.Wait()
 	defer stop(nil)
 	noting.Go(func() {
-		for notes.changed(watching) {
-			parent := notes.last()
+		for notes.Changed(watching) {
+			parent := notes.Last()
 			now, err := c.composed(watching, env, parent)
 			if err == nil && !sameObjects(now, composed) {
 				stop(errComposed)
@@ -166,7 +167,7 @@ func sameObjects(a, b *schema.Environment) bool {
 // notesOf are the notes of an environment's parent, by unit.
 func notesOf(env *schema.Environment, parent *unstructured.Unstructured) map[string]UnitNotes {
 	all := map[string]UnitNotes{}
-	paused, scaled, canaries := notesIn[Paused](parent, annotationPaused), scaledIn(parent, time.Now()), notesIn[CanaryNote](parent, annotationCanary)
+	paused, scaled, canaries := record.NotesIn[record.Paused](parent, record.AnnotationPaused), record.ScaledIn(parent, time.Now()), record.NotesIn[CanaryNote](parent, record.AnnotationCanary)
 	for i := range env.Units {
 		name := env.Units[i].Name
 		var n UnitNotes
@@ -188,7 +189,7 @@ func notesOf(env *schema.Environment, parent *unstructured.Unstructured) map[str
 
 // observe prepares to look at the selected objects without writing.
 func (c *Cluster) observe(ctx context.Context, env *schema.Environment, opts StatusOptions) (*health.Watcher, []health.Target, func(health.Update), error) {
-	state, err := c.finishedIn(ctx, env)
+	state, err := c.FinishedIn(ctx, env)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -273,12 +274,12 @@ func (c *Cluster) watcher(ctx context.Context, env *schema.Environment, failAfte
 
 // targetsOf are the objects of a unit as a watcher is asked about them. A Job that has
 // finished and expired need not be there.
-func targetsOf(unit *schema.Unit, state *state) []health.Target {
+func targetsOf(unit *schema.Unit, state *record.State) []health.Target {
 	targets := make([]health.Target, len(unit.Objects))
 	for i, o := range unit.Objects {
 		targets[i] = health.Target{
 			Unit: unit.Name, GVK: o.GroupVersionKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Ready: o.Ready,
-			Done: state.hasFinished(o.Unstructured),
+			Done: state.HasFinished(o.Unstructured),
 		}
 	}
 	return targets

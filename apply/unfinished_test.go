@@ -15,11 +15,12 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // newest is the last revision of a scenario.
-func (s *scenario) newest(t *testing.T) apply.Revision {
+func (s *scenario) newest(t *testing.T) record.Revision {
 	t.Helper()
 	history, err := s.connect(t).History(t.Context(), s.namespace, s.namespace)
 	if err != nil || len(history) == 0 {
@@ -66,7 +67,7 @@ func TestRevisionOfACompletedRun(t *testing.T) {
 			third := s.after()
 			third.Units[1].Objects = append(third.Units[1].Objects, s.env(unit("base", s.configMap("third", "k", "1"))).Units[0].Objects...)
 			s.apply(t, third)
-			if got := s.newest(t); got.Number != 3 || cmp.Diff(map[apply.Action]int{apply.Created: 1}, got.Changes) != "" {
+			if got := s.newest(t); got.Number != 3 || cmp.Diff(map[string]int{string(apply.Created): 1}, got.Changes) != "" {
 				t.Errorf("revision %d: %v", got.Number, got.Changes)
 			}
 		})

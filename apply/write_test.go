@@ -1,15 +1,12 @@
 package apply
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/apply/mask"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -77,40 +74,6 @@ func TestPruneLimit(t *testing.T) {
 	}
 }
 
-func TestPackKeepsEverything(t *testing.T) {
-	env := &schema.Environment{Name: "prod", Namespace: "app", Controllers: []string{"x"}, Units: []schema.Unit{{
-		Name: "a", Type: "T", After: []string{"b"}, Timeout: time.Minute,
-		Objects: []schema.Object{
-			{Unstructured: testConfigMap("app", "c", "k", "v"), Key: "config", Recreate: true, Ignore: []string{"/data/k"}, Ready: &schema.ReadyRule{CEL: "true"}, Secret: []string{"/data/k"}, Sealed: true},
-			{Unstructured: &unstructured.Unstructured{Object: map[string]any{
-				"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "s"}, "n": int64(1) << 60,
-			}}},
-		},
-	}}}
-	packed, err := pack(env, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, _, err := unpack(packed, revisionLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(env, got); diff != "" {
-		t.Errorf("packed and unpacked (-want +got):\n%s", diff)
-	}
-
-	packed, err = pack(env, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, _, err = unpack(packed, revisionLimit); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(got.Units[0].Objects); n != 1 {
-		t.Errorf("without Secrets: %d objects, want the ConfigMap alone", n)
-	}
-}
-
 func testConfigMap(namespace, name string, pairs ...string) *unstructured.Unstructured {
 	data := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -121,16 +84,4 @@ func testConfigMap(namespace, name string, pairs ...string) *unstructured.Unstru
 		"metadata": map[string]any{"namespace": namespace, "name": name},
 		"data":     data,
 	}}
-}
-
-// TestMarkedState: marks come back from the state as they were.
-func TestMarkedState(t *testing.T) {
-	all := []markedObject{{ref: schema.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "x", Name: "web"}, marks: []mask.Mark{{".spec", "=web", "*"}}}}
-	raw, err := packMarked(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := unpackMarked(raw); fmt.Sprint(got) != fmt.Sprint(all) {
-		t.Errorf("got %v, want %v", got, all)
-	}
 }

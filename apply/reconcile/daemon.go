@@ -17,7 +17,9 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -26,7 +28,7 @@ import (
 type Rendering struct {
 	// Version tells two states of the source apart, such as a commit.
 	Version      string
-	Git          apply.GitInfo
+	Git          record.GitInfo
 	Environments []*schema.Environment
 	// Siblings are rendered because they share a cluster with those.
 	Siblings []*schema.Environment
@@ -316,7 +318,7 @@ func unquoted(what string, err error) string {
 	if errors.Is(err, errFirst) || errors.Is(err, errNoWatch) {
 		return what + ": " + err.Error()
 	}
-	if errors.As(err, new(*apply.Refused)) {
+	if errors.As(err, new(*hint.Refused)) {
 		return what + ": refused by a guard, the log says why"
 	}
 	if reason := apierrors.ReasonForError(err); reason != metav1.StatusReasonUnknown {

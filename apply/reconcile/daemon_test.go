@@ -17,6 +17,8 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -378,7 +380,7 @@ func TestRewind(t *testing.T) {
 		env := w.environment(2, value)
 		_, err := reconcile.Pass(t.Context(), w.connect(), env, reconcile.Options{
 			Mode:     reconcile.ModeCorrect,
-			Apply:    apply.ApplyOptions{Git: apply.GitInfo{Commit: commit}},
+			Apply:    apply.ApplyOptions{Git: record.GitInfo{Commit: commit}},
 			Descends: func(commit string) bool { return slices.Contains(ancestors, commit) },
 		})
 		return err
@@ -388,13 +390,13 @@ func TestRewind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.connect().Apply(t.Context(), env, plan, apply.ApplyOptions{Yes: true, Git: apply.GitInfo{Commit: newer}}); err != nil {
+	if _, err := w.connect().Apply(t.Context(), env, plan, apply.ApplyOptions{Yes: true, Git: record.GitInfo{Commit: newer}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := pass(older, "old", older); err == nil || !strings.Contains(err.Error(), "does not descend from "+newer) {
 		t.Errorf("the older commit: %v", err)
 	}
-	if refused, ok := errors.AsType[*apply.Refused](pass(older, "old", older)); !ok || len(refused.Hints) == 0 {
+	if refused, ok := errors.AsType[*hint.Refused](pass(older, "old", older)); !ok || len(refused.Hints) == 0 {
 		t.Errorf("not a refusal with a hint: %v", refused)
 	}
 	w.is("m0", "new")

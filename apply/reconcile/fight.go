@@ -5,6 +5,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -30,9 +31,9 @@ func newFights(limit int, window, coolDown time.Duration) *fights {
 
 // note takes down corrections and returns the fights that they have become, by
 // Kind/namespace/name.
-func (f *fights) note(now time.Time, corrected []apply.Change) map[string]apply.Fight {
+func (f *fights) note(now time.Time, corrected []apply.Change) map[string]record.Fight {
 	f.forget(now)
-	var begun map[string]apply.Fight
+	var begun map[string]record.Fight
 	for _, change := range corrected {
 		for _, field := range fieldsOf(change) {
 			key := fightKey{change.Ref, field.Path}
@@ -41,13 +42,13 @@ func (f *fights) note(now time.Time, corrected []apply.Change) map[string]apply.
 				continue
 			}
 			if begun == nil {
-				begun = map[string]apply.Fight{}
+				begun = map[string]record.Fight{}
 			}
 			name := field.Path
 			if name == "" {
 				name = "its existence"
 			}
-			begun[change.String()] = apply.Fight{
+			begun[change.String()] = record.Fight{
 				Field: name, By: field.By, Since: f.past[key][0].UTC().Truncate(time.Second), Until: now.Add(f.coolDown).UTC().Truncate(time.Second),
 			}
 			delete(f.past, key)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -81,7 +82,7 @@ func TestForgedHold(t *testing.T) {
 	levelled("a hold that no rollback set", one, "v1")
 	w.note(annotationHold, "")
 
-	fights, err := json.Marshal(map[string]apply.Fight{
+	fights, err := json.Marshal(map[string]record.Fight{
 		"ConfigMap/" + w.namespace + "/m0": {Field: "data.value", By: "me", Since: time.Now(), Until: time.Now().Add(time.Minute)},
 	})
 	if err != nil {

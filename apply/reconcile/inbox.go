@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -16,7 +17,7 @@ import (
 type content struct {
 	env       *schema.Environment
 	siblings  []*schema.Environment
-	git       apply.GitInfo
+	git       record.GitInfo
 	descends  func(commit string) bool
 	noPrune   bool
 	digest    [sha256.Size]byte // of the rendering

@@ -10,6 +10,8 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 // Notice is something that people may want to be told: one line, without values.
@@ -175,7 +177,7 @@ func (w *worker) corrected(ctx context.Context, out *Outcome, changes []apply.Ch
 
 // record writes fights to the parent, beside those that are not over; nil ends
 // all of them, which is what new content does.
-func (w *worker) record(ctx context.Context, begun map[string]apply.Fight) {
+func (w *worker) record(ctx context.Context, begun map[string]record.Fight) {
 	standing, err := w.cluster.Standing(ctx, w.content.env)
 	if err == nil {
 		all := begun
@@ -197,7 +199,7 @@ func (w *worker) record(ctx context.Context, begun map[string]apply.Fight) {
 // until it changes.
 func (w *worker) tell(ctx context.Context, err error) {
 	current := map[NoticeKind]string{}
-	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+	if refused, ok := errors.AsType[*hint.Refused](err); ok {
 		current[NoticeRefused] = refused.Reason
 		if len(refused.Hints) > 0 {
 			current[NoticeRefused] += "; " + strings.Join(refused.Hints, "; ")

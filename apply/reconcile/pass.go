@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -68,7 +70,7 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		return nil, err
 	}
 	k, err := c.Canaries(ctx, env, opts.Apply)
-	if refused, held := errors.AsType[*apply.Refused](err); err != nil && (!held || refused.Guard != apply.GuardHold) {
+	if refused, held := errors.AsType[*hint.Refused](err); err != nil && (!held || refused.Guard != hint.GuardHold) {
 		return nil, err
 	}
 	if k != nil && k.Begun {
@@ -115,7 +117,7 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		out.Skipped = append(out.Skipped, skip)
 		err = nil
 	}
-	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+	if refused, ok := errors.AsType[*hint.Refused](err); ok {
 		for i, hint := range refused.Hints {
 			refused.Hints[i] = byHand(hint, env.Name)
 		}
@@ -124,7 +126,7 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 }
 
 // correct writes what is not left alone.
-func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *apply.Standing,
+func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *record.Standing,
 	planner func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error), opts Options,
 ) (*apply.Report, error) {
 	plan := &out.Plan
@@ -195,11 +197,11 @@ func (out *Outcome) adopt(rep *apply.Report) {
 // overtaken makes a skip of the refusal of a run that found the lock taken, a
 // hold set, or a freeze begun, since the pass began.
 func (out *Outcome) overtaken(err error) (Skip, bool) {
-	refused, ok := errors.AsType[*apply.Refused](err)
+	refused, ok := errors.AsType[*hint.Refused](err)
 	if !ok {
 		return Skip{}, false
 	}
-	reason, ok := map[apply.Guard]Reason{apply.GuardLock: ReasonLocked, apply.GuardHold: ReasonHeld, apply.GuardFreeze: ReasonFrozen}[refused.Guard]
+	reason, ok := map[hint.Guard]Reason{hint.GuardLock: ReasonLocked, hint.GuardHold: ReasonHeld, hint.GuardFreeze: ReasonFrozen}[refused.Guard]
 	return Skip{Reason: reason, Message: refused.Reason, Objects: objectsOf(out.Changes, writes)}, ok
 }
 
@@ -220,7 +222,7 @@ func (o *Options) ordered(ctx context.Context, c *apply.Cluster, env *schema.Env
 	if err != nil || last == "" || o.Descends(last) {
 		return err
 	}
-	return &apply.Refused{
+	return &hint.Refused{
 		Reason: fmt.Sprintf("commit %s does not descend from %s, which was applied last", o.Apply.Git.Commit, last),
 		Hints: []string{
 			"git log " + o.Apply.Git.Commit + ".." + last + " shows what would be undone; revert it in a commit of its own",

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -35,7 +37,7 @@ type Skip struct {
 }
 
 // skips are the differences of a plan that are not for a reconcile to level.
-func skips(plan *apply.Plan, s *apply.Standing) []Skip {
+func skips(plan *apply.Plan, s *record.Standing) []Skip {
 	whole := func(reason Reason, message string) []Skip {
 		if objects := objectsOf(plan.Changes, isDifference); len(objects) > 0 {
 			return []Skip{{Reason: reason, Message: message, Objects: objects}}
@@ -72,7 +74,7 @@ func skips(plan *apply.Plan, s *apply.Standing) []Skip {
 	return out
 }
 
-func describeFight(f apply.Fight) string {
+func describeFight(f record.Fight) string {
 	by := f.By
 	if by == "" {
 		by = "somebody who is not on record"
@@ -135,7 +137,7 @@ func asError(refused []Skip) error {
 	if len(refused) == 0 {
 		return nil
 	}
-	all := &apply.Refused{}
+	all := &hint.Refused{}
 	for _, skip := range refused {
 		for _, ref := range skip.Objects {
 			if all.Reason != "" {
@@ -150,7 +152,7 @@ func asError(refused []Skip) error {
 // remaining are the units of an environment, or those of them that were asked for,
 // without the paused ones and without those of which something is refused, or that come
 // after such a one.
-func remaining(env *schema.Environment, s *apply.Standing, refused []Skip, only []string) []string {
+func remaining(env *schema.Environment, s *record.Standing, refused []Skip, only []string) []string {
 	left := map[string]bool{}
 	for _, skip := range refused {
 		left[skip.Unit] = true

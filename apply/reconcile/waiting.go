@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // waits says why new content is not for now: a freeze, and until when, or an app of
 // which an apply tries the new version first. It is nil where there is none, or where
 // nothing is touched anyway.
-func (out *Outcome) waits(env *schema.Environment, standing *apply.Standing, k *apply.Canaries, now time.Time) (why *Skip, until time.Time) {
+func (out *Outcome) waits(env *schema.Environment, standing *record.Standing, k *apply.Canaries, now time.Time) (why *Skip, until time.Time) {
 	objects := objectsOf(out.Changes, isDifference)
 	if standing.Rendered == out.Rendered || len(objects) == 0 || untouched(out.Skipped) {
 		return nil, until
@@ -29,7 +30,7 @@ func (out *Outcome) waits(env *schema.Environment, standing *apply.Standing, k *
 
 // meanwhile is a pass over an environment whose new content waits: that is left alone
 // and said, and what was applied last is what drift is measured by.
-func (out *Outcome) meanwhile(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *apply.Standing, opts Options, why Skip, until time.Time) (*Outcome, error) {
+func (out *Outcome) meanwhile(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *record.Standing, opts Options, why Skip, until time.Time) (*Outcome, error) {
 	of := out
 	applied, err := appliedLast(ctx, c, env, standing)
 	if err != nil {
@@ -63,9 +64,9 @@ func untouched(skipped []Skip) bool {
 
 // appliedLast is the environment as it was applied last, nil where no record of that
 // can be believed, or the record has no Secrets.
-func appliedLast(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *apply.Standing) (*schema.Environment, error) {
+func appliedLast(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *record.Standing) (*schema.Environment, error) {
 	last, err := c.Revision(ctx, env.Name, env.Namespace, 0)
-	if errors.Is(err, apply.ErrNoRevision) {
+	if errors.Is(err, record.ErrNoRevision) {
 		return nil, nil
 	}
 	if err != nil {

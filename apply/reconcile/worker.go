@@ -18,6 +18,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -407,7 +408,7 @@ func said(err error) bool {
 	if err == nil {
 		return true
 	}
-	var refused *apply.Refused
+	var refused *hint.Refused
 	var unhealthy *health.NotHealthy
 	var stays *apply.NotGone
 	return errors.As(err, &refused) || errors.As(err, &unhealthy) || errors.As(err, &stays)

@@ -28,6 +28,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -138,9 +139,9 @@ func (w *world) render(_ context.Context, last string) (*reconcile.Rendering, er
 	case w.version == last:
 		return nil, nil
 	case w.wrong != nil:
-		return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: commitOf(w.version)}, Wrong: map[string]error{w.namespace: w.wrong}}, nil
+		return &reconcile.Rendering{Version: w.version, Git: record.GitInfo{Commit: commitOf(w.version)}, Wrong: map[string]error{w.namespace: w.wrong}}, nil
 	}
-	return &reconcile.Rendering{Version: w.version, Git: apply.GitInfo{Commit: commitOf(w.version)}, Environments: []*schema.Environment{w.env}}, nil
+	return &reconcile.Rendering{Version: w.version, Git: record.GitInfo{Commit: commitOf(w.version)}, Environments: []*schema.Environment{w.env}}, nil
 }
 
 // daemon is a running one.

@@ -52,6 +52,15 @@ func actions() []apply.Action {
 // Summary is a plan in one line: "2 created, 1 configured, 40 unchanged".
 func Summary(p *apply.Plan) string { return counts(p.Summary) }
 
+// Changes is Summary for what a revision says of its run, by the names of actions.
+func Changes(n map[string]int) string {
+	actions := make(map[apply.Action]int, len(n))
+	for action, n := range n {
+		actions[apply.Action(action)] = n
+	}
+	return counts(actions)
+}
+
 func counts(n map[apply.Action]int) string {
 	return countsOf(n, func(action apply.Action, n int) string { return fmt.Sprintf("%d %s", n, action) })
 }

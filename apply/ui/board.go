@@ -12,6 +12,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -190,7 +191,7 @@ func (b *board) troubled(err error, unreached bool) {
 	if err != nil {
 		b.trouble = err.Error()
 	}
-	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+	if refused, ok := errors.AsType[*hint.Refused](err); ok {
 		b.trouble = refused.Error()
 	}
 	b.number++

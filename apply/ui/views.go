@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -271,7 +272,7 @@ func planHTML(plan *apply.Plan, against string) (string, error) {
 	return out.String(), err
 }
 
-func (q *request) history() ([]apply.Revision, error) {
+func (q *request) history() ([]record.Revision, error) {
 	cluster, err := q.board.connected()
 	if err != nil {
 		return nil, err
@@ -287,10 +288,10 @@ type revisionLine struct {
 	Signed            bool
 }
 
-func revisionLineOf(r apply.Revision) revisionLine {
+func revisionLineOf(r record.Revision) revisionLine {
 	return revisionLine{
 		Number: r.Number, Time: r.Time, Who: report.Line(r.Who), Git: report.Line(r.Git.String()),
-		Changes: report.Summary(&apply.Plan{Summary: r.Changes}), Signed: r.Authenticated,
+		Changes: report.Changes(r.Changes), Signed: r.Authenticated,
 	}
 }
 
@@ -332,7 +333,7 @@ func (q *request) revision() (*revised, error) {
 	}
 	r := &revised{revisionLine: revisionLineOf(*this)}
 	var before *schema.Environment
-	if at := slices.IndexFunc(history, func(r apply.Revision) bool { return r.Number < number }); at >= 0 {
+	if at := slices.IndexFunc(history, func(r record.Revision) bool { return r.Number < number }); at >= 0 {
 		last, err := cluster.Revision(q.Context(), q.board.name, q.board.Desired.Namespace, history[at].Number)
 		if err != nil {
 			return nil, err

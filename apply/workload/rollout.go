@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -45,7 +47,7 @@ func Restart(ctx context.Context, c *apply.Cluster, env *schema.Environment, app
 	}
 	for _, w := range r.workloads {
 		if isPaused(w.live) {
-			return nil, &apply.Refused{
+			return nil, &hint.Refused{
 				Reason: fmt.Sprintf("%s is paused: it would not restart before it is resumed", w.ref),
 				Hints:  []string{fmt.Sprintf("evenkeel rollout resume %s %s", env.Name, app)},
 			}
@@ -76,7 +78,7 @@ func Pause(ctx context.Context, c *apply.Cluster, env *schema.Environment, app, 
 	}
 	// The record comes first: a pause that nobody can see is worse than a
 	// record of one that did not come about.
-	if err := r.notes.SetPaused(ctx, app, &apply.Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
+	if err := r.notes.SetPaused(ctx, app, &record.Paused{At: time.Now().UTC().Truncate(time.Second), By: who}); err != nil {
 		return nil, err
 	}
 	return r.patchAll(ctx, deployments, rolloutManager, map[string]any{"spec": map[string]any{"paused": true}})
@@ -138,7 +140,7 @@ type rollout struct {
 	c         *apply.Cluster
 	env       *schema.Environment
 	app       string
-	notes     *apply.Notes
+	notes     *record.Notes
 	workloads []workload
 }
 
@@ -194,7 +196,7 @@ func liveWorkloads(ctx context.Context, c *apply.Cluster, env *schema.Environmen
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", ref, err)
 		case live.GetLabels()[schema.LabelPartOf] != schema.ApplySetID(env.Name, env.Namespace):
-			return nil, &apply.Refused{
+			return nil, &hint.Refused{
 				Reason: fmt.Sprintf("%s is not of environment %s", ref, env.Name),
 				Hints:  []string{"evenkeel apply " + env.Name + " adopts it"},
 			}
@@ -205,7 +207,7 @@ func liveWorkloads(ctx context.Context, c *apply.Cluster, env *schema.Environmen
 }
 
 func notApplied(env *schema.Environment) error {
-	return &apply.Refused{
+	return &hint.Refused{
 		Reason: fmt.Sprintf("environment %s is not in this cluster, or not all of it", env.Name),
 		Hints:  []string{"evenkeel apply " + env.Name},
 	}
@@ -219,7 +221,7 @@ func (r *rollout) deployments() ([]workload, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, &apply.Refused{Reason: fmt.Sprintf("%s cannot be paused: only a Deployment can", r.workloads[0].ref)}
+		return nil, &hint.Refused{Reason: fmt.Sprintf("%s cannot be paused: only a Deployment can", r.workloads[0].ref)}
 	}
 	return out, nil
 }

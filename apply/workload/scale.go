@@ -10,6 +10,8 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -20,10 +22,10 @@ const scaleManager = schema.Manager + "-scale"
 // to. The note on the ApplySet parent makes plans leave them alone until then;
 // the first apply afterwards brings back what is rendered. to.Workload may be
 // empty where the app has one workload with replicas.
-func Scale(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string, to apply.Scaled) (schema.Ref, error) {
+func Scale(ctx context.Context, c *apply.Cluster, env *schema.Environment, app string, to record.Scaled) (schema.Ref, error) {
 	if !to.Lasts(time.Now()) {
-		return schema.Ref{}, &apply.Refused{
-			Reason: fmt.Sprintf("unit %s: scaled until %s: a scale lasts %d days at most", app, to.Until.Format(time.RFC3339), apply.LongestNote/(24*time.Hour)),
+		return schema.Ref{}, &hint.Refused{
+			Reason: fmt.Sprintf("unit %s: scaled until %s: a scale lasts %d days at most", app, to.Until.Format(time.RFC3339), record.LongestNote/(24*time.Hour)),
 			Hints:  []string{"for good, change the replicas in the source"},
 		}
 	}
@@ -53,7 +55,7 @@ func EndScale(ctx context.Context, c *apply.Cluster, env *schema.Environment, ap
 		return err
 	}
 	if _, ok := r.notes.Scaled(app); !ok {
-		return &apply.Refused{Reason: fmt.Sprintf("unit %s is not scaled past git", app)}
+		return &hint.Refused{Reason: fmt.Sprintf("unit %s is not scaled past git", app)}
 	}
 	return r.notes.SetScaled(ctx, app, nil)
 }
@@ -75,15 +77,15 @@ func (r *rollout) scalable(name string) (workload, error) {
 	case len(found) == 0 && name != "":
 		return workload{}, fmt.Errorf("unit %s has no workload %q with replicas", r.app, name)
 	case len(found) == 0:
-		return workload{}, &apply.Refused{Reason: fmt.Sprintf("unit %s has no workload with replicas", r.app)}
+		return workload{}, &hint.Refused{Reason: fmt.Sprintf("unit %s has no workload with replicas", r.app)}
 	case len(found) > 1:
-		return workload{}, &apply.Refused{
+		return workload{}, &hint.Refused{
 			Reason: fmt.Sprintf("unit %s has %d workloads with replicas: %s", r.app, len(found), strings.Join(names, ", ")),
 			Hints:  []string{fmt.Sprintf("name one: %s/%s=N", r.app, names[0])},
 		}
 	}
 	if kinds.Autoscaled(r.env)[found[0].ref.String()] {
-		return workload{}, &apply.Refused{
+		return workload{}, &hint.Refused{
 			Reason: fmt.Sprintf("an autoscaler decides about the replicas of %s", found[0].ref),
 			Hints:  []string{"set its minReplicas in the environment"},
 		}

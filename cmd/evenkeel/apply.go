@@ -14,6 +14,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
@@ -264,13 +265,13 @@ func (y *yesFlag) Set(s string) error {
 func (*yesFlag) Type() string { return "N" }
 
 // gitInfo is the commit that is checked out, for guards and the history.
-func (g *global) gitInfo() (apply.GitInfo, error) {
+func (g *global) gitInfo() (record.GitInfo, error) {
 	repo, err := g.repo()
 	if err != nil {
-		return apply.GitInfo{}, err
+		return record.GitInfo{}, err
 	}
 	commit, dirty, err := checkout.Head(repo.Root())
-	return apply.GitInfo{Commit: commit, Dirty: dirty}, err
+	return record.GitInfo{Commit: commit, Dirty: dirty}, err
 }
 
 // whoami names the person of a run, for the lock and the history.

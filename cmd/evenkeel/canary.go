@@ -8,6 +8,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -15,7 +16,7 @@ import (
 // left or somebody has to say that it may go on. It returns the plan of the first.
 func applySteps(ctx context.Context, g *global, opts *applyOptions, cluster *apply.Cluster, env *schema.Environment, k *apply.Canaries) (*apply.Plan, error) {
 	if opts.run.NoWait || opts.run.NoPrune || opts.run.NoSecrets {
-		return nil, &apply.Refused{
+		return nil, &hint.Refused{
 			Reason: fmt.Sprintf("unit %s has a canary, which waits for health, is deleted at the end, and needs what was applied last with its Secrets", k.State.App),
 			Hints:  []string{"leave out --no-wait, --no-prune and --no-secrets, or give --no-canary"},
 		}

@@ -10,7 +10,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
 
 // TestCleaner writes what others may have written: nothing that a terminal or a CI
@@ -83,7 +83,7 @@ func TestPrintErrorLines(t *testing.T) {
 	var b bytes.Buffer
 	printError(&b, errors.Join(
 		errors.New("denied: a\nerror: b\r\n::error::c\u2028d"),
-		&apply.Refused{Hints: []string{"do\nhint: this"}},
+		&hint.Refused{Hints: []string{"do\nhint: this"}},
 	))
 	want := "error: denied: a\n  error: b\n  ::error::c d\n"
 	if got := b.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "\nhint: do hint: this\n") {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -30,7 +31,7 @@ func (g *global) confirm(ctx context.Context, env *schema.Environment, plan *app
 		return err
 	}
 	if answer = strings.TrimSpace(answer); !strings.EqualFold(answer, want) {
-		return &apply.Refused{Reason: "not applied: the answer was no"}
+		return &hint.Refused{Reason: "not applied: the answer was no"}
 	}
 	opts.run.Yes = true
 	return nil
@@ -50,7 +51,7 @@ func (g *global) confirmDoubts(ctx context.Context, env *schema.Environment, pla
 	if err := report.Text(g.err, plan, report.Options{Color: g.colored(g.err)}); err != nil {
 		return err
 	}
-	refused := &apply.Refused{
+	refused := &hint.Refused{
 		Reason: "this rollback must be looked at:\n  " + strings.Join(doubts, "\n  "),
 		Hints:  []string{"the plan is above; if it is right, give --confirm " + code + " (--yes does not answer this)"},
 	}
@@ -63,7 +64,7 @@ func (g *global) confirmDoubts(ctx context.Context, env *schema.Environment, pla
 		return err
 	}
 	if strings.TrimSpace(answer) != env.Name {
-		return &apply.Refused{Reason: "not applied: the answer was no"}
+		return &hint.Refused{Reason: "not applied: the answer was no"}
 	}
 	opts.yes.given, opts.run.Yes = true, true
 	return nil

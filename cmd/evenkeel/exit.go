@@ -43,7 +43,7 @@ func exitCode(err error) int {
 		return exitDone
 	case *apply.Interrupted:
 		return exitInterrupted
-	case *apply.Refused:
+	case *hint.Refused:
 		return exitRefused
 	case *health.NotHealthy, *apply.NotGone, *apply.CanaryFailed:
 		return exitNotHealthy
@@ -119,7 +119,7 @@ func hints(err error) []string {
 	if hinted, ok := errors.AsType[*hint.Error](err); ok && hinted.Hint != "" {
 		return []string{hinted.Hint}
 	}
-	if refused, ok := errors.AsType[*apply.Refused](err); ok {
+	if refused, ok := errors.AsType[*hint.Refused](err); ok {
 		return refused.Hints
 	}
 	if over, ok := errors.AsType[*render.OverBudget](err); ok {

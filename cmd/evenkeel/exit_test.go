@@ -14,7 +14,7 @@ import (
 func TestExitCode(t *testing.T) {
 	var (
 		plain       = errors.New("the server said no")
-		refused     = &apply.Refused{Reason: "held"}
+		refused     = &hint.Refused{Reason: "held"}
 		notHealthy  = &health.NotHealthy{}
 		interrupted = &apply.Interrupted{Cause: context.Canceled}
 	)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -74,7 +75,7 @@ func runHistory(ctx context.Context, g *global, opts *historyOptions, name strin
 		return showRevision(ctx, g, cluster, env, history, opts.revision)
 	}
 	if g.output == "json" {
-		return writeJSON(g.out, append([]apply.Revision{}, history...))
+		return writeJSON(g.out, append([]record.Revision{}, history...))
 	}
 	if len(history) == 0 {
 		fmt.Fprintf(g.err, "env %s: nothing is recorded yet\n", env.Name)
@@ -95,7 +96,7 @@ func appHistory(ctx context.Context, g *global, cluster *apply.Cluster, env rend
 		return err
 	}
 	if g.output == "json" {
-		return writeJSON(g.out, append([]apply.AppRevision{}, history...))
+		return writeJSON(g.out, append([]record.AppRevision{}, history...))
 	}
 	if len(history) == 0 {
 		fmt.Fprintf(g.err, "env %s: nothing is recorded of an app %q\n", env.Name, app)
@@ -115,7 +116,7 @@ func appHistory(ctx context.Context, g *global, cluster *apply.Cluster, env rend
 }
 
 // pulledImages are the images of an app with the digests by which its pods pulled them.
-func pulledImages(r apply.AppRevision) []string {
+func pulledImages(r record.AppRevision) []string {
 	images := slices.Clone(r.Images)
 	for i, image := range images {
 		if sums := r.Pulled[image]; len(sums) > 0 && !strings.Contains(image, "@") {
@@ -126,7 +127,7 @@ func pulledImages(r apply.AppRevision) []string {
 }
 
 // sayUnsigned names the revisions of which nobody knows who wrote them.
-func (g *global) sayUnsigned(history []apply.Revision) {
+func (g *global) sayUnsigned(history []record.Revision) {
 	var numbers []string
 	for _, r := range history {
 		if !r.Authenticated {
@@ -159,9 +160,9 @@ func (g *global) summary(ctx context.Context, name string) (render.Summary, erro
 	return render.Summary{}, render.UnknownEnv{Name: name, Known: known}
 }
 
-func printHistory(w io.Writer, history []apply.Revision) error {
+func printHistory(w io.Writer, history []record.Revision) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	said := slices.ContainsFunc(history, func(r apply.Revision) bool { return r.Said() != "" })
+	said := slices.ContainsFunc(history, func(r record.Revision) bool { return r.Said() != "" })
 	header := "REVISION\tTIME\tWHO\tCOMMIT\tCHANGES\tUNITS"
 	if said {
 		header += "\tMESSAGE"
@@ -173,7 +174,7 @@ func printHistory(w io.Writer, history []apply.Revision) error {
 			units = strings.Join(r.Units, ",")
 		}
 		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s", r.Number, r.Time.Format(time.RFC3339), orDash(report.Line(r.Who)), orDash(report.Line(r.Git.String())),
-			report.Summary(&apply.Plan{Summary: r.Changes}), report.Line(units))
+			report.Changes(r.Changes), report.Line(units))
 		if said {
 			fmt.Fprintf(tw, "\t%s", orDash(report.Line(r.Said())))
 		}
@@ -184,7 +185,7 @@ func printHistory(w io.Writer, history []apply.Revision) error {
 
 // revisionView is one revision with what it changed.
 type revisionView struct {
-	apply.Revision
+	record.Revision
 	// Before is the number of the revision that it is compared with; zero where
 	// none is recorded, and all of it is shown as created.
 	Before      int            `json:"before,omitempty"`
@@ -192,14 +193,14 @@ type revisionView struct {
 }
 
 // showRevision shows a revision and how it differs from the one before it.
-func showRevision(ctx context.Context, g *global, cluster *apply.Cluster, env render.Summary, history []apply.Revision, number int) error {
+func showRevision(ctx context.Context, g *global, cluster *apply.Cluster, env render.Summary, history []record.Revision, number int) error {
 	this, err := cluster.Revision(ctx, env.Name, env.Namespace, number)
 	if err != nil {
 		return err
 	}
 	view := revisionView{Revision: *this}
 	var before *schema.Environment
-	if at := slices.IndexFunc(history, func(r apply.Revision) bool { return r.Number < number }); at >= 0 {
+	if at := slices.IndexFunc(history, func(r record.Revision) bool { return r.Number < number }); at >= 0 {
 		last, err := cluster.Revision(ctx, env.Name, env.Namespace, history[at].Number)
 		if err != nil {
 			return err
@@ -211,7 +212,7 @@ func showRevision(ctx context.Context, g *global, cluster *apply.Cluster, env re
 	if g.output == "json" {
 		return writeJSON(g.out, view)
 	}
-	if err := printHistory(g.out, []apply.Revision{*this}); err != nil {
+	if err := printHistory(g.out, []record.Revision{*this}); err != nil {
 		return err
 	}
 	since := "no revision before it is recorded"

@@ -36,6 +36,8 @@ func TestImportDirections(t *testing.T) {
 		{"apply/kinds", module + "apply/", "what is true of a kind is true without a cluster"},
 		{"apply/kinds", "k8s.io/client-go", "what is true of a kind is true without a cluster"},
 		{"apply/lock", module + "apply/", "a lock knows Leases, and no run"},
+		{"apply/record", module + "apply/health", "records are read and written, whatever a run saw"},
+		{"apply/record", module + "apply/rights", "records are read and written by whoever may"},
 		{"apply/follow", module + "apply/", "following one kind needs to know nothing of ours"},
 		{"apply/health", module + "apply/kube", "health stands beside: it judges objects and writes none"},
 		{"apply/health", module + "apply/managed", "health stands beside: it judges objects and writes none"},

@@ -18,6 +18,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/notify"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
@@ -101,7 +102,7 @@ func (m *messenger) tell(ctx context.Context, env string, kind reconcile.NoticeK
 func (m *messenger) run(ctx context.Context, env string, done reconcile.NoticeKind, rep *apply.Report, opts apply.ApplyOptions, err error) {
 	switch {
 	case m == nil || m.sender == nil:
-	case rep == nil && errors.As(err, new(*apply.Refused)): // who was asked has said no
+	case rep == nil && errors.As(err, new(*hint.Refused)): // who was asked has said no
 	case err != nil:
 		text := fmt.Sprintf("%s: %v", runBy(opts), err)
 		m.tell(ctx, env, kindOf(err), text)
@@ -116,7 +117,7 @@ func kindOf(err error) reconcile.NoticeKind {
 	switch {
 	case errors.As(err, new(*health.NotHealthy)):
 		return reconcile.NoticeUnhealthy
-	case errors.As(err, new(*apply.Refused)):
+	case errors.As(err, new(*hint.Refused)):
 		return reconcile.NoticeRefused
 	}
 	return reconcile.NoticeFailed
@@ -128,7 +129,7 @@ func runBy(opts apply.ApplyOptions) string {
 	if commit := opts.Git.String(); commit != "" {
 		parts = append(parts, "commit "+commit)
 	}
-	said := apply.Revision{Message: opts.Message, DespiteFreeze: opts.DespiteFreeze}.Said()
+	said := record.Revision{Message: opts.Message, DespiteFreeze: opts.DespiteFreeze}.Said()
 	for _, more := range []string{said, runLink()} {
 		if more != "" {
 			parts = append(parts, more)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/edit"
@@ -109,7 +110,7 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 		opts.because = append(opts.because, "unproven: "+opts.unproven)
 		return nil
 	case to.Promotion.From != from:
-		return &apply.Refused{
+		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s takes images that were healthy in %s, not in %s", to.Name, to.Promotion.From, from),
 			Hints:  []string{"evenkeel promote " + to.Promotion.From + " " + to.Name + ", or give --unproven REASON"},
 		}
@@ -125,7 +126,7 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 			return err
 		}
 		image := fmt.Sprint(e.To)
-		switch longest, ever := apply.Proven(history, image, time.Now()); {
+		switch longest, ever := record.Proven(history, image, time.Now()); {
 		case !ever:
 			wrong = append(wrong, fmt.Sprintf("  %s: %s was never healthy in %s%s", e.Unit, image, from, otherwisePulled(history, image)))
 		case longest < soak:
@@ -135,7 +136,7 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 	if len(wrong) == 0 {
 		return nil
 	}
-	return &apply.Refused{
+	return &hint.Refused{
 		Reason: fmt.Sprintf("environment %s takes what has proven itself in %s:\n%s", to.Name, from, strings.Join(wrong, "\n")),
 		Hints:  []string{"wait, or give --unproven REASON, which the message of the commit says"},
 	}
@@ -143,16 +144,16 @@ func (g *global) proven(ctx context.Context, to render.Summary, from string, edi
 
 // otherwisePulled says by which digests the tag of a pinned image was pulled when it was
 // healthy.
-func otherwisePulled(history []apply.AppRevision, image string) string {
+func otherwisePulled(history []record.AppRevision, image string) string {
 	tag, _, pinned := strings.Cut(image, "@")
-	if was := apply.PulledAs(history, tag); pinned && len(was) > 0 {
+	if was := record.PulledAs(history, tag); pinned && len(was) > 0 {
 		return ", but " + strings.Join(was, " and ") + " was"
 	}
 	return ""
 }
 
 // appHistory is what an app of an environment has run as.
-func (g *global) appHistory(ctx context.Context, name, app string) ([]apply.AppRevision, error) {
+func (g *global) appHistory(ctx context.Context, name, app string) ([]record.AppRevision, error) {
 	env, err := g.summary(ctx, name)
 	if err != nil {
 		return nil, err
@@ -198,14 +199,14 @@ func (g *global) pin(ctx context.Context, from string, edits []*edit.Edit) error
 			if err != nil {
 				return err
 			}
-			if was := apply.PulledAs(history, image); len(was) == 1 {
+			if was := record.PulledAs(history, image); len(was) == 1 {
 				e.To = was[0]
 				continue
 			}
 		}
 		pinned, err := pulled.Pin(e.Unit, image)
 		if err != nil {
-			return &apply.Refused{Reason: fmt.Sprintf("env %s: %v", from, err), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
+			return &hint.Refused{Reason: fmt.Sprintf("env %s: %v", from, err), Hints: []string{"wait until its pods are ready, or leave out --digest"}}
 		}
 		e.To = pinned
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/atstart"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
@@ -144,7 +145,7 @@ func reconcileOnce(ctx context.Context, g *global, opts *reconcileOptions, args 
 	return nil
 }
 
-func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts *reconcileOptions, git apply.GitInfo, descends func(string) bool) (*reconcile.Outcome, error) {
+func (g *global) reconcileEnv(ctx context.Context, env *schema.Environment, opts *reconcileOptions, git record.GitInfo, descends func(string) bool) (*reconcile.Outcome, error) {
 	cluster, err := g.cluster(env.Cluster)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -142,7 +143,7 @@ func rollbackAfter(ctx context.Context, g *global, cluster *apply.Cluster, env *
 		return nil
 	}
 	newest, err := cluster.Revision(ctx, env.Name, env.Namespace, 0)
-	if errors.Is(err, apply.ErrNoRevision) || err == nil && newest.Rendered == failed.Rendered {
+	if errors.Is(err, record.ErrNoRevision) || err == nil && newest.Rendered == failed.Rendered {
 		fmt.Fprintf(g.err, "env %s: not rolled back: no revision holds anything else\n", env.Name)
 		return nil
 	}
@@ -213,7 +214,7 @@ func deletions(plan *apply.Plan, run *apply.Report) (n int, all bool) {
 
 // sayPermanent says which edit of the source makes a rollback permanent: the
 // images that differ, or else the environment as it was at the commit.
-func (g *global) sayPermanent(ctx context.Context, env *schema.Environment, to *apply.Revision, units []string) error {
+func (g *global) sayPermanent(ctx context.Context, env *schema.Environment, to *record.Revision, units []string) error {
 	plan := apply.Compare(onlyUnits(env, units), onlyUnits(to.Environment, units))
 	if !plan.Differs(false) {
 		return nil

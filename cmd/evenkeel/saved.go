@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -39,7 +40,7 @@ func (g *global) checkSaved(name string, now *apply.Plan) error {
 	again := []string{fmt.Sprintf("evenkeel diff %s --save %s makes the plan anew: look at it, and apply that", now.Environment, name)}
 	unseen, err := saved.Against(now)
 	if err != nil {
-		return &apply.Refused{Reason: fmt.Sprintf("%s: %v", name, err), Hints: again}
+		return &hint.Refused{Reason: fmt.Sprintf("%s: %v", name, err), Hints: again}
 	}
 	if len(unseen) == 0 {
 		return nil
@@ -52,5 +53,5 @@ func (g *global) checkSaved(name string, now *apply.Plan) error {
 	if err := report.Text(painted(g.err), part, report.Options{Color: g.colored(g.err)}); err != nil {
 		return err
 	}
-	return &apply.Refused{Reason: fmt.Sprintf("the cluster moved since %s was saved: apply would do more", name), Hints: again}
+	return &hint.Refused{Reason: fmt.Sprintf("the cluster moved since %s was saved: apply would do more", name), Hints: again}
 }

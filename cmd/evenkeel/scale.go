@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/workload"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 )
@@ -65,7 +65,7 @@ func runScale(ctx context.Context, g *global, opts *scaleOptions, name, target s
 		return nil
 	}
 	until := time.Now().Add(opts.during).UTC().Truncate(time.Second)
-	ref, err := workload.Scale(ctx, cluster, env, app, apply.Scaled{Workload: workloadName, Replicas: replicas, Until: until, By: whoami()})
+	ref, err := workload.Scale(ctx, cluster, env, app, record.Scaled{Workload: workloadName, Replicas: replicas, Until: until, By: whoami()})
 	if err != nil {
 		return fmt.Errorf("env %s: %w", name, err)
 	}

@@ -157,9 +157,10 @@ func TestUIOutlivesCommit(t *testing.T) {
 	until := func(words ...string) {
 		t.Helper()
 		deadline := time.Now().Add(3 * time.Minute)
-		for lacks := words; ; {
+		for {
 			text := says()
-			if lacks = slices.DeleteFunc(slices.Clone(words), func(s string) bool { return strings.Contains(text, s) }); len(lacks) == 0 {
+			lacks := slices.DeleteFunc(slices.Clone(words), func(s string) bool { return strings.Contains(text, s) })
+			if len(lacks) == 0 {
 				return
 			}
 			if time.Now().After(deadline) {

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/ui"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/internal/source"
@@ -62,7 +62,7 @@ func (g *global) describe(ctx context.Context, named []string) (*described, erro
 	}
 	return &described{
 		global: g, ways: ways, names: names, wrong: wrong, urls: urls,
-		commit: apply.GitInfo{Commit: commit, Dirty: dirty}.String(),
+		commit: record.GitInfo{Commit: commit, Dirty: dirty}.String(),
 	}, nil
 }
 

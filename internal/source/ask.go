@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
+	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -49,7 +49,7 @@ type (
 		Response *answer `json:"response,omitempty"`
 	}
 	answer struct {
-		Git          apply.GitInfo         `json:"git"`
+		Git          record.GitInfo        `json:"git"`
 		Environments []*schema.Environment `json:"environments"`
 		// Siblings share a cluster with those; Incomplete says that not all of
 		// them evaluate.

@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"bytes"
@@ -144,7 +144,7 @@ func TestBelieved(t *testing.T) {
 		{name: "a number far ahead of the newest", secrets: []metav1.PartialObjectMetadata{own(5000, 0), own(5001, 0), own(7000, 0)}, want: "5000.0 5001.0", newest: 5000},
 		{name: "in order", secrets: []metav1.PartialObjectMetadata{own(10, 0), own(9, 1), own(9, 0)}, want: "9.0 9.1 10.0"},
 		{name: "the largest number", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(math.MaxInt64, 0)}, want: "7.0"},
-		{name: "a number far ahead", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(numberLimit, 0)}, want: "7.0"},
+		{name: "a number far ahead", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(NumberLimit, 0)}, want: "7.0"},
 		{name: "a negative number", secrets: []metav1.PartialObjectMetadata{own(7, 0), own(-7, 0)}, want: "7.0"},
 		{name: "zero", secrets: []metav1.PartialObjectMetadata{own(0, 0)}, want: ""},
 		{name: "leading zeros", secrets: []metav1.PartialObjectMetadata{own(7, 0), secret("evenkeel-dev.r07.0", "07", "0")}, want: "7.0"},
@@ -242,14 +242,14 @@ func TestAbsurdNotes(t *testing.T) {
 		"over":     `{"web":{"until":"2001-01-01T00:00:00Z"}}`,
 		"null":     "null", "a list": "[]", "no JSON": "{", "a text": `{"web":"x"}`, "no time": `{"web":{"until":"tomorrow"}}`,
 	} {
-		scaled := scaledIn(notedBy(annotationScaled, text), now)
+		scaled := ScaledIn(notedBy(annotationScaled, text), now)
 		if len(scaled) > 0 {
 			t.Errorf("%s: %v", name, scaled)
 		}
 		scaled["another"] = Scaled{} // a note is added to what is there
 	}
 	text := fmt.Sprintf(`{"web":{"until":%q}}`, now.Add(time.Hour).Format(time.RFC3339))
-	if scaled := scaledIn(notedBy(annotationScaled, text), now); len(scaled) != 1 {
+	if scaled := ScaledIn(notedBy(annotationScaled, text), now); len(scaled) != 1 {
 		t.Errorf("an honest one is not read: %s", text)
 	}
 }
@@ -261,7 +261,7 @@ func notedBy(annotation, text string) *unstructured.Unstructured {
 }
 
 func FuzzMembers(f *testing.F) {
-	packed, err := packMembers([]schema.Ref{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "dev", Name: "a"}})
+	packed, err := PackMembers([]schema.Ref{{APIVersion: "v1", Kind: "ConfigMap", Namespace: "dev", Name: "a"}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -288,37 +288,10 @@ func FuzzState(f *testing.F) {
 		unpackMap(receipts)["a"] = "written to"
 		for _, m := range unpackMarked(marked) {
 			u := &unstructured.Unstructured{Object: map[string]any{"a": []any{map[string]any{"b": "c"}}}}
-			masker := mask.New(nil, map[schema.ID][]mask.Mark{schema.IDOf(u): m.marks}, &mask.Redactor{})
+			masker := mask.New(nil, map[schema.ID][]mask.Mark{schema.IDOf(u): m.Marks}, &mask.Redactor{})
 			masker.Object(u)
 			masker.MayQuote(u, []string{"a"})
 		}
-	})
-}
-
-func FuzzRevision(f *testing.F) {
-	f.Add([]byte(`{"name":"dev","namespace":"dev","units":[{"name":"web","after":["db"],"timeout":1000000000,"objects":[
-		{"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"dev"}},"ready":{},"secret":["data"]}]}]}`))
-	f.Add([]byte(`{"units":[{"name":"a"},{"name":"a"}]}`))
-	f.Add([]byte(`{"units":[{"name":"a","objects":[{"object":{"apiVersion":"v1","kind":"A","metadata":{"name":"a","labels":{"a":1},"annotations":[]}}}]}]}`))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _, _ = unpack(raw, revisionLimit)
-		packed, err := compress(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		env, _, err := unpack(packed, revisionLimit)
-		if err != nil {
-			return
-		}
-		if err := runnable(env); err != nil {
-			t.Error(err)
-		}
-		back := (&Revision{Environment: env}).Restored(&schema.Environment{Name: "dev", Namespace: "dev"})
-		if _, err := mask.Digest(back, nil); err != nil {
-			t.Error(err)
-		}
-		Compare(&schema.Environment{}, back)
-		scopeOf(back)
 	})
 }
 
@@ -327,7 +300,7 @@ func FuzzMeta(f *testing.F) {
 	f.Add(`{"number":7,"parts":-5,"who":"\u001b[2J"}`, "007")
 	f.Add("null", "9223372036854775807")
 	f.Fuzz(func(t *testing.T, meta, number string) {
-		n, ok := canonical(number, numberLimit)
+		n, ok := Canonical(number, NumberLimit)
 		if ok && fmt.Sprint(n) != number {
 			t.Errorf("%q is read as %d", number, n)
 		}
@@ -351,10 +324,10 @@ func FuzzParent(f *testing.F) {
 	f.Add(";:;:,;a:", ",,", "kube-system")
 	f.Fuzz(func(t *testing.T, places, kinds, namespaces string) {
 		live := &unstructured.Unstructured{Object: map[string]any{}}
-		live.SetAnnotations(map[string]string{annotationPlaces: places, annotationKinds: kinds, annotationNamespaces: namespaces})
-		s := (&parent{env: env, live: live}).scope()
+		live.SetAnnotations(map[string]string{AnnotationPlaces: places, AnnotationKinds: kinds, AnnotationNamespaces: namespaces})
+		s := (&Parent{Env: env, Live: live}).Scope()
 		live.SetAnnotations(s.annotations(env.Namespace))
-		if again := (&parent{env: env, live: live}).scope(); len(again) != len(s) {
+		if again := (&Parent{Env: env, Live: live}).Scope(); len(again) != len(s) {
 			t.Errorf("%v is read as %v", s, again)
 		}
 	})
@@ -364,9 +337,9 @@ func FuzzNotes(f *testing.F) {
 	f.Add(`{"web":{"workload":"Deployment/web","replicas":3,"until":"2026-11-21T10:00:00Z","by":"a"}}`)
 	f.Add("null")
 	f.Fuzz(func(_ *testing.T, text string) {
-		scaledIn(notedBy(annotationScaled, text), time.Now())["a"] = Scaled{}
-		notesIn[Paused](notedBy(annotationPaused, text), annotationPaused)["a"] = Paused{}
-		for _, f := range notesIn[Fight](notedBy(annotationFights, text), annotationFights) {
+		ScaledIn(notedBy(annotationScaled, text), time.Now())["a"] = Scaled{}
+		NotesIn[Paused](notedBy(AnnotationPaused, text), AnnotationPaused)["a"] = Paused{}
+		for _, f := range NotesIn[Fight](notedBy(annotationFights, text), annotationFights) {
 			_ = f.Until.Format(time.RFC3339)
 		}
 	})

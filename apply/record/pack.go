@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"bytes"
@@ -35,11 +35,11 @@ const (
 	windowLimit = 32 << 20
 )
 
-// tooLarge is what was not unpacked.
-type tooLarge struct{ limit int }
+// TooLarge is what was not unpacked.
+type TooLarge struct{ Limit int }
 
-func (e tooLarge) Error() string {
-	return fmt.Sprintf("it unpacks to more than %d MiB and is not read", e.limit>>20)
+func (e TooLarge) Error() string {
+	return fmt.Sprintf("it unpacks to more than %d MiB and is not read", e.Limit>>20)
 }
 
 // tooMany is what was unpacked and not decoded.
@@ -73,7 +73,7 @@ func decompress(packed []byte, limit int) ([]byte, error) {
 	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if len(raw) > limit || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		return nil, tooLarge{limit}
+		return nil, TooLarge{limit}
 	}
 	return raw, err
 }
@@ -97,9 +97,9 @@ type (
 	}
 )
 
-// pack is an environment as compressed JSON, without its Secrets where they are
+// Pack is an environment as compressed JSON, without its Secrets where they are
 // to be left out, and what was seen of its units.
-func pack(env *schema.Environment, secrets bool, healthy Pulled) ([]byte, error) {
+func Pack(env *schema.Environment, secrets bool, healthy Pulled) ([]byte, error) {
 	p := packedEnvironment{Name: env.Name, Namespace: env.Namespace, Controllers: env.Controllers, Healthy: healthy}
 	for _, u := range env.Units {
 		pu := packedUnit{Name: u.Name, Type: u.Type, After: u.After, Timeout: u.Timeout}
@@ -146,7 +146,7 @@ func unpack(packed []byte, limit int) (*schema.Environment, Pulled, error) {
 		}
 		env.Units = append(env.Units, schema.Unit{Name: pu.Name, Type: pu.Type, After: pu.After, Timeout: pu.Timeout, Objects: pu.Objects})
 	}
-	return env, p.Healthy, runnable(env)
+	return env, p.Healthy, Runnable(env)
 }
 
 // longestTimeout bounds the timeout of a unit that a revision holds.

@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -16,34 +16,34 @@ import (
 // is rendered otherwise, or asked for with Recreate. Of a run that nobody waits for
 // it is not known how it ended.
 
-// expires reports whether an object is such a Job.
-func expires(u *unstructured.Unstructured) bool {
+// Expires reports whether an object is such a Job.
+func Expires(u *unstructured.Unstructured) bool {
 	_, ok, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished")
 	return ok && u.GroupVersionKind().GroupKind().String() == "Job.batch"
 }
 
-// finish notes that a Job as it is rendered has succeeded.
-func (s *state) finish(job *unstructured.Unstructured) {
-	if rendered, err := hashOf(job.Object); err == nil {
-		s.finished[schema.RefOf(job).String()] = rendered
+// Finish notes that a Job as it is rendered has succeeded.
+func (s *State) Finish(job *unstructured.Unstructured) {
+	if rendered, err := HashOf(job.Object); err == nil {
+		s.Finished[schema.RefOf(job).String()] = rendered
 	}
 }
 
-// hasFinished reports whether a Job that expires has succeeded as it is rendered.
-func (s *state) hasFinished(u *unstructured.Unstructured) bool {
-	noted, ok := s.finished[schema.RefOf(u).String()]
-	if !ok || !expires(u) {
+// HasFinished reports whether a Job that expires has succeeded as it is rendered.
+func (s *State) HasFinished(u *unstructured.Unstructured) bool {
+	noted, ok := s.Finished[schema.RefOf(u).String()]
+	if !ok || !Expires(u) {
 		return false
 	}
-	rendered, err := hashOf(u.Object)
+	rendered, err := HashOf(u.Object)
 	return err == nil && rendered == noted
 }
 
 // renew takes over what was noted of Jobs before they bore a hash of what they read:
 // those that have succeeded do not run again for having one.
-func (s *state) renew(env *schema.Environment) {
+func (s *State) renew(env *schema.Environment) {
 	for _, o := range env.Objects() {
-		noted, ok := s.finished[schema.RefOf(o.Unstructured).String()]
+		noted, ok := s.Finished[schema.RefOf(o.Unstructured).String()]
 		if !ok || o.GetAnnotations()[schema.AnnotationConfigHash] == "" {
 			continue
 		}
@@ -54,25 +54,25 @@ func (s *state) renew(env *schema.Environment) {
 		if len(annotations) == 0 {
 			unstructured.RemoveNestedField(former.Object, "metadata", "annotations")
 		}
-		if hash, err := hashOf(former.Object); err == nil && hash == noted {
-			s.finish(o.Unstructured)
+		if hash, err := HashOf(former.Object); err == nil && hash == noted {
+			s.Finish(o.Unstructured)
 		}
 	}
 }
 
-// finishedIn reads which Jobs of an environment have succeeded, if it has any
+// FinishedIn reads which Jobs of an environment have succeeded, if it has any
 // that expire.
-func (c *Cluster) finishedIn(ctx context.Context, env *schema.Environment) (*state, error) {
+func (c *Store) FinishedIn(ctx context.Context, env *schema.Environment) (*State, error) {
 	for _, o := range env.Objects() {
-		if expires(o.Unstructured) {
-			return c.loadState(ctx, env, c.reader(env))
+		if Expires(o.Unstructured) {
+			return c.LoadState(ctx, env, c.Reader(env))
 		}
 	}
-	return newState(), nil
+	return NewState(), nil
 }
 
-// hashOf is a short digest of a JSON value.
-func hashOf(v ...any) (string, error) {
+// HashOf is a short digest of a JSON value.
+func HashOf(v ...any) (string, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return "", err

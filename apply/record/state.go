@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -22,89 +22,91 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
-// state is what evenkeel keeps beside an environment for later plans, in a Secret
+// State is what evenkeel keeps beside an environment for later plans, in a Secret
 // that only an apply writes: receipts of dry-runs that changed nothing, Jobs that
 // are done, and the key of keyed hashes. Losing it costs some dry-runs, and runs
 // again what expired.
-type state struct {
-	// key is nil before the first apply.
-	key []byte
-	// receipts by object; see receipt.
-	receipts map[string]string
-	// finished are the Jobs that succeeded, as they were rendered; see expires.
-	finished map[string]string
-	// members are the objects of the last recorded apply: what of them lost its
+type State struct {
+	// Key is nil before the first apply.
+	Key []byte
+	// Receipts by object; see Receipt.
+	Receipts map[string]string
+	// Finished are the Jobs that succeeded, as they were rendered; see Expires.
+	Finished map[string]string
+	// Members are the objects of the last recorded apply: what of them lost its
 	// label is found by name.
-	members []schema.Ref
-	// canary is where the canary of an app stands; nil where none runs.
-	canary *canary.State
-	// marked are the fields of the last recorded apply whose values are not shown.
-	marked []markedObject
+	Members []schema.Ref
+	// Canary is where the canary of an app stands; nil where none runs.
+	Canary *canary.State
+	// Marked are the fields of the last recorded apply whose values are not shown.
+	Marked []MarkedObject
 	// raw is what is signed of the state that was read, with its signature.
 	raw       []string
 	signature string
 	verified  bool
-	// warnings are about what of the state could not be used.
-	warnings []string
+	// Warnings are about what of the state could not be used.
+	Warnings []string
 	// stored is what is in the cluster, to know whether there is news.
-	stored *state
+	stored *State
 }
 
-// markedObject is an object with fields whose values are not shown.
-type markedObject struct {
-	ref   schema.Ref
-	marks []mask.Mark
+// MarkedObject is an object with fields whose values are not shown.
+type MarkedObject struct {
+	Ref   schema.Ref
+	Marks []mask.Mark
 }
 
 // packMarked and unpackMarked are the form of marked objects in the state.
-func packMarked(all []markedObject) ([]byte, error) {
+func packMarked(all []MarkedObject) ([]byte, error) {
 	packed := map[string][]mask.Mark{}
 	for _, m := range all {
-		key, err := json.Marshal(m.ref)
+		key, err := json.Marshal(m.Ref)
 		if err != nil {
 			return nil, err
 		}
-		packed[string(key)] = m.marks
+		packed[string(key)] = m.Marks
 	}
 	return json.Marshal(packed)
 }
 
-func unpackMarked(raw []byte) []markedObject {
+func unpackMarked(raw []byte) []MarkedObject {
 	var packed map[string][]mask.Mark
 	if json.Unmarshal(raw, &packed) != nil {
 		return nil
 	}
-	var all []markedObject
+	var all []MarkedObject
 	for _, key := range slices.Sorted(maps.Keys(packed)) {
-		m := markedObject{marks: packed[key]}
-		if json.Unmarshal([]byte(key), &m.ref) == nil {
+		m := MarkedObject{Marks: packed[key]}
+		if json.Unmarshal([]byte(key), &m.Ref) == nil {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-func newState() *state {
-	return &state{receipts: map[string]string{}, finished: map[string]string{}}
+// NewState is the state before the first apply.
+func NewState() *State {
+	return &State{Receipts: map[string]string{}, Finished: map[string]string{}}
 }
 
-// copied is a state that can be changed without changing s.
-func (s *state) copied() *state {
+// Copied is a state that can be changed without changing s.
+func (s *State) Copied() *State {
 	out := *s
-	out.receipts, out.finished = maps.Clone(s.receipts), maps.Clone(s.finished)
+	out.Receipts, out.Finished = maps.Clone(s.Receipts), maps.Clone(s.Finished)
 	return &out
 }
 
-func stateName(env string) string { return schema.ParentName(env) + "-state" }
+// StateName is the Secret with the state of an environment.
+func StateName(env string) string { return schema.ParentName(env) + "-state" }
 
-// loadState reads the state. Where it is not there, or may not be read, the plan
+// LoadState reads the state. Where it is not there, or may not be read, the plan
 // goes without.
 //
 // Receipts spare a dry-run, so those of a state that is not signed are dropped.
-func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer *signer) (*state, error) {
-	s := newState()
+func (c *Store) LoadState(ctx context.Context, env *schema.Environment, signer *Signer) (*State, error) {
+	s := NewState()
 	secrets := kschema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	u, err := c.Dynamic.Resource(secrets).Namespace(env.Namespace).Get(ctx, stateName(env.Name), metav1.GetOptions{})
+	u, err := c.Dynamic.Resource(secrets).Namespace(env.Namespace).Get(ctx, StateName(env.Name), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
 		return s, nil
 	}
@@ -112,25 +114,25 @@ func (c *Cluster) loadState(ctx context.Context, env *schema.Environment, signer
 		return nil, fmt.Errorf("state of environment %s: %w", env.Name, err)
 	}
 	data, _, _ := unstructured.NestedStringMap(u.Object, "data")
-	s.key, err = base64.StdEncoding.DecodeString(data["key"])
+	s.Key, err = base64.StdEncoding.DecodeString(data["key"])
 	if err != nil {
-		s.key = nil
+		s.Key = nil
 	}
-	s.receipts, s.finished = unpackMap(data["receipts"]), unpackMap(data["finished"])
-	if s.members, err = unpackMembers(data["members"]); err != nil {
-		s.warnings = append(s.warnings, fmt.Sprintf("Secret/%s/%s: members: %v; what lost its label is not found", env.Namespace, u.GetName(), err))
+	s.Receipts, s.Finished = unpackMap(data["receipts"]), unpackMap(data["finished"])
+	if s.Members, err = unpackMembers(data["members"]); err != nil {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("Secret/%s/%s: members: %v; what lost its label is not found", env.Namespace, u.GetName(), err))
 	}
 	if marked, err := base64.StdEncoding.DecodeString(data["marked"]); err == nil {
-		s.marked = unpackMarked(marked)
+		s.Marked = unpackMarked(marked)
 	}
 	if raw, err := base64.StdEncoding.DecodeString(data["canary"]); err == nil && len(raw) > 0 {
-		s.canary = unpackCanary(raw)
+		s.Canary = unpackCanary(raw)
 	}
 	s.raw, s.signature = signedValues(data), u.GetAnnotations()[annotationSignature]
 	s.keep()
 	s.renew(env)
-	if len(s.receipts) > 0 || s.canary != nil {
-		return s, s.verify(ctx, signer)
+	if len(s.Receipts) > 0 || s.Canary != nil {
+		return s, s.Verify(ctx, signer)
 	}
 	return s, nil
 }
@@ -147,28 +149,28 @@ func signedValues(data map[string]string) []string {
 // unpackCanary reads where a canary stands. What cannot be is none.
 func unpackCanary(raw []byte) *canary.State {
 	s := &canary.State{}
-	if json.Unmarshal(raw, s) != nil || s.App == "" || s.Step < 0 || s.Replicas < 0 || s.Replicas > replicasLimit {
+	if json.Unmarshal(raw, s) != nil || s.App == "" || s.Step < 0 || s.Replicas < 0 || s.Replicas > ReplicasLimit {
 		return nil
 	}
 	return s
 }
 
-// replicasLimit bounds the pods that a record may say an app has.
-const replicasLimit = 10000
+// ReplicasLimit bounds the pods that a record may say an app has.
+const ReplicasLimit = 10000
 
-// verify drops the receipts, the members and the canary of a state that is not signed. What has
+// Verify drops the receipts, the members and the canary of a state that is not signed. What has
 // finished stays: to run a Job twice would be worse. So do the marks, which only
 // hide.
-func (s *state) verify(ctx context.Context, signer *signer) error {
+func (s *State) Verify(ctx context.Context, signer *Signer) error {
 	if s.verified || s.raw == nil {
 		return nil
 	}
-	ok, err := signer.signed(ctx, s.signature, signedState, s.raw...)
+	ok, err := signer.Signed(ctx, s.signature, signedState, s.raw...)
 	if err != nil {
 		return err
 	}
 	if s.verified = true; !ok {
-		s.receipts, s.members, s.canary = map[string]string{}, nil, nil
+		s.Receipts, s.Members, s.Canary = map[string]string{}, nil, nil
 	}
 	return nil
 }
@@ -190,20 +192,23 @@ func unpackMap(packed string) map[string]string {
 }
 
 // keep notes that what is known now is what is in the cluster.
-func (s *state) keep() {
-	s.stored = &state{key: s.key, receipts: maps.Clone(s.receipts), finished: maps.Clone(s.finished), members: s.members, marked: s.marked, canary: s.canary}
+func (s *State) keep() {
+	s.stored = &State{Key: s.Key, Receipts: maps.Clone(s.Receipts), Finished: maps.Clone(s.Finished), Members: s.Members, Marked: s.Marked, Canary: s.Canary}
 }
 
-// changed reports whether there is something that is not in the cluster.
-func (s *state) changed() bool {
-	return s.stored == nil || len(s.stored.key) == 0 ||
-		!maps.Equal(s.receipts, s.stored.receipts) || !maps.Equal(s.finished, s.stored.finished) || !slices.Equal(s.members, s.stored.members) ||
-		!reflect.DeepEqual(s.marked, s.stored.marked) || !reflect.DeepEqual(s.canary, s.stored.canary)
+// Unsigned reports whether the state bears no signature.
+func (s *State) Unsigned() bool { return s.signature == "" }
+
+// Changed reports whether there is something that is not in the cluster.
+func (s *State) Changed() bool {
+	return s.stored == nil || len(s.stored.Key) == 0 ||
+		!maps.Equal(s.Receipts, s.stored.Receipts) || !maps.Equal(s.Finished, s.stored.Finished) || !slices.Equal(s.Members, s.stored.Members) ||
+		!reflect.DeepEqual(s.Marked, s.stored.Marked) || !reflect.DeepEqual(s.Canary, s.stored.Canary)
 }
 
-// saveState stores the state. It is written by no two runs at once: the lock is
+// SaveState stores the state. It is written by no two runs at once: the lock is
 // held.
-func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environment, signer *signer) error {
+func (c *Store) SaveState(ctx context.Context, s *State, env *schema.Environment, signer *Signer) error {
 	secret, err := s.secret(env)
 	if err == nil {
 		err = s.sign(ctx, secret, signer)
@@ -226,8 +231,8 @@ func (c *Cluster) saveState(ctx context.Context, s *state, env *schema.Environme
 // writeState writes the Secret of a state. Another one that stands in its place, of
 // another type or immutable, is deleted: the name is evenkeel's. It is Invalid where that
 // does not go away.
-func (c *Cluster) writeState(ctx context.Context, secret *unstructured.Unstructured) error {
-	secrets := c.secrets(secret.GetNamespace())
+func (c *Store) writeState(ctx context.Context, secret *unstructured.Unstructured) error {
+	secrets := c.Secrets(secret.GetNamespace())
 	write := func() error {
 		_, err := secrets.Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true})
 		return err
@@ -243,12 +248,12 @@ func (c *Cluster) writeState(ctx context.Context, secret *unstructured.Unstructu
 }
 
 // sign puts the signature on the state that is to be stored.
-func (s *state) sign(ctx context.Context, secret *unstructured.Unstructured, signer *signer) error {
+func (s *State) sign(ctx context.Context, secret *unstructured.Unstructured, signer *Signer) error {
 	data, _, err := unstructured.NestedStringMap(secret.Object, "data")
 	if err != nil {
 		return err
 	}
-	signature, err := signer.sign(ctx, signedState, signedValues(data)...)
+	signature, err := signer.Sign(ctx, signedState, signedValues(data)...)
 	if err != nil || signature == "" {
 		return err
 	}
@@ -257,9 +262,9 @@ func (s *state) sign(ctx context.Context, secret *unstructured.Unstructured, sig
 	return nil
 }
 
-// packMembers is a list of objects, compressed: ten thousand of them would fill
+// PackMembers is a list of objects, compressed: ten thousand of them would fill
 // a Secret.
-func packMembers(members []schema.Ref) (string, error) {
+func PackMembers(members []schema.Ref) (string, error) {
 	raw, err := json.Marshal(members)
 	if err != nil {
 		return "", err
@@ -268,7 +273,7 @@ func packMembers(members []schema.Ref) (string, error) {
 	return base64.StdEncoding.EncodeToString(packed), err
 }
 
-// unpackMembers reads what packMembers wrote. What cannot be read is none: the
+// unpackMembers reads what PackMembers wrote. What cannot be read is none: the
 // label is what membership is known by. Too many are none, and an error.
 func unpackMembers(packed string) ([]schema.Ref, error) {
 	compressed, err := base64.StdEncoding.DecodeString(packed)
@@ -276,7 +281,7 @@ func unpackMembers(packed string) ([]schema.Ref, error) {
 		return nil, nil
 	}
 	raw, err := decompress(compressed, membersLimit)
-	if errors.As(err, new(tooLarge)) {
+	if errors.As(err, new(TooLarge)) {
 		return nil, err
 	}
 	if countValues(raw) > mostMembers*5 { // an object has four fields
@@ -291,16 +296,16 @@ func unpackMembers(packed string) ([]schema.Ref, error) {
 
 // secret is the object to store the state as. It gets a key if there is none yet.
 // It is no member of the ApplySet: the environment does not render it.
-func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, error) {
-	if len(s.key) == 0 {
-		s.key = make([]byte, 32)
-		_, _ = rand.Read(s.key) // never fails (crypto/rand)
+func (s *State) secret(env *schema.Environment) (*unstructured.Unstructured, error) {
+	if len(s.Key) == 0 {
+		s.Key = make([]byte, 32)
+		_, _ = rand.Read(s.Key) // never fails (crypto/rand)
 	}
-	members, err := packMembers(s.members)
+	members, err := PackMembers(s.Members)
 	if err != nil {
 		return nil, err
 	}
-	marked, err := packMarked(s.marked)
+	marked, err := packMarked(s.Marked)
 	if err != nil {
 		return nil, err
 	}
@@ -308,34 +313,34 @@ func (s *state) secret(env *schema.Environment) (*unstructured.Unstructured, err
 		"apiVersion": "v1",
 		"kind":       "Secret",
 		"metadata": map[string]any{
-			"name":      stateName(env.Name),
+			"name":      StateName(env.Name),
 			"namespace": env.Namespace,
 			"labels":    map[string]any{schema.LabelManagedBy: schema.Manager},
 		},
 		"type": "evenkeel.dev/state",
 		"data": map[string]any{
-			"key":      base64.StdEncoding.EncodeToString(s.key),
-			"receipts": packMap(s.receipts),
-			"finished": packMap(s.finished),
+			"key":      base64.StdEncoding.EncodeToString(s.Key),
+			"receipts": packMap(s.Receipts),
+			"finished": packMap(s.Finished),
 			"members":  members,
 			"marked":   base64.StdEncoding.EncodeToString(marked),
 		},
 	}}
-	if s.canary == nil {
+	if s.Canary == nil {
 		return secret, nil
 	}
-	raw, err := json.Marshal(s.canary)
+	raw, err := json.Marshal(s.Canary)
 	if err != nil {
 		return nil, err
 	}
 	return secret, unstructured.SetNestedField(secret.Object, base64.StdEncoding.EncodeToString(raw), "data", "canary")
 }
 
-// receipt identifies a pair of desired and live object whose dry-run changed
+// Receipt identifies a pair of desired and live object whose dry-run changed
 // nothing. What changes without anybody touching the object is left out: status,
 // versions and times. Who owns which field is not, and neither is the generation
 // of the CRD of a custom resource.
-func receipt(desired, live *unstructured.Unstructured, schema int64) (string, error) {
+func Receipt(desired, live *unstructured.Unstructured, schema int64) (string, error) {
 	object := maps.Clone(live.Object)
 	delete(object, "status")
 	meta, _ := object["metadata"].(map[string]any)
@@ -344,5 +349,5 @@ func receipt(desired, live *unstructured.Unstructured, schema int64) (string, er
 	delete(meta, "generation")
 	delete(meta, "managedFields")
 	object["metadata"] = meta
-	return hashOf(live.GetUID(), desired.Object, object, managed.Ownership(live), schema)
+	return HashOf(live.GetUID(), desired.Object, object, managed.Ownership(live), schema)
 }

@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -29,17 +29,17 @@ var pulledDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // Pulled looks at the pods of units of an environment. A cluster that env is not pinned
 // to is *Refused.
-func (c *Cluster) Pulled(ctx context.Context, env *schema.Environment, units []string) (Pulled, error) {
-	if _, err := c.identityOf(ctx, env); err != nil {
+func (c *Store) Pulled(ctx context.Context, env *schema.Environment, units []string) (Pulled, error) {
+	if _, err := c.IdentityOf(ctx, env); err != nil {
 		return nil, err
 	}
-	return c.pulled(ctx, env, func(unit string) bool { return slices.Contains(units, unit) })
+	return c.PulledBy(ctx, env, func(unit string) bool { return slices.Contains(units, unit) })
 }
 
-// pulled lists the pods of each namespace in which a unit has workloads, once. Only pods
+// PulledBy lists the pods of each namespace in which a unit has workloads, once. Only pods
 // count that the workloads own, not those that bear their labels: who may make a pod there
 // would else say by which digest an image is pulled.
-func (c *Cluster) pulled(ctx context.Context, env *schema.Environment, of func(unit string) bool) (Pulled, error) {
+func (c *Store) PulledBy(ctx context.Context, env *schema.Environment, of func(unit string) bool) (Pulled, error) {
 	all := map[string][]podsOf{} // by namespace
 	for unit, o := range env.Objects() {
 		if !of(unit) {
@@ -58,7 +58,7 @@ func (c *Cluster) pulled(ctx context.Context, env *schema.Environment, of func(u
 	return pulled, nil
 }
 
-func (c *Cluster) pulledIn(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf, to Pulled) error {
+func (c *Store) pulledIn(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf, to Pulled) error {
 	type candidate struct {
 		of    podsOf
 		owner types.UID
@@ -107,7 +107,7 @@ func (c *Cluster) pulledIn(ctx context.Context, env *schema.Environment, namespa
 }
 
 // workloadUIDs are those of workloads as evenkeel applied them.
-func (c *Cluster) workloadUIDs(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf) (map[schema.ID]types.UID, error) {
+func (c *Store) workloadUIDs(ctx context.Context, env *schema.Environment, namespace string, workloads []podsOf) (map[schema.ID]types.UID, error) {
 	uids := map[schema.ID]types.UID{}
 	seen := map[kschema.GroupVersionKind]bool{}
 	for _, w := range workloads {
@@ -158,7 +158,7 @@ func selectorOf(workload *unstructured.Unstructured) labels.Selector {
 }
 
 // eachPod calls do with the pods of a namespace.
-func (c *Cluster) eachPod(ctx context.Context, namespace string, do func(*corev1.Pod)) error {
+func (c *Store) eachPod(ctx context.Context, namespace string, do func(*corev1.Pod)) error {
 	const page = 500
 	pods := c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(namespace)
 	options := metav1.ListOptions{Limit: page}

@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -46,17 +46,17 @@ const annotationFights = "evenkeel.dev/fights"
 
 // Standing reads the environment's parent and its lock. Who may not read the lock
 // is told that nobody holds it.
-func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Standing, error) {
-	p, err := c.readParent(ctx, env)
+func (c *Store) Standing(ctx context.Context, env *schema.Environment) (*Standing, error) {
+	p, err := c.Parent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	s := &Standing{
-		Applied: p.live != nil, Rendered: p.annotation(annotationRendered),
-		Paused: notesIn[Paused](p.live, annotationPaused), Scaled: scaledIn(p.live, time.Now()),
+		Applied: p.Live != nil, Rendered: p.Annotation(AnnotationRendered),
+		Paused: NotesIn[Paused](p.Live, AnnotationPaused), Scaled: ScaledIn(p.Live, time.Now()),
 	}
-	signer := c.reader(env)
-	if s.Hold, err = p.held(ctx, signer); err != nil {
+	signer := c.Reader(env)
+	if s.Hold, err = p.Held(ctx, signer); err != nil {
 		return nil, err
 	}
 	if s.Fights, err = p.fights(ctx, signer); err != nil {
@@ -74,21 +74,21 @@ func (c *Cluster) Standing(ctx context.Context, env *schema.Environment) (*Stand
 	return s, nil
 }
 
-// held is the digest that is on hold; "" is none. One that is not noted beside the key
+// Held is the digest that is on hold; "" is none. One that is not noted beside the key
 // too was not rolled back from, or is over: whoever may write to the parent could keep
 // what they changed from being corrected. Where there is no key, or it may not be read,
 // the parent is believed: writing over a rollback is what must not happen.
-func (p *parent) held(ctx context.Context, by *signer) (string, error) {
-	digest := p.annotation(annotationHold)
+func (p *Parent) Held(ctx context.Context, by *Signer) (string, error) {
+	digest := p.Annotation(AnnotationHold)
 	if digest == "" {
 		return "", nil
 	}
-	if _, err := by.newest(ctx); err != nil {
+	if _, err := by.Newest(ctx); err != nil {
 		return "", err
 	}
-	if by.hasKey() && by.known().noted.hold != digest {
+	if by.HasKey() && by.Known().Noted.Hold != digest {
 		by.c.Warn(fmt.Sprintf("environment %s: its hold does not count, as no rollback noted it in Secret/%s/%s: evenkeel.dev/hold in ConfigMap/%s/%s was written by somebody else, or by an older evenkeel",
-			p.env.Name, keyNamespace, keyName(p.env.Name, p.env.Namespace), p.env.Namespace, schema.ParentName(p.env.Name)))
+			p.Env.Name, KeyNamespace, KeyName(p.Env.Name, p.Env.Namespace), p.Env.Namespace, schema.ParentName(p.Env.Name)))
 		return "", nil
 	}
 	return digest, nil
@@ -96,13 +96,13 @@ func (p *parent) held(ctx context.Context, by *signer) (string, error) {
 
 // fights are the objects that are left alone, by Kind/namespace/name: those that a
 // reconcile signed, and none for longer than a note may last.
-func (p *parent) fights(ctx context.Context, by *signer) (map[string]Fight, error) {
-	all := notesIn[Fight](p.live, annotationFights)
+func (p *Parent) fights(ctx context.Context, by *Signer) (map[string]Fight, error) {
+	all := NotesIn[Fight](p.Live, annotationFights)
 	maps.DeleteFunc(all, func(_ string, f Fight) bool { return f.Until.After(time.Now().Add(LongestNote)) })
 	if len(all) == 0 {
 		return all, nil
 	}
-	ok, err := by.vouched(ctx, p.annotation(annotationFightsBy), signedFights, p.annotation(annotationFights))
+	ok, err := by.vouched(ctx, p.Annotation(annotationFightsBy), signedFights, p.Annotation(annotationFights))
 	if err != nil || !ok {
 		return map[string]Fight{}, err
 	}
@@ -112,15 +112,15 @@ func (p *parent) fights(ctx context.Context, by *signer) (map[string]Fight, erro
 // AppliedCommit is the commit that was applied last, "" where none is known. It is noted
 // where no tenant of the namespace can write; before it was, the newest revision that is
 // authenticated says it.
-func (c *Cluster) AppliedCommit(ctx context.Context, env *schema.Environment) (string, error) {
-	signer := c.signer(env.Name, env.Namespace)
-	if _, err := signer.newest(ctx); err != nil {
+func (c *Store) AppliedCommit(ctx context.Context, env *schema.Environment) (string, error) {
+	signer := c.Signer(env.Name, env.Namespace)
+	if _, err := signer.Newest(ctx); err != nil {
 		return "", err
 	}
-	if commit := signer.known().noted.commit; commit != "" {
+	if commit := signer.Known().Noted.Commit; commit != "" {
 		return commit, nil
 	}
-	history, err := c.history(ctx, signer)
+	history, err := c.HistoryBy(ctx, signer)
 	if err != nil {
 		return "", err
 	}
@@ -132,9 +132,9 @@ func (c *Cluster) AppliedCommit(ctx context.Context, env *schema.Environment) (s
 	return "", nil
 }
 
-// unlockLeft gives back the lock where a run that was killed had nothing left to do but
+// UnlockLeft gives back the lock where a run that was killed had nothing left to do but
 // that.
-func (c *Cluster) unlockLeft(ctx context.Context, env *schema.Environment, who string) error {
+func (c *Store) UnlockLeft(ctx context.Context, env *schema.Environment, who string) error {
 	_, left, err := lock.Look(ctx, c.Dynamic, env.Name, env.Namespace)
 	if err != nil || !left {
 		return err
@@ -144,7 +144,7 @@ func (c *Cluster) unlockLeft(ctx context.Context, env *schema.Environment, who s
 
 // Unlock takes the lock of an environment and gives it back, where a run on this
 // machine has ended and left it held.
-func (c *Cluster) Unlock(ctx context.Context, env *schema.Environment, who string) error {
+func (c *Store) Unlock(ctx context.Context, env *schema.Environment, who string) error {
 	held, err := lock.Acquire(ctx, c.Dynamic, lock.Request{
 		Environment: env.Name, Namespace: env.Namespace, Holder: lock.ThisProcess(who), Duration: lock.DefaultDuration, Waiting: func(lock.Held) {},
 	})
@@ -157,7 +157,7 @@ func (c *Cluster) Unlock(ctx context.Context, env *schema.Environment, who strin
 // RecordFights writes down which objects are left alone, by Kind/namespace/name,
 // so that every other reconcile leaves them alone too. Those that are over are
 // dropped.
-func (c *Cluster) RecordFights(ctx context.Context, env *schema.Environment, fights map[string]Fight) error {
+func (c *Store) RecordFights(ctx context.Context, env *schema.Environment, fights map[string]Fight) error {
 	record := ""
 	if len(fights) > 0 {
 		body, err := json.Marshal(fights)
@@ -168,16 +168,16 @@ func (c *Cluster) RecordFights(ctx context.Context, env *schema.Environment, fig
 	}
 	signature, err := "", error(nil)
 	if record != "" {
-		if signature, err = c.signer(env.Name, env.Namespace).sign(ctx, signedFights, record); err != nil {
+		if signature, err = c.Signer(env.Name, env.Namespace).Sign(ctx, signedFights, record); err != nil {
 			return err
 		}
 	}
 	for range conflictTries {
-		var p *parent
-		if p, err = c.readParent(ctx, env); err != nil || p.live == nil {
+		var p *Parent
+		if p, err = c.Parent(ctx, env); err != nil || p.Live == nil {
 			return err
 		}
-		if err = p.write(ctx, map[string]string{annotationFights: record, annotationFightsBy: signature}); !apierrors.IsConflict(err) {
+		if err = p.Write(ctx, map[string]string{annotationFights: record, annotationFightsBy: signature}); !apierrors.IsConflict(err) {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"cmp"
@@ -31,10 +31,10 @@ const (
 	// values of a Secret together.
 	revisionPart = 900 << 10
 
-	// numberLimit, partsLimit and gapLimit bound what is believed of a revision
+	// NumberLimit, partsLimit and gapLimit bound what is believed of a revision
 	// that somebody may have forged: its number, its parts (230 MiB), and how many
 	// numbers are missing before it.
-	numberLimit = 1 << 30
+	NumberLimit = 1 << 30
 	partsLimit  = 256
 	gapLimit    = 1000
 
@@ -68,7 +68,7 @@ type Revision struct {
 	DespiteFreeze string `json:"despiteFreeze,omitempty"`
 	// Units names what was applied, where it was not all of the environment.
 	Units   []string       `json:"units,omitempty"`
-	Changes map[Action]int `json:"changes"`
+	Changes map[string]int `json:"changes"` // by action
 	// Secrets is false where the Secrets were left out of the revision.
 	Secrets bool `json:"secrets"`
 	Parts   int  `json:"parts"`
@@ -116,12 +116,12 @@ func (g GitInfo) String() string {
 // planned and applied: all of them, or those named, the others as env has them.
 // Where the revision holds no Secrets, apply it with LeaveSecrets.
 func (r *Revision) Restored(env *schema.Environment, units ...string) *schema.Environment {
-	return restored(env, r.Environment, func(unit string) bool { return len(units) == 0 || slices.Contains(units, unit) })
+	return Restored(env, r.Environment, func(unit string) bool { return len(units) == 0 || slices.Contains(units, unit) })
 }
 
-// restored is env with the units that then had, where old says so. A unit that
+// Restored is env with the units that then had, where old says so. A unit that
 // is in one of them only is, or is not, in the result by the same choice.
-func restored(env, then *schema.Environment, old func(unit string) bool) *schema.Environment {
+func Restored(env, then *schema.Environment, old func(unit string) bool) *schema.Environment {
 	out := *env
 	out.Units = nil
 	for _, u := range env.Units {
@@ -141,17 +141,18 @@ func restored(env, then *schema.Environment, old func(unit string) bool) *schema
 
 // History lists the recorded revisions of an environment, the newest first,
 // without their manifests.
-func (c *Cluster) History(ctx context.Context, name, namespace string) ([]Revision, error) {
-	return c.history(ctx, c.signer(name, namespace))
+func (c *Store) History(ctx context.Context, name, namespace string) ([]Revision, error) {
+	return c.HistoryBy(ctx, c.Signer(name, namespace))
 }
 
-func (c *Cluster) history(ctx context.Context, signer *signer) ([]Revision, error) {
+// HistoryBy is History for who has a signer already.
+func (c *Store) HistoryBy(ctx context.Context, signer *Signer) ([]Revision, error) {
 	name, namespace := signer.env, signer.namespace
-	newest, err := signer.newest(ctx)
+	newest, err := signer.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := c.revisionParts(ctx, name, namespace, newest)
+	parts, err := c.RevisionParts(ctx, name, namespace, newest)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func (c *Cluster) history(ctx context.Context, signer *signer) ([]Revision, erro
 			c.Warn(fmt.Sprintf("Secret/%s/%s is not read as a revision: %v", namespace, part.Name, err))
 			continue
 		}
-		if r.Authenticated, err = signer.signed(ctx, part.Annotations[annotationSignature], signedRevision, meta); err != nil {
+		if r.Authenticated, err = signer.Signed(ctx, part.Annotations[annotationSignature], signedRevision, meta); err != nil {
 			return nil, err
 		}
 		if r.Number <= newest-revisionsKept { // it was deleted, and put back
@@ -199,8 +200,8 @@ func readMeta(meta string, number int) (*Revision, error) {
 	return r, nil
 }
 
-// sumOf identifies packed manifests.
-func sumOf(packed []byte) string {
+// SumOf identifies packed manifests.
+func SumOf(packed []byte) string {
 	sum := sha256.Sum256(packed)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
@@ -218,13 +219,13 @@ func isHex(s string) bool {
 // Revision reads one recorded revision with its environment; number 0 is the
 // newest. The cluster, the pins and the order of the environment are not part
 // of a revision: only what was applied is.
-func (c *Cluster) Revision(ctx context.Context, name, namespace string, number int) (*Revision, error) {
-	signer := c.signer(name, namespace)
-	history, err := c.history(ctx, signer)
+func (c *Store) Revision(ctx context.Context, name, namespace string, number int) (*Revision, error) {
+	signer := c.Signer(name, namespace)
+	history, err := c.HistoryBy(ctx, signer)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := signer.newest(ctx)
+	newest, err := signer.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -237,27 +238,27 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 	}
 	r := &history[at]
 	if number == 0 && r.Number < newest {
-		c.Warn(goneNewest(name, newest))
+		c.Warn(GoneNewest(name, newest))
 		r.Authenticated = false
 	}
 	var packed []byte
 	for part := range r.Parts {
-		secret, err := c.secrets(namespace).Get(ctx, revisionName(name, r.Number, part), metav1.GetOptions{})
+		secret, err := c.Secrets(namespace).Get(ctx, revisionName(name, r.Number, part), metav1.GetOptions{})
 		if err != nil {
 			return nil, fmt.Errorf("revision %d of environment %s: %w", r.Number, name, err)
 		}
 		text, _, _ := unstructured.NestedString(secret.Object, "data", "part")
 		data, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return nil, fmt.Errorf("revision %d of environment %s: Secret %s: %w: %w", r.Number, name, secret.GetName(), errUnreadable, err)
+			return nil, fmt.Errorf("revision %d of environment %s: Secret %s: %w: %w", r.Number, name, secret.GetName(), ErrUnreadable, err)
 		}
 		packed = append(packed, data...)
 	}
 	limit := revisionLimit
-	if sum := sumOf(packed); sum != r.Sum {
+	if sum := SumOf(packed); sum != r.Sum {
 		r.Authenticated = false
 		if r.Sum != "" {
-			return nil, fmt.Errorf("revision %d of environment %s: %w: it is not what was recorded", r.Number, name, errUnreadable)
+			return nil, fmt.Errorf("revision %d of environment %s: %w: it is not what was recorded", r.Number, name, ErrUnreadable)
 		}
 	} else if r.Authenticated {
 		limit = ownRevisionLimit
@@ -270,30 +271,30 @@ func (c *Cluster) Revision(ctx context.Context, name, namespace string, number i
 		err = fmt.Errorf("it holds environment %.80q of namespace %.80q", r.Environment.Name, r.Environment.Namespace)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("revision %d of environment %s: %w: %w", r.Number, name, errUnreadable, err)
+		return nil, fmt.Errorf("revision %d of environment %s: %w: %w", r.Number, name, ErrUnreadable, err)
 	}
 	return r, nil
 }
 
-// recordedPart is a Secret of a revision, without its data.
-type recordedPart struct {
+// Part is a Secret of a revision, without its data.
+type Part struct {
 	metav1.PartialObjectMetadata
 	number, part int
 }
 
-// revisionParts lists the Secrets of an environment's revisions. newest is the number
+// RevisionParts lists the Secrets of an environment's revisions. newest is the number
 // of the newest one that was signed, 0 where that is not known.
-func (c *Cluster) revisionParts(ctx context.Context, name, namespace string, newest int) ([]recordedPart, error) {
-	heads, err := c.secretHeads(ctx, namespace, revisionType, labelEnvironment+"="+name+","+labelRevision)
+func (c *Store) RevisionParts(ctx context.Context, name, namespace string, newest int) ([]Part, error) {
+	heads, err := c.SecretHeads(ctx, namespace, revisionType, labelEnvironment+"="+name+","+labelRevision)
 	if err != nil {
 		return nil, fmt.Errorf("revisions of environment %s: %w", name, err)
 	}
 	return believed(name, heads, newest), nil
 }
 
-// secretHeads lists the Secrets of a type, or of any, that a selector finds, without
+// SecretHeads lists the Secrets of a type, or of any, that a selector finds, without
 // their data.
-func (c *Cluster) secretHeads(ctx context.Context, namespace, kind, selector string) ([]metav1.PartialObjectMetadata, error) {
+func (c *Store) SecretHeads(ctx context.Context, namespace, kind, selector string) ([]metav1.PartialObjectMetadata, error) {
 	fields := ""
 	if kind != "" {
 		fields = "type=" + kind
@@ -303,7 +304,7 @@ func (c *Cluster) secretHeads(ctx context.Context, namespace, kind, selector str
 
 // heads lists objects of a namespace that selectors find, of which only the metadata are
 // sent.
-func (c *Cluster) heads(ctx context.Context, of kschema.GroupVersionResource, namespace, selector, fields string) ([]metav1.PartialObjectMetadata, error) {
+func (c *Store) heads(ctx context.Context, of kschema.GroupVersionResource, namespace, selector, fields string) ([]metav1.PartialObjectMetadata, error) {
 	path := []string{"apis", of.Group, of.Version}
 	if of.Group == "" {
 		path = []string{"api", of.Version}
@@ -324,18 +325,18 @@ func (c *Cluster) heads(ctx context.Context, of kschema.GroupVersionResource, na
 // the order of their numbers: whose name and labels say the same, and whose number
 // is not far from the newest one, or where that is not known, from all others. Else
 // one forged number would be the last for ever.
-func believed(env string, secrets []metav1.PartialObjectMetadata, newest int) []recordedPart {
-	var parts []recordedPart
+func believed(env string, secrets []metav1.PartialObjectMetadata, newest int) []Part {
+	var parts []Part
 	for _, s := range secrets {
-		p := recordedPart{PartialObjectMetadata: s}
+		p := Part{PartialObjectMetadata: s}
 		var okNumber, okPart bool
-		p.number, okNumber = canonical(s.Labels[labelRevision], numberLimit)
-		p.part, okPart = canonical(s.Labels[labelPart], partsLimit-1)
+		p.number, okNumber = Canonical(s.Labels[labelRevision], NumberLimit)
+		p.part, okPart = Canonical(s.Labels[labelPart], partsLimit-1)
 		if okNumber && okPart && p.number > 0 && s.Name == revisionName(env, p.number, p.part) {
 			parts = append(parts, p)
 		}
 	}
-	slices.SortFunc(parts, func(a, b recordedPart) int {
+	slices.SortFunc(parts, func(a, b Part) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.part, b.part))
 	})
 	for i := range parts {
@@ -350,37 +351,38 @@ func believed(env string, secrets []metav1.PartialObjectMetadata, newest int) []
 	return parts
 }
 
-// canonical reads a number that is written as strconv.Itoa writes it.
-func canonical(text string, limit int) (int, bool) {
+// Canonical reads a number that is written as strconv.Itoa writes it.
+func Canonical(text string, limit int) (int, bool) {
 	n, err := strconv.Atoi(text)
 	return n, err == nil && n >= 0 && n <= limit && strconv.Itoa(n) == text
 }
 
-func (c *Cluster) secrets(namespace string) dynamic.ResourceInterface {
+// Secrets is the client of the Secrets of a namespace.
+func (c *Store) Secrets(namespace string) dynamic.ResourceInterface {
 	return c.Dynamic.Resource(secretResource()).Namespace(namespace)
 }
 
 // ErrNoRevision says that nothing was recorded yet.
 var ErrNoRevision = errors.New("no revision is recorded")
 
-// errUnreadable says that a revision is not what an apply recorded.
-var errUnreadable = errors.New("it cannot be read")
+// ErrUnreadable says that a revision is not what an apply recorded.
+var ErrUnreadable = errors.New("it cannot be read")
 
-// goneNewest says that the newest of the records is not the newest that there was.
-func goneNewest(env string, number int) string {
+// GoneNewest says that the newest of the records is not the newest that there was.
+func GoneNewest(env string, number int) string {
 	return fmt.Sprintf("environment %s: revision %d was recorded, and is gone: somebody has deleted it", env, number)
 }
 
-// record writes a revision and forgets the oldest ones. Its number is one more
+// Record writes a revision and forgets the oldest ones. Its number is one more
 // than that of any part that is there, finished or not, and than any that was signed.
 // From now on hold is on hold.
-func (c *Cluster) record(ctx context.Context, r Revision, hold string, signer *signer) (Revision, error) {
+func (c *Store) Record(ctx context.Context, r Revision, hold string, signer *Signer) (Revision, error) {
 	env := r.Environment
-	newest, err := signer.newest(ctx)
+	newest, err := signer.Newest(ctx)
 	if err != nil {
 		return r, err
 	}
-	parts, err := c.revisionParts(ctx, env.Name, env.Namespace, newest)
+	parts, err := c.RevisionParts(ctx, env.Name, env.Namespace, newest)
 	if err != nil {
 		return r, err
 	}
@@ -388,11 +390,11 @@ func (c *Cluster) record(ctx context.Context, r Revision, hold string, signer *s
 	if len(parts) > 0 {
 		r.Number = max(r.Number, parts[len(parts)-1].number)
 	}
-	if r.Number++; r.Number > numberLimit {
+	if r.Number++; r.Number > NumberLimit {
 		return r, fmt.Errorf("environment %s has a revision with the number %d: nothing can be recorded until its Secret is deleted: kubectl delete secret -n %s %s",
 			env.Name, r.Number-1, env.Namespace, parts[len(parts)-1].Name)
 	}
-	packed, err := pack(env, r.Secrets, r.Healthy)
+	packed, err := Pack(env, r.Secrets, r.Healthy)
 	if err != nil {
 		return r, fmt.Errorf("revision %d: %w", r.Number, err)
 	}
@@ -400,7 +402,7 @@ func (c *Cluster) record(ctx context.Context, r Revision, hold string, signer *s
 	if r.Parts = len(chunks); r.Parts > partsLimit {
 		return r, fmt.Errorf("revision %d: its manifests are too large to be kept", r.Number)
 	}
-	r.Sum = sumOf(packed)
+	r.Sum = SumOf(packed)
 	signs := r.Authenticated
 	for {
 		err := c.write(ctx, &r, signs, signer, chunks)
@@ -414,23 +416,23 @@ func (c *Cluster) record(ctx context.Context, r Revision, hold string, signer *s
 			return r, err
 		}
 	}
-	err = signer.note(ctx, func(n *noted) {
+	err = signer.Note(ctx, func(n *Noted) {
 		if r.Authenticated {
-			n.newest = r.Number
+			n.Newest = r.Number
 		}
 		if r.Git.Commit != "" {
-			n.commit = r.Git.Commit
+			n.Commit = r.Git.Commit
 		}
-		n.hold = hold
+		n.Hold = hold
 	})
 	if err != nil {
 		return r, err
 	}
-	return r, c.forget(ctx, env.Namespace, parts, r.Number-revisionsKept)
+	return r, c.Forget(ctx, env.Namespace, parts, r.Number-revisionsKept)
 }
 
 // write writes the parts of a revision, and its content with its signature.
-func (c *Cluster) write(ctx context.Context, r *Revision, signs bool, signer *signer, chunks [][]byte) error {
+func (c *Store) write(ctx context.Context, r *Revision, signs bool, signer *Signer, chunks [][]byte) error {
 	r.Authenticated = false // that is for its readers to find
 	meta, err := json.Marshal(r)
 	if err != nil {
@@ -438,7 +440,7 @@ func (c *Cluster) write(ctx context.Context, r *Revision, signs bool, signer *si
 	}
 	annotations := map[string]string{annotationMeta: string(meta)}
 	if signs {
-		if annotations[annotationSignature], err = signer.sign(ctx, signedRevision, string(meta)); err != nil {
+		if annotations[annotationSignature], err = signer.Sign(ctx, signedRevision, string(meta)); err != nil {
 			return err
 		}
 		r.Authenticated = annotations[annotationSignature] != ""
@@ -448,7 +450,7 @@ func (c *Cluster) write(ctx context.Context, r *Revision, signs bool, signer *si
 		if part == 0 {
 			secret.SetAnnotations(annotations)
 		}
-		if _, err := c.secrets(secret.GetNamespace()).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
+		if _, err := c.Secrets(secret.GetNamespace()).Apply(ctx, secret.GetName(), secret, metav1.ApplyOptions{FieldManager: revisionManager, Force: true}); err != nil {
 			return err
 		}
 	}
@@ -458,19 +460,19 @@ func (c *Cluster) write(ctx context.Context, r *Revision, signs bool, signer *si
 // freeNumber is the first number after one whose place another Secret holds, of another
 // type or immutable: who may write in the namespace must not keep revisions from being
 // recorded. why is what the server said of that place.
-func (c *Cluster) freeNumber(ctx context.Context, env *schema.Environment, after int, why error) (int, error) {
-	all, err := c.secretHeads(ctx, env.Namespace, "", "")
+func (c *Store) freeNumber(ctx context.Context, env *schema.Environment, after int, why error) (int, error) {
+	all, err := c.SecretHeads(ctx, env.Namespace, "", "")
 	if err != nil {
 		return after, fmt.Errorf("revisions of environment %s: %w", env.Name, err)
 	}
 	taken := map[int]bool{}
 	for _, s := range all {
 		number, _, _ := strings.Cut(strings.TrimPrefix(s.Name, revisionPrefix(env.Name)), ".")
-		if n, ok := canonical(number, numberLimit); ok && strings.HasPrefix(s.Name, revisionPrefix(env.Name)) {
+		if n, ok := Canonical(number, NumberLimit); ok && strings.HasPrefix(s.Name, revisionPrefix(env.Name)) {
 			taken[n] = true
 		}
 	}
-	for n := after + 1; n < after+gapLimit && n <= numberLimit; n++ {
+	for n := after + 1; n < after+gapLimit && n <= NumberLimit; n++ {
 		if !taken[n] {
 			return n, nil
 		}
@@ -479,14 +481,14 @@ func (c *Cluster) freeNumber(ctx context.Context, env *schema.Environment, after
 		after, gapLimit, revisionPrefix(env.Name), env.Namespace, revisionType, why)
 }
 
-// forget deletes the revisions up to a number.
-func (c *Cluster) forget(ctx context.Context, namespace string, parts []recordedPart, upTo int) error {
+// Forget deletes the revisions up to a number.
+func (c *Store) Forget(ctx context.Context, namespace string, parts []Part, upTo int) error {
 	var errs []error
 	for _, p := range parts {
 		if p.number > upTo {
 			continue
 		}
-		err := c.secrets(namespace).Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
+		err := c.Secrets(namespace).Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}})
 		if err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("forget revision %d: %w", p.number, err))
 		}
@@ -519,10 +521,10 @@ func (r Revision) secret(part int, chunk []byte) *unstructured.Unstructured {
 	return u
 }
 
-// runnable refuses units that could not be applied one behind the other: two of a
+// Runnable refuses units that could not be applied one behind the other: two of a
 // name, or a circle. What is rendered has neither, but a revision may have been
 // written by anybody, and its units may stand beside those of git.
-func runnable(env *schema.Environment) error {
+func Runnable(env *schema.Environment) error {
 	const entered, left = 1, 2
 	state := map[string]int{}
 	units := map[string]*schema.Unit{}

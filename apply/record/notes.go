@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 // object by the name of the unit. They are written without the lock, so that
 // nobody waits for an apply in an emergency.
 const (
-	annotationPaused = "evenkeel.dev/paused"
+	AnnotationPaused = "evenkeel.dev/paused"
 	annotationScaled = "evenkeel.dev/scaled"
 )
 
@@ -37,12 +37,12 @@ type Paused struct {
 	By string    `json:"by,omitempty"`
 }
 
-// mostNamed bounds what is shown of a name in a note, in bytes.
-const mostNamed = 200
+// MostNamed bounds what is shown of a name in a note, in bytes.
+const MostNamed = 200
 
 // String is when and by whom, for people, on one line.
 func (p Paused) String() string {
-	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), plain.Line(p.By, mostNamed)))
+	return strings.TrimSpace(fmt.Sprintf("since %s by %s", p.At.Format(time.RFC3339), plain.Line(p.By, MostNamed)))
 }
 
 // Scaled is the note of a scale: until then plans leave the replicas of that
@@ -56,9 +56,9 @@ type Scaled struct {
 
 // String is to what, until when and by whom, for people, on one line.
 func (s Scaled) String() string {
-	text := fmt.Sprintf("%s to %d until %s", plain.Line(s.Workload, mostNamed), s.Replicas, s.Until.Format(time.RFC3339))
+	text := fmt.Sprintf("%s to %d until %s", plain.Line(s.Workload, MostNamed), s.Replicas, s.Until.Format(time.RFC3339))
 	if s.By != "" {
-		text += " by " + plain.Line(s.By, mostNamed)
+		text += " by " + plain.Line(s.By, MostNamed)
 	}
 	return text
 }
@@ -68,15 +68,15 @@ func (s Scaled) Lasts(now time.Time) bool {
 	return now.Before(s.Until) && !s.Until.After(now.Add(LongestNote))
 }
 
-// scaledIn are the scales that still hold, by unit.
-func scaledIn(parent *unstructured.Unstructured, now time.Time) map[string]Scaled {
-	all := notesIn[Scaled](parent, annotationScaled)
+// ScaledIn are the scales that still hold, by unit.
+func ScaledIn(parent *unstructured.Unstructured, now time.Time) map[string]Scaled {
+	all := NotesIn[Scaled](parent, annotationScaled)
 	maps.DeleteFunc(all, func(_ string, s Scaled) bool { return !s.Lasts(now) })
 	return all
 }
 
-// notesIn reads the notes of one sort. Those that cannot be read are none.
-func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[string]T {
+// NotesIn reads the notes of one sort. Those that cannot be read are none.
+func NotesIn[T any](parent *unstructured.Unstructured, annotation string) map[string]T {
 	var all map[string]T
 	if parent == nil || json.Unmarshal([]byte(parent.GetAnnotations()[annotation]), &all) != nil || all == nil {
 		return map[string]T{} // a "null" is no map to write to
@@ -86,46 +86,51 @@ func notesIn[T any](parent *unstructured.Unstructured, annotation string) map[st
 
 // Notes are what people did to the apps of one environment.
 type Notes struct {
-	c      *Cluster
+	c      *Store
 	env    *schema.Environment
-	parent *parent
+	parent *Parent
 }
 
 // Notes reads the notes of an environment; nil is one that was never applied to
 // this cluster. A cluster that env is not pinned to is *Refused.
-func (c *Cluster) Notes(ctx context.Context, env *schema.Environment) (*Notes, error) {
-	p, err := c.readParent(ctx, env)
-	if err != nil || p.live == nil {
+func (c *Store) Notes(ctx context.Context, env *schema.Environment) (*Notes, error) {
+	p, err := c.Parent(ctx, env)
+	if err != nil || p.Live == nil {
 		return nil, err
 	}
-	if _, err := c.identityOf(ctx, env); err != nil {
+	if _, err := c.IdentityOf(ctx, env); err != nil {
 		return nil, err
 	}
-	return &Notes{c: c, env: env, parent: p}, nil
+	return c.NotesAt(env, p), nil
+}
+
+// NotesAt are the notes on a parent that was read.
+func (c *Store) NotesAt(env *schema.Environment, p *Parent) *Notes {
+	return &Notes{c: c, env: env, parent: p}
 }
 
 // Scaled is the scale of an app that is noted, over or not.
 func (n *Notes) Scaled(app string) (Scaled, bool) {
-	s, ok := notesIn[Scaled](n.parent.live, annotationScaled)[app]
+	s, ok := NotesIn[Scaled](n.parent.Live, annotationScaled)[app]
 	return s, ok
 }
 
 // SetPaused notes the pause of an app, or with nil forgets it.
 func (n *Notes) SetPaused(ctx context.Context, app string, p *Paused) error {
-	return setNote(ctx, n, annotationPaused, app, p)
+	return SetNote(ctx, n, AnnotationPaused, app, p)
 }
 
 // SetScaled notes the scale of an app, or with nil forgets it.
 func (n *Notes) SetScaled(ctx context.Context, app string, s *Scaled) error {
-	return setNote(ctx, n, annotationScaled, app, s)
+	return SetNote(ctx, n, annotationScaled, app, s)
 }
 
-// setNote sets a note of an app, or with nil removes it, and forgets apps that the
+// SetNote sets a note of an app, or with nil removes it, and forgets apps that the
 // environment no longer has.
-func setNote[T any](ctx context.Context, n *Notes, annotation, app string, value *T) error {
+func SetNote[T any](ctx context.Context, n *Notes, annotation, app string, value *T) error {
 	var err error
 	for range conflictTries {
-		all := notesIn[T](n.parent.live, annotation)
+		all := NotesIn[T](n.parent.Live, annotation)
 		delete(all, app)
 		if value != nil {
 			all[app] = *value
@@ -139,11 +144,11 @@ func setNote[T any](ctx context.Context, n *Notes, annotation, app string, value
 			}
 			text = string(body)
 		}
-		if err = n.parent.write(ctx, map[string]string{annotation: text}); !apierrors.IsConflict(err) {
+		if err = n.parent.Write(ctx, map[string]string{annotation: text}); !apierrors.IsConflict(err) {
 			return err
 		}
 		// An apply or another verb wrote meanwhile.
-		if n.parent, err = n.c.readParent(ctx, n.env); err != nil {
+		if n.parent, err = n.c.Parent(ctx, n.env); err != nil {
 			return err
 		}
 	}
@@ -156,7 +161,7 @@ const conflictTries = 5
 // withNotes is annotations with the notes that other annotations have.
 func withNotes(annotations, notes map[string]string) map[string]string {
 	out := maps.Clone(annotations)
-	for _, a := range []string{annotationPaused, annotationScaled, annotationFights, annotationFightsBy, annotationCanary} {
+	for _, a := range []string{AnnotationPaused, annotationScaled, annotationFights, annotationFightsBy, AnnotationCanary} {
 		delete(out, a)
 		if text, ok := notes[a]; ok {
 			out[a] = text
@@ -165,35 +170,35 @@ func withNotes(annotations, notes map[string]string) map[string]string {
 	return out
 }
 
-// notedParent reads the parent for its notes. Who may not read it is not told.
-func (c *Cluster) notedParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
-	p, err := c.readParent(ctx, env)
+// NotedParent reads the parent for its notes. Who may not read it is not told.
+func (c *Store) NotedParent(ctx context.Context, env *schema.Environment) (*unstructured.Unstructured, error) {
+	p, err := c.Parent(ctx, env)
 	switch {
 	case apierrors.IsForbidden(err):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	return p.live, nil
+	return p.Live, nil
 }
 
-// followedNotes are the notes of an environment as they change.
-type followedNotes struct {
+// FollowedNotes are the notes of an environment as they change.
+type FollowedNotes struct {
 	mu     sync.Mutex
 	parent *unstructured.Unstructured
 	signal chan struct{} // holds one where there is something new
 }
 
-// followNotes reads the parent of an environment, and follows it until ctx ends. Who may
+// FollowNotes reads the parent of an environment, and follows it until ctx ends. Who may
 // not read it is told of no notes, who may not watch it of those that there were.
-func (c *Cluster) followNotes(ctx context.Context, env *schema.Environment) (*followedNotes, error) {
-	n := &followedNotes{signal: make(chan struct{}, 1)}
-	parent, err := c.notedParent(ctx, env)
+func (c *Store) FollowNotes(ctx context.Context, env *schema.Environment) (*FollowedNotes, error) {
+	n := &FollowedNotes{signal: make(chan struct{}, 1)}
+	parent, err := c.NotedParent(ctx, env)
 	if err != nil {
 		return nil, err
 	}
 	n.parent = parent
-	client := c.Dynamic.Resource(configMapResource()).Namespace(env.Namespace)
+	client := c.Dynamic.Resource(ConfigMaps()).Namespace(env.Namespace)
 	stream := &follow.Stream{
 		Client: client, Fields: "metadata.name=" + schema.ParentName(env.Name), Most: time.Minute, Denied: 10 * time.Minute,
 		Read: func(ctx context.Context) (string, error) {
@@ -222,7 +227,7 @@ func (c *Cluster) followNotes(ctx context.Context, env *schema.Environment) (*fo
 }
 
 // see notes what the parent is now.
-func (n *followedNotes) see(parent *unstructured.Unstructured) {
+func (n *FollowedNotes) see(parent *unstructured.Unstructured) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.parent = parent
@@ -232,14 +237,15 @@ func (n *followedNotes) see(parent *unstructured.Unstructured) {
 	}
 }
 
-func (n *followedNotes) last() *unstructured.Unstructured {
+// Last is the parent as it was seen last; nil is none.
+func (n *FollowedNotes) Last() *unstructured.Unstructured {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.parent
 }
 
-// changed waits until the parent is another one; false is the end of ctx.
-func (n *followedNotes) changed(ctx context.Context) bool {
+// Changed waits until the parent is another one; false is the end of ctx.
+func (n *FollowedNotes) Changed(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false

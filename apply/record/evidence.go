@@ -1,4 +1,4 @@
-package apply
+package record
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -45,30 +44,30 @@ func (r AppRevision) For(now time.Time) time.Duration {
 // AppHistory lists what an app has run as, the newest first: one entry for each change
 // of its images, or of what was pulled for them, that the recorded revisions show. A
 // revision that cannot be read is left out.
-func (c *Cluster) AppHistory(ctx context.Context, name, namespace, app string, now time.Time) ([]AppRevision, error) {
-	signer := c.signer(name, namespace)
-	history, err := c.history(ctx, signer)
+func (c *Store) AppHistory(ctx context.Context, name, namespace, app string, now time.Time) ([]AppRevision, error) {
+	signer := c.Signer(name, namespace)
+	history, err := c.HistoryBy(ctx, signer)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := signer.newest(ctx)
+	newest, err := signer.Newest(ctx)
 	if err != nil {
 		return nil, err
 	}
 	shown := spans(history, newest)
 	if newest > 0 && (len(history) == 0 || history[0].Number < newest) {
-		c.Warn(goneNewest(name, newest))
+		c.Warn(GoneNewest(name, newest))
 	}
 	var all []AppRevision
 	for _, meta := range slices.Backward(history) {
 		r, err := c.Revision(ctx, name, namespace, meta.Number)
-		if errors.Is(err, errUnreadable) {
+		if errors.Is(err, ErrUnreadable) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		images := unitImages(r.Environment.Unit(app))
+		images := UnitImages(r.Environment.Unit(app))
 		if n := len(all); n > 0 && all[n-1].Until.IsZero() {
 			if all[n-1].goesOn(images, r.Healthy[app]) {
 				all[n-1].show(r, app, shown)
@@ -161,8 +160,8 @@ func longest(spans []span, now time.Time) time.Duration {
 	return most
 }
 
-// unitImages are the images of the workloads of a unit, each once.
-func unitImages(unit *schema.Unit) []string {
+// UnitImages are the images of the workloads of a unit, each once.
+func UnitImages(unit *schema.Unit) []string {
 	if unit == nil {
 		return nil
 	}
@@ -232,45 +231,4 @@ func (r *AppRevision) pulledAs(image string) string {
 		return image + "@" + sums[0]
 	}
 	return ""
-}
-
-// saw are the units that this run leaves healthy, as far as somebody knows, with what
-// their pods pulled. What it did not wait for it has not seen: of what it has not written
-// either, last still says how it was.
-func (r *run) saw(ctx context.Context, env *schema.Environment, last *Revision) Pulled {
-	paused := r.paused()
-	waited := func(unit string) bool { return r.selected(unit) && !r.opts.NoWait && !paused[unit] }
-	healthy := Pulled{}
-	for _, u := range env.Units {
-		before, known := last.Healthy[u.Name]
-		switch {
-		case waited(u.Name):
-			healthy[u.Name] = map[string][]string{}
-		case known && !r.wrote(u.Name) && slices.Equal(unitImages(&u), unitImages(last.Environment.Unit(u.Name))):
-			healthy[u.Name] = before
-		}
-	}
-	pulled, err := r.c.pulled(ctx, env, waited)
-	if err != nil {
-		r.c.Warn("the digests of the images are not recorded: " + err.Error())
-	}
-	maps.Copy(healthy, pulled)
-	return healthy
-}
-
-// paused are the units with a rollout that stands still: their pods may be of another
-// version than what was applied.
-func (r *run) paused() map[string]bool {
-	units := map[string]bool{}
-	for _, h := range r.health {
-		if h.Rule == health.RulePaused {
-			units[h.Unit] = true
-		}
-	}
-	return units
-}
-
-// wrote reports whether the run wrote an object of a unit.
-func (r *run) wrote(unit string) bool {
-	return slices.ContainsFunc(r.plan.Changes, func(c Change) bool { return c.Unit == unit && r.journal.has(c.Ref) })
 }
