@@ -62,6 +62,7 @@ func serverDefaults() []serverDefault {
 		is("failureThreshold", int64(3)),
 		is("httpGet.scheme", "HTTP"),
 		is("httpGet.path", "/"),
+		is("grpc.service", ""),
 		is("ports.protocol", "TCP"),
 		is("defaultMode", int64(420)),
 		is("fieldRef.apiVersion", "v1"),

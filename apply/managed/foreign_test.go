@@ -33,3 +33,24 @@ spec: {replicas: 1}
 		}
 	}
 }
+
+// TestForeignProbe: the server fills in the service that a gRPC probe asks for; another
+// one somebody wrote.
+func TestForeignProbe(t *testing.T) {
+	for service, want := range map[string]int{`""`: 0, "health": 1} {
+		live := applytest.Object(t, `
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: a
+  managedFields:
+  - {manager: evenkeel, operation: Apply, apiVersion: apps/v1, fieldsV1: {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"a"}': {".": {}, "f:name": {}, "f:livenessProbe": {"f:grpc": {"f:port": {}}}}}}}}}}
+  - {manager: kubectl-edit, operation: Update, apiVersion: apps/v1, fieldsV1: {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"a"}': {"f:livenessProbe": {"f:grpc": {"f:service": {}}}}}}}}}}
+spec: {template: {spec: {containers: [{name: a, livenessProbe: {grpc: {port: 1, service: `+service+`}}}]}}}
+`)
+		desired := applytest.Object(t, "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: [{name: a, livenessProbe: {grpc: {port: 1}}}]}}}\n")
+		if got := Foreign(desired, live, nil, nil, false); len(got) != want {
+			t.Errorf("service %s: foreign fields %v, want %d", service, got, want)
+		}
+	}
+}
