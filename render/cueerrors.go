@@ -249,7 +249,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	case e.format == "field not allowed":
 		f.Message = unknownField
 		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
-		f.DidYouMean = cmp.Or(typed.Closest(last(e.path), t.siblings(e.path)), t.grouped(e.path))
+		f.DidYouMean = cmp.Or(ourWord(last(e.path), t.siblings(e.path)), typed.Closest(last(e.path), t.siblings(e.path)), t.grouped(e.path))
 		if f.DidYouMean == "" {
 			if names := t.siblings(e.path); len(names) > 0 {
 				f.Expected = "one of " + enumerate(names)
@@ -302,10 +302,84 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	default:
 		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text
+		t.undefinedField(f)
 	}
 	if shadowed.MatchString(f.Message) {
 		f.Hint = "if a field of the same name hides the import, rename the import"
 	}
+}
+
+// undefinedField says which field was meant by one that a reference asks for. In the
+// interpolation of a text CUE does not say which one it is.
+func (t translator) undefinedField(f *Finding) {
+	if t.ev == nil {
+		return
+	}
+	if name, ok := strings.CutPrefix(f.Message, "undefined field: "); ok {
+		f.DidYouMean = typed.Closest(name, t.ev.labels())
+		return
+	}
+	if f.Message != "invalid interpolation" {
+		return
+	}
+	labels := t.ev.labels()
+	for _, file := range t.ev.userFiles() {
+		ast.Walk(file, func(n ast.Node) bool {
+			text, ok := n.(*ast.Interpolation)
+			if !ok || !f.pos.IsValid() || text.Pos().Filename() != f.pos.Filename() || text.Pos().Line() != f.pos.Line() {
+				return true
+			}
+			ast.Walk(text, func(n ast.Node) bool {
+				sel, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if name, _, err := ast.LabelName(sel.Sel); err == nil && !slices.Contains(labels, name) {
+					f.Message, f.DidYouMean = "undefined field: "+name, typed.Closest(name, labels)
+					t.repo.place(f, sel.Sel.Pos())
+				}
+				return true
+			}, nil)
+			return false
+		}, nil)
+	}
+}
+
+// labels are the names of all fields of the environment's package and of what it imports.
+func (p *envPackage) labels() []string {
+	names := map[string]bool{}
+	for _, inst := range p.instances() {
+		for _, file := range inst.Files {
+			ast.Walk(file, func(n ast.Node) bool {
+				if field, ok := n.(*ast.Field); ok {
+					if name, _, err := ast.LabelName(field.Label); err == nil {
+						names[name] = true
+					}
+				}
+				return true
+			}, nil)
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// ourWord is the field that says what one of Kubernetes says.
+func ourWord(theirs string, fields []string) string {
+	words := map[string][]string{
+		"annotations": {"podAnnotations"}, "autoscaling": {"autoscale"}, "claimName": {"existingClaim", "claim"},
+		"configMapName": {"configMap"}, "configMapRef": {"configMap"}, "containerPort": {"port"}, "cron": {"schedule"},
+		"emptyDir": {"empty"}, "environment": {"env"}, "hosts": {"host"}, "ingressClassName": {"class", "ingressClass"},
+		"labels": {"podLabels"}, "livenessProbe": {"probes"}, "maxReplicas": {"max"}, "minReplicas": {"min"},
+		"mountPath": {"path"}, "persistentVolumeClaim": {"claim"}, "podDisruptionBudget": {"disruptionBudget"},
+		"readinessProbe": {"probes"}, "secretKeyRef": {"envRef"}, "secretName": {"secret"}, "securityContext": {"security"},
+		"startupProbe": {"probes"}, "targetPort": {"port"}, "tlsSecret": {"tls"}, "volumeMounts": {"volumes"},
+	}
+	for _, ours := range words[theirs] {
+		if slices.Contains(fields, ours) {
+			return ours
+		}
+	}
+	return ""
 }
 
 // noPackage is how CUE begins to say that an import leads nowhere.

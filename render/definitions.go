@@ -67,7 +67,7 @@ func readDefinitions(data []byte) ([]map[string]any, error) {
 		}
 		var obj map[string]any
 		if err == nil {
-			err = alias.Check(doc)
+			err = alias.JSON(doc)
 		}
 		if err == nil {
 			if doc, err = yaml.YAMLToJSONStrict(doc); err == nil {

@@ -66,6 +66,9 @@ func (e UnknownEnv) Error() string {
 		return fmt.Sprintf("no environment %q: no directory below envs declares one", e.Name)
 	}
 	msg := fmt.Sprintf("no environment %q", e.Name)
+	if e.Name == "" {
+		msg = "the name of the environment is empty"
+	}
 	if near := typed.Closest(e.Name, e.Known); near != "" {
 		msg += fmt.Sprintf("; did you mean %q?", near)
 	}

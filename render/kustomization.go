@@ -234,7 +234,7 @@ func (c kustomization) plugins(entries []string) error {
 
 // inline parses what stands in a kustomization in full as kustomize does.
 func inline(text string) ([]*resource.Resource, error) {
-	if err := alias.Check([]byte(text)); err != nil {
+	if err := alias.JSON([]byte(text)); err != nil {
 		return nil, err
 	}
 	return provider.NewDefaultDepProvider().GetResourceFactory().SliceFromBytes([]byte(text))

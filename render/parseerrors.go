@@ -13,6 +13,8 @@ import (
 
 	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
+
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
 // plainly says in words what CUE does not parse, or takes for a reference, where the
@@ -219,9 +221,29 @@ func (s source) say(f *Finding) {
 		at(strings.Index(s.line(f.Line), "-") + 1)
 		f.Expected, f.Found = "", ""
 		f.Message, f.DidYouMean, f.Hint = "lists stand in brackets, with commas, not behind dashes", "", `write ["one", "two"]`
+	case misspeltPackage(text) != "":
+		at(strings.Index(line, text) + 1)
+		f.Path, f.Expected, f.Found, f.Hint = "", "", "", ""
+		f.Message, f.DidYouMean = "this is no field, and no package clause", misspeltPackage(text)
 	default:
+		was := f.Message
 		s.unquoted(f, line)
+		if m := twoWords.FindStringSubmatch(line); m != nil && f.Message == was && strings.HasPrefix(was, "expected label or ':', found 'IDENT'") {
+			f.Message, f.Hint = "a field has a colon behind its name", fmt.Sprintf("write %s: %s", m[1], m[2])
+		}
 	}
+}
+
+// twoWords matches a field without its colon.
+var twoWords = regexp.MustCompile(`^\s*([A-Za-z_#]\w*)\s+([\w."#]+)`)
+
+// misspeltPackage is the package clause that a line was meant to be.
+func misspeltPackage(text string) string {
+	word, name, ok := strings.Cut(text, " ")
+	if !ok || strings.ContainsAny(name, " :{") || typed.Closest(word, []string{"package"}) == "" {
+		return ""
+	}
+	return "package " + name
 }
 
 // foreign is the first character of a line outside of text and comments that CUE does

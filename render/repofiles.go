@@ -82,7 +82,7 @@ func (f repoFiles) ReadFile(name string) ([]byte, error) {
 	data, shown, err := f.read(name)
 	known := err == nil
 	if known {
-		if err = alias.Check(data); err != nil {
+		if err = alias.JSON(data); err != nil {
 			err = fmt.Errorf("%s: %w", cmp.Or(shown, "kustomize"), err)
 		}
 	}

@@ -58,18 +58,33 @@ func (r *Repo) cueDirs() ([]*cueDir, error) {
 		case err != nil:
 			return err
 		case d.IsDir() && p != "envs" && strings.HasPrefix(d.Name(), "."):
+			if path.Dir(p) == "envs" && r.hides(p) {
+				dir := at(p)
+				dir.likely = true
+				dir.wrong.Message, dir.wrong.Hint = "nothing reads a directory whose name begins with a dot", "rename it, or move it out of envs"
+			}
 			return fs.SkipDir
 		case d.IsDir():
-			return nil
+			entries, err := fs.ReadDir(r.fsys, p)
+			if err == nil && len(entries) == 0 && path.Dir(p) == "envs" {
+				dir := at(p)
+				dir.likely = true
+				dir.wrong.Message, dir.wrong.Hint = "the directory is empty", "give it an environment, or remove it"
+			}
+			return err
 		case path.Ext(p) == ".cue":
 			return r.readCUE(at(path.Dir(p)), p)
 		case d.Type().IsRegular() && path.Dir(p) != "envs":
 			return r.readLookalike(at, p, d)
 		case d.Type()&fs.ModeSymlink != 0:
-			if info, err := fs.Stat(r.fsys, p); err == nil && info.IsDir() {
+			info, err := fs.Stat(r.fsys, p)
+			if err == nil && info.IsDir() || err != nil && path.Dir(p) == "envs" && !strings.HasPrefix(d.Name(), ".") {
 				dir := at(p)
 				dir.likely = true
 				dir.wrong.Message, dir.wrong.Hint = "a link to a directory is not an environment", "make it a directory"
+				if err != nil {
+					dir.wrong.Message = "a link that leads nowhere, or out of the repository, is not an environment"
+				}
 			}
 		}
 		return nil
@@ -109,12 +124,18 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 		return nil
 	}
 	base := path.Base(name)
-	ignored := strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_test.cue") || strings.HasSuffix(base, "_tool.cue")
+	reason, hint := leftOut(file, path.Base(d.dir))
+	if strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") || strings.HasSuffix(base, "_test.cue") || strings.HasSuffix(base, "_tool.cue") {
+		reason, hint = "its name begins with _ or ., or ends in _test.cue or _tool.cue", "rename it, or move it out of envs"
+	}
+	ignored := reason != ""
 	if !ignored {
 		d.imports = append(d.imports, importsIn(file)...)
+	}
+	if !ignored || file.PackageName() == "" {
 		d.packages = append(d.packages, file.PackageName())
 	}
-	if d.wrong.Line == 0 && !ignored {
+	if d.wrong.Line == 0 && (!ignored || file.PackageName() == "") {
 		r.place(&d.wrong, file.Pos())
 	}
 	for _, decl := range file.Decls {
@@ -139,9 +160,9 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 		case label == fieldEnvironment && ignored:
 			r.place(&d.wrong, pos)
 			d.likely = true
-			d.wrong.Message = "CUE does not read this file: its name begins with _ or ., or ends in _test.cue or _tool.cue"
-			d.wrong.Hint = "rename it, or move it out of envs"
-			part := Finding{Warning: true, Message: d.wrong.Message, Hint: d.wrong.Hint} // it may be meant: CUE has these names for that
+			d.wrong.Message, d.wrong.Hint = "CUE does not read this file: "+reason, hint
+			// It may be meant: CUE has these names and attributes for that.
+			part := Finding{Warning: file.PackageName() != "", Message: d.wrong.Message, Hint: hint}
 			r.place(&part, pos)
 			d.lost = append(d.lost, part)
 		case label == fieldEnvironment:
@@ -155,6 +176,57 @@ func (r *Repo) readCUE(d *cueDir, name string) error {
 		}
 	}
 	return nil
+}
+
+// leftOut says why CUE passes over a file, by what stands in it, and what to do; nothing
+// of one that it reads. Tags are not set.
+func leftOut(file *ast.File, dir string) (reason, hint string) {
+	for _, decl := range file.Decls {
+		attr, ok := decl.(*ast.Attribute)
+		if !ok {
+			break
+		}
+		switch key, body := attr.Split(); key {
+		case "ignore":
+			return "it has the attribute @ignore", "take the attribute out, or move the file out of envs"
+		case "if":
+			if expr, err := parser.ParseExpr("", body); err == nil && !withoutTags(expr) {
+				return "it has the attribute " + attr.Text + ", and no tag is set", "take the attribute out, or move the file out of envs"
+			}
+		}
+	}
+	if file.PackageName() == "" {
+		return "it is of no package", "begin it with: package " + strings.ReplaceAll(dir, "-", "_")
+	}
+	return "", ""
+}
+
+// withoutTags is what the condition of @if says where no tag is set.
+func withoutTags(expr ast.Expr) bool {
+	switch x := expr.(type) {
+	case *ast.ParenExpr:
+		return withoutTags(x.X)
+	case *ast.UnaryExpr:
+		return x.Op == token.NOT && !withoutTags(x.X)
+	case *ast.BinaryExpr:
+		if x.Op == token.LOR {
+			return withoutTags(x.X) || withoutTags(x.Y)
+		}
+		return withoutTags(x.X) && withoutTags(x.Y)
+	}
+	return false
+}
+
+// hides says whether a CUE file of a directory declares an environment.
+func (r *Repo) hides(dir string) bool {
+	entries, err := fs.ReadDir(r.fsys, dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		if path.Ext(e.Name()) != ".cue" {
+			return false
+		}
+		data, err := fs.ReadFile(r.fsys, path.Join(dir, e.Name()))
+		return err == nil && strings.Contains("\n"+string(data), "\n"+fieldEnvironment+":")
+	})
 }
 
 // meant notes the field that should have been called environment.
@@ -187,6 +259,9 @@ func mentionsEnvironment(expr ast.Expr) bool {
 // lookalike matches CUE in a file of another name.
 var lookalike = regexp.MustCompile(`(?m)^package [A-Za-z_]\w*[ \t]*\r?$`)
 
+// dataEnvironment matches an environment in a file of JSON or YAML.
+var dataEnvironment = regexp.MustCompile(`^\s*(?:\{\s*"environment"\s*:\s*\{|environment:[ \t]*\r?\n[ \t]+(?:name|site|apps|stacks):)`)
+
 // readLookalike notes a file that would be a part of an environment by another
 // name, such as prod.cue.txt.
 func (r *Repo) readLookalike(at func(string) *cueDir, name string, entry fs.DirEntry) error {
@@ -196,6 +271,14 @@ func (r *Repo) readLookalike(at func(string) *cueDir, name string, entry fs.DirE
 		return err
 	}
 	data, err := fs.ReadFile(r.fsys, name)
+	if err == nil && dataEnvironment.Match(data) && path.Dir(path.Dir(name)) == "envs" {
+		d := at(path.Dir(name))
+		if d.likely = true; len(d.packages) == 0 {
+			d.wrong.File = r.fileName(filepath.Join(r.root, filepath.FromSlash(name)))
+			d.wrong.Message, d.wrong.Hint = "this looks like an environment, but CUE reads files that end in .cue", "write it in CUE"
+		}
+		return nil
+	}
 	if err != nil || !lookalike.Match(data) || !strings.Contains(string(data), fieldEnvironment) && !strings.Contains(string(data), "#Environment") {
 		return err
 	}

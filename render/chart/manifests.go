@@ -77,7 +77,7 @@ func objectsIn(name, text string) ([]Object, error) {
 		if strings.TrimSpace(doc) == "" {
 			continue
 		}
-		if err := alias.Check([]byte(doc)); err != nil {
+		if err := alias.JSON([]byte(doc)); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		data, err := yaml.YAMLToJSON([]byte(doc))

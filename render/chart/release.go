@@ -116,7 +116,7 @@ func (h *helmRelease) checkNames() error {
 func objectsOf(manifest string) ([]map[string]any, error) {
 	var objects []map[string]any
 	for doc := range strings.SplitSeq("\n"+manifest, "\n---") {
-		if err := alias.Check([]byte(doc)); err != nil {
+		if err := alias.JSON([]byte(doc)); err != nil {
 			return nil, fmt.Errorf("its manifest: %w", err)
 		}
 		data, err := yaml.YAMLToJSON([]byte(doc))

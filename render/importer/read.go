@@ -201,7 +201,7 @@ func (d *document) skipBlank() {
 // decode reads a document as kubectl does. Whole numbers stay what they are; those
 // that no reader of JSON keeps are an error.
 func decode(data []byte) (any, error) {
-	if err := alias.Check(data); err != nil {
+	if err := alias.JSON(data); err != nil {
 		return nil, err
 	}
 	plain, err := yaml.YAMLToJSONStrict(data)

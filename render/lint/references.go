@@ -51,8 +51,10 @@ func (w *world) checkSecrets() {
 		switch o.Kind {
 		case "Middleware", "MiddlewareTCP":
 			for _, path := range []typed.Path{
-				{"spec", "basicAuth", "secret"}, {"spec", "digestAuth", "secret"},
-				{"spec", "forwardAuth", "tls", "certSecret"}, {"spec", "forwardAuth", "tls", "caSecret"},
+				{"spec", "basicAuth", "secret"},
+				{"spec", "digestAuth", "secret"},
+				{"spec", "forwardAuth", "tls", "certSecret"},
+				{"spec", "forwardAuth", "tls", "caSecret"},
 			} {
 				w.checkSecret(o, tree.Text(path.In(o.Content)), false, path...)
 			}

@@ -105,7 +105,7 @@ func (w *world) checkResources(o located, rule map[string]any, rules []any, path
 	for i, full := range tree.Texts(rule["resources"]) {
 		name, sub, _ := strings.Cut(full, "/")
 		at := append(slices.Clip(path), "resources", i)
-		if name == "*" || slices.ContainsFunc(groups, func(g string) bool { _, ok := own[g][name]; return ok }) {
+		if name == "" || name == "*" || slices.ContainsFunc(groups, func(g string) bool { _, ok := own[g][name]; return ok }) {
 			subs := append(strings.Fields(subresources[name]), "finalizers", "scale", "status")
 			if near := typed.Near(sub, subs, 1); near != "" && !slices.Contains(subs, sub) {
 				w.reportRight(o, fmt.Sprintf("no resource %q", full), name+"/"+near, "", at...)

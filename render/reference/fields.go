@@ -92,7 +92,7 @@ func (w *walker) declaration(pkg, prefix string, decl ast.Decl) {
 			at = prefix + "." + name
 		}
 		w.add(pkg, at, x)
-		if at != "apps" && at != "stacks" { // they have pages of their own
+		if at != "apps" && at != "stacks" && at != "base" { // they have pages of their own
 			w.value(pkg, at, x.Value)
 		}
 	}

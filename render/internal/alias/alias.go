@@ -54,6 +54,46 @@ func check(data []byte, depth int) error {
 	}
 }
 
+// Numbers that are not finite, and keys that are no text, as they may stand in YAML.
+var (
+	infinite   = regexp.MustCompile(`(?m)(?:^|[\s:,\[{-])[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)(?:[\s,\]}]|$)`)
+	complexKey = regexp.MustCompile(`(?m)(?:^|[\s,{-])\? `)
+)
+
+// JSON is Check for YAML that is to become JSON, which has no word for some of it.
+func JSON(data []byte) error {
+	if err := Check(data); err != nil {
+		return err
+	}
+	if !infinite.Match(data) && !complexKey.Match(data) {
+		return nil
+	}
+	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return nil //nolint:nilerr // its end, or no YAML
+		}
+		if err := sayable(&doc); err != nil {
+			return err
+		}
+	}
+}
+
+func sayable(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!float" && infinite.MatchString(n.Value) {
+		return fmt.Errorf("line %d: %s is no number that JSON knows: write it as text, in quotes", n.Line, n.Value)
+	}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && (child.Kind == yaml.MappingNode || child.Kind == yaml.SequenceNode) {
+			return fmt.Errorf("line %d: a key has to be text", child.Line)
+		}
+		if err := sayable(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // counter holds how many values nodes stand for; zero while that is being counted.
 type counter struct {
 	sizes map[*yaml.Node]int

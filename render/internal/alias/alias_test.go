@@ -52,3 +52,24 @@ func FuzzCheck(f *testing.F) {
 	f.Add("a: &a [*a]")
 	f.Fuzz(func(_ *testing.T, text string) { _ = Check([]byte(text)) })
 }
+
+func TestJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: .inf":                  "line 1: .inf is no number that JSON knows: write it as text, in quotes",
+		"a: 1\nb: [1, -.Inf]":      "line 2: -.Inf is no number that JSON knows: write it as text, in quotes",
+		"a: {b: .NaN}":             "line 1: .NaN is no number that JSON knows: write it as text, in quotes",
+		"a: 1\n---\n? [b, c]\n: d": "line 3: a key has to be text",
+		"a: \".inf\"":              "",
+		"a: foo.info, b: .info":    "",
+		"a: 1e400":                 "",
+		"? b\n: c":                 "",
+	} {
+		got := ""
+		if err := JSON([]byte(text)); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
