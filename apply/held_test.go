@@ -72,6 +72,28 @@ func TestDeleteFirst(t *testing.T) {
 			},
 		},
 		{
+			name: "a volume for one pod, which a StatefulSet has made", has: "volume ",
+			objects: func(s *scenario, name string) []schema.Object {
+				if name == "old" {
+					set := s.deployment(name, "x:1")
+					set.SetKind("StatefulSet")
+					_ = unstructured.SetNestedField(set.Object, name, "spec", "serviceName")
+					_ = unstructured.SetNestedSlice(set.Object, []any{map[string]any{
+						"metadata": map[string]any{"name": "data"},
+						"spec": map[string]any{
+							"accessModes": []any{"ReadWriteOncePod"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}},
+						},
+					}}, "spec", "volumeClaimTemplates")
+					return []schema.Object{set}
+				}
+				d := s.deployment(name, "x:1")
+				_ = unstructured.SetNestedSlice(d.Object, []any{
+					map[string]any{"name": "data", "persistentVolumeClaim": map[string]any{"claimName": "data-old-0"}},
+				}, "spec", "template", "spec", "volumes")
+				return []schema.Object{d}
+			},
+		},
+		{
 			name: "a host that is counted", has: "host shop.example.org/", refused: true,
 			objects: func(s *scenario, name string) []schema.Object { return []schema.Object{s.ingress(name)} },
 			with:    func(t *testing.T, s *scenario) { t.Helper(); s.countHosts(t) },

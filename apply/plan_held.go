@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -349,26 +350,78 @@ func hostPorts(u *unstructured.Unstructured) []string {
 	return out
 }
 
-// exclusiveClaims are the claims of the environment that a workload mounts and that
-// one node alone can have at a time.
+// exclusiveClaims are the claims that a workload mounts, or makes for its pods, and that
+// one node or one pod alone can have at a time.
 func (p *planner) exclusiveClaims(u *unstructured.Unstructured) []string {
 	path := podSpec(u)
 	if path == nil {
 		return nil
 	}
-	volumes, _, _ := unstructured.NestedSlice(u.Object, append(slices.Clone(path), "volumes")...)
 	var out []string
-	for _, item := range volumes {
-		volume, _ := item.(map[string]any)
-		name, _, _ := unstructured.NestedString(volume, "persistentVolumeClaim", "claimName")
-		claim := p.desired[schema.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: u.GetNamespace(), Name: name}.ID()]
-		if name == "" || claim == nil {
-			continue
-		}
-		modes, _, _ := unstructured.NestedStringSlice(claim.obj.Object, "spec", "accessModes")
-		if !slices.ContainsFunc(modes, func(mode string) bool { return strings.HasSuffix(mode, "Many") }) {
+	add := func(name string, modes []string) {
+		if len(modes) > 0 && !slices.ContainsFunc(modes, func(mode string) bool { return strings.HasSuffix(mode, "Many") }) {
 			out = append(out, u.GetNamespace()+"/"+name)
 		}
 	}
+	volumes, _, _ := unstructured.NestedSlice(u.Object, append(slices.Clone(path), "volumes")...)
+	for _, item := range volumes {
+		volume, _ := item.(map[string]any)
+		if name, _, _ := unstructured.NestedString(volume, "persistentVolumeClaim", "claimName"); name != "" {
+			add(name, p.claimModes(u.GetNamespace(), name))
+		}
+	}
+	own := claimsOf(u)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		add(name, own[name])
+	}
 	return out
 }
+
+// claimModes are the access modes of a claim that the environment has, or that what is on
+// its way out has left; none where it is not known.
+func (p *planner) claimModes(namespace, name string) []string {
+	ref := schema.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
+	if claim := p.desired[ref.ID()]; claim != nil {
+		return accessModes(claim.obj.Object)
+	}
+	for i := range p.pruned {
+		switch live := p.pruned[i].live; {
+		case live == nil || live.GetNamespace() != namespace:
+		case p.pruned[i].ID() == ref.ID():
+			return accessModes(live.Object)
+		case claimsOf(live)[name] != nil:
+			return claimsOf(live)[name]
+		}
+	}
+	return nil
+}
+
+func accessModes(claim map[string]any) []string {
+	modes, _, _ := unstructured.NestedStringSlice(claim, "spec", "accessModes")
+	return modes
+}
+
+// claimsOf are the claims that a StatefulSet makes for its pods, with their access modes.
+func claimsOf(set *unstructured.Unstructured) map[string][]string {
+	if set.GetKind() != "StatefulSet" {
+		return nil
+	}
+	first, _, _ := unstructured.NestedInt64(set.Object, "spec", "ordinals", "start")
+	pods, given, _ := unstructured.NestedInt64(set.Object, "spec", "replicas")
+	if !given {
+		pods = 1
+	}
+	templates, _, _ := unstructured.NestedSlice(set.Object, "spec", "volumeClaimTemplates")
+	claims := map[string][]string{}
+	for _, item := range templates {
+		template, _ := item.(map[string]any)
+		name, _, _ := unstructured.NestedString(template, "metadata", "name")
+		for n := first; n < first+min(pods, mostPods); n++ {
+			claims[fmt.Sprintf("%s-%s-%d", name, set.GetName(), n)] = accessModes(template)
+		}
+	}
+	return claims
+}
+
+// mostPods bounds how many pods of a StatefulSet are looked at.
+const mostPods = 1000

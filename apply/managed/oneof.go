@@ -104,6 +104,10 @@ func newCause(c metav1.StatusCause) cause {
 	if m := inQuotes.FindStringSubmatch(text); m != nil && len(names) == 0 {
 		names = FieldNames(m[1])
 	}
+	// What validates definitions has the fields of v1beta1 (spec.conversion.webhookClientConfig).
+	if i := slices.Index(names, "webhookClientConfig"); i >= 0 {
+		names = slices.Replace(names, i, i+1, "webhook", "clientConfig")
+	}
 	return cause{kind: c.Type, names: names, text: text, null: strings.HasPrefix(c.Message, `Invalid value: "null": `)}
 }
 

@@ -105,3 +105,39 @@ func TestLongBase64(t *testing.T) {
 		}
 	}
 }
+
+// TestBase64InTexts shortens what is broken into lines, and what stands in a text, and
+// nothing that only looks like it.
+func TestBase64InTexts(t *testing.T) {
+	raw := make([]byte, 1000)
+	for i := range raw {
+		raw[i] = byte(i * 7)
+	}
+	lines := func(width int) string {
+		text := base64.StdEncoding.EncodeToString(raw)
+		var b strings.Builder
+		for len(text) > width {
+			b.WriteString(text[:width] + "\n")
+			text = text[width:]
+		}
+		return b.String() + text
+	}
+	const short = "AAcOFRwjKjE4P0ZN... (base64 of 1000 bytes, SHA-256 "
+	for name, test := range map[string]struct{ text, begin, end string }{
+		"as base64(1) breaks it": {lines(76), short, "...)"},
+		"a certificate":          {"-----BEGIN CERTIFICATE-----\n" + lines(64) + "\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\n" + short, "...)\n-----END CERTIFICATE-----\n"},
+		"in JSON, for URLs":      {`{"ca":"` + base64.RawURLEncoding.EncodeToString(raw) + `"}`, `{"ca":"` + short, `...)"}`},
+		"before a word":          {lines(76) + "\nreplicas\n", short, "...)\nreplicas\n"},
+		"short":                  {base64.StdEncoding.EncodeToString(raw[:150]), "AAcOFRwjKjE4P0ZN", ""},
+		"a digest many times":    {strings.Repeat("0123456789abcdef", 40), "0123456789abcdef", "0123456789abcdef"},
+		"paths":                  {strings.Repeat("/usr/share/Local9/a-b_c", 30) + ".x", "/usr/share/Local9/a-b_c/usr", ".x"},
+	} {
+		got := withoutBase64(test.text)
+		if !strings.HasPrefix(got, test.begin) || !strings.HasSuffix(got, test.end) || strings.HasPrefix(test.begin, "/") && got != test.text {
+			t.Errorf("%s: %q", name, got)
+		}
+		if strings.Contains(test.begin, short) != (len(got) < 200) {
+			t.Errorf("%s: %d bytes of %d: %q", name, len(got), len(test.text), got)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,20 +35,38 @@ func inline(v any) string {
 // base64Limit is the length up to which base64 is shown whole.
 const base64Limit = 256
 
+// base64Run matches what may be base64, in one line or in lines as openssl and base64(1)
+// break them, alone or within a text (a certificate, JSON).
+var base64Run = regexp.MustCompile(`[A-Za-z0-9+/_-]{40,}={0,2}(?:\r?\n[ \t]*[A-Za-z0-9+/_-]{40,}={0,2})*(?:\r?\n[ \t]*[A-Za-z0-9+/_][A-Za-z0-9+/_-]{0,38}={0,2})?`)
+
+// withoutBase64 is a text without long base64 in it.
+func withoutBase64(text string) string {
+	if len(text) <= base64Limit {
+		return text
+	}
+	bare := strings.NewReplacer("\r", "", "\n", "", " ", "", "\t", "", "-", "+", "_", "/", "=", "")
+	return base64Run.ReplaceAllStringFunc(text, func(run string) string {
+		rest := ""
+		if i := strings.LastIndexByte(run, '\n'); i >= 0 && len(run)-i <= 40 && !strings.HasSuffix(run, "=") && len(bare.Replace(run))%4 != 0 {
+			run, rest = run[:i], run[i:] // a line of something else
+		}
+		raw, err := base64.RawStdEncoding.DecodeString(bare.Replace(run))
+		mixed := strings.ContainsFunc(run, unicode.IsUpper) && strings.ContainsFunc(run, unicode.IsLower) && strings.ContainsFunc(run, unicode.IsDigit)
+		marks := strings.Count(run, "/") + strings.Count(run, "+") + strings.Count(run, "-") + strings.Count(run, "_") // one of 32, but in paths
+		if len(run) <= base64Limit || err != nil || !mixed || 12*marks > len(run) {
+			return run + rest
+		}
+		sum := sha256.Sum256(raw)
+		return fmt.Sprintf("%s... (base64 of %d bytes, SHA-256 %x...)", run[:16], len(raw), sum[:6]) + rest
+	})
+}
+
 // shown is a value without long base64 in it, such as a bundle of certificates, of
 // which nobody reads more than whether it is another one.
 func shown(v any) any {
 	switch v := v.(type) {
 	case string:
-		if len(v) <= base64Limit {
-			return v
-		}
-		raw, err := base64.StdEncoding.DecodeString(v)
-		if err != nil || strings.ContainsAny(v, "\r\n") {
-			return v
-		}
-		sum := sha256.Sum256(raw)
-		return fmt.Sprintf("%s... (base64 of %d bytes, SHA-256 %x...)", v[:16], len(raw), sum[:6])
+		return withoutBase64(v)
 	case []any:
 		out := make([]any, len(v))
 		for i, item := range v {

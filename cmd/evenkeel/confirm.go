@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
@@ -87,6 +89,9 @@ func (g *global) readLine(ctx context.Context) (string, error) {
 		fmt.Fprintln(g.err)
 		return "", &apply.Interrupted{Cause: context.Cause(ctx)}
 	case r := <-read:
+		if errors.Is(r.err, syscall.EIO) { // a terminal that was closed, whose signal is on its way
+			return "", &apply.Interrupted{Cause: r.err}
+		}
 		return r.line, r.err
 	}
 }
