@@ -121,10 +121,27 @@ func TestSpecified(t *testing.T) {
 	if w, err := model.Trace("http://a.com/"); err != nil || answer(w) != "a" || len(w.Breaks()) > 0 {
 		t.Errorf("%v, %v", w, err)
 	}
-	// Traefik does not read them.
-	model = modelOf(t, fmt.Sprintf(controllers, traefikArgs)+"---"+gatewayOf[strings.Index(gatewayOf, "{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet"):], []string{to(more, httpRoute("more", "more.com", "{}"))})
-	if w, err := model.Trace("http://more.com/"); err != nil || answer(w) != "" || !strings.Contains(fmt.Sprint(w.Breaks()[0].Break), "Traefik reads no ListenerSet") {
-		t.Errorf("%v, %v", w, err)
+	// Traefik reads them from v3.8 on, where its Gateway takes them.
+	sets := strings.ReplaceAll(gatewayOf, "port: 80,", "port: 8000,")
+	sets = sets[strings.Index(sets, "{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet"):]
+	takes := strings.Replace(fmt.Sprintf(controllers, traefikArgs), "gatewayClassName: traefik,", "gatewayClassName: traefik, allowedListeners: {namespaces: {from: All}},", 1)
+	for _, tt := range []struct{ controllers, image, breaks string }{
+		{takes, "docker.io/library/traefik:v3.7.13", "Traefik reads ListenerSets from v3.8 on"},
+		{fmt.Sprintf(controllers, traefikArgs), "docker.io/library/traefik:v3.8.0", "spec.allowedListeners"},
+		{takes, "docker.io/library/traefik:v3.8.0", ""},
+	} {
+		model = modelOf(t, strings.Replace(tt.controllers, "{name: c,", "{name: c, image: \""+tt.image+"\",", 1)+"---"+sets, []string{to(more, httpRoute("more", "more.com", "{}"))})
+		w, err := model.Trace("http://more.com/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		breaks := ""
+		for _, b := range w.Breaks() {
+			breaks += fmt.Sprint(b.Break)
+		}
+		if tt.breaks == "" && answer(w) != "more" || !strings.Contains(breaks, tt.breaks) {
+			t.Errorf("%s: answered by %q, %s", tt.image, answer(w), breaks)
+		}
 	}
 }
 

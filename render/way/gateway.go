@@ -2,6 +2,7 @@ package way
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -263,8 +264,8 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 	switch {
 	case kind != "Gateway" && kind != "ListenerSet":
 		return nil, fmt.Sprintf("%s %s is no Gateway", kind, name)
-	case kind == "ListenerSet" && c.kind == traefik:
-		return nil, "Traefik reads no ListenerSet"
+	case kind == "ListenerSet" && c.kind == traefik && c.before38():
+		return nil, "Traefik reads ListenerSets from v3.8 on"
 	case parent == nil && kind == "Gateway" && c.kind == unknownKind && len(m.byKind["Gateway"]) == 0:
 		return nil, ""
 	case parent == nil:
@@ -294,6 +295,21 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 	}
 	return parent, ""
 }
+
+// before38 says whether the image of a Traefik is of a release before v3.8; of one whose
+// tag says no release it is not known, and taken for new.
+func (c *controller) before38() bool {
+	old := false
+	if c.pods == nil {
+		return old
+	}
+	tree.Each(c.pods.podSpec()["containers"], func(_ int, container map[string]any) {
+		old = old || oldTraefik.MatchString(tree.Text(container["image"]))
+	})
+	return old
+}
+
+var oldTraefik = regexp.MustCompile(`/traefik:v?(2|3\.[0-7])\.`)
 
 // intersect are the host names of a route that a listener takes; nil where there
 // are none, and an empty name where both take any.
