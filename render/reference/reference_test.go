@@ -80,6 +80,7 @@ const site = `
 		nodes: "node-1": "10.4.7.21"
 		apiServers: nodes
 		zookeeper: ["zk1.lab.example:2181"]
+		logs: elasticsearch: host: "es.lab.example"
 	}
 	external: secrets: {
 		"apollo-mysql": {}, "dubbo-admin-login": {}, "nacos-auth": {}, "nacos-mysql": {}, "ingress-nginx-admission": namespace: "ingress-nginx"
