@@ -148,6 +148,9 @@ func (t translator) read(e errors.Error) cueError {
 		format, args = cause.Msg()
 		ce.text = cmp.Or(t.repo.notEmbedded(e.Position(), format, args), "@embed: "+tidyMessage(fmt.Sprintf(format, args...)))
 	}
+	if ce.text == "" { // an error of another kind: CUE has only its text
+		ce.text = strings.TrimPrefix(tidyMessage(e.Error()), "invalid module file "+t.repo.root+"/cue.mod/module.cue: ")
+	}
 	ce.text = strings.ReplaceAll(ce.text, t.repo.root+"/", "")
 	for _, pos := range append([]token.Pos{e.Position()}, e.InputPositions()...) {
 		if !ce.any.IsValid() {

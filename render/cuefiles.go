@@ -29,6 +29,12 @@ func virtualRoot(dir string) string {
 // the disk, wherever they are.
 const localModule = "cue.mod/local-module.cue"
 
+// notReplaced is what is said of a module that another is put in the place of.
+var notReplaced = Finding{ //nolint:gochecknoglobals // a text
+	Message: "modules are not replaced: what is built from has to be in the repository",
+	Hint:    "put the packages below cue.mod/pkg",
+}
+
 // sources lays the CUE files that packages are built from where CUE looks for them.
 type sources struct {
 	repo   *Repo
@@ -75,11 +81,9 @@ func (s *sources) add(dir string) error {
 				continue
 			}
 		case name == localModule:
-			return Findings{{
-				File:    s.repo.fileName(filepath.Join(s.repo.root, filepath.FromSlash(name))),
-				Message: "modules are not replaced: what is built from has to be in the repository",
-				Hint:    "put the packages below cue.mod/pkg, and remove this file",
-			}}
+			f := notReplaced
+			f.File, f.Hint = s.repo.fileName(filepath.Join(s.repo.root, filepath.FromSlash(name))), "put the packages below cue.mod/pkg, and remove this file"
+			return Findings{f}
 		case path.Ext(name) != ".cue" || e.IsDir():
 			continue
 		}

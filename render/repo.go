@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/load"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
@@ -169,7 +170,18 @@ func (r *Repo) readModule() error {
 	}
 	mod, err := modfile.ParseNonStrict(data, filepath.Join(r.root, name))
 	if err != nil {
-		return r.cueFindings(err, nil)
+		found := r.cueFindings(err, nil)
+		for i := range found {
+			if found[i].File == "" {
+				found[i].File = r.fileName(filepath.Join(r.root, name))
+			}
+		}
+		return found
+	}
+	if pos := replacedAt(filepath.Join(r.root, name), data); pos.IsValid() {
+		f := notReplaced
+		r.place(&f, pos)
+		return Findings{f}
 	}
 	if r.module = mod.ModuleRootPath(); r.module == "" { // CUE panics where it is
 		return Findings{{
@@ -188,6 +200,21 @@ func (r *Repo) readModule() error {
 		return Findings{f}
 	}
 	return nil
+}
+
+// replacedAt is where a module file has a module replaced; else invalid.
+func replacedAt(name string, data []byte) (pos token.Pos) {
+	file, err := parser.ParseFile(name, data)
+	if err != nil {
+		return pos
+	}
+	syntax.EachField(file.Decls, func(f *ast.Field, path []string) bool {
+		if path[len(path)-1] == "replaceWith" && !pos.IsValid() {
+			pos = f.Pos()
+		}
+		return true
+	})
+	return pos
 }
 
 // leastLanguage is the version that the definitions of schema need: they open
