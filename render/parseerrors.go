@@ -137,7 +137,7 @@ func (s source) line(n int) string {
 // conflict is the line where what a merge left begins.
 func (s source) conflict() int {
 	for i, line := range s.lines {
-		if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") {
+		if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") || line == "=======" {
 			return i + 1
 		}
 	}

@@ -52,7 +52,7 @@ func TestNoEnvironmentVanishes(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*testing.T, string){
-		"package_misspelt": replace("package dev\n", "packge dev\n"),
+		"package_misspelt": replace("package dev\n", "paclage dev\n"),
 		"package_missing":  replace("package dev\n", ""),
 		"package_other":    replace("package dev\n", "package other\n"),
 		"package_none":     replace("package dev\n", "package _\n"),

@@ -151,7 +151,9 @@ func checkContainers(w *world) {
 			name := tree.Text(c["name"])
 			f := p.located.at("container", path...)
 			f.Message = fmt.Sprintf("the container %q has no image", name)
-			f.Hint = "a patch of a container that is not there adds one; this pod has " + strings.Join(names, ", ")
+			if len(names) > 0 {
+				f.Hint = "a patch of a container that is not there adds one; this pod has " + strings.Join(names, ", ")
+			}
 			f.DidYouMean = typed.Closest(name, names)
 			w.report(f)
 		})

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -60,9 +61,7 @@ func (w *world) asksAbout(hook map[string]any, p podSource) bool {
 	})
 	namespace := map[string]any{}
 	if made, ok := w.byID[id{"Namespace", "", p.Namespace}]; ok {
-		for key, value := range tree.Map(tree.At(made.Content, "metadata", "labels")) {
-			namespace[key] = value
-		}
+		maps.Copy(namespace, tree.Map(tree.At(made.Content, "metadata", "labels")))
 	}
 	namespace["kubernetes.io/metadata.name"] = p.Namespace
 	return pods && len(tree.List(hook["matchConditions"])) == 0 &&
