@@ -24,7 +24,7 @@ const gcPercent = 200
 
 // leastHeap, in bytes, is what the heap grows to before it is looked through, however
 // little of it is live: a hundred apps need less, and a thousand need more anyway.
-const leastHeap = 128 << 20
+const leastHeap = 96 << 20
 
 // pace says when the next collection is due, and again after each: a percentage alone
 // has the collector look through a heap that grows at 15, 30, 60 and 120 MB.

@@ -282,7 +282,7 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 	out := build.NewContext().NewInstance(inst.Dir, imported)
 	out.ImportPath, out.CanonicalID, out.CanonicalImportPath = inst.ImportPath, inst.CanonicalID, inst.CanonicalImportPath
 	out.DisplayPath, out.BuildFiles, out.Root, out.RootLoc, out.DirLoc = inst.DisplayPath, inst.BuildFiles, inst.Root, inst.RootLoc, inst.DirLoc
-	out.Module, out.ModuleVersion, out.ModuleFile = inst.Module, inst.ModuleVersion, inst.ModuleFile
+	out.PkgName, out.Module, out.ModuleVersion, out.ModuleFile = inst.PkgName, inst.Module, inst.ModuleVersion, inst.ModuleFile
 	options := []parser.Option{parser.ParseComments}
 	if m := inst.ModuleFile; m != nil && m.Language != nil {
 		options = append(options, parser.Version(m.Language.Version))
@@ -309,9 +309,10 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 			}
 		}
 		parsed, err := parser.ParseFile(file.Filename, data, options...)
-		if err != nil || out.AddSyntax(parsed) != nil {
+		if err != nil {
 			return nil
 		}
+		out.Files = append(out.Files, parsed) // AddSyntax would resolve anew what the parser has resolved
 		s.ev.repo.embedsFrom(parsed)
 	}
 	if out.Complete() != nil {

@@ -14,6 +14,7 @@ import (
 // checkNames holds names and labels to the rules of the API, which differ by kind
 // (apimachinery/pkg/api/validation and the registry of each kind).
 func checkNames(w *world) {
+	right := map[label]bool{}
 	for _, o := range w.objects {
 		for _, msg := range nameErrors(o.Kind, o.Name) {
 			f := o.at("name", "metadata", "name")
@@ -21,7 +22,7 @@ func checkNames(w *world) {
 			w.report(f)
 		}
 		checkLength(w, o)
-		checkLabels(w, o, tree.Map(tree.At(o.Content, "metadata", "labels")), "metadata", "labels")
+		checkLabels(w, right, o, tree.Map(tree.At(o.Content, "metadata", "labels")), "metadata", "labels")
 		for _, key := range sortedKeys(tree.Map(tree.At(o.Content, "metadata", "annotations"))) {
 			w.named(o, "an annotation", strings.ToLower(key), validation.IsQualifiedName, "metadata", "annotations", key)
 		}
@@ -48,7 +49,7 @@ func checkNames(w *world) {
 		}
 	}
 	for _, p := range w.pods {
-		checkLabels(w, p.located, p.labels(), p.at("metadata", "labels")...)
+		checkLabels(w, right, p.located, p.labels(), p.at("metadata", "labels")...)
 		p.containers(func(c map[string]any, path typed.Path) {
 			w.named(p.located, "a container name", c["name"], validation.IsDNS1123Label, append(path, "name")...)
 			tree.Each(c["ports"], func(i int, port map[string]any) {
@@ -113,18 +114,28 @@ func nameErrors(kind, name string) []string {
 	return validation.IsDNS1123Subdomain(name)
 }
 
-func checkLabels(w *world, o located, labels map[string]any, path ...any) {
+// checkLabels passes over labels that are known to be right, and adds to them: most
+// objects of an app have the same ones.
+func checkLabels(w *world, right map[label]bool, o located, labels map[string]any, path ...any) {
 	for _, key := range sortedKeys(labels) {
+		l := label{key, tree.Text(labels[key])}
+		if right[l] {
+			continue
+		}
 		at := append(slices.Clip(path), key)
-		for _, msg := range validation.IsQualifiedName(key) {
+		wrongKey, wrongValue := validation.IsQualifiedName(l.key), validation.IsValidLabelValue(l.value)
+		for _, msg := range wrongKey {
 			f := o.at("name", at...)
-			f.Message, f.Found = plain("not a label: "+msg), quote(key)
+			f.Message, f.Found = plain("not a label: "+msg), quote(l.key)
 			w.report(f)
 		}
-		for _, msg := range validation.IsValidLabelValue(tree.Text(labels[key])) {
+		for _, msg := range wrongValue {
 			f := o.at("name", at...)
-			f.Message, f.Found = plain("not a label value: "+msg), quote(tree.Text(labels[key]))
+			f.Message, f.Found = plain("not a label value: "+msg), quote(l.value)
 			w.report(f)
 		}
+		right[l] = len(wrongKey)+len(wrongValue) == 0
 	}
 }
+
+type label struct{ key, value string }
