@@ -117,7 +117,7 @@ func TestSmallValues(t *testing.T) {
 	for i := range members {
 		members[i] = schema.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: fmt.Sprint("web-", i)}
 	}
-	packed, err := packMembers(members)
+	packed, err := PackMembers(members)
 	if err != nil {
 		t.Fatal(err)
 	}
