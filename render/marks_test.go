@@ -267,6 +267,13 @@ func TestSecretsInMessages(t *testing.T) {
 		"chart-hash":      {env: `stacks: c: schema.#Chart & {chart: "cf-hash", values: pin: "hunter2x" @secret()}`, files: "-- cf-hash/Chart.yaml --\n{apiVersion: v2, name: c, version: 1.0.0}\n-- cf-hash/values.yaml --\npin: \"\"\n-- cf-hash/templates/a.yaml --\n{{ fail (printf \"the pin is %v\" (sha256sum .Values.pin)) }}\n", says: "the pin is (secret)"},
 		"chart-json":      {env: `stacks: c: schema.#Chart & {chart: "cf-json", values: pin: "hunter2x" @secret()}`, files: "-- cf-json/Chart.yaml --\n{apiVersion: v2, name: c, version: 1.0.0}\n-- cf-json/values.yaml --\npin: \"\"\n-- cf-json/templates/a.yaml --\n{{ fail (printf \"the pin is %v\" (toJson (dict \"a\" (upper .Values.pin)))) }}\n", says: "the pin is (secret)"},
 		"chart-type":      {env: `stacks: c: schema.#Chart & {chart: "cf-type", values: pin: 5551234567 @secret()}`, files: "-- cf-type/Chart.yaml --\n{apiVersion: v2, name: c, version: 1.0.0}\n-- cf-type/values.yaml --\npin: \"\"\n-- cf-type/templates/a.yaml --\n{{ fail (printf \"the pin is %v\" (int64 (add 1 .Values.pin))) }}\n", says: "the pin is (secret)"},
+		"made-upper":      {imports: `"strings"`, top: pw, app: `env: A: error("bad " + strings.ToUpper(_pw))`, says: "apps.web.env.A: bad (secret)"},
+		"made-spread":     {imports: `"strings"`, top: pw, app: `env: A: error("bad " + strings.Join(strings.Split(_pw, ""), "-"))`, says: "apps.web.env.A: bad (secret)"},
+		"made-field":      {imports: `"strings"`, top: pw, app: `(strings.ToUpper(_pw) + "/ x"): "x"`, says: "unknown field"},
+		"made-host":       {imports: `"strings"`, top: pw, app: "host: strings.ToUpper(_pw) + \" x\"", says: "host: "},
+		"made-patch":      {imports: `"strings"`, top: pw, app: `kustomize: patches: [{target: kind: "Deployment", patch: "[{\"op\":\"add\",\"path\":\"/x/\(strings.ToUpper(_pw))/y\",\"value\":1}]"}]`, says: "add operation does not apply"},
+		"made-dir":        {imports: `"strings"`, top: pw, app: `kustomize: dir: strings.ToUpper(_pw)`, says: "is not in the repository"},
+		"made-after":      {imports: `"strings"`, top: pw, app: `after: [strings.Replace(_pw, "unter", "zq7w9Kmm", 1)]`, says: "after[0]: (secret)"},
 		"notice":          {top: pw, app: `notice: "call \(_pw)"`, says: "call (secret)"},
 		"misspelt":        {app: `env: A: "hunter2x" @Secret()`, says: "@Secret() marks nothing: write @secret()"},
 		"whole-file":      {top: "@secret()\n_pw: \"hunter2x\"", app: `env: A: _pw`, says: "the mark stands on no field"},
@@ -288,7 +295,7 @@ func TestSecretsInMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if form := plantedIn(string(data)); form != "" {
+		if form := plantedIn(string(data)); form != "" || strings.Contains(string(data), "h-u-n") {
 			t.Errorf("%s is said: %s", form, data)
 		}
 	}

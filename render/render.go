@@ -226,11 +226,11 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 				if !found.wrong() { // or it would count as right, without a rendering
 					found = append(found, r.skipped(dir, "the environment does not evaluate"))
 				}
-				all[i] = &rendered{name: dir.name, findings: evs[i].hush(found, nil)}
+				all[i] = &rendered{name: dir.name, findings: evs[i].hushMade(ctx, found, nil)}
 				return nil
 			}
 			if all[i] = one; one != nil {
-				one.findings = evs[i].hush(one.findings, one.units)
+				one.findings = evs[i].hushMade(ctx, one.findings, one.units)
 			}
 			return err
 		})

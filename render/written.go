@@ -57,7 +57,7 @@ func (r *Repo) lookUp(ctx context.Context, name string, paths [][]string) (field
 	fields = make([]Written, len(paths))
 	for i, path := range paths {
 		if fields[i], err = ev.written(path); err != nil {
-			return nil, nil, ev.hush(r.cueFindings(err, ev), nil)
+			return nil, nil, ev.hushMade(ctx, r.cueFindings(err, ev), nil)
 		}
 	}
 	for _, f := range ev.inst.Files {
