@@ -11,6 +11,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/persistentvolume"
 	"k8s.io/kubernetes/pkg/api/persistentvolumeclaim"
 	"k8s.io/kubernetes/pkg/api/pod"
+	"k8s.io/kubernetes/pkg/api/service"
 	"k8s.io/kubernetes/pkg/apis/apps"
 	appsv1 "k8s.io/kubernetes/pkg/apis/apps/v1"
 	appsvalidation "k8s.io/kubernetes/pkg/apis/apps/validation"
@@ -115,10 +116,16 @@ func prepare(obj runtime.Object) {
 		if o.Spec.ClusterIP != "" && len(o.Spec.ClusterIPs) == 0 {
 			o.Spec.ClusterIPs = []string{o.Spec.ClusterIP} // normalizeClusterIPs of pkg/registry/core/service/storage
 		}
+		if service.NeedsHealthCheck(o) && o.Spec.HealthCheckNodePort == 0 {
+			o.Spec.HealthCheckNodePort = anyNodePort // allocHealthCheckNodePort, there too
+		}
 	case *core.Namespace:
 		o.Spec.Finalizers = append(o.Spec.Finalizers, core.FinalizerKubernetes)
 	}
 }
+
+// anyNodePort stands for the port that the server would find free.
+const anyNodePort = 32767
 
 // selectPods gives a Job the labels and the selector that the server makes for it
 // (pkg/registry/batch/job, generateSelector), with a UID that stands for its own.
