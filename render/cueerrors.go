@@ -18,6 +18,7 @@ import (
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -287,6 +288,10 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.Found = t.literal(e)
 		t.expect(f, e.path, group)
 	case strings.HasPrefix(e.format, "conflicting values"):
+		if f.Unit != "" && len(e.path) == unitDepth+1 && last(e.path) == "registry" && len(t.words(group, "")) == 0 {
+			t.unregistered(f, e, t.literal(e))
+			break
+		}
 		t.conflict(f, e, group)
 	case strings.HasPrefix(e.format, "incomplete value"), strings.HasPrefix(e.text, "non-concrete value"):
 		f.derived = true
@@ -296,12 +301,29 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.Message = e.text
 		if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(e.text, "reference "), " not found")); err == nil {
 			f.DidYouMean = typed.Closest(name, t.names())
+			if elsewhere := t.exported(name); f.DidYouMean == "" && elsewhere != "" {
+				f.DidYouMean = elsewhere
+			}
 		}
 	case strings.HasPrefix(e.text, noPackage):
 		f.Message = e.text
 		if wanted, err := strconv.Unquote(strings.TrimPrefix(e.text, noPackage)); err == nil {
 			f.DidYouMean = t.repo.packageLike(wanted)
 		}
+	case e.format == "incompatible list lengths (%d and %d)":
+		f.Message = fmt.Sprintf("two lists that are not the same, one of %d and one of %d", e.args...)
+		f.Hint = "lists are not joined: say it in one place"
+		for _, pos := range e.inputs {
+			if p := pos.Position(); t.repo.fileName(p.Filename) != f.File || p.Line != f.Line {
+				f.Hint = fmt.Sprintf("also set at %s:%d:%d; lists are not joined: say it in one place", t.repo.fileName(p.Filename), p.Line, p.Column)
+				break
+			}
+		}
+	case last(e.path) == "#registry" && strings.HasPrefix(e.text, noField):
+		e.path = append(slices.Clone(e.path[:len(e.path)-1]), "registry")
+		e.pos = token.NoPos
+		t.repo.place(f, t.place(e))
+		t.unregistered(f, e, strconv.Quote(strings.TrimPrefix(e.text, noField)))
 	default:
 		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text
@@ -309,6 +331,13 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	}
 	if shadowed.MatchString(f.Message) {
 		f.Hint = "if a field of the same name hides the import, rename the import"
+		switch name := t.hides(f); {
+		case name == "" && strings.HasPrefix(f.Message, notUsed):
+			f.Hint = "take the line out, or refer to it"
+		case name != "":
+			f.Message = fmt.Sprintf("the field %s hides this import of the same name", name)
+			f.Hint = fmt.Sprintf("give the import another name: facts %s, and write facts.#... for %s.#...", strings.TrimPrefix(e.text, notUsed), name)
+		}
 	}
 }
 
@@ -385,6 +414,18 @@ func ourWord(theirs string, fields []string) string {
 	return ""
 }
 
+// noField is how CUE begins to say that a struct has no such field.
+const noField = "undefined field: "
+
+// unregistered says of an app that names a registry which the environment does not have.
+func (t translator) unregistered(f *Finding, e cueError, name string) {
+	f.derived = true // registries may be what is wrong
+	f.Path, f.Message, f.Found = displayPath(e.path), noRegistry, name
+	f.Hint = "declare it: registries: " + strings.Trim(name, `"`) + ": zookeeper: {} or nacos: {...}"
+}
+
+const noRegistry = "the environment has no registry of this name"
+
 // noPackage is how CUE begins to say that an import leads nowhere.
 const noPackage = "cannot find package "
 
@@ -394,17 +435,80 @@ func (r *Repo) packageLike(wanted string) string {
 	if err != nil {
 		return ""
 	}
-	var all, named []string
+	if named := r.packagesNamed(path.Base(wanted)); len(named) == 1 && named[0] != wanted { // it was moved
+		return named[0]
+	}
+	byName := map[string][]string{}
 	for _, d := range dirs {
-		full := r.module + "/" + d.dir
-		if all = append(all, full); path.Base(full) == path.Base(wanted) {
-			named = append(named, full)
+		if !d.declares && r.module+"/"+d.dir != wanted { // nobody imports an environment
+			byName[path.Base(d.dir)] = append(byName[path.Base(d.dir)], r.module+"/"+d.dir)
 		}
 	}
-	if near := typed.Closest(wanted, all); near != "" || len(named) != 1 {
-		return near
+	near := path.Base(wanted)
+	if len(byName[near]) == 0 {
+		near = typed.Closest(near, slices.Collect(maps.Keys(byName)))
 	}
-	return named[0]
+	if len(byName[near]) == 1 {
+		return byName[near][0]
+	}
+	return typed.Closest(wanted, byName[near])
+}
+
+// notUsed is how CUE begins to say that an import is not referred to.
+const notUsed = "imported and not used: "
+
+// hides is the field that has the name of an import which CUE calls unused, and that is
+// referred to all the same: the field takes the reference. Empty where there is none.
+func (t translator) hides(f *Finding) string {
+	if t.ev == nil || t.ev.inst == nil || !strings.HasPrefix(f.Message, notUsed) {
+		return ""
+	}
+	for _, file := range t.ev.userFiles() {
+		if file.Filename != f.pos.Filename() {
+			continue
+		}
+		for spec := range file.ImportSpecs() {
+			name, err := syntax.ImportName(spec)
+			if err != nil || spec.Pos().Line() != f.Line {
+				continue
+			}
+			field, used := false, false
+			ast.Walk(file, func(n ast.Node) bool {
+				switch x := n.(type) {
+				case *ast.Field:
+					is, _ := syntax.Name(x)
+					field = field || is == name
+				case *ast.SelectorExpr:
+					id, ok := x.X.(*ast.Ident)
+					used = used || ok && id.Name == name
+				}
+				return true
+			}, nil)
+			if field && used {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// exported is the definition of an imported package that a name was probably meant for,
+// such as schema.#WebApp for #WebApp; empty where there is none, or more than one.
+func (t translator) exported(name string) string {
+	if t.ev == nil || !strings.HasPrefix(name, "#") {
+		return ""
+	}
+	found := ""
+	for _, inst := range t.ev.instances() {
+		if inst == t.ev.inst || !slices.Contains(declarations(inst), name) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = inst.PkgName + "." + name
+	}
+	return found
 }
 
 // shadowed matches what CUE says where a field hides an import of the same name.

@@ -137,7 +137,7 @@ func (t translator) bound(group []cueError, doc string) string {
 		}
 		constraint := fmt.Sprint(e.args[1])
 		if m := limit.FindStringSubmatch(constraint); m != nil && !strings.Contains(doc, m[2]) {
-			return m[2] + map[string]string{">=": " or more", "<=": " or less"}[m[1]]
+			return fmt.Sprintf(map[string]string{">=": "%s or more", "<=": "%s or less", ">": "more than %s", "<": "less than %s"}[m[1]], m[2])
 		}
 		if m := begins.FindStringSubmatch(constraint); m != nil && !strings.Contains(doc, m[1]) {
 			return "beginning with " + m[1]
@@ -148,7 +148,7 @@ func (t translator) bound(group []cueError, doc string) string {
 
 var (
 	// limit matches a bound such as >=0.
-	limit = regexp.MustCompile(`^(>=|<=)(-?[0-9]+)$`)
+	limit = regexp.MustCompile(`^(>=?|<=?)(-?[0-9]+)$`)
 	// begins matches the form of what begins with one character, such as a path.
 	begins = regexp.MustCompile(`^=~"\^(\W)"$`)
 )
@@ -256,7 +256,9 @@ func (t translator) kind(group []cueError) string {
 			continue
 		}
 		for i := range 2 {
-			if slices.Contains(user, short(fmt.Sprint(e.args[i]))) {
+			// of a struct there is no literal, but what the definitions take is open
+			text := fmt.Sprint(e.args[i])
+			if slices.Contains(user, short(text)) || len(user) == 0 && fmt.Sprint(e.args[2+i]) == "struct" && strings.HasPrefix(text, "{") {
 				kinds[fmt.Sprint(e.args[3-i])] = true
 			}
 		}

@@ -111,7 +111,11 @@ func edited(t *testing.T, dir, text string) (edit, want string) {
 			name, other, renamed := strings.Cut(strings.TrimSpace(line[1:]), " => ")
 			file = filepath.Join(dir, filepath.FromSlash(name))
 			if renamed {
-				if err := os.Rename(file, filepath.Join(dir, filepath.FromSlash(other))); err != nil {
+				to := filepath.Join(dir, filepath.FromSlash(other))
+				if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Rename(file, to); err != nil {
 					t.Fatal(err)
 				}
 			}

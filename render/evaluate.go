@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -165,7 +166,7 @@ func (ev *evaluated) validate() (err error) {
 	if err := ev.ofEnabled(ev.env.Validate(cue.Concrete(true), cue.Final())); err != nil {
 		return err
 	}
-	return ev.root.Err()
+	return ev.ofEnabled(ev.root.Err())
 }
 
 // ofEnabled drops what units lack that the environment leaves out: an app of a shared
@@ -195,13 +196,13 @@ func (ev *evaluated) ofEnabled(err error) error {
 	return kept
 }
 
-// incomplete says whether an error of CUE is about what a unit lacks, or follows from
-// that in what the definitions make.
+// incomplete says whether an error of CUE is about what a unit lacks, or its environment
+// for it, or follows from that in what the definitions make.
 func incomplete(e cueerrors.Error, path []string) bool {
 	format, args := e.Msg()
 	text := fmt.Sprintf(format, args...)
 	return format == missingField || strings.HasPrefix(text, "incomplete value") || strings.HasPrefix(text, "non-concrete value") ||
-		len(path) > unitDepth && (path[unitDepth] == "objects" || strings.HasPrefix(path[unitDepth], "#"))
+		len(path) > unitDepth && (slices.Contains([]string{"objects", "registry", "type"}, path[unitDepth]) || strings.HasPrefix(path[unitDepth], "#"))
 }
 
 // isUserFile tells the user's own files from the definitions.

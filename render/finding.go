@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,6 +182,20 @@ func (f *Finding) shared(other Finding) {
 	}
 }
 
+// ofOne names the environment of what one alone has, where the place does not: in a file
+// that is not of its directory.
+func (fs Findings) ofOne(dirs []envDir, r *Repo) {
+	for i, f := range fs {
+		at := slices.IndexFunc(dirs, func(dir envDir) bool { return dir.name == f.Environment })
+		if f.File == "" || at < 0 || len(f.Environments) > 0 || strings.Contains(f.Message, f.Environment) {
+			continue
+		}
+		if own := r.fileName(filepath.Join(r.root, filepath.FromSlash(dirs[at].dir))); f.File != own && !strings.HasPrefix(f.File, own+"/") {
+			fs[i].Environments = []string{f.Environment}
+		}
+	}
+}
+
 // everywhere puts what several environments have of one list, and none of them wrote,
 // into one finding, at the unit in the list: the places in the environments are as many
 // as they are, and show nothing of it.
@@ -200,6 +215,12 @@ func (fs Findings) everywhere() Findings {
 				continue
 			}
 			undefined[of] = true
+		}
+		if strings.HasPrefix(f.Message, noPackage) || f.Message == noRegistry {
+			if at := slices.IndexFunc(kept, func(k Finding) bool { return k.Message == f.Message && k.Found == f.Found }); at >= 0 {
+				kept[at].shared(f) // one that is gone, however many refer to it
+				continue
+			}
 		}
 		if !f.listed.IsValid() || f.literal {
 			kept = append(kept, f)

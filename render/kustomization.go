@@ -285,8 +285,11 @@ func (c kustomization) configs(configs []*resource.Resource) error {
 }
 
 // spelling refuses keys that only a decoder that ignores case takes for those of a
-// type: people who review them may not.
+// type: people who review them may not. What is imported is what kubectl made of it.
 func (c kustomization) spelling(data []byte, t reflect.Type) error {
+	if c.files.loose {
+		return nil
+	}
 	var value any
 	if err := yaml.Unmarshal(data, &value); err != nil {
 		return err

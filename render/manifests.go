@@ -62,7 +62,7 @@ func (m *Manifests) Build(dir string) (objs []Built, read []string, err error) {
 			err = errors.New("kustomize: broke down: " + contain.What(p))
 		}
 	}()
-	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: m.files, refused: new(error), seen: map[string][]byte{}}
+	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: m.files, refused: new(error), seen: map[string][]byte{}, loose: true}
 	unit, err := json.Marshal(map[string]any{
 		"apiVersion": types.KustomizationVersion, "kind": types.KustomizationKind,
 		"resources": []string{inRepo(dir)}, "buildMetadata": []string{types.OriginAnnotations},

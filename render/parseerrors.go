@@ -51,6 +51,9 @@ func (r *Repo) plainly(findings Findings) Findings {
 				conflicts[name] = true
 				f.pos, f.Line, f.Col, f.Path = token.NoPos, at, 1, ""
 				f.Message, f.Expected, f.Found, f.DidYouMean = "a merge conflict begins here", "", "", ""
+				if !strings.HasPrefix(s.line(at), "<") {
+					f.Message = "the rest of a merge conflict"
+				}
 				f.Hint = "keep one side, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
 				kept = append(kept, f)
 			}
@@ -64,6 +67,13 @@ func (r *Repo) plainly(findings Findings) Findings {
 			if line, col := s.open(); line > 0 && strings.Contains(f.Message, "'}'") {
 				f.pos, f.Line, f.Col, f.Path = token.NoPos, line, col, ""
 				f.Message = "this { is not closed"
+			}
+		}
+		if f.Message == "expected 'EOF', found '}'" {
+			f.Message, f.Hint = "a } too many: no { is open here", ""
+			if line, col := s.surplus(); line > 0 && line != f.Line {
+				f.pos, f.Line, f.Col = token.NoPos, line, col
+				f.Message = "a } too many: it closes what is further out than its line"
 			}
 		}
 		parsed[name]++
@@ -137,7 +147,7 @@ func (s source) line(n int) string {
 // conflict is the line where what a merge left begins.
 func (s source) conflict() int {
 	for i, line := range s.lines {
-		if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") || line == "=======" {
+		if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") || strings.TrimRight(line, "\r") == "=======" {
 			return i + 1
 		}
 	}
@@ -171,6 +181,31 @@ func (s source) open() (line, col int) {
 			first := strings.TrimSpace(s.line(at.Line)[:at.Column-1]) == ""
 			if first && s.indent(at.Line) < s.indent(opened.Line) {
 				return opened.Line, opened.Column
+			}
+			braces = braces[:len(braces)-1]
+		}
+	}
+}
+
+// surplus is the place of a brace that closes too much: by the indentation, the first
+// one that closes a brace of a line that is further out than its own.
+func (s source) surplus() (line, col int) {
+	text := []byte(strings.Join(s.lines, "\n"))
+	var scan scanner.Scanner
+	file := token.NewFile("", 0, len(text))
+	scan.Init(file, text, func(token.Pos, string, []any) {}, scanner.DontInsertCommas)
+	var braces []int // the lines that opened them
+	for {
+		pos, tok, _ := scan.Scan()
+		at := pos.Position()
+		switch tok {
+		case token.EOF:
+			return 0, 0
+		case token.LBRACE:
+			braces = append(braces, at.Line)
+		case token.RBRACE:
+			if len(braces) == 0 || braces[len(braces)-1] != at.Line && s.indent(braces[len(braces)-1]) < s.indent(at.Line) {
+				return at.Line, at.Column
 			}
 			braces = braces[:len(braces)-1]
 		}
@@ -225,6 +260,8 @@ func (s source) say(f *Finding) {
 		at(strings.Index(line, text) + 1)
 		f.Path, f.Expected, f.Found, f.Hint = "", "", "", ""
 		f.Message, f.DidYouMean = "this is no field, and no package clause", misspeltPackage(text)
+	case strings.HasPrefix(f.Message, "expected label or ':', found '") && !strings.Contains(f.Message, "'IDENT'") && s.before(f) != "":
+		f.Path, f.Message, f.Hint = "", "a field has a colon behind its name", fmt.Sprintf("write %s: ...", s.before(f))
 	default:
 		was := f.Message
 		s.unquoted(f, line)
@@ -245,6 +282,15 @@ func misspeltPackage(text string) string {
 	}
 	return "package " + name
 }
+
+// before is the name in front of a finding on its line.
+func (s source) before(f *Finding) string {
+	line := s.line(f.Line)
+	return lastName.FindString(strings.TrimRight(line[:max(0, min(len(line), f.Col-1))], " \t"))
+}
+
+// lastName matches a name at the end of a text.
+var lastName = regexp.MustCompile(`("[-./\w]+"|\w+)$`)
 
 // foreign is the first character of a line outside of text and comments that CUE does
 // not know, with its column in bytes, as CUE counts: what an input method for Chinese

@@ -23,6 +23,7 @@ type repoFiles struct {
 	repo    fs.FS
 	refused *error            // the first refusal: kustomize words it as something else
 	seen    map[string][]byte // what was read: kustomize gets what was looked at
+	loose   bool              // keys are spelt as kustomize's decoder takes them
 }
 
 // below returns the path inside the repository.

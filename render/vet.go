@@ -36,6 +36,9 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 		}
 	}
 	errs, warnings := findings.everywhere().split()
+	if len(chosen) > 1 {
+		errs.ofOne(chosen, r)
+	}
 	if len(names) > 0 {
 		for _, f := range all.others(names) {
 			if !slices.ContainsFunc(errs, func(e Finding) bool { return e.at() == f.at() }) { // of one list that both take

@@ -443,7 +443,7 @@ func (imp *Import) AllNotes() []string {
 	return slices.Concat(imp.Notes, imp.hookNotes(), imp.strangers())
 }
 
-// Elsewhere says which other namespace would make apps, were it the environment's.
+// Elsewhere says which other namespace would make more apps, were it the environment's.
 func (imp *Import) Elsewhere() string {
 	if imp.opts.Whole {
 		return ""
@@ -464,7 +464,13 @@ func (imp *Import) Elsewhere() string {
 			best = ns
 		}
 	}
-	if best == "" {
+	here := 0
+	for _, u := range imp.Units {
+		if u.app != nil {
+			here++
+		}
+	}
+	if counts[best] <= here {
 		return ""
 	}
 	return fmt.Sprintf("-n %s, in a new environment, would make %s", best, some(counts[best], "app of a type", "apps of a type"))

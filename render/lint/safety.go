@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 
+	imageref "github.com/distribution/reference"
+
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -31,6 +33,8 @@ func checkImages(w *world) {
 			f := p.located.at("image", at...)
 			f.Found = quote(image)
 			switch {
+			case !isImage(image):
+				f.Message = "no name of an image: no node could pull it"
 			case tag == "" && digest == "":
 				f.Message = "an image without a tag: the next pull may be another one"
 			case tag == "latest" && digest == "":
@@ -52,6 +56,12 @@ func mirrored(image string, mirrors []string, harbor string) bool {
 	return slices.ContainsFunc(mirrors, func(m string) bool {
 		return strings.HasPrefix(m, harbor) && strings.HasPrefix(image, m+"/")
 	})
+}
+
+// isImage says whether container runtimes take a text as the name of an image.
+func isImage(text string) bool {
+	_, err := imageref.ParseNormalizedNamed(text)
+	return err == nil
 }
 
 // splitImage takes an image reference apart as container runtimes do; a name
