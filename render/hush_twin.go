@@ -25,7 +25,7 @@ func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*u
 	}
 	at := func(f Finding) place { return place{f.File, f.Rule, f.Line, f.Col} }
 	best, left := hushed, len(hushed)+1
-	for _, change := range otherTexts {
+	for _, change := range otherTexts() {
 		theirs := map[place]Findings{}
 		for _, f := range ev.otherFindings(ctx, literals, change) {
 			theirs[at(f)] = append(theirs[at(f)], f)

@@ -13,8 +13,10 @@ import (
 
 // alwaysShown are the fields of an environment that lists, plans, questions and records
 // name it by.
-var alwaysShown = []string{
-	"name", "namespace", "cluster", "after", "was", "controllers", "kubernetesVersion", "freeze", "site.freeze", "promotion",
+func alwaysShown() []string {
+	return []string{
+		"name", "namespace", "cluster", "after", "was", "controllers", "kubernetesVersion", "freeze", "site.freeze", "promotion",
+	}
 }
 
 // checkShown is shownMarks for an environment that is only listed, not rendered.
@@ -24,7 +26,7 @@ func (ev *evaluated) checkShown() Findings {
 	}
 	values := ev.markedValues()
 	literals := ev.markedLiterals(values)
-	for _, change := range otherTexts {
+	for _, change := range otherTexts() {
 		if other := ev.other(literals, change); other != nil && other.evaluate() == nil {
 			return ev.shownMarks(values, other)
 		}
@@ -36,7 +38,7 @@ func (ev *evaluated) checkShown() Findings {
 // environment with other values in the marked fields; nil where there is none.
 func (ev *evaluated) shownMarks(values []markedValue, other *evaluated) Findings {
 	var findings Findings
-	for _, path := range alwaysShown {
+	for _, path := range alwaysShown() {
 		at := cue.ParsePath(path)
 		v := ev.env.LookupPath(at)
 		if !v.Exists() || !ev.isMarked(v, path, false, 0, values) && (other == nil || sameJSON(v, other.env.LookupPath(at))) {

@@ -32,7 +32,7 @@ func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, v
 	}
 	var other *evaluated
 	var twin []*unit
-	for _, change := range otherTexts {
+	for _, change := range otherTexts() {
 		if other, twin = p.twin(ctx, h, literals, change); twin != nil {
 			break
 		}
@@ -182,7 +182,7 @@ func (p *envPackage) other(literals []*ast.BasicLit, change func(string) string)
 
 // otherTexts are the ways to change a literal, to be tried in turn: a value may have to
 // begin in a certain way.
-var otherTexts = []func(string) string{otherText, otherEnd}
+func otherTexts() []func(string) string { return []func(string) string{otherText, otherEnd} }
 
 // changeLiteral is another literal of the same form, and of the same length unless it
 // is a yes or no.
