@@ -363,7 +363,7 @@ func (t translator) undefinedField(f *Finding) {
 			}
 			ast.Walk(text, func(n ast.Node) bool {
 				sel, ok := n.(*ast.SelectorExpr)
-				if !ok {
+				if !ok || syntax.Import(sel.X) != nil { // what a package has is said otherwise
 					return true
 				}
 				if name, _, err := ast.LabelName(sel.Sel); err == nil && !slices.Contains(labels, name) {

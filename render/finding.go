@@ -261,6 +261,9 @@ func (fs Findings) split() (errs, warnings Findings) {
 	warnings = slices.DeleteFunc(warnings, func(w Finding) bool {
 		return w.literal && slices.ContainsFunc(errs, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
 	})
+	warnings = slices.DeleteFunc(slices.Clone(warnings), func(w Finding) bool { // nothing answers because of what the other says
+		return w.Rule == lint.RuleWay && w.literal && slices.ContainsFunc(warnings, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
+	})
 	if slices.ContainsFunc(errs, func(f Finding) bool { return !f.quiet }) {
 		errs = slices.DeleteFunc(errs, func(f Finding) bool { return f.quiet })
 	}
