@@ -168,13 +168,8 @@ func (h *hangUp) command(args ...string) *exec.Cmd {
 }
 
 func (h *hangUp) kubectl(args ...string) string {
-	cmd := exec.Command(filepath.Join(filepath.Dir(applytest.Binary(h.T)), "kubectl"), append([]string{"-n", h.env}, args...)...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+h.kubeconfig)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		h.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(string(out))
+	h.Helper()
+	return kubectl(h.T, h.kubeconfig, h.env, args...)
 }
 
 // heard is a running command, and what it has said.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -100,11 +101,18 @@ func (d *gitDeployment) push(from, to string) {
 
 func (d *gitDeployment) kubectl(args ...string) string {
 	d.Helper()
-	cmd := exec.CommandContext(d.Context(), filepath.Join(filepath.Dir(applytest.Binary(d.T)), "kubectl"), append([]string{"-n", d.env}, args...)...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.kubeconfig)
+	return kubectl(d.T, d.kubeconfig, d.env, args...)
+}
+
+// kubectl runs the sandbox's kubectl in a namespace. What it refuses is in the log of the
+// test: there are those that ask until it no longer does. Cleanups may ask, too.
+func kubectl(t *testing.T, kubeconfig, namespace string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(filepath.Dir(applytest.Binary(t)), "kubectl"), append([]string{"-n", namespace}, args...)...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		d.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
