@@ -9,7 +9,6 @@ import (
 	"html/template"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -55,13 +55,10 @@ type fragment struct {
 // functions are those of templates that need no view.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"mark": mark, "line": report.Line, "quote": quote,
+		"mark": mark, "line": report.Line, "quote": plain.Word,
 		"time": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
 }
-
-// quote makes a text one word of a shell.
-func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // mark is the sign of a state, the same as in status, trace and graph.
 func mark(state any) string { return health.State(fmt.Sprint(state)).Mark() }

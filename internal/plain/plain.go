@@ -23,3 +23,6 @@ func Line(text string, most int) string {
 	}, text)
 	return strings.Join(strings.Fields(text), " ")
 }
+
+// Word makes a text one word of a shell, whatever it holds.
+func Word(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

@@ -15,6 +15,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 )
 
@@ -45,13 +46,6 @@ type helmChart struct {
 	after               []string
 }
 
-// engineGroups are the groups of the tools; objects of theirs that apply nothing, such as
-// where a repository is, are looked at and left out.
-var engineGroups = map[string]string{ //nolint:gochecknoglobals // a table
-	"helm.toolkit.fluxcd.io": "Flux", "kustomize.toolkit.fluxcd.io": "Flux", "source.toolkit.fluxcd.io": "Flux",
-	"argoproj.io": "Argo CD", "gitops.kluctl.io": "kluctl",
-}
-
 // Engines takes the objects of other tools out of what was read.
 func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 	sources := map[string]Object{}
@@ -73,8 +67,10 @@ func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 			e.kluctl(item.Object, env)
 		case kind == "argoproj.io/ApplicationSet":
 			e.Says = "makes Applications from a template: import those that it made (kubectl get applications.argoproj.io -A -o yaml)"
-		case kind == "argoproj.io/AppProject", groupOf(item.Object) == "source.toolkit.fluxcd.io":
-			continue
+		case kind == "argoproj.io/AppProject":
+			e.Says = "says what Applications may do: nothing of it is applied"
+		case groupOf(item.Object) == "source.toolkit.fluxcd.io":
+			e.Says = "says where something lies: nothing of it is applied"
 		default:
 			rest = append(rest, item)
 			continue
@@ -86,9 +82,6 @@ func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 
 func groupOf(obj Object) string {
 	gv, _ := kschema.ParseGroupVersion(text(obj, "apiVersion"))
-	if engineGroups[gv.Group] == "" {
-		return ""
-	}
 	return gv.Group
 }
 
@@ -261,7 +254,7 @@ func shell(s string) string {
 	if plainWord.MatchString(s) {
 		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return plain.Word(s)
 }
 
 var plainWord = regexp.MustCompile(`^[\w./:@=+%][\w./:@=+%-]*$`)
