@@ -259,7 +259,7 @@ func (s source) say(f *Finding) {
 	case misspeltPackage(text) != "":
 		at(strings.Index(line, text) + 1)
 		f.Path, f.Expected, f.Found, f.Hint = "", "", "", ""
-		f.Message, f.DidYouMean = "this is no field, and no package clause", misspeltPackage(text)
+		f.Message, f.DidYouMean = "this is neither a field nor a package clause", misspeltPackage(text)
 	case strings.HasPrefix(f.Message, "expected label or ':', found '") && !strings.Contains(f.Message, "'IDENT'") && s.before(f) != "":
 		f.Path, f.Message, f.Hint = "", "a field has a colon behind its name", fmt.Sprintf("write %s: ...", s.before(f))
 	default:

@@ -81,7 +81,7 @@ func JSON(data []byte) error {
 
 func sayable(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!float" && infinite.MatchString(n.Value) {
-		return fmt.Errorf("line %d: %s is no number that JSON knows: write it as text, in quotes", n.Line, n.Value)
+		return fmt.Errorf("line %d: JSON has no number %s: write it as text, in quotes", n.Line, n.Value)
 	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && (child.Kind == yaml.MappingNode || child.Kind == yaml.SequenceNode) {

@@ -55,9 +55,9 @@ func FuzzCheck(f *testing.F) {
 
 func TestJSON(t *testing.T) {
 	for text, want := range map[string]string{
-		"a: .inf":                  "line 1: .inf is no number that JSON knows: write it as text, in quotes",
-		"a: 1\nb: [1, -.Inf]":      "line 2: -.Inf is no number that JSON knows: write it as text, in quotes",
-		"a: {b: .NaN}":             "line 1: .NaN is no number that JSON knows: write it as text, in quotes",
+		"a: .inf":                  "line 1: JSON has no number .inf: write it as text, in quotes",
+		"a: 1\nb: [1, -.Inf]":      "line 2: JSON has no number -.Inf: write it as text, in quotes",
+		"a: {b: .NaN}":             "line 1: JSON has no number .NaN: write it as text, in quotes",
 		"a: 1\n---\n? [b, c]\n: d": "line 3: a key has to be text",
 		"a: \".inf\"":              "",
 		"a: foo.info, b: .info":    "",
