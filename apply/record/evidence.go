@@ -50,10 +50,7 @@ func (c *Store) AppHistory(ctx context.Context, name, namespace, app string, now
 	if err != nil {
 		return nil, err
 	}
-	newest, err := signer.Newest(ctx)
-	if err != nil {
-		return nil, err
-	}
+	newest := signer.Known().Noted.Newest
 	shown := spans(history, newest)
 	if newest > 0 && (len(history) == 0 || history[0].Number < newest) {
 		c.Warn(GoneNewest(name, newest))

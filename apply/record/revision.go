@@ -225,10 +225,7 @@ func (c *Store) Revision(ctx context.Context, name, namespace string, number int
 	if err != nil {
 		return nil, err
 	}
-	newest, err := signer.Newest(ctx)
-	if err != nil {
-		return nil, err
-	}
+	newest := signer.Known().Noted.Newest
 	at := slices.IndexFunc(history, func(r Revision) bool { return number == 0 || r.Number == number })
 	switch {
 	case at < 0 && number == 0:
