@@ -56,6 +56,20 @@ func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
 	return ways, nil
 }
 
+// In are the ways in a language, of words.Languages.
+func (w *Ways) In(lang string) *Ways {
+	in := *w
+	in.Models = map[string]*way.Model{}
+	said := map[*way.Model]*way.Model{}
+	for name, model := range w.Models {
+		if said[model] == nil {
+			said[model] = model.In(lang)
+		}
+		in.Models[name] = said[model]
+	}
+	return &in
+}
+
 // way is the model of a cluster, of those environments that evaluate, without values that
 // are marked secret: what is drawn and told of it is for everybody to read.
 func (set renderedSet) way(cluster string, locate bool) *way.Model {

@@ -37,7 +37,7 @@ func TestBrokenWays(t *testing.T) {
 			}
 			var got strings.Builder
 			for _, h := range w.Breaks() {
-				got.WriteString(draw.HopText(h))
+				got.WriteString(draw.HopText(w, h))
 			}
 			if *update {
 				setFile(archive, "want", got.String())

@@ -22,8 +22,8 @@ func noCluster(name string) Environment {
 	return Environment{
 		Desired: &schema.Environment{Name: name, Namespace: name, Units: []schema.Unit{{Name: "web", Objects: []schema.Object{{Unstructured: object}}}}},
 		Connect: func() (*apply.Cluster, error) { return nil, context.DeadlineExceeded },
-		Graph:   func([]apply.UnitStatus) string { return "<!doctype html><p>picture" },
-		Trace: func(_ context.Context, url string) (*Trace, error) {
+		Graph:   func(string, []apply.UnitStatus) string { return "<!doctype html><p>picture" },
+		Trace: func(_ context.Context, _, url string) (*Trace, error) {
 			return &Trace{URL: url, Says: "is answered", Hops: []Hop{{Kind: "pods", Name: "<b>"}}}, nil
 		},
 		URLs: []string{"http://shop.example.org/"},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/words"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -31,10 +32,11 @@ type Environment struct {
 	Connect func() (*apply.Cluster, error)
 	// Plan is what an apply would change.
 	Plan func(context.Context, *apply.Cluster) (*apply.Plan, error)
-	// Graph is the picture as a page of its own, coloured by how units are.
-	Graph func(units []apply.UnitStatus) string
+	// Graph is the picture as a page of its own, coloured by how units are, in a language
+	// of words.Languages.
+	Graph func(lang string, units []apply.UnitStatus) string
 	// Trace follows the request for a URL; it asks the cluster, too.
-	Trace func(ctx context.Context, url string) (*Trace, error)
+	Trace func(ctx context.Context, lang, url string) (*Trace, error)
 	// URLs are those that lead to the environment.
 	URLs []string
 	// Wrong says why the environment has no rendering, a line each: then Desired has its
@@ -95,14 +97,14 @@ type Server struct {
 	sessions  *sessions   // of a page for viewers who sign in
 	older     atomic.Bool // the newest state of the source cannot be shown
 	templates *template.Template
-	words     map[string]string // Chinese
+	chinese   words.Words
 	handler   http.Handler
 	crowd     crowd
 }
 
 // New makes the server for a listener's address, and asks nothing yet.
 func New(addr net.Addr, opts Options) (*Server, error) {
-	s := &Server{words: chinese(), log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
+	s := &Server{chinese: chinese(), log: cmp.Or(opts.Log, slog.New(slog.DiscardHandler))}
 	var err error
 	if s.templates, err = template.New("").Funcs(functions()).ParseFS(files, "page/*.html"); err != nil {
 		return nil, err

@@ -364,7 +364,7 @@ func revisionFrame(q *request) (string, error) {
 func graphPage(*request) (any, error) { return nil, nil } //nolint:nilnil // the frame has it
 
 func graphFrame(q *request) (string, error) {
-	return q.board.Graph(q.board.statuses()), nil
+	return q.board.Graph(q.lang, q.board.statuses()), nil
 }
 
 // traceView is the form and what came of it.
@@ -381,7 +381,7 @@ func tracePage(q *request) (any, error) {
 	}
 	ctx, stop := context.WithTimeout(q.Context(), askTimeout)
 	defer stop()
-	trace, err := q.board.Trace(ctx, v.URL)
+	trace, err := q.board.Trace(ctx, q.lang, v.URL)
 	if err != nil {
 		return v, err
 	}

@@ -1,22 +1,19 @@
 package ui
 
-import "fmt"
+import "github.com/seed-428f4edd/evenkeel/internal/words"
 
 // says says a text in a language. The texts of templates are English.
 func (s *Server) says(lang, text string, args ...any) string {
-	if other, ok := s.words[text]; ok && lang == "zh" {
-		text = other
+	if lang != words.Chinese {
+		return words.Words(nil).Say(text, args...)
 	}
-	if len(args) == 0 {
-		return text
-	}
-	return fmt.Sprintf(text, args...)
+	return s.chinese.Say(text, args...)
 }
 
-// chinese has the Chinese words of the page by the English ones. What cluster, plan and
-// trace say stays as the commands say it.
-func chinese() map[string]string {
-	return map[string]string{
+// chinese has the Chinese words of the page by the English ones. What the cluster and
+// plans say stays as the commands say it.
+func chinese() words.Words {
+	return words.Words{
 		"Skip to the content": "跳到正文", "Environments": "环境", "Views": "视图", "Health": "健康状态", "Drift and plan": "漂移与计划", "History": "历史", "Picture": "拓扑图",
 		"Trace": "请求跟踪", "Logs": "日志", "Events": "事件", "not read yet": "尚未读取", "copy": "复制", "copied": "已复制",
 		"healthy": "健康", "progressing": "进行中", "failed": "失败", "unknown": "未知",

@@ -14,6 +14,7 @@ import (
 
 type graphOptions struct {
 	selection
+	language
 	live bool
 }
 
@@ -31,16 +32,20 @@ The SVG and the page fit light and dark, need nothing from outside, and say in w
 what they show.
 
 With --live the clusters are asked how the apps are, by the rules of evenkeel status,
-and the hosts in front whether they answer; cards have the colour of that and say it.`,
+and the hosts in front whether they answer; cards have the colour of that and say it.
+
+With --lang zh the picture is in Chinese; names and fields stay as they are.`,
 		Example: `  evenkeel graph prod > prod.svg
   evenkeel graph infra prod test -o html > site.html
   evenkeel graph prod --live -o html > now.html
+  evenkeel graph prod --lang zh > prod.svg
   evenkeel graph prod -o mermaid
   evenkeel graph prod -o dot | dot -Tpdf > prod.pdf`,
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "svg", "mermaid", "dot", "html", "json")
 	opts.addAll(cmd.Flags())
+	opts.addLang(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.live, "live", false, "colour the apps by their health: asks the clusters, and the hosts in front")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runGraph(cmd.Context(), g, opts, args)
@@ -49,6 +54,9 @@ and the hosts in front whether they answer; cards have the colour of that and sa
 }
 
 func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string) error {
+	if err := opts.known(); err != nil {
+		return err
+	}
 	repo, names, err := g.named(ctx, &opts.selection, args)
 	if err != nil {
 		return err
@@ -58,6 +66,7 @@ func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string)
 		return err
 	}
 	g.warn(ways.Warnings)
+	ways = ways.In(opts.lang)
 	pictures := ways.Pictures(names)
 	graphs := make([]*way.Graph, len(pictures))
 	for i, p := range pictures {
@@ -68,7 +77,7 @@ func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string)
 		}
 	}
 	if g.output == "html" {
-		_, err = fmt.Fprint(g.out, draw.GraphHTML(graphs))
+		_, err = fmt.Fprint(g.out, draw.GraphHTML(graphs[0], graphs))
 		return err
 	}
 	if len(graphs) > 1 {

@@ -3,18 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render/handbook"
 )
 
 type handbookOptions struct {
 	selection
-	lang string
+	language
 }
 
 func newHandbookCmd(g *global) *cobra.Command {
@@ -38,7 +35,7 @@ needs nothing from outside; in Markdown the drawing is Mermaid.`,
 	}
 	g.addOutput(cmd, handbook.Formats()...)
 	opts.addAll(cmd.Flags())
-	cmd.Flags().StringVar(&opts.lang, "lang", handbook.Langs()[0], "language: "+strings.Join(handbook.Langs(), ", "))
+	opts.addLang(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return runHandbook(cmd.Context(), g, opts, args)
 	}
@@ -46,8 +43,8 @@ needs nothing from outside; in Markdown the drawing is Mermaid.`,
 }
 
 func runHandbook(ctx context.Context, g *global, opts *handbookOptions, args []string) error {
-	if !slices.Contains(handbook.Langs(), opts.lang) {
-		return unknownLang(opts.lang)
+	if err := opts.known(); err != nil {
+		return err
 	}
 	repo, names, err := g.named(ctx, &opts.selection, args)
 	if err != nil {
@@ -60,8 +57,4 @@ func runHandbook(ctx context.Context, g *global, opts *handbookOptions, args []s
 	g.warn(ways.Warnings)
 	_, err = fmt.Fprint(g.out, handbook.Write(ways, names, handbook.Options{Format: g.output, Lang: opts.lang}))
 	return err
-}
-
-func unknownLang(lang string) error {
-	return &hint.Error{Err: fmt.Errorf("no language %q", lang), Hint: "use one of " + strings.Join(handbook.Langs(), ", ")}
 }

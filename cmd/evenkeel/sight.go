@@ -108,13 +108,13 @@ func (s *sight) veil(w *way.Way) {
 			continue
 		}
 		was := h.Break
-		*h = way.Hop{Kind: h.Kind, Name: elsewhere, Calls: h.Calls}
+		*h = way.Hop{Kind: h.Kind, Name: w.Say(elsewhere), Calls: h.Calls}
 		if was != nil {
-			h.Break = &way.Break{Reason: "it breaks here"}
+			h.Break = &way.Break{Reason: w.Say("it breaks here")}
 		}
 	}
 	if w.App != nil && !s.may(w.App.Environment) {
-		w.App = &way.AppRef{Environment: elsewhere}
+		w.App = &way.AppRef{Environment: w.Say(elsewhere)}
 	}
 }
 

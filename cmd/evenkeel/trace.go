@@ -12,7 +12,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
 
-type traceOptions struct{ live, probe bool }
+type traceOptions struct {
+	language
+	live, probe bool
+}
 
 func newTraceCmd(g *global) *cobra.Command {
 	opts := &traceOptions{}
@@ -39,16 +42,21 @@ in front and, with the same host name, straight to the nodes and pods behind it,
 far as they are reached from here. The hop whose own answer is the same is where it
 was made. Redirects are not followed to another host or scheme.
 
+With --lang zh it is told in Chinese; names and fields, and what the cluster says, stay
+as they are.
+
 Exit codes: 0 all that was asked for is answered, 1 something breaks, 2 error.`,
 		Example: `  evenkeel trace prod http://demo-prod.od.com/hello
   evenkeel trace infra https://dashboard.od.com -o svg > dashboard.svg
   evenkeel trace prod http://demo-prod.od.com/hello --live --probe
+  evenkeel trace prod http://demo-prod.od.com/hello --lang zh
   evenkeel trace prod
   evenkeel trace prod -o json | jq -r '.[] | select(.broken) | .url'`,
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: g.completeEnvs,
 	}
 	g.addOutput(cmd, "text", "json", "mermaid", "svg")
+	opts.addLang(cmd.Flags())
 	cmd.Flags().BoolVar(&opts.live, "live", false, "ask the cluster, and the hosts in front, at each hop")
 	cmd.Flags().BoolVar(&opts.probe, "probe", false, "send the request from this machine, and say at which hop the answer was made")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -58,6 +66,9 @@ Exit codes: 0 all that was asked for is answered, 1 something breaks, 2 error.`,
 }
 
 func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string) error {
+	if err := opts.known(); err != nil {
+		return err
+	}
 	repo, err := g.repo()
 	if err != nil {
 		return err
@@ -70,9 +81,10 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 		return err
 	}
 	g.warn(ways.Warnings)
+	ways = ways.In(opts.lang)
 	model := ways.Models[args[0]]
 	if len(args) == 1 {
-		return printTable(g, model.Table(args[0]))
+		return printTable(g, model, args[0])
 	}
 	w, err := model.Trace(args[1])
 	if err != nil {
@@ -99,13 +111,14 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 	return err
 }
 
-func printTable(g *global, rows []way.Row) error {
+func printTable(g *global, model *way.Model, env string) error {
 	var err error
+	rows := model.Table(env)
 	switch g.output {
 	case "json":
 		err = writeJSON(g.out, rows)
 	case "text":
-		_, err = fmt.Fprint(g.out, draw.TableText(rows, g.colored(g.out)))
+		_, err = fmt.Fprint(g.out, draw.TableText(model, rows, g.colored(g.out)))
 	default:
 		return &hint.Error{Err: fmt.Errorf("the table of all URLs has no format %s", g.output), Hint: "name a URL, or use evenkeel graph for the whole environment"}
 	}

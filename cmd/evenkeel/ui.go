@@ -144,9 +144,9 @@ func (w *watched) environment(name string) ui.Environment {
 	env.Plan = func(ctx context.Context, cluster *apply.Cluster) (*apply.Plan, error) {
 		return w.plan(ctx, cluster, result.Env, apply.PlanOptions{ListOnly: w.opts.listOnly})
 	}
-	env.Graph = func(units []apply.UnitStatus) string {
+	env.Graph = func(lang string, units []apply.UnitStatus) string {
 		var graph *way.Graph
-		w.modelling(func() { graph = model.Graph(name) })
+		w.modelling(func() { graph = model.In(lang).Graph(name) })
 		live := map[string]way.Live{}
 		for _, u := range units {
 			if u.State != "" {
@@ -154,9 +154,13 @@ func (w *watched) environment(name string) ui.Environment {
 			}
 		}
 		colour(graph, live, nil)
-		return draw.GraphHTML([]*way.Graph{graph})
+		return draw.GraphHTML(graph, []*way.Graph{graph})
 	}
-	env.Trace = func(ctx context.Context, url string) (*ui.Trace, error) { return w.trace(ctx, model, url) }
+	env.Trace = func(ctx context.Context, lang, url string) (*ui.Trace, error) {
+		var in *way.Model
+		w.modelling(func() { in = model.In(lang) })
+		return w.trace(ctx, in, url)
+	}
 	return env
 }
 
@@ -189,7 +193,7 @@ func (w *watched) trace(ctx context.Context, model *way.Model, url string) (*ui.
 	}
 	t := &ui.Trace{URL: found.URL, Says: draw.Headline(found), Broken: found.Broken}
 	for _, h := range found.Hops {
-		hop := ui.Hop{Kind: string(h.Kind), Name: h.Name, Says: strings.TrimSpace(h.Says + " " + h.Share), By: draw.By(h.By), Notes: h.Notes, Depth: h.Calls}
+		hop := ui.Hop{Kind: found.Say(string(h.Kind)), Name: h.Name, Says: strings.TrimSpace(h.Says + " " + h.Share), By: draw.By(found, h.By), Notes: h.Notes, Depth: h.Calls}
 		if h.Live != nil {
 			hop.State, hop.Live = h.Live.State, h.Live.Says
 		}
@@ -199,7 +203,7 @@ func (w *watched) trace(ctx context.Context, model *way.Model, url string) (*ui.
 		t.Hops = append(t.Hops, hop)
 	}
 	if err != nil {
-		t.Says += "; the cluster could not be asked: " + err.Error()
+		t.Says += found.Say("; the cluster could not be asked: %s", err)
 	}
 	return t, nil
 }

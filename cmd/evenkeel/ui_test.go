@@ -163,6 +163,44 @@ func servedUI(t *testing.T, dir, kubeconfig string) string {
 	return ""
 }
 
+// reachesAll presses Tab until everything of a view that can be used has had the focus,
+// and shown it.
+func reachesAll(view string) browsertest.Step {
+	const (
+		usable = `window.usable = [...document.querySelectorAll("a[href],button,input,select,textarea,summary,iframe,[tabindex]")]
+			.filter(e => e.tabIndex >= 0 && !e.disabled && (e.checkVisibility() || e.classList.contains("skip"))), usable.length`
+		focused = `usable.indexOf(document.activeElement)`
+		shown   = `document.activeElement.tagName === "IFRAME" || getComputedStyle(document.activeElement).outlineStyle !== "none"`
+	)
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		n, err := chromedp.Evaluate[int](usable)(ctx, target)
+		if err != nil {
+			return err
+		}
+		reached := map[int]bool{}
+		for range 20 * (n + 20) { // a frame has stops of its own
+			if err := chromedp.Do(ctx, browsertest.Press("\t")); err != nil {
+				return err
+			}
+			at, err := chromedp.Evaluate[int](focused)(ctx, target)
+			if err != nil {
+				return err
+			}
+			if at < 0 || reached[at] {
+				continue
+			}
+			reached[at] = true
+			if seen, err := chromedp.Evaluate[bool](shown)(ctx, target); err != nil || !seen {
+				return fmt.Errorf("%s: what has the focus does not show it: %d of %d: %w", view, at, n, err)
+			}
+			if len(reached) == n {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s: the keyboard reaches %d of %d", view, len(reached), n)
+	})
+}
+
 // TestUIInChromium drives the page of `evenkeel ui` against a real cluster: every view in
 // both languages, by keyboard, as things change, and while the cluster is away.
 func TestUIInChromium(t *testing.T) {
@@ -254,6 +292,7 @@ func TestUIInChromium(t *testing.T) {
 				continue // nothing is recorded of an apply without a wait
 			}
 			do(chromedp.Navigate(page+lang+"/env/t-ui/"+path), is(path+" in "+lang, `document.querySelector("h1")?.textContent`, heading[i]),
+				reachesAll(path+" in "+lang),
 				is(path+" has no error", `document.querySelector(".error:not([hidden])")?.textContent ?? ""`, ""),
 				is("its other language is the same view", `new URL(document.querySelector("a.lang").href).pathname.endsWith("/env/t-ui/`+strings.Split(path, "?")[0]+`")`, true),
 				browsertest.Shot("ui-"+strings.NewReplacer("/", "-", "?", "-").Replace(path)+"-"+lang))

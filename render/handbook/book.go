@@ -12,14 +12,11 @@ import (
 // Options say how the page is written.
 type Options struct {
 	Format string // html or markdown
-	Lang   string // en or zh
+	Lang   string // of words.Languages
 }
 
-// Formats and Langs are what Options knows, the defaults first.
+// Formats are what Options knows, the default first.
 func Formats() []string { return []string{"html", "markdown"} }
-
-// Langs are the languages.
-func Langs() []string { return []string{"en", "zh"} }
 
 // book is the page before it is written.
 type book struct {
@@ -63,7 +60,7 @@ func codes(texts []string) string {
 
 // Write makes the page of environments, in the order of their names as given.
 func Write(ways *render.Ways, names []string, opts Options) string {
-	w := &writer{ways: ways, names: unique(names), say: saying(opts.Lang)}
+	w := &writer{ways: ways.In(opts.Lang), names: unique(names), say: speech(opts.Lang).Say}
 	b := w.book()
 	if opts.Format == "markdown" {
 		return b.markdown()

@@ -1,29 +1,19 @@
 package handbook
 
-import "fmt"
+import "github.com/seed-428f4edd/evenkeel/internal/words"
 
-// saying returns what says a text in a language. The texts of the code are English;
-// what has no other words stays so.
-func saying(lang string) func(text string, args ...any) string {
-	words := map[string]string{}
-	if lang == "zh" {
-		words = chinese()
+// speech are the words of a language.
+func speech(lang string) words.Words {
+	if lang == words.Chinese {
+		return chinese()
 	}
-	return func(text string, args ...any) string {
-		if other, ok := words[text]; ok {
-			text = other
-		}
-		if len(args) == 0 {
-			return text
-		}
-		return fmt.Sprintf(text, args...)
-	}
+	return nil
 }
 
 // chinese has the Chinese words of the page by the English ones. Terms that the tools
 // show in English (Deployment, Ingress, kind of hop) stay as they are.
-func chinese() map[string]string {
-	return map[string]string{
+func chinese() words.Words {
+	return words.Words{
 		"Handbook of %s": "%s 手册",
 		"This page is written by %s from the source of the environments: what it says is what is rendered. Do not edit it.": "本页由 %s 根据环境源码生成，内容即渲染结果，请勿手工修改。",
 		"It asks no cluster. How things are now is said by %s and %s.":                                                      "生成时不访问集群。当前状态请看 %s 和 %s。",

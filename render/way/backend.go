@@ -18,8 +18,8 @@ func (m *Model) service(b backend) (*object, map[string]any, *Break) {
 	o := m.byID[id{"Service", b.namespace, b.name}]
 	if o == nil {
 		return nil, nil, &Break{
-			Reason: fmt.Sprintf("no Service %q in namespace %s%s", b.name, b.namespace, didYouMean(b.name, m.names("Service", b.namespace))),
-			Fix:    "correct the name, or make the Service", Named: true,
+			Reason: m.Say("no Service %q in namespace %s%s", b.name, b.namespace, m.didYouMean(b.name, m.names("Service", b.namespace))),
+			Fix:    m.Say("correct the name, or make the Service"), Named: true,
 		}
 	}
 	port, _ := servicePort(o, b.port)
@@ -31,8 +31,8 @@ func (m *Model) service(b backend) (*object, map[string]any, *Break) {
 		})
 		asked := fmt.Sprint(b.port)
 		return o, nil, &Break{
-			Reason: fmt.Sprintf("%s has no port %s: it has %s%s", o.ref(), asked, strings.Join(have, ", "), didYouMean(asked, names)),
-			Fix:    "name a port of the Service, or add it there", Named: true,
+			Reason: m.Say("%s has no port %s: it has %s%s", o.ref(), asked, strings.Join(have, ", "), m.didYouMean(asked, names)),
+			Fix:    m.Say("name a port of the Service, or add it there"), Named: true,
 		}
 	}
 	return o, port, nil
@@ -71,7 +71,7 @@ func servicePort(o *object, asked any) (map[string]any, int) {
 }
 
 // containerPort is the port of the pods that a port of a Service leads to.
-func containerPort(p *pods, port map[string]any) (int, *Break) {
+func (m *Model) containerPort(p *pods, port map[string]any) (int, *Break) {
 	target := port["targetPort"]
 	if target == nil {
 		target = port["port"]
@@ -96,8 +96,8 @@ func containerPort(p *pods, port map[string]any) (int, *Break) {
 			return n, nil
 		}
 		return 0, &Break{
-			Reason: fmt.Sprintf("no container port of %s has the name %q%s", p.ref(), t, didYouMean(t, names)),
-			Fix:    "let targetPort name a port of the container", Named: true,
+			Reason: m.Say("no container port of %s has the name %q%s", p.ref(), t, m.didYouMean(t, names)),
+			Fix:    m.Say("let targetPort name a port of the container"), Named: true,
 		}
 	case int64:
 		if _, ok := numbered[int(t)]; !ok && len(numbered) > 0 {
@@ -107,8 +107,8 @@ func containerPort(p *pods, port map[string]any) (int, *Break) {
 			}
 			slices.Sort(have)
 			return int(t), &Break{
-				Reason: fmt.Sprintf("no container of %s declares port %d: it has %s", p.ref(), t, strings.Join(have, ", ")),
-				Fix:    "let targetPort lead to a port that the container listens on, or declare the port", Named: true,
+				Reason: m.Say("no container of %s declares port %d: it has %s", p.ref(), t, strings.Join(have, ", ")),
+				Fix:    m.Say("let targetPort lead to a port that the container listens on, or declare the port"), Named: true,
 			}
 		}
 		return int(t), nil
@@ -119,7 +119,7 @@ func containerPort(p *pods, port map[string]any) (int, *Break) {
 // backends follows the request to each Service that the route leads to.
 func (t *tracer) backends(c *controller, chosen *router, r request) {
 	if len(chosen.backends) == 0 {
-		t.hop(Hop{Kind: Service, Name: "none", Says: "the route leads nowhere", By: chosen.object.at(chosen.path...), Break: &Break{Reason: "the route names no Service", Fix: "name one"}})
+		t.hop(Hop{Kind: Service, Name: t.Say("none"), Says: t.Say("the route leads nowhere"), By: chosen.object.at(chosen.path...), Break: &Break{Reason: t.Say("the route names no Service"), Fix: t.Say("name one")}})
 		return
 	}
 	var sum int64
@@ -132,9 +132,9 @@ func (t *tracer) backends(c *controller, chosen *router, r request) {
 			if b.weight == 0 && sum > 0 {
 				continue
 			}
-			share = fmt.Sprintf("%d of %d requests", b.weight, sum)
+			share = t.Say("%d of %d requests", b.weight, sum)
 			if sum == 0 {
-				share = fmt.Sprintf("%d of %d Services", i+1, len(chosen.backends))
+				share = t.Say("%d of %d Services", i+1, len(chosen.backends))
 			}
 		}
 		from := len(t.way.Hops)
@@ -148,10 +148,10 @@ func (t *tracer) backends(c *controller, chosen *router, r request) {
 // toService is the way from a route to the app.
 func (t *tracer) toService(c *controller, b backend, r request) {
 	if b.kind != "Service" {
-		h := Hop{Kind: Service, Name: b.kind + "/" + b.name, Says: "is Traefik itself", By: b.at}
+		h := Hop{Kind: Service, Name: b.kind + "/" + b.name, Says: t.Say("is Traefik itself"), By: b.at}
 		if !strings.Contains(b.name, "@internal") {
-			h.Says = "is not there"
-			h.Break = &Break{Reason: fmt.Sprintf("no TraefikService %q in namespace %s%s", b.name, b.namespace, didYouMean(b.name, t.names("TraefikService", b.namespace))), Fix: "correct the name"}
+			h.Says = t.Say("is not there")
+			h.Break = &Break{Reason: t.Say("no TraefikService %q in namespace %s%s", b.name, b.namespace, t.didYouMean(b.name, t.names("TraefikService", b.namespace))), Fix: t.Say("correct the name")}
 		}
 		t.hop(h)
 		return
@@ -159,14 +159,14 @@ func (t *tracer) toService(c *controller, b backend, r request) {
 	o, port, broken := t.service(b)
 	if broken != nil {
 		name := "Service/" + b.namespace + "/" + b.name
-		says := "is not there"
+		says := t.Say("is not there")
 		if o != nil {
-			says = "has no such port"
+			says = t.Say("has no such port")
 		}
 		t.hop(Hop{Kind: Service, Name: name, Says: says, By: b.at, Break: broken, service: o})
 		return
 	}
-	in := t.throughService(o, port, 0, from{name: c.name(), pods: c.pods})
+	in := t.throughService(o, port, 0, from{name: t.nameOf(c), pods: c.pods})
 	if in != nil {
 		if t.way.App == nil {
 			t.way.App = t.ref(in)
@@ -189,14 +189,14 @@ func (t *tracer) throughService(o *object, port map[string]any, depth int, sende
 	asked := number(port["port"], 0)
 	if tree.Text(o.spec()["type"]) == "ExternalName" {
 		name := tree.Text(o.spec()["externalName"])
-		h.Says = "is a name for " + name
+		h.Says = t.Say("is a name for %s", name)
 		h.By = o.at("spec", "externalName")
 		t.hop(h)
 		if c := sender.pods; c != nil && depth == 0 && t.refusesExternal(sender) {
-			t.last().Break = &Break{Reason: "Traefik follows no Service of type ExternalName unless it is told to", Fix: "add the argument --providers.kubernetesingress.allowExternalNameServices=true, or make a Service with an EndpointSlice"}
+			t.last().Break = &Break{Reason: t.Say("Traefik follows no Service of type ExternalName unless it is told to"), Fix: t.Say("add the argument --providers.kubernetesingress.allowExternalNameServices=true, or make a Service with an EndpointSlice")}
 			return nil
 		}
-		t.hop(Hop{Kind: External, Name: fmt.Sprintf("%s:%d", name, asked), Says: "is outside of the cluster", By: h.By, Calls: depth})
+		t.hop(Hop{Kind: External, Name: fmt.Sprintf("%s:%d", name, asked), Says: t.Say("is outside of the cluster"), By: h.By, Calls: depth})
 		return nil
 	}
 	selector := tree.Map(o.spec()["selector"])
@@ -206,20 +206,20 @@ func (t *tracer) throughService(o *object, port map[string]any, depth int, sende
 	}
 	found := t.podsOf(o.Namespace, selector)
 	if len(found) == 0 {
-		h.Says, h.By = "selects no pods", o.at("spec", "selector")
-		h.Break = &Break{Reason: "no pod has the labels " + labelSet(selector).String(), Fix: "let the selector name labels of the pods", Named: true}
+		h.Says, h.By = t.Say("selects no pods"), o.at("spec", "selector")
+		h.Break = &Break{Reason: t.Say("no pod has the labels %s", labelSet(selector)), Fix: t.Say("let the selector name labels of the pods"), Named: true}
 		if p, key := t.nearest(o.Namespace, selector); p != nil {
 			h.By = o.at("spec", "selector", key)
-			h.Break.Reason = fmt.Sprintf("the selector is off by one label: %s=%s, and the pods of %s have %s", key, tree.Text(selector[key]), p.ref(), labelled(key, p.labels()[key]))
-			h.Break.Fix = "correct the label in the selector of the Service"
+			h.Break.Reason = t.Say("the selector is off by one label: %s=%s, and the pods of %s have %s", key, tree.Text(selector[key]), p.ref(), t.labelled(key, p.labels()[key]))
+			h.Break.Fix = t.Say("correct the label in the selector of the Service")
 		}
 		t.hop(h)
 		return nil
 	}
-	target, broken := containerPort(found[0], port)
-	h.Says = fmt.Sprintf("leads from port %s to port %d of the pods", portName(port), target)
+	target, broken := t.containerPort(found[0], port)
+	h.Says = t.Say("leads from port %s to port %d of the pods", portName(port), target)
 	if broken != nil {
-		h.Says, h.Break, h.By = "leads from port "+portName(port)+" to no port of the pods", broken, o.at("spec", "ports", i, "targetPort")
+		h.Says, h.Break, h.By = t.Say("leads from port %s to no port of the pods", portName(port)), broken, o.at("spec", "ports", i, "targetPort")
 	}
 	t.hop(h)
 	if broken != nil && target == 0 {
@@ -233,9 +233,9 @@ func (t *tracer) throughService(o *object, port map[string]any, depth int, sende
 	return t.owner(found[0])
 }
 
-func labelled(key string, value any) string {
+func (m *Model) labelled(key string, value any) string {
 	if value == nil {
-		return "no label " + key
+		return m.Say("no label %s", key)
 	}
 	return key + "=" + tree.Text(value)
 }
@@ -264,7 +264,7 @@ func (t *tracer) refusesExternal(sender from) bool {
 // outside follows a Service without a selector to the addresses that somebody has
 // written for it.
 func (t *tracer) outside(h Hop, o *object, port int64, depth int) {
-	h.Says = "has no selector: its addresses are written by hand"
+	h.Says = t.Say("has no selector: its addresses are written by hand")
 	h.By = o.at("spec")
 	var addresses []string
 	var by Place
@@ -280,34 +280,34 @@ func (t *tracer) outside(h Hop, o *object, port int64, depth int) {
 		tree.Each(s.Content["ports"], func(_ int, p map[string]any) { port = number(p["port"], port) })
 	}
 	if len(addresses) == 0 {
-		h.Break = &Break{Reason: "no EndpointSlice of the environments has addresses for it", Fix: "give the Service a selector, or write an EndpointSlice with the label kubernetes.io/service-name"}
+		h.Break = &Break{Reason: t.Say("no EndpointSlice of the environments has addresses for it"), Fix: t.Say("give the Service a selector, or write an EndpointSlice with the label kubernetes.io/service-name")}
 		t.hop(h)
 		return
 	}
 	t.hop(h)
-	t.hop(Hop{Kind: External, Name: fmt.Sprintf("%s:%d", strings.Join(addresses, ", "), port), Says: "is outside of the cluster", By: by, Calls: depth})
+	t.hop(Hop{Kind: External, Name: fmt.Sprintf("%s:%d", strings.Join(addresses, ", "), port), Says: t.Say("is outside of the cluster"), By: by, Calls: depth})
 }
 
 // podsHop is the hop of the pods.
 func (t *tracer) podsHop(found []*pods, port, depth int) {
 	p := found[0]
 	least, most, by := t.count(p)
-	h := Hop{Kind: Pods, Name: p.ref(), Says: "runs " + podCount(least, most), By: by, pods: found, Calls: depth, Port: port}
+	h := Hop{Kind: Pods, Name: p.ref(), Says: t.Say("runs %s", t.podCount(least, most)), By: by, pods: found, Calls: depth, Port: port}
 	for _, other := range found[1:] { // a canary, or two workloads behind one Service
 		n, m, _ := t.count(other)
 		least, most = least+n, most+m
-		h.Says += fmt.Sprintf(", and %s of %s", podCount(n, m), other.ref())
+		h.Says += t.Say(", and %s of %s", t.podCount(n, m), other.ref())
 	}
 	if port != 0 {
-		h.Says += fmt.Sprintf(" on port %d", port)
+		h.Says += t.Say(" on port %d", port)
 	}
-	says, broken, at := readiness(p)
+	says, broken, at := t.readiness(p)
 	if says != "" {
-		h.Says += ", ready when " + says
+		h.Says += t.Say(", ready when %s", says)
 	}
 	switch {
 	case least == 0 && most == 0:
-		h.Break = &Break{Reason: "there are no pods: replicas is 0", Fix: "set replicas to 1 or more"}
+		h.Break = &Break{Reason: t.Say("there are no pods: replicas is 0"), Fix: t.Say("set replicas to 1 or more")}
 	case broken != nil:
 		h.Break, h.By = broken, p.at(at...)
 	}
@@ -315,7 +315,7 @@ func (t *tracer) podsHop(found []*pods, port, depth int) {
 }
 
 // readiness is when a pod counts as ready.
-func readiness(p *pods) (says string, broken *Break, at []any) {
+func (m *Model) readiness(p *pods) (says string, broken *Break, at []any) {
 	p.containers(func(c map[string]any, path []any) {
 		probe := tree.Map(c["readinessProbe"])
 		if probe == nil || says != "" {
@@ -326,16 +326,16 @@ func readiness(p *pods) (says string, broken *Break, at []any) {
 		case probe["httpGet"] != nil:
 			get := tree.Map(probe["httpGet"])
 			port = get["port"]
-			says = fmt.Sprintf("GET %s on port %v succeeds", tree.Text(get["path"]), port)
+			says = m.Say("GET %s on port %v succeeds", tree.Text(get["path"]), port)
 			at = append(slices.Clip(path), "readinessProbe", "httpGet", "port")
 		case probe["tcpSocket"] != nil:
 			port = tree.Map(probe["tcpSocket"])["port"]
-			says = fmt.Sprintf("port %v takes a connection", port)
+			says = m.Say("port %v takes a connection", port)
 			at = append(slices.Clip(path), "readinessProbe", "tcpSocket", "port")
 		case probe["grpc"] != nil:
-			says = "the gRPC health service says so"
+			says = m.Say("the gRPC health service says so")
 		case probe["exec"] != nil:
-			says = "a command says so"
+			says = m.Say("a command says so")
 		}
 		name, named := port.(string)
 		if !named {
@@ -344,7 +344,7 @@ func readiness(p *pods) (says string, broken *Break, at []any) {
 		var names []string
 		tree.Each(c["ports"], func(_ int, cp map[string]any) { names = append(names, tree.Text(cp["name"])) })
 		if !slices.Contains(names, name) {
-			broken = &Break{Reason: fmt.Sprintf("the readiness probe asks port %q, which the container does not have%s: no pod becomes ready", name, didYouMean(name, names)), Fix: "let the probe name a port of its container"}
+			broken = &Break{Reason: m.Say("the readiness probe asks port %q, which the container does not have%s: no pod becomes ready", name, m.didYouMean(name, names)), Fix: m.Say("let the probe name a port of its container")}
 		}
 	})
 	return says, broken, at

@@ -2,6 +2,7 @@ package way
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -21,15 +22,20 @@ type registry struct {
 	by        Place
 }
 
-func (r registry) String() string {
+// registryText is a registry in words.
+func (m *Model) registryText(r registry) string {
 	text := r.kind + " " + strings.Join(r.servers, ",")
 	if r.namespace != "" {
-		text += ", namespace " + r.namespace
+		text += m.Say(", namespace %s", r.namespace)
 	}
 	if r.group != "" {
-		text += ", group " + r.group
+		text += m.Say(", group %s", r.group)
 	}
 	return text
+}
+
+func (r registry) same(other registry) bool {
+	return r.kind == other.kind && r.namespace == other.namespace && r.group == other.group && slices.Equal(r.servers, other.servers)
 }
 
 // meets says whether two apps find each other.
@@ -48,7 +54,7 @@ func (m *Model) registryOf(in *instance) registry {
 		p.containers(func(c map[string]any, path []any) {
 			tree.Each(c["env"], func(i int, v map[string]any) {
 				name, value := tree.Text(v["name"]), tree.Text(v["value"])
-				if found.set(name, value) && found.String() != declared.String() {
+				if found.set(name, value) && !found.same(declared) {
 					found.by = p.at(append(slices.Clip(path), "env", i, "value")...)
 				}
 			})
@@ -140,7 +146,7 @@ func (c *caller) from(in *instance, depth int, r *request) {
 		targets = append(targets, t)
 	}
 	if broken != nil {
-		c.hop(Hop{Kind: Route, Name: "routes of " + in.unit.Name, Says: "the gateway answers 404", By: in.at("routes"), Break: broken, Calls: depth})
+		c.hop(Hop{Kind: Route, Name: c.Say("routes of %s", in.unit.Name), Says: c.Say("the gateway answers 404"), By: in.at("routes"), Break: broken, Calls: depth})
 	} else if r != nil && !r.anyPath && len(routes) > 0 { // the request takes one route: the others are not on its way
 		targets = routes
 	}
@@ -171,20 +177,20 @@ type target struct {
 // registryHop is the hop of the registry: whether it is there.
 func (c *caller) registryHop(in *instance, own registry, depth int) Hop {
 	h := Hop{Kind: Registry, Name: own.kind + " " + strings.Join(own.servers, ", "), By: own.by, Calls: depth}
-	h.Says = "is where " + in.unit.Name + " looks, in group " + own.group
+	h.Says = c.Say("is where %s looks, in group %s", in.unit.Name, own.group)
 	if own.namespace != "" {
-		h.Says = "is where " + in.unit.Name + " looks, in namespace " + own.namespace + ", group " + own.group
+		h.Says = c.Say("is where %s looks, in namespace %s, group %s", in.unit.Name, own.namespace, own.group)
 	}
 	for _, server := range own.servers {
 		service, port, inside, err := c.resolve(server, in.env.Namespace)
 		switch {
 		case err != nil:
-			h.Break = &Break{Reason: err.Error(), Fix: "name the Service of the registry, with its namespace: NAME.NAMESPACE:PORT"}
+			h.Break = &Break{Reason: err.Error(), Fix: c.Say("name the Service of the registry, with its namespace: NAME.NAMESPACE:PORT")}
 		case inside && service != nil:
 			sub := &tracer{Model: c.Model, way: &Way{}}
 			spec, _ := servicePort(service, int64(port))
 			if spec == nil {
-				h.Break = &Break{Reason: fmt.Sprintf("%s has no port %d", service.ref(), port), Fix: "name a port of the Service"}
+				h.Break = &Break{Reason: c.Say("%s has no port %d", service.ref(), port), Fix: c.Say("name a port of the Service")}
 				continue
 			}
 			sub.throughService(service, spec, depth, from{name: in.unit.Name, pods: first(in.pods)})
@@ -208,10 +214,10 @@ func (c *caller) toProvider(in *instance, own registry, t target, depth int) {
 	provider := c.provider(in.env, t.name, own)
 	h := Hop{Kind: Provider, Name: t.name, By: t.by, Calls: depth}
 	if provider == nil {
-		h.Says = "is not there"
+		h.Says = c.Say("is not there")
 		h.Break = &Break{
-			Reason: fmt.Sprintf("no app %q in environment %s%s", t.name, in.env.Name, didYouMean(t.name, appNames(in.env))),
-			Fix:    "correct the name, or add the app", Named: true,
+			Reason: c.Say("no app %q in environment %s%s", t.name, in.env.Name, c.didYouMean(t.name, appNames(in.env))),
+			Fix:    c.Say("correct the name, or add the app"), Named: true,
 		}
 		c.hop(h)
 		return
@@ -223,29 +229,29 @@ func (c *caller) toProvider(in *instance, own registry, t target, depth int) {
 		h.Name = provider.name()
 	}
 	h.pods = provider.pods
-	h.Says = "runs " + podCount(ref.Pods, ref.PodsMax)
+	h.Says = c.Say("runs %s", c.podCount(ref.Pods, ref.PodsMax))
 	port := 0
 	if p != nil {
 		port = providerPort(p)
 		if port != 0 {
-			h.Says += fmt.Sprintf(" on port %d", port)
+			h.Says += c.Say(" on port %d", port)
 		}
 	}
 	if t.says != "" {
-		h.Says += ", " + t.says
+		h.Says += c.Say(", %s", t.says)
 	}
 	switch {
 	case own.kind == "":
-		h.Break = &Break{Reason: in.unit.Name + " has no registry to find it in", Fix: "give the environment a registry: zookeeper or nacos", Named: true}
+		h.Break = &Break{Reason: c.Say("%s has no registry to find it in", in.unit.Name), Fix: c.Say("give the environment a registry: zookeeper or nacos"), Named: true}
 	case !own.meets(theirs):
 		h.By = theirs.by
 		h.Break = &Break{
-			Reason: fmt.Sprintf("%s registers in %s, and %s looks in %s", t.name, theirs, in.unit.Name, own),
-			Fix:    "give both the same registry, namespace and group",
+			Reason: c.Say("%s registers in %s, and %s looks in %s", t.name, c.registryText(theirs), in.unit.Name, c.registryText(own)),
+			Fix:    c.Say("give both the same registry, namespace and group"),
 		}
 	case p != nil && ref.Pods == 0 && ref.PodsMax == 0:
 		_, _, h.By = c.count(p)
-		h.Break = &Break{Reason: "there are no pods: replicas is 0", Fix: "set replicas to 1 or more"}
+		h.Break = &Break{Reason: c.Say("there are no pods: replicas is 0"), Fix: c.Say("set replicas to 1 or more")}
 	}
 	c.hop(h)
 	if p != nil && port != 0 && first(in.pods) != nil {
@@ -336,7 +342,7 @@ func (m *Model) gatewayRoutes(in *instance, r *request) ([]target, *Break) {
 		spec := tree.Map(routes[name])
 		patterns := tree.Texts(spec["path"])
 		paths = append(paths, patterns...)
-		t := target{name: tree.Text(spec["to"]), by: in.at("routes", name), says: "by route " + name + " (" + strings.Join(patterns, ", ") + ")"}
+		t := target{name: tree.Text(spec["to"]), by: in.at("routes", name), says: m.Say("by route %s (%s)", name, strings.Join(patterns, ", "))}
 		if uri := tree.Text(spec["uri"]); uri != "" {
 			if service, ok := strings.CutPrefix(uri, "lb://"); ok {
 				t.name = service
@@ -350,15 +356,15 @@ func (m *Model) gatewayRoutes(in *instance, r *request) ([]target, *Break) {
 		}
 		if slices.ContainsFunc(patterns, func(p string) bool { return patternMatches(p, r.url.Path) }) {
 			if n := int(number(spec["stripPrefix"], 0)); n > 0 {
-				t.says += " as " + stripped(r.url.Path, n)
+				t.says += m.Say(" as %s", stripped(r.url.Path, n))
 			}
 			return []target{t}, nil
 		}
 	}
 	if r != nil && !r.anyPath {
 		return nil, &Break{
-			Reason: fmt.Sprintf("no route of %s has the path %s: there are %s", in.unit.Name, r.url.Path, strings.Join(paths, ", ")),
-			Fix:    "correct the path, or add a route",
+			Reason: m.Say("no route of %s has the path %s: there are %s", in.unit.Name, r.url.Path, strings.Join(paths, ", ")),
+			Fix:    m.Say("correct the path, or add a route"),
 		}
 	}
 	return all, nil
@@ -440,7 +446,7 @@ func (m *Model) resolve(address, namespace string) (service *object, port int, i
 	}
 	ours := slices.ContainsFunc(m.envs, func(e *Environment) bool { return e.Namespace == at }) || m.byID[id{"Namespace", "", at}] != nil
 	if host != "localhost" && (len(parts) == 1 && host != "" || len(parts) > 2 && parts[2] == "svc") && ours {
-		return nil, port, true, fmt.Errorf("no Service %q in namespace %s%s", parts[0], at, didYouMean(parts[0], m.names("Service", at)))
+		return nil, port, true, errors.New(m.Say("no Service %q in namespace %s%s", parts[0], at, m.didYouMean(parts[0], m.names("Service", at))))
 	}
 	return nil, port, false, nil
 }
@@ -450,11 +456,11 @@ func (c *caller) toHost(in *instance, t target, depth int) {
 	service, port, _, err := c.resolve(t.host, in.env.Namespace)
 	switch {
 	case err != nil:
-		c.hop(Hop{Kind: External, Name: t.host, Says: "is not there", By: t.by, Calls: depth, Break: &Break{Reason: err.Error(), Fix: "correct the name, or make the Service"}})
+		c.hop(Hop{Kind: External, Name: t.host, Says: c.Say("is not there"), By: t.by, Calls: depth, Break: &Break{Reason: err.Error(), Fix: c.Say("correct the name, or make the Service")}})
 	case service != nil:
 		spec, _ := servicePort(service, int64(port))
 		if spec == nil {
-			c.hop(Hop{Kind: Service, Name: service.ref(), Says: "is called", By: t.by, Calls: depth, Break: &Break{Reason: fmt.Sprintf("%s has no port %d", service.ref(), port), Fix: "name a port of the Service"}})
+			c.hop(Hop{Kind: Service, Name: service.ref(), Says: c.Say("is called"), By: t.by, Calls: depth, Break: &Break{Reason: c.Say("%s has no port %d", service.ref(), port), Fix: c.Say("name a port of the Service")}})
 			return
 		}
 		next := c.throughService(service, spec, depth, from{name: in.unit.Name, pods: first(in.pods)})
@@ -463,7 +469,7 @@ func (c *caller) toHost(in *instance, t target, depth int) {
 			c.from(next, depth+1, nil)
 		}
 	default:
-		c.hop(Hop{Kind: External, Name: t.host, Says: "is outside of the cluster", By: t.by, Calls: depth})
+		c.hop(Hop{Kind: External, Name: t.host, Says: c.Say("is outside of the cluster"), By: t.by, Calls: depth})
 	}
 }
 
@@ -496,17 +502,17 @@ func (c *caller) addresses(in *instance, own registry, depth int) {
 func (c *caller) toAddress(in *instance, host string, by Place, depth int) {
 	service, port, _, err := c.resolve(host, in.env.Namespace)
 	if service == nil || port == 0 {
-		h := Hop{Kind: External, Name: host, Says: "is outside of the cluster", By: by, Calls: depth}
+		h := Hop{Kind: External, Name: host, Says: c.Say("is outside of the cluster"), By: by, Calls: depth}
 		if err != nil {
 			h.Notes = []string{err.Error()}
 		}
 		if service != nil {
-			h.Kind, h.Name, h.Says, h.service = Service, service.ref(), "is called", service
+			h.Kind, h.Name, h.Says, h.service = Service, service.ref(), c.Say("is called"), service
 		}
 		c.hop(h)
 		return
 	}
-	c.toHost(in, target{host: host, says: "is called", by: by}, depth)
+	c.toHost(in, target{host: host, says: c.Say("is called"), by: by}, depth)
 }
 
 func sortedKeys(m map[string]any) []string {

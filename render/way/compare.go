@@ -183,7 +183,7 @@ func (m *Model) calledBy(environment string) map[calling]string {
 
 // direct are the hops of what an app calls itself.
 func (m *Model) direct(in *instance) []Hop {
-	t := &tracer{Model: m, way: &Way{}}
+	t := &tracer{Model: m, way: m.newWay("")}
 	c := &caller{tracer: t, seen: map[string]bool{}}
 	for name := range m.registered { // one step is enough
 		c.seen[name] = true

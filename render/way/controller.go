@@ -177,14 +177,6 @@ func (c *controller) named(name string) *entryPoint {
 	return nil
 }
 
-// name is how the controller is called.
-func (c *controller) name() string {
-	if c.pods == nil {
-		return "the ingress controller"
-	}
-	return c.pods.ref()
-}
-
 // reads says whether a Traefik has a provider.
 func (c *controller) reads(provider string) bool {
 	for key, value := range c.options {

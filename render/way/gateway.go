@@ -37,11 +37,11 @@ func (m *Model) gatewayRoute(c *controller, o *object) []*router {
 				if len(tree.List(rule["matches"])) > 0 {
 					r.path = append(r.path, "matches", j)
 				}
-				r.matches(c, tree.Map(match))
+				r.matches(m, c, tree.Map(match))
 				if a.fault != nil {
 					r.leftOut = a.fault
 				}
-				r.filters(rule, r.prefix[0])
+				r.filters(m, rule, r.prefix[0])
 				r.leads(i, rule)
 				all = append(all, r)
 			}
@@ -65,7 +65,7 @@ func (r *router) leads(i int, rule map[string]any) {
 }
 
 // matches notes what a match takes, and how much it comes before others.
-func (r *router) matches(c *controller, match map[string]any) {
+func (r *router) matches(m *Model, c *controller, match map[string]any) {
 	var own string
 	var priority int
 	if r.object.Kind == "GRPCRoute" {
@@ -82,7 +82,7 @@ func (r *router) matches(c *controller, match map[string]any) {
 	if hosts := hostsRule(r.hosts); hosts != "" {
 		rule = hosts + " && " + own
 	}
-	r.setRule(rule)
+	r.setRule(m, rule)
 	r.priority = priority + longest(r.hosts)
 	if c.kind == unknownKind {
 		r.priority, r.host = specified(r.object.Kind, longest(r.hosts), match), exactness(r.hosts)
@@ -154,19 +154,19 @@ type secretRef struct {
 func (m *Model) attached(c *controller, o *object, hostnames []string) attachment {
 	var a attachment
 	found, anyHost := false, false
-	refuse := func(field []any, format string, args ...any) {
+	refuse := func(field []any, reason string) {
 		place := o.at(field...)
-		a.fault, a.at = &Break{Reason: fmt.Sprintf(format, args...), Fix: "let the route name a Gateway, and a listener of it, that takes its host names"}, &place
+		a.fault, a.at = &Break{Reason: reason, Fix: m.Say("let the route name a Gateway, and a listener of it, that takes its host names")}, &place
 	}
 	if len(tree.List(o.spec()["parentRefs"])) == 0 {
-		refuse([]any{"spec", "parentRefs"}, "the route names no Gateway")
+		refuse([]any{"spec", "parentRefs"}, m.Say("the route names no Gateway"))
 	}
 	tree.Each(o.spec()["parentRefs"], func(i int, ref map[string]any) {
 		here := []any{"spec", "parentRefs", i}
 		parent, why := m.parentOf(c, o, ref)
 		switch {
 		case why != "":
-			refuse(append(here, "name"), "%s", why)
+			refuse(append(here, "name"), why)
 			return
 		case parent == nil: // made by others, who say what its listeners take
 			found = true
@@ -206,11 +206,11 @@ func (m *Model) attached(c *controller, o *object, hostnames []string) attachmen
 			}
 		})
 		if !attached {
-			with := ""
+			why := m.Say("no listener of %s takes the route: its host name is another, or it allows no routes of kind %s or namespace %s", parent.ref(), o.Kind, o.Namespace)
 			if c.kind == traefik {
-				with = "its port is not an entry point of Traefik, "
+				why = m.Say("no listener of %s takes the route: its port is not an entry point of Traefik, its host name is another, or it allows no routes of kind %s or namespace %s", parent.ref(), o.Kind, o.Namespace)
 			}
-			refuse(here, "no listener of %s takes the route: %sits host name is another, or it allows no routes of kind %s or namespace %s", parent.ref(), with, o.Kind, o.Namespace)
+			refuse(here, why)
 		}
 		found = found || attached
 	})
@@ -263,13 +263,13 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 	parent = m.byID[id{kind, namespace, name}]
 	switch {
 	case kind != "Gateway" && kind != "ListenerSet":
-		return nil, fmt.Sprintf("%s %s is no Gateway", kind, name)
+		return nil, m.Say("%s %s is no Gateway", kind, name)
 	case kind == "ListenerSet" && c.kind == traefik && c.before38():
-		return nil, "Traefik reads ListenerSets from v3.8 on"
+		return nil, m.Say("Traefik reads ListenerSets from v3.8 on")
 	case parent == nil && kind == "Gateway" && c.kind == unknownKind && len(m.byKind["Gateway"]) == 0:
 		return nil, ""
 	case parent == nil:
-		return nil, fmt.Sprintf("no %s %q in namespace %s%s", kind, name, namespace, didYouMean(name, m.names(kind, namespace)))
+		return nil, m.Say("no %s %q in namespace %s%s", kind, name, namespace, m.didYouMean(name, m.names(kind, namespace)))
 	}
 	gateway := parent
 	if kind == "ListenerSet" {
@@ -282,16 +282,16 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 			if len(m.byKind["Gateway"]) == 0 {
 				return parent, ""
 			}
-			return nil, fmt.Sprintf("%s names the Gateway %s, which is not there", parent.ref(), tree.Text(up["name"]))
+			return nil, m.Say("%s names the Gateway %s, which is not there", parent.ref(), tree.Text(up["name"]))
 		}
 		from := tree.Text(tree.At(gateway.spec(), "allowedListeners", "namespaces", "from"))
 		if from != "All" && from != "Selector" && (from != "Same" || namespace != parent.Namespace) {
-			return nil, fmt.Sprintf("%s takes no listeners of %s: spec.allowedListeners", gateway.ref(), parent.ref())
+			return nil, m.Say("%s takes no listeners of %s: spec.allowedListeners", gateway.ref(), parent.ref())
 		}
 	}
 	class := m.byID[id{"GatewayClass", "", tree.Text(gateway.spec()["gatewayClassName"])}]
 	if c.kind == traefik && class != nil && tree.Text(class.spec()["controllerName"]) != classOfGateway {
-		return nil, fmt.Sprintf("%s is of another controller", gateway.ref())
+		return nil, m.Say("%s is of another controller", gateway.ref())
 	}
 	return parent, ""
 }

@@ -2,9 +2,10 @@ package way
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/seed-428f4edd/evenkeel/internal/words"
 )
 
 // Graph is the picture of environments of one cluster: what stands in front of it,
@@ -14,6 +15,8 @@ type Graph struct {
 	// the ingress controllers.
 	Entry []Card `json:"entry"`
 	Bands []Band `json:"bands"`
+
+	words words.Words
 }
 
 // Band is one environment.
@@ -54,7 +57,7 @@ type Wire struct {
 
 // Graph draws environments, in the order in which they are named.
 func (m *Model) Graph(names ...string) *Graph {
-	g := &Graph{Entry: m.entry()}
+	g := &Graph{Entry: m.entry(), words: m.words}
 	for _, name := range names {
 		if env := m.env(name); env != nil {
 			g.Bands = append(g.Bands, m.band(env))
@@ -67,39 +70,39 @@ func (m *Model) Graph(names ...string) *Graph {
 func (m *Model) entry() []Card {
 	var cards []Card
 	if c := m.front; c != nil {
-		dns := Card{ID: "dns", Kind: DNS, Name: "*." + c.L7.Domain, Lines: []string{"is " + c.VIP}}
+		dns := Card{ID: "dns", Kind: DNS, Name: "*." + c.L7.Domain, Lines: []string{m.Say("is %s", c.VIP)}}
 		if len(c.DNSServers) > 0 {
-			dns.Lines = append(dns.Lines, "zone on "+strings.Join(c.DNSServers, ", "))
+			dns.Lines = append(dns.Lines, m.Say("zone on %s", strings.Join(c.DNSServers, ", ")))
 		}
-		card := Card{ID: "edge", Kind: Edge, Name: "nginx behind " + c.VIP, Lines: []string{heldBy(c.Holders())}}
+		card := Card{ID: "edge", Kind: Edge, Name: m.Say("nginx behind %s", c.VIP), Lines: []string{m.heldBy(c.Holders())}}
 		var tls []string
 		for name := range c.L7.TLS {
 			tls = append(tls, name)
 		}
 		slices.Sort(tls)
 		if len(tls) > 0 {
-			card.Lines = append(card.Lines, "ends TLS of "+strings.Join(tls, ", "))
+			card.Lines = append(card.Lines, m.Say("ends TLS of %s", strings.Join(tls, ", ")))
 		}
-		card.Lines = append(card.Lines, fmt.Sprintf("port %d of %s", c.L7.Port, strings.Join(c.L7.Nodes, ", ")))
+		card.Lines = append(card.Lines, m.Say("port %d of %s", c.L7.Port, strings.Join(c.L7.Nodes, ", ")))
 		cards = append(cards, dns, card)
 	} else {
-		cards = append(cards, Card{ID: "dns", Kind: DNS, Name: "host names", Lines: []string{"lead to the load balancer"}})
+		cards = append(cards, Card{ID: "dns", Kind: DNS, Name: m.Say("host names"), Lines: []string{m.Say("lead to the load balancer")}})
 	}
 	for i, c := range m.controllers {
-		card := Card{ID: "controller" + itoa(i), Kind: Controller, Name: c.kind}
+		card := Card{ID: "controller" + itoa(i), Kind: Controller, Name: m.Say(c.kind)}
 		if c.pods != nil {
 			least, most, _ := m.count(c.pods)
 			card.Units = []string{c.pods.env.Name + "/" + c.pods.unit.Name}
-			card.Lines = append(card.Lines, c.pods.Kind+" "+c.pods.Namespace+"/"+c.pods.Name, podCount(least, most))
+			card.Lines = append(card.Lines, c.pods.Kind+" "+c.pods.Namespace+"/"+c.pods.Name, m.podCount(least, most))
 			if c.pods.Kind == "DaemonSet" {
-				card.Lines[1] = "on every node"
+				card.Lines[1] = m.Say("on every node")
 			}
 		}
 		if classes := slices.Sorted(slices.Values(c.classes)); len(classes) > 0 {
-			card.Lines = append(card.Lines, "class "+strings.Join(classes, ", "))
+			card.Lines = append(card.Lines, m.Say("class %s", strings.Join(classes, ", ")))
 		}
 		if m.front != nil && c.pods != nil && !slices.ContainsFunc(c.hostPorts(), func(p nodePort) bool { return p.node == m.front.L7.Port }) {
-			card.Breaks = append(card.Breaks, fmt.Sprintf("takes no requests on port %d of the nodes", m.front.L7.Port))
+			card.Breaks = append(card.Breaks, m.Say("takes no requests on port %d of the nodes", m.front.L7.Port))
 		}
 		cards = append(cards, card)
 	}
@@ -110,7 +113,7 @@ func (m *Model) entry() []Card {
 func (m *Model) band(env *Environment) Band {
 	b := Band{Environment: env.Name}
 	if r := declaredRegistry(env); r.kind != "" {
-		b.Registry = r.String()
+		b.Registry = m.registryText(r)
 	}
 	cards := map[string]*Card{}
 	card := func(in *instance) *Card {
@@ -123,9 +126,9 @@ func (m *Model) band(env *Environment) Band {
 		}
 		if len(in.pods) > 0 {
 			ref := m.ref(in)
-			c.Lines = append(c.Lines, podCount(ref.Pods, ref.PodsMax))
+			c.Lines = append(c.Lines, m.podCount(ref.Pods, ref.PodsMax))
 			if ref.Pods == 0 && ref.PodsMax == 0 {
-				c.Breaks = append(c.Breaks, "replicas is 0")
+				c.Breaks = append(c.Breaks, m.Say("replicas is 0"))
 			}
 		}
 		cards[in.name()] = c
@@ -144,7 +147,7 @@ func (m *Model) band(env *Environment) Band {
 			c.URLs = append(c.URLs, row.URL)
 		}
 		for _, h := range row.Breaks() {
-			if h.Calls == 0 && h.Break.Reason != "there are no pods: replicas is 0" {
+			if h.Calls == 0 && h.Break.Reason != m.Say("there are no pods: replicas is 0") {
 				c.breaks(h.Break.Reason)
 			}
 		}

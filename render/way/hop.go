@@ -1,6 +1,9 @@
 package way
 
-import "github.com/seed-428f4edd/evenkeel/render/typed"
+import (
+	"github.com/seed-428f4edd/evenkeel/internal/words"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
+)
 
 // Kind says what a hop is. Its text is what people read.
 type Kind string
@@ -96,6 +99,7 @@ type Way struct {
 	Probe *Probe `json:"probe,omitempty"`
 
 	route *router // that was chosen
+	words words.Words
 }
 
 // AppRef is an app or stack of an environment.

@@ -63,7 +63,7 @@ func (w *Way) See(i int, live Live, fix string) {
 	h := &w.Hops[i]
 	h.Live = &live
 	if live.State == Failed && h.Break == nil {
-		reason := "the cluster says so"
+		reason := w.Say("the cluster says so")
 		if len(live.Says) > 0 {
 			reason = live.Says[0]
 		}

@@ -1,7 +1,6 @@
 package way
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -38,7 +37,7 @@ func (m *Model) middleware(of *object, ref middlewareRef) (*object, string, *Bre
 	if full != "" {
 		words, provider, _ := strings.Cut(full, "@")
 		if provider != "kubernetescrd" {
-			return nil, full + ", which the Middleware objects do not hold", nil
+			return nil, m.Say("%s, which the Middleware objects do not hold", full), nil
 		}
 		for _, o := range m.byKind["Middleware"] {
 			if o.Namespace+"-"+o.Name == words {
@@ -49,11 +48,11 @@ func (m *Model) middleware(of *object, ref middlewareRef) (*object, string, *Bre
 	} else if o := m.byID[id{"Middleware", namespace, name}]; o != nil {
 		return o, "", nil
 	}
-	reason := fmt.Sprintf("no Middleware %q in namespace %s%s", name, namespace, didYouMean(name, m.names("Middleware", namespace)))
+	reason := m.Say("no Middleware %q in namespace %s%s: Traefik leaves the route out", name, namespace, m.didYouMean(name, m.names("Middleware", namespace)))
 	if namespace == "" {
-		reason = fmt.Sprintf("no Middleware %q; its name is NAMESPACE-NAME@kubernetescrd", name)
+		reason = m.Say("no Middleware %q; its name is NAMESPACE-NAME@kubernetescrd: Traefik leaves the route out", name)
 	}
-	return nil, "", &Break{Reason: reason + ": Traefik leaves the route out", Fix: "make the Middleware, or correct its name"}
+	return nil, "", &Break{Reason: reason, Fix: m.Say("make the Middleware, or correct its name")}
 }
 
 // effects are what a Middleware does to a request.
@@ -63,12 +62,12 @@ func (m *Model) effects(o *object, r request, depth int) ([]effect, *Break) {
 	for _, kind := range slices.Sorted(maps.Keys(spec)) {
 		options := tree.Map(spec[kind])
 		if kind != "chain" {
-			e := effectOf(kind, options, r)
+			e := m.effectOf(kind, options, r)
 			all = append(all, e)
 			continue
 		}
 		if depth > 4 {
-			return all, &Break{Reason: o.ref() + " leads to itself", Fix: "take the chain apart"}
+			return all, &Break{Reason: m.Say("%s leads to itself", o.ref()), Fix: m.Say("take the chain apart")}
 		}
 		for _, item := range tree.List(options["middlewares"]) {
 			ref := tree.Map(item)
@@ -95,45 +94,45 @@ func (m *Model) effects(o *object, r request, depth int) ([]effect, *Break) {
 }
 
 // effectOf is what the middleware of one kind does.
-func effectOf(kind string, options map[string]any, r request) effect {
+func (m *Model) effectOf(kind string, options map[string]any, r request) effect {
 	path := r.path()
 	switch kind {
 	case "stripPrefix":
 		for _, prefix := range tree.Texts(options["prefixes"]) {
 			if rest, ok := strings.CutPrefix(path, prefix); ok {
-				return effect{says: "strips " + prefix, path: slashed(rest)}
+				return effect{says: m.Say("strips %s", prefix), path: slashed(rest)}
 			}
 		}
-		return effect{says: "strips no prefix of this path"}
+		return effect{says: m.Say("strips no prefix of this path")}
 	case "stripPrefixRegex":
 		for _, text := range tree.Texts(options["regex"]) {
 			if re, err := regexp.Compile(text); err == nil {
 				if at := re.FindStringIndex(path); at != nil && at[0] == 0 {
-					return effect{says: "strips " + path[:at[1]], path: slashed(path[at[1]:])}
+					return effect{says: m.Say("strips %s", path[:at[1]]), path: slashed(path[at[1]:])}
 				}
 			}
 		}
-		return effect{says: "strips no prefix of this path"}
+		return effect{says: m.Say("strips no prefix of this path")}
 	case "addPrefix":
 		prefix := tree.Text(options["prefix"])
-		return effect{says: "puts " + prefix + " in front", path: slashed(prefix + path)}
+		return effect{says: m.Say("puts %s in front", prefix), path: slashed(prefix + path)}
 	case "replacePath":
-		return effect{says: "makes the path " + tree.Text(options["path"]), path: slashed(tree.Text(options["path"]))}
+		return effect{says: m.Say("makes the path %s", tree.Text(options["path"])), path: slashed(tree.Text(options["path"]))}
 	case "replacePathRegex":
 		re, err := regexp.Compile(tree.Text(options["regex"]))
 		if err != nil || !re.MatchString(path) {
-			return effect{says: "replaces nothing in this path"}
+			return effect{says: m.Say("replaces nothing in this path")}
 		}
 		to := re.ReplaceAllString(path, tree.Text(options["replacement"]))
-		return effect{says: "makes the path " + to, path: slashed(to)}
+		return effect{says: m.Say("makes the path %s", to), path: slashed(to)}
 	case "redirectScheme":
 		scheme := tree.Text(options["scheme"])
 		if scheme == "" || scheme == r.forwarded {
-			return effect{says: "leaves " + r.forwarded + " as it is"}
+			return effect{says: m.Say("leaves %s as it is", r.forwarded)}
 		}
 		if scheme == "https" {
 			to := r.secured()
-			return effect{says: "sends the client to " + to.text(), redirect: &to}
+			return effect{says: m.Say("sends the client to %s", to.text()), redirect: &to}
 		}
 	case "redirectRegex":
 		re, err := regexp.Compile(tree.Text(options["regex"]))
@@ -141,16 +140,16 @@ func effectOf(kind string, options map[string]any, r request) effect {
 		asked.scheme = r.forwarded
 		if err == nil && re.MatchString(asked.text()) {
 			if to, err := parse(re.ReplaceAllString(asked.text(), tree.Text(options["replacement"]))); err == nil {
-				return effect{says: "sends the client to " + to.text(), redirect: &to}
+				return effect{says: m.Say("sends the client to %s", to.text()), redirect: &to}
 			}
 		}
-		return effect{says: "sends nobody elsewhere"}
+		return effect{says: m.Say("sends nobody elsewhere")}
 	case "basicAuth", "digestAuth":
-		return effect{says: "asks for a user name and a password"}
+		return effect{says: m.Say("asks for a user name and a password")}
 	case "forwardAuth":
-		return effect{says: "asks " + hostOf(tree.Text(options["address"])) + " whether the request may pass"}
+		return effect{says: m.Say("asks %s whether the request may pass", m.hostOf(tree.Text(options["address"])))}
 	case "ipAllowList", "ipWhiteList":
-		return effect{says: "lets only " + strings.Join(tree.Texts(options["sourceRange"]), ", ") + " pass"}
+		return effect{says: m.Say("lets only %s pass", strings.Join(tree.Texts(options["sourceRange"]), ", "))}
 	}
 	return effect{says: kind}
 }
@@ -162,15 +161,15 @@ func slashed(path string) string {
 	return path
 }
 
-func hostOf(text string) string {
+func (m *Model) hostOf(text string) string {
 	if u, err := url.Parse(text); err == nil && u.Host != "" {
 		return u.Host
 	}
-	return "another server"
+	return m.Say("another server")
 }
 
 // filters are those of an HTTPRoute's rule that change the path, or redirect.
-func (r *router) filters(rule map[string]any, prefix string) {
+func (r *router) filters(m *Model, rule map[string]any, prefix string) {
 	tree.Each(rule["filters"], func(i int, filter map[string]any) {
 		at := r.object.at(append(r.path[:3:3], "filters", i)...)
 		switch tree.Text(filter["type"]) {
@@ -178,9 +177,9 @@ func (r *router) filters(rule map[string]any, prefix string) {
 			r.rewrites = append(r.rewrites, rewrite{at, func(req request) effect {
 				to, ok := replaced(tree.Map(tree.At(filter, "urlRewrite", "path")), prefix, req.path())
 				if !ok {
-					return effect{says: "changes the host name"}
+					return effect{says: m.Say("changes the host name")}
 				}
-				return effect{says: "makes the path " + to, path: to}
+				return effect{says: m.Say("makes the path %s", to), path: to}
 			}})
 		case "RequestRedirect":
 			r.rewrites = append(r.rewrites, rewrite{at, func(req request) effect {
@@ -195,7 +194,7 @@ func (r *router) filters(rule map[string]any, prefix string) {
 				if path, ok := replaced(tree.Map(spec["path"]), prefix, req.path()); ok {
 					to = to.withPath(path)
 				}
-				return effect{says: "sends the client to " + to.text(), redirect: &to}
+				return effect{says: m.Say("sends the client to %s", to.text()), redirect: &to}
 			}})
 		}
 	})

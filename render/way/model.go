@@ -3,10 +3,10 @@ package way
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/seed-428f4edd/evenkeel/internal/words"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
@@ -36,6 +36,8 @@ type Model struct {
 	frontUnit   string
 	controllers []*controller
 	registered  map[string]*instance // apps by environment and name
+	source      []Environment
+	words       words.Words
 }
 
 type (
@@ -123,8 +125,10 @@ type instance struct {
 func (in *instance) name() string { return in.env.Name + "/" + in.unit.Name }
 
 // New is the model of environments of one cluster.
-func New(envs []Environment) *Model {
-	m := &Model{byID: map[id]*object{}, byKind: map[string][]*object{}, registered: map[string]*instance{}}
+func New(envs []Environment) *Model { return newModel(envs, nil) }
+
+func newModel(envs []Environment, speech words.Words) *Model {
+	m := &Model{source: envs, words: speech, byID: map[id]*object{}, byKind: map[string][]*object{}, registered: map[string]*instance{}}
 	for i := range envs {
 		m.add(&envs[i])
 	}
@@ -287,19 +291,13 @@ func (m *Model) declared(kind, namespace, name string) bool {
 	return false
 }
 
-func didYouMean(word string, names []string) string {
-	if near := typed.Closest(word, names); near != "" {
-		return "; did you mean " + near + "?"
-	}
-	return ""
+func (m *Model) didYouMean(word string, names []string) string {
+	return didYouMean(m.words, word, names)
 }
 
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
+func didYouMean(in words.Words, word string, names []string) string {
+	if near := typed.Closest(word, names); near != "" {
+		return in.Say("; did you mean %s?", near)
 	}
-	if stem, ok := strings.CutSuffix(one, "y"); ok {
-		return itoa(n) + " " + stem + "ies"
-	}
-	return itoa(n) + " " + one + "s"
+	return ""
 }

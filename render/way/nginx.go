@@ -34,13 +34,13 @@ func (m *Model) nginxIngress(o *object) []*router {
 		r.match = func(req request, _ bool) bool {
 			return hostMatches(host, req.host) && nginxPath(prefix, pathType, re, req.url.Path)
 		}
-		r.rewriteTarget(notes)
+		m.rewriteTarget(r, notes)
 		all = append(all, r)
 	})
 	if spec := tree.Map(o.spec()["defaultBackend"]); spec != nil && len(tree.List(o.spec()["rules"])) == 0 {
 		at := []any{"spec", "defaultBackend"}
 		all = append(all, &router{
-			object: o, path: at, prefix: []string{"/"}, text: "the default backend",
+			object: o, path: at, prefix: []string{"/"}, text: m.Say("the default backend"),
 			match: func(request, bool) bool { return true }, backends: ingressBackend(o, spec, at),
 		})
 	}
@@ -89,7 +89,7 @@ func nginxPath(prefix, pathType string, re *regexp.Regexp, raw string) bool {
 var groupRE = regexp.MustCompile(`\$(\d)`)
 
 // rewriteTarget is the annotation of ingress-nginx that changes the path.
-func (r *router) rewriteTarget(notes map[string]any) {
+func (m *Model) rewriteTarget(r *router, notes map[string]any) {
 	target := tree.Text(notes["nginx.ingress.kubernetes.io/rewrite-target"])
 	if target == "" || len(r.prefix) == 0 {
 		return
@@ -102,9 +102,9 @@ func (r *router) rewriteTarget(notes map[string]any) {
 	r.rewrites = append(r.rewrites, rewrite{r.object.at("metadata", "annotations", "nginx.ingress.kubernetes.io/rewrite-target"), func(req request) effect {
 		found := re.FindStringSubmatchIndex(req.path())
 		if found == nil {
-			return effect{says: "rewrites nothing in this path"}
+			return effect{says: m.Say("rewrites nothing in this path")}
 		}
 		path := slashed(string(re.ExpandString(nil, to, req.path(), found)))
-		return effect{says: "makes the path " + path, path: path}
+		return effect{says: m.Say("makes the path %s", path), path: path}
 	}})
 }

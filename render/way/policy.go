@@ -1,7 +1,6 @@
 package way
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -19,14 +18,14 @@ func (m *Model) policy(sender from, to *pods, port int) *Hop {
 		sender.pods = nil // it comes from the address of a node
 	}
 	if h := m.closed(to, "Ingress", "ingress", "from", sender.pods, to, port); h != nil {
-		h.Break.Reason = fmt.Sprintf("it lets nobody like %s in to port %d of %s", sender.name, port, to.ref())
+		h.Break.Reason = m.Say("it lets nobody like %s in to port %d of %s", sender.name, port, to.ref())
 		return h
 	}
 	if sender.pods == nil {
 		return nil
 	}
 	if h := m.closed(sender.pods, "Egress", "egress", "to", to, to, port); h != nil {
-		h.Break.Reason = fmt.Sprintf("it lets %s out to nobody like %s on port %d", sender.name, to.ref(), port)
+		h.Break.Reason = m.Say("it lets %s out to nobody like %s on port %d", sender.name, to.ref(), port)
 		return h
 	}
 	return nil
@@ -61,8 +60,8 @@ func (m *Model) closed(of *pods, direction, field, peers string, peer, to *pods,
 		return nil
 	}
 	return &Hop{
-		Kind: Policy, Name: last.ref(), Says: "stops it", By: last.at("spec", field),
-		Break: &Break{Fix: fmt.Sprintf("allow it there: %s: [{%s: [...], ports: [{port: %d}]}]", field, peers, port)},
+		Kind: Policy, Name: last.ref(), Says: m.Say("stops it"), By: last.at("spec", field),
+		Break: &Break{Fix: m.Say("allow it there: %s: [{%s: [...], ports: [{port: %d}]}]", field, peers, port)},
 	}
 }
 

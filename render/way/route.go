@@ -2,8 +2,8 @@ package way
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -25,18 +25,18 @@ func (t *tracer) route(c *controller, e *entryPoint, r request, secure bool) *re
 		chosen = found.leftOut[0] // its hops say what is missing
 	}
 	t.way.route = chosen
-	h := Hop{Kind: Route, Name: chosen.object.ref(), Says: "matches " + chosen.text, By: chosen.object.at(chosen.path...), Break: chosen.leftOut}
+	h := Hop{Kind: Route, Name: chosen.object.ref(), Says: t.Say("matches %s", chosen.text), By: chosen.object.at(chosen.path...), Break: chosen.leftOut}
 	if chosen.at != nil {
 		h.By = *chosen.at
 	}
 	for _, other := range found.leftOut {
 		if other != chosen {
-			h.Notes = append(h.Notes, fmt.Sprintf("%s would come first, but the controller leaves it out: %s", other.object.ref(), t.why(c, other)))
+			h.Notes = append(h.Notes, t.Say("%s would come first, but the controller leaves it out: %s", other.object.ref(), t.why(c, other)))
 		}
 	}
 	for _, other := range found.conditional {
 		if other.object != chosen.object {
-			h.Notes = append(h.Notes, fmt.Sprintf("%s comes first for requests that fulfil %s", other.object.ref(), other.text))
+			h.Notes = append(h.Notes, t.Say("%s comes first for requests that fulfil %s", other.object.ref(), other.text))
 		}
 	}
 	if len(found.tied) > 0 {
@@ -45,12 +45,12 @@ func (t *tracer) route(c *controller, e *entryPoint, r request, secure bool) *re
 			names = append(names, other.object.ref())
 		}
 		h.Break = &Break{
-			Reason: fmt.Sprintf("%s takes it just as well: which of them answers is left to chance", strings.Join(slices.Compact(names), ", ")),
-			Fix:    "give each its own host or path, or a priority", Named: chosen.object.Kind == "Ingress" && found.tied[0].object.Kind == "Ingress",
+			Reason: t.Say("%s takes it just as well: which of them answers is left to chance", strings.Join(slices.Compact(names), ", ")),
+			Fix:    t.Say("give each its own host or path, or a priority"), Named: chosen.object.Kind == "Ingress" && found.tied[0].object.Kind == "Ingress",
 		}
 	}
 	if len(chosen.points) > 0 && c.kind == traefik {
-		h.Says += ", on " + strings.Join(slices.Compact(chosen.points), ", ")
+		h.Says += t.Say(", on %s", strings.Join(slices.Compact(chosen.points), ", "))
 	}
 	if broken := t.certificate(c, chosen, r, secure); broken != nil && h.Break == nil {
 		h.Break = broken.Break
@@ -62,7 +62,7 @@ func (t *tracer) route(c *controller, e *entryPoint, r request, secure bool) *re
 	}
 	if chosen.redirect && !secure && r.forwarded != "https" {
 		to := r.secured()
-		t.hop(Hop{Kind: Redirect, Name: chosen.object.ref(), Says: "sends the client to " + to.text() + " (308)", By: chosen.object.at("spec", "tls")})
+		t.hop(Hop{Kind: Redirect, Name: chosen.object.ref(), Says: t.Say("sends the client to %s (%d)", to.text(), http.StatusPermanentRedirect), By: chosen.object.at("spec", "tls")})
 		return &to
 	}
 	r, to, ok := t.rewrites(chosen, r)
@@ -81,7 +81,7 @@ func (t *tracer) why(c *controller, r *router) string {
 	if broken := t.missing(c, r); broken != nil {
 		return broken.Reason
 	}
-	return "it does not fit"
+	return t.Say("it does not fit")
 }
 
 // rewrites are the hops of what changes the request on its way to the Service.
@@ -99,15 +99,15 @@ func (t *tracer) rewrites(chosen *router, r request) (changed request, redirect 
 		by := chosen.object.at(ref.path...)
 		switch {
 		case broken != nil:
-			t.hop(Hop{Kind: Middleware, Name: ref.name + ref.full, Says: "is not there", By: by, Break: broken})
+			t.hop(Hop{Kind: Middleware, Name: ref.name + ref.full, Says: t.Say("is not there"), By: by, Break: broken})
 			return r, nil, false
 		case object == nil:
-			t.hop(Hop{Kind: Middleware, Name: other, Says: "passes it on", By: by})
+			t.hop(Hop{Kind: Middleware, Name: other, Says: t.Say("passes it on"), By: by})
 			continue
 		}
 		effects, broken := t.effects(object, r, 0)
 		if broken != nil {
-			t.hop(Hop{Kind: Middleware, Name: object.ref(), Says: "names others", By: object.at("spec"), Break: broken})
+			t.hop(Hop{Kind: Middleware, Name: object.ref(), Says: t.Say("names others"), By: object.at("spec"), Break: broken})
 			return r, nil, false
 		}
 		for _, e := range effects {
@@ -143,8 +143,8 @@ func (t *tracer) certificate(c *controller, chosen *router, r request, secure bo
 		if t.declared("Secret", o.Namespace, name) {
 			return nil
 		}
-		return fault("make the Secret, or declare it: external: secrets: "+fmt.Sprintf("%q: {}", name),
-			fmt.Sprintf("no Secret %q in namespace %s%s: the controller shows a certificate of its own", name, o.Namespace, didYouMean(name, t.names("Secret", o.Namespace))), true, at...)
+		return fault(t.Say("make the Secret, or declare it: external: secrets: %q: {}", name),
+			t.Say("no Secret %q in namespace %s%s: the controller shows a certificate of its own", name, o.Namespace, t.didYouMean(name, t.names("Secret", o.Namespace))), true, at...)
 	}
 	switch o.Kind {
 	case "Ingress":
@@ -169,8 +169,8 @@ func (t *tracer) certificate(c *controller, chosen *router, r request, secure bo
 		for _, s := range chosen.secret {
 			if (s.hosts == "" || s.hosts == r.host || below(r.host, s.hosts)) && !t.declared("Secret", s.namespace, s.name) {
 				return &Hop{By: s.at, Break: &Break{
-					Reason: fmt.Sprintf("no Secret %q in namespace %s%s: the Gateway has no certificate for %s", s.name, s.namespace, didYouMean(s.name, t.names("Secret", s.namespace)), r.host),
-					Fix:    "make the Secret, or declare it: external: secrets: " + fmt.Sprintf("%q: {}", s.name),
+					Reason: t.Say("no Secret %q in namespace %s%s: the Gateway has no certificate for %s", s.name, s.namespace, t.didYouMean(s.name, t.names("Secret", s.namespace)), r.host),
+					Fix:    t.Say("make the Secret, or declare it: external: secrets: %q: {}", s.name),
 				}}
 			}
 		}
@@ -199,14 +199,14 @@ func (t *tracer) anyCertificate(o *object, r request, fault func(fix, reason str
 	if len(t.byKind["TLSStore"]) > 0 {
 		return nil
 	}
-	return fault("name a Secret with the certificate: tls on the app, spec.tls of the "+o.Kind,
-		fmt.Sprintf("no certificate for %s: the controller shows one of its own, which browsers refuse", r.host), false, "spec")
+	return fault(t.Say("name a Secret with the certificate: tls on the app, spec.tls of the %s", o.Kind),
+		t.Say("no certificate for %s: the controller shows one of its own, which browsers refuse", r.host), false, "spec")
 }
 
 // noRoute says why no route takes a request.
 func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
-	h := Hop{Kind: Route, Name: c.name(), Says: "has no route for it, and answers 404"}
-	fix := "correct the URL, or add an Ingress for it"
+	h := Hop{Kind: Route, Name: t.nameOf(c), Says: t.Say("has no route for it, and answers 404")}
+	fix := t.Say("correct the URL, or add an Ingress for it")
 	named := false
 	var sameHost, otherPoint []*router
 	var hosts []string
@@ -219,7 +219,7 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 			sameHost = append(sameHost, one)
 		}
 	}
-	reason := fmt.Sprintf("no route has the host %s%s", r.host, didYouMean(r.host, hosts))
+	reason := t.Say("no route has the host %s%s", r.host, t.didYouMean(r.host, hosts))
 	switch unserved := t.unserved(r); {
 	case len(otherPoint) > 0:
 		one := otherPoint[0]
@@ -231,7 +231,7 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 		h.By, reason, fix, named = o.by, o.reason, o.fix, o.named
 	case len(sameHost) > 0 && sameHost[0].leftOut != nil:
 		one := sameHost[0]
-		h.Name, h.Says, h.By = one.object.ref(), "is not taken by "+c.name(), one.object.at(one.path...)
+		h.Name, h.Says, h.By = one.object.ref(), t.Say("is not taken by %s", t.nameOf(c)), one.object.at(one.path...)
 		reason, fix = one.leftOut.Reason, one.leftOut.Fix
 	case len(sameHost) > 0:
 		var paths []string
@@ -241,7 +241,7 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 		slices.Sort(paths)
 		one := sameHost[0]
 		h.By = one.object.at(one.path...)
-		reason = fmt.Sprintf("no route of %s has the path %s: there are %s", r.host, r.path(), strings.Join(slices.Compact(paths), ", "))
+		reason = t.Say("no route of %s has the path %s: there are %s", r.host, r.path(), strings.Join(slices.Compact(paths), ", "))
 	}
 	h.Break = &Break{Reason: reason, Fix: fix, Named: named}
 	t.hop(h)
@@ -251,12 +251,12 @@ func (t *tracer) noRoute(c *controller, e *entryPoint, r request, secure bool) {
 func (t *tracer) wrongPoint(e *entryPoint, one *router, secure bool) (reason, fix string) {
 	switch {
 	case e != nil && len(one.points) > 0 && !slices.Contains(one.points, e.name):
-		return fmt.Sprintf("%s takes requests on the entry point %s, this one arrives on %s", one.object.ref(), strings.Join(one.points, ", "), e.name),
-			"let the route name that entry point, or none"
+		return t.Say("%s takes requests on the entry point %s, this one arrives on %s", one.object.ref(), strings.Join(one.points, ", "), e.name),
+			t.Say("let the route name that entry point, or none")
 	case secure:
-		return fmt.Sprintf("%s takes no requests by TLS", one.object.ref()), "give the route tls, or ask by http"
+		return t.Say("%s takes no requests by TLS", one.object.ref()), t.Say("give the route tls, or ask by http")
 	}
-	return fmt.Sprintf("%s takes requests by TLS only, and this one arrives without", one.object.ref()), "ask by https, or take tls from the route: TLS has ended before it arrives"
+	return t.Say("%s takes requests by TLS only, and this one arrives without", one.object.ref()), t.Say("ask by https, or take tls from the route: TLS has ended before it arrives")
 }
 
 // servedClasses are the classes of which a controller of the cluster takes Ingresses.
@@ -306,18 +306,18 @@ func (m *Model) unserved(r request) []unservedRoute {
 			continue
 		}
 		class, _ := m.class(o)
-		u := unservedRoute{object: o, by: o.at("spec", "ingressClassName"), fix: "name the class of a controller"}
+		u := unservedRoute{object: o, by: o.at("spec", "ingressClassName"), fix: m.Say("name the class of a controller")}
 		switch {
 		case class == "":
-			u.reason, u.named = fmt.Sprintf("%s names no class, and no class is the default", o.ref()), true
+			u.reason, u.named = m.Say("%s names no class, and no class is the default", o.ref()), true
 		case m.byID[id{"IngressClass", "", class}] == nil:
-			u.reason = fmt.Sprintf("%s has the class %s, which no environment of the cluster makes%s", o.ref(), class, didYouMean(class, known))
+			u.reason = m.Say("%s has the class %s, which no environment of the cluster makes%s", o.ref(), class, m.didYouMean(class, known))
 			u.named = len(m.byKind["IngressClass"]) > 0
 		default:
-			u.reason = fmt.Sprintf("%s has the class %s, whose controller is not there, or does not read it", o.ref(), class)
+			u.reason = m.Say("%s has the class %s, whose controller is not there, or does not read it", o.ref(), class)
 		}
 		if len(known) > 0 {
-			u.fix = "name a class that is served: " + strings.Join(known, ", ")
+			u.fix = m.Say("name a class that is served: %s", strings.Join(known, ", "))
 		}
 		all = append(all, u)
 	}
@@ -343,8 +343,8 @@ func (m *Model) unserved(r request) []unservedRoute {
 				field = "crd"
 			}
 			all = append(all, unservedRoute{
-				object: o, by: o.at(), reason: "no ingress controller of the cluster reads " + o.ref(),
-				fix: "set providers: " + field + ": true on the stack traefik",
+				object: o, by: o.at(), reason: m.Say("no ingress controller of the cluster reads %s", o.ref()),
+				fix: m.Say("set providers: %s: true on the stack traefik", field),
 			})
 		}
 	}

@@ -102,7 +102,7 @@ func partOf(call *ast.CallExpr) (part, error) {
 	}
 	switch least, most := argumentsOf(p.name); {
 	case most == 0:
-		return part{}, fmt.Errorf("no matcher %s in Traefik v3%s", p.name, didYouMean(p.name, []string{"Host", "HostRegexp", "Path", "PathPrefix", "PathRegexp", "Header", "Query", "Method", "ClientIP"}))
+		return part{}, fmt.Errorf("no matcher %s in Traefik v3%s", p.name, didYouMean(nil, p.name, []string{"Host", "HostRegexp", "Path", "PathPrefix", "PathRegexp", "Header", "Query", "Method", "ClientIP"}))
 	case len(p.args) < least || len(p.args) > most:
 		return part{}, fmt.Errorf("%s takes %d arguments, not %d", p.name, most, len(p.args))
 	}

@@ -55,7 +55,8 @@ func (m *Model) row(r *router, text string) Row {
 	row := Row{Environment: r.object.env.Name, Object: r.object.ref(), declared: r}
 	asked, err := parse(strings.Replace(text, "://*.", "://"+anyLabel+".", 1))
 	if err != nil { // a path that is no path, such as a regular expression
-		row.Way = &Way{URL: text, Hops: []Hop{{Kind: Route, Name: r.object.ref(), Says: "matches " + r.text, By: r.object.at(r.path...)}}}
+		row.Way = m.newWay(text)
+		row.Hops = []Hop{{Kind: Route, Name: r.object.ref(), Says: m.Say("matches %s", r.text), By: r.object.at(r.path...)}}
 		return row
 	}
 	asked.anyPath = !r.exact
@@ -65,8 +66,8 @@ func (m *Model) row(r *router, text string) Row {
 		for i := range row.Hops {
 			if h := &row.Hops[i]; h.Kind == Route && h.Calls == 0 {
 				h.Break = &Break{
-					Reason: chosen.object.ref() + " takes what " + r.object.ref() + " declares",
-					Fix:    "give each its own host or path, or " + r.object.ref() + " a higher priority",
+					Reason: m.Say("%s takes what %s declares", chosen.object.ref(), r.object.ref()),
+					Fix:    m.Say("give each its own host or path, or %s a higher priority", r.object.ref()),
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package way
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,20 +27,20 @@ func (m *Model) Trace(url string) (*Way, error) {
 }
 
 func (m *Model) follow(r request) *Way {
-	t := &tracer{Model: m, way: &Way{URL: r.text()}}
+	t := &tracer{Model: m, way: m.newWay(r.text())}
 	for range maxRedirects + 1 {
 		next := t.arrive(r)
 		if next == nil {
 			return t.way
 		}
 		if next.text() == r.text() {
-			t.way.Hops[len(t.way.Hops)-1].Break = &Break{Reason: "the client is sent to the URL that it asked for, again and again", Fix: "take the redirect away, or let the proxy in front say which scheme the client used"}
+			t.way.Hops[len(t.way.Hops)-1].Break = &Break{Reason: m.Say("the client is sent to the URL that it asked for, again and again"), Fix: m.Say("take the redirect away, or let the proxy in front say which scheme the client used")}
 			return t.way
 		}
 		next.anyPath = r.anyPath
 		r = *next
 	}
-	t.last().Break = &Break{Reason: "the client is sent elsewhere too often", Fix: "take redirects away"}
+	t.last().Break = &Break{Reason: m.Say("the client is sent elsewhere too often"), Fix: m.Say("take redirects away")}
 	return t.way
 }
 
@@ -64,8 +65,8 @@ func (t *tracer) arrive(r request) *request {
 	}
 	if e := t.site(); e != nil && tree.Text(e.Site["entry"]) == "edge" {
 		t.hop(Hop{
-			Kind: DNS, Name: r.host, Says: "leads to the edge hosts" + vipOf(e), By: e.place(nil, nil, typed.Path{"site", "edge"}),
-			Notes: []string{"no environment of this cluster has the stack edge: what the hosts in front do is not known here"},
+			Kind: DNS, Name: r.host, Says: t.leadsToEdge(e), By: e.place(nil, nil, typed.Path{"site", "edge"}),
+			Notes: []string{t.Say("no environment of this cluster has the stack edge: what the hosts in front do is not known here")},
 		})
 		c := t.controllerFor(r)
 		return t.atController(c, defaultPoint(c), r, false)
@@ -73,11 +74,11 @@ func (t *tracer) arrive(r request) *request {
 	return t.byLoadBalancer(r)
 }
 
-func vipOf(e *Environment) string {
+func (m *Model) leadsToEdge(e *Environment) string {
 	if vip := tree.Text(tree.At(e.Site, "edge", "vip")); vip != "" {
-		return ", " + vip
+		return m.Say("leads to the edge hosts, %s", vip)
 	}
-	return ""
+	return m.Say("leads to the edge hosts")
 }
 
 // site is an environment that knows the facts of the site.
@@ -99,47 +100,47 @@ func (t *tracer) byEdge(r request) *request {
 		t.dns(r, unit)
 	}
 	if !t.arrived { // a client that is sent elsewhere comes back the same way
-		t.hop(Hop{Kind: VIP, Name: c.VIP, Says: "is " + heldBy(c.Holders()), By: t.siteFact(unit("hosts"), "edge", "hosts")})
+		t.hop(Hop{Kind: VIP, Name: c.VIP, Says: strings.TrimSpace(t.Say("is") + " " + t.heldBy(c.Holders())), By: t.siteFact(unit("hosts"), "edge", "hosts")})
 	}
 	t.arrived = true
 	if c.L4.Enabled && r.port == c.L4.Listen {
-		t.hop(Hop{Kind: Edge, Name: fmt.Sprintf("nginx on port %d", r.port), Says: "passes the connection through, TLS and all (layer 4)", By: unit("l4")})
-		t.hop(Hop{Kind: APIServer, Name: strings.Join(c.L4.Backends, ", "), Says: "answers", By: unit("l4", "backends")})
+		t.hop(Hop{Kind: Edge, Name: t.Say("nginx on port %d", r.port), Says: t.Say("passes the connection through, TLS and all (layer 4)"), By: unit("l4")})
+		t.hop(Hop{Kind: APIServer, Name: strings.Join(c.L4.Backends, ", "), Says: t.Say("answers"), By: unit("l4", "backends")})
 		return nil
 	}
 	server := c.Server(r.host, r.port)
 	switch {
 	case !slices.Contains(c.Ports(), r.port):
-		t.hop(Hop{Kind: Edge, Name: fmt.Sprintf("nginx on port %d", r.port), Says: "does not listen", By: unit(), Break: &Break{
-			Reason: fmt.Sprintf("nginx listens on %s only", numbers(c.Ports())), Fix: edgeFix(r),
+		t.hop(Hop{Kind: Edge, Name: t.Say("nginx on port %d", r.port), Says: t.Say("does not listen"), By: unit(), Break: &Break{
+			Reason: t.Say("nginx listens on %s only", numbers(c.Ports())), Fix: t.edgeFix(r),
 		}})
 		return nil
 	case server.Name == "" && r.scheme == "https":
-		t.hop(Hop{Kind: Edge, Name: "nginx: the default server on port 443", Says: "refuses the handshake", By: unit("l7", "tls"), Break: &Break{
-			Reason: fmt.Sprintf("the edge has no certificate for %s", r.host), Fix: edgeFix(r),
+		t.hop(Hop{Kind: Edge, Name: t.Say("nginx: the default server on port 443"), Says: t.Say("refuses the handshake"), By: unit("l7", "tls"), Break: &Break{
+			Reason: t.Say("the edge has no certificate for %s", r.host), Fix: t.edgeFix(r),
 		}})
 		return nil
 	case server.Name == "":
-		t.hop(Hop{Kind: Edge, Name: "nginx: the default server", Says: "closes the connection (444)", By: unit("l7", "domain"), Break: &Break{
-			Reason: fmt.Sprintf("no server block of the edge has the name %s: it serves %s", r.host, strings.Join(c.Served(), ", ")),
-			Fix:    fmt.Sprintf("add it: stacks: edge: l7: names: [%q]", r.host),
+		t.hop(Hop{Kind: Edge, Name: t.Say("nginx: the default server"), Says: t.Say("closes the connection (444)"), By: unit("l7", "domain"), Break: &Break{
+			Reason: t.Say("no server block of the edge has the name %s: it serves %s", r.host, strings.Join(c.Served(), ", ")),
+			Fix:    t.Say("add it: stacks: edge: l7: names: [%q]", r.host),
 			Named:  true,
 		}})
 		return nil
 	}
-	says := fmt.Sprintf("passes on to %s, port %d", strings.Join(c.L7.Nodes, " or "), c.L7.Port)
+	says := t.Say("passes on to %s, port %d", strings.Join(c.L7.Nodes, t.Say(" or ")), c.L7.Port)
 	by := t.siteFact(unit("l7", "nodes"), "nodes")
 	switch {
 	case server.Redirect:
 		to := r.secured()
-		t.hop(Hop{Kind: Edge, Name: "nginx: server " + server.Name + ", port 80", Says: "sends the client to " + to.text() + " (301)", By: unit("l7", "tls", server.Name)})
+		t.hop(Hop{Kind: Edge, Name: t.Say("nginx: server %s, port %d", server.Name, 80), Says: t.Say("sends the client to %s (%d)", to.text(), http.StatusMovedPermanently), By: unit("l7", "tls", server.Name)})
 		return &to
 	case server.Certificate != "":
 		t.way.TLS = "edge"
-		says = "ends TLS with " + server.Certificate + ", " + says
+		says = t.Say("ends TLS with %s, %s", server.Certificate, says)
 		by = unit("l7", "tls", server.Name)
 	}
-	t.hop(Hop{Kind: Edge, Name: fmt.Sprintf("nginx: server %s, port %d", server.Name, r.port), Says: says, By: by})
+	t.hop(Hop{Kind: Edge, Name: t.Say("nginx: server %s, port %d", server.Name, r.port), Says: says, By: by})
 	return t.fromEdge(r)
 }
 
@@ -152,37 +153,37 @@ func numbers(ports []int) string {
 }
 
 // edgeFix is what lets the edge answer on HTTPS.
-func edgeFix(r request) string {
+func (m *Model) edgeFix(r request) string {
 	if r.scheme == "https" {
-		return fmt.Sprintf("let TLS end at the edge: stacks: edge: l7: tls: %q: {}", r.host)
+		return m.Say("let TLS end at the edge: stacks: edge: l7: tls: %q: {}", r.host)
 	}
-	return "ask on port 80"
+	return m.Say("ask on port 80")
 }
 
 // dns is the hop of the name.
 func (t *tracer) dns(r request, unit func(path ...any) Place) {
 	c := t.front
-	h := Hop{Kind: DNS, Name: r.host, Says: "is " + c.VIP, By: t.siteFact(unit("vip"), "edge", "vip")}
+	h := Hop{Kind: DNS, Name: r.host, Says: t.Say("is %s", c.VIP), By: t.siteFact(unit("vip"), "edge", "vip")}
 	recorded := slices.ContainsFunc(c.IngressHosts, func(name string) bool { return name == r.host || hostMatches(name, r.host) && name != "" })
 	switch {
 	case !recorded && c.Covers(r.host):
-		h.Notes = append(h.Notes, "evenkeel edge writes no record for it: no Ingress has this host")
+		h.Notes = append(h.Notes, t.Say("evenkeel edge writes no record for it: no Ingress has this host"))
 	case !c.Covers(r.host):
-		h.Notes = append(h.Notes, fmt.Sprintf("outside of %s: its record stands in another zone", c.L7.Domain))
+		h.Notes = append(h.Notes, t.Say("outside of %s: its record stands in another zone", c.L7.Domain))
 	case len(c.DNSServers) > 0:
-		h.Says += ", in the zone " + c.L7.Domain + " on " + strings.Join(c.DNSServers, ", ")
+		h.Says += t.Say(", in the zone %s on %s", c.L7.Domain, strings.Join(c.DNSServers, ", "))
 	}
 	t.hop(h)
 }
 
-func heldBy(hosts []string) string {
-	if len(hosts) == 0 {
-		return "held by nobody"
+func (m *Model) heldBy(hosts []string) string {
+	switch len(hosts) {
+	case 0:
+		return m.Say("held by nobody")
+	case 1:
+		return m.Say("held by %s", hosts[0])
 	}
-	if len(hosts) == 1 {
-		return "held by " + hosts[0]
-	}
-	return "held by " + hosts[0] + ", else by " + strings.Join(hosts[1:], ", ")
+	return m.Say("held by %s, else by %s", hosts[0], strings.Join(hosts[1:], ", "))
 }
 
 // siteFact is where the site says something that the edge takes over from it, or the
@@ -220,17 +221,17 @@ func (t *tracer) fromEdge(r request) *request {
 			if taken.node == port {
 				return t.atController(c, c.point(taken.container), r, false)
 			}
-			others = append(others, fmt.Sprintf("%s takes port %d", c.pods.ref(), taken.node))
+			others = append(others, t.Say("%s takes port %d", c.pods.ref(), taken.node))
 		}
 	}
 	c := t.controllers[0]
-	reason := fmt.Sprintf("no ingress controller takes port %d of the nodes", port)
-	fix := fmt.Sprintf("give the controller that port of the nodes: hostPort: %d", port)
+	reason := t.Say("no ingress controller takes port %d of the nodes", port)
+	fix := t.Say("give the controller that port of the nodes: hostPort: %d", port)
 	if len(others) > 0 {
 		reason += ": " + strings.Join(others, ", ")
-		fix = "give both the same port: hostPort of the controller, l7: port of the edge"
+		fix = t.Say("give both the same port: hostPort of the controller, l7: port of the edge")
 	}
-	t.hop(Hop{Kind: Controller, Name: c.name(), Says: "is not asked", By: c.pods.at(c.pods.below("spec", "containers")...), Break: &Break{Reason: reason, Fix: fix, Named: len(others) > 0}})
+	t.hop(Hop{Kind: Controller, Name: t.nameOf(c), Says: t.Say("is not asked"), By: c.pods.at(c.pods.below("spec", "containers")...), Break: &Break{Reason: reason, Fix: fix, Named: len(others) > 0}})
 	return t.route(c, defaultPoint(c), r, false)
 }
 
@@ -286,7 +287,7 @@ func (t *tracer) byLoadBalancer(r request) *request {
 	c := t.controllerFor(r)
 	if _, err := netip.ParseAddr(r.host); err != nil && r.host != t.asked {
 		t.asked = r.host
-		h := Hop{Kind: DNS, Name: r.host, Says: "is the address of the cloud's load balancer, which the Service's status shows"}
+		h := Hop{Kind: DNS, Name: r.host, Says: t.Say("is the address of the cloud's load balancer, which the Service's status shows")}
 		if e := t.site(); e != nil {
 			h.By = e.place(nil, nil, typed.Path{"site", "entry"})
 		}
@@ -312,8 +313,8 @@ func (t *tracer) byLoadBalancer(r request) *request {
 				return t.atController(c, c.point(taken.container), r, r.scheme == "https")
 			}
 		}
-		t.hop(Hop{Kind: LoadBalancer, Name: "none", Says: "leads to " + c.pods.ref(), By: c.pods.at(), Break: &Break{
-			Reason: "no Service of type LoadBalancer selects the pods of the ingress controller", Fix: `set service: type: "LoadBalancer" on its stack`,
+		t.hop(Hop{Kind: LoadBalancer, Name: t.Say("none"), Says: t.Say("leads to %s", c.pods.ref()), By: c.pods.at(), Break: &Break{
+			Reason: t.Say("no Service of type LoadBalancer selects the pods of the ingress controller"), Fix: t.Say(`set service: type: "LoadBalancer" on its stack`),
 		}})
 		return t.route(c, defaultPoint(c), r, r.scheme == "https")
 	}
@@ -324,17 +325,17 @@ func (t *tracer) byLoadBalancer(r request) *request {
 		if plain, j := servicePort(lb, int64(80)); plain != nil {
 			port, secure, t.way.TLS = plain, false, "load balancer"
 			h.By = lb.at("spec", "ports", j)
-			h.Notes = append(h.Notes, "the Service has no port 443: TLS has to end in the load balancer of the cloud")
+			h.Notes = append(h.Notes, t.Say("the Service has no port 443: TLS has to end in the load balancer of the cloud"))
 		}
 	}
 	if port == nil {
-		h.Says = "does not listen"
-		h.Break = &Break{Reason: fmt.Sprintf("the Service has no port %d", r.port), Fix: "ask on one of its ports, or add the port"}
+		h.Says = t.Say("does not listen")
+		h.Break = &Break{Reason: t.Say("the Service has no port %d", r.port), Fix: t.Say("ask on one of its ports, or add the port")}
 		t.hop(h)
 		return nil
 	}
-	target, broken := containerPort(c.pods, port)
-	h.Says, h.Break = fmt.Sprintf("leads from port %d to port %d of %s", number(port["port"], 0), target, c.pods.ref()), broken
+	target, broken := t.containerPort(c.pods, port)
+	h.Says, h.Break = t.Say("leads from port %d to port %d of %s", number(port["port"], 0), target, c.pods.ref()), broken
 	t.hop(h)
 	if broken != nil {
 		return nil
@@ -355,10 +356,10 @@ func (m *Model) controllerFor(r request) *controller {
 
 // atController is the hop of the ingress controller.
 func (t *tracer) atController(c *controller, e *entryPoint, r request, secure bool) *request {
-	h := Hop{Kind: Controller, Name: c.name()}
+	h := Hop{Kind: Controller, Name: t.nameOf(c)}
 	if c.pods == nil {
-		h.Says = "takes the request"
-		h.Notes = []string{"the environments of this cluster make no ingress controller: routes are chosen as Kubernetes documents Ingress"}
+		h.Says = t.Say("takes the request")
+		h.Notes = []string{t.Say("the environments of this cluster make no ingress controller: routes are chosen as Kubernetes documents Ingress")}
 		t.hop(h)
 		return t.route(c, e, r, secure)
 	}
@@ -367,37 +368,40 @@ func (t *tracer) atController(c *controller, e *entryPoint, r request, secure bo
 	if at := c.hostPortAt(e); at != nil {
 		h.By = c.pods.at(at...)
 	}
-	h.Says = "takes it"
+	h.Says = t.Say("takes it")
 	if e != nil {
-		h.Says = "takes it on " + e.name
+		h.Says = t.Say("takes it on %s", e.name)
 	}
 	if c.pods.Kind == "DaemonSet" {
-		h.Says += ", on every node"
+		h.Says += t.Say(", on every node")
 		if n := len(tree.Map(c.pods.env.Site["nodes"])); n > 0 {
 			h.Says += fmt.Sprintf(" (%d)", n)
 		}
 		if selector := labelSet(tree.Map(c.pods.podSpec()["nodeSelector"])); len(selector) > 0 {
-			h.Says += " with " + selector.String()
+			h.Says += t.Say(" with %s", selector)
 		}
 	} else {
-		h.Says += ", " + podCount(least, most)
+		h.Says += t.Say(", %s", t.podCount(least, most))
 	}
 	if least == 0 && most == 0 {
-		h.Break = &Break{Reason: "it has no pods: replicas is 0", Fix: "set replicas to 1 or more"}
+		h.Break = &Break{Reason: t.Say("it has no pods: replicas is 0"), Fix: t.Say("set replicas to 1 or more")}
 	}
 	t.hop(h)
 	if e != nil && e.redirectTo != "" && !secure {
 		if to := r.secured(); r.forwarded != "https" {
-			t.hop(Hop{Kind: Redirect, Name: "entry point " + e.name, Says: "sends the client to " + to.text(), By: h.By})
+			t.hop(Hop{Kind: Redirect, Name: t.Say("entry point %s", e.name), Says: t.Say("sends the client to %s", to.text()), By: h.By})
 			return &to
 		}
 	}
 	return t.route(c, e, r, secure)
 }
 
-func podCount(least, most int) string {
-	if most > least {
-		return fmt.Sprintf("%d to %d pods", least, most)
+func (m *Model) podCount(least, most int) string {
+	switch {
+	case most > least:
+		return m.Say("%d to %d pods", least, most)
+	case least == 1:
+		return m.Say("1 pod")
 	}
-	return plural(least, "pod")
+	return m.Say("%d pods", least)
 }

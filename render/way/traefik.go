@@ -35,7 +35,7 @@ func (m *Model) traefikIngress(c *controller, o *object, provider string) []*rou
 	}
 	if spec := tree.Map(o.spec()["defaultBackend"]); spec != nil && len(tree.List(o.spec()["rules"])) == 0 {
 		one := base
-		one.setRule(`PathPrefix("/")`)
+		one.setRule(m, `PathPrefix("/")`)
 		one.priority, one.path, one.prefix = math.MinInt32, []any{"spec", "defaultBackend"}, []string{"/"}
 		one.backends = ingressBackend(o, spec, one.path)
 		all = append(all, &one)
@@ -51,12 +51,12 @@ func (m *Model) traefikIngress(c *controller, o *object, provider string) []*rou
 		if path != "" {
 			parts = append(parts, pathRule(path, pathType, tree.Text(notes[annotation+"pathmatcher"]), strict, nginx && tree.Text(notes["nginx.ingress.kubernetes.io/use-regex"]) == "true"))
 		}
-		one.setRule(strings.Join(parts, " && "))
+		one.setRule(m, strings.Join(parts, " && "))
 		if n, err := strconv.Atoi(tree.Text(notes[annotation+"priority"])); err == nil && n != 0 && !nginx {
 			one.priority = n
 		}
 		if nginx {
-			one.rewriteTarget(notes)
+			m.rewriteTarget(&one, notes)
 		}
 		one.backends = ingressBackend(o, tree.Map(spec["backend"]), append(at, "backend"))
 		all = append(all, &one)
@@ -96,11 +96,11 @@ func ingressBackend(o *object, spec map[string]any, at []any) []backend {
 }
 
 // setRule parses the rule; its length is the priority.
-func (r *router) setRule(text string) {
+func (r *router) setRule(m *Model, text string) {
 	r.text, r.priority = text, len(text)
 	parsed, err := parseRule(text)
 	if err != nil {
-		r.leftOut = &Break{Reason: "Traefik cannot read the rule: " + err.Error(), Fix: "write the rule as Traefik v3 reads it"}
+		r.leftOut = &Break{Reason: m.Say("Traefik cannot read the rule: %s", err), Fix: m.Say("write the rule as Traefik v3 reads it")}
 		r.match = func(request, bool) bool { return false }
 		if r.hosts == nil {
 			for _, found := range hostRE.FindAllStringSubmatch(text, -1) {
@@ -166,7 +166,7 @@ func (m *Model) ingressRoute(o *object) []*router {
 		at := []any{"spec", "routes", i}
 		r := &router{object: o, path: append(at, "match"), points: tree.Texts(o.spec()["entryPoints"])}
 		_, r.tls = o.spec()["tls"].(map[string]any)
-		r.setRule(tree.Text(route["match"]))
+		r.setRule(m, tree.Text(route["match"]))
 		if n := number(route["priority"], 0); n != 0 {
 			r.priority = int(n)
 		}

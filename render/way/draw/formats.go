@@ -75,10 +75,10 @@ func entered(band way.Band) []way.Card {
 }
 
 // says are the lines of a card below its name.
-func says(card way.Card) []string {
+func says(in Speech, card way.Card) []string {
 	lines := slices.Concat(card.Lines, card.URLs)
 	if card.Live != nil {
-		lines = append(lines, signOf(card.Live.State).mark+" "+liveText(card.Live, nil))
+		lines = append(lines, signOf(card.Live.State).mark+" "+liveText(in, card.Live, nil))
 	}
 	for _, text := range card.Breaks {
 		lines = append(lines, "✗ "+text)
@@ -92,7 +92,7 @@ func isBroken(card way.Card) bool {
 
 // GraphMermaid is a graph as a flowchart of Mermaid.
 func GraphMermaid(g *way.Graph) string {
-	m := &mermaid{}
+	m := &mermaid{in: g}
 	m.WriteString("flowchart LR\n")
 	write(g, m)
 	if len(m.broken) > 0 {
@@ -104,11 +104,12 @@ func GraphMermaid(g *way.Graph) string {
 type mermaid struct {
 	strings.Builder
 	broken []string
+	in     Speech
 }
 
 func (m *mermaid) card(id string, card way.Card, indent string) {
 	parts := []string{"<b>" + mermaidText(card.Name) + "</b>"}
-	for _, text := range says(card) {
+	for _, text := range says(m.in, card) {
 		parts = append(parts, mermaidText(text))
 	}
 	if isBroken(card) {
@@ -133,21 +134,24 @@ func (m *mermaid) end() { m.WriteString("  end\n") }
 
 // GraphDOT is a graph for Graphviz.
 func GraphDOT(g *way.Graph) string {
-	d := &dot{}
+	d := &dot{in: g}
 	d.WriteString("digraph evenkeel {\n  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11];\n")
 	write(g, d)
 	d.WriteString("}\n")
 	return d.String()
 }
 
-type dot struct{ strings.Builder }
+type dot struct {
+	strings.Builder
+	in Speech
+}
 
 func (d *dot) card(id string, card way.Card, indent string) {
 	colour := ""
 	if isBroken(card) {
 		colour = ", color=\"#c62828\", fontcolor=\"#c62828\""
 	}
-	label := strings.Join(append([]string{card.Name}, says(card)...), "\n")
+	label := strings.Join(append([]string{card.Name}, says(d.in, card)...), "\n")
 	fmt.Fprintf(d, "%s%s [label=\"%s\"%s];\n", indent, id, dotText(label), colour)
 }
 

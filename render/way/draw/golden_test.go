@@ -33,15 +33,18 @@ func models(t *testing.T, names ...string) map[string]*way.Model {
 // TestGoldenWays holds what is drawn of the examples, twice: the same model gives
 // the same bytes.
 func TestGoldenWays(t *testing.T) {
-	for _, tt := range []struct{ name, env, url string }{
-		{"consumer", "prod", "http://demo-prod.od.com/hello"},
-		{"redirect", "infra", "http://dashboard.od.com/"},
-		{"gateway", "cloud-prod", "http://www.shop.example.com/api/order/7"},
-		{"broken", "prod", "https://demo-prod.od.com/hello"},
+	for _, tt := range []struct{ name, env, url, lang string }{
+		{"consumer", "prod", "http://demo-prod.od.com/hello", "en"},
+		{"consumer.zh", "prod", "http://demo-prod.od.com/hello", "zh"},
+		{"redirect", "infra", "http://dashboard.od.com/", "en"},
+		{"gateway", "cloud-prod", "http://www.shop.example.com/api/order/7", "en"},
+		{"gateway.zh", "cloud-prod", "http://www.shop.example.com/api/order/7", "zh"},
+		{"broken", "prod", "https://demo-prod.od.com/hello", "en"},
+		{"broken.zh", "prod", "https://demo-prod.od.com/hello", "zh"},
 	} {
 		var first map[string]string
 		for range 2 {
-			w, err := models(t, tt.env)[tt.env].Trace(tt.url)
+			w, err := models(t, tt.env)[tt.env].In(tt.lang).Trace(tt.url)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,6 +94,7 @@ func TestGoldenGraphs(t *testing.T) {
 		golden(t, "graph-"+name+".svg", draw.GraphSVG(g))
 		golden(t, "graph-"+name+".mermaid", draw.GraphMermaid(g))
 		golden(t, "graph-"+name+".dot", draw.GraphDOT(g))
+		golden(t, "graph-"+name+".zh.svg", draw.GraphSVG(models(t, envs...)[envs[0]].In("zh").Graph(envs...)))
 		if again := draw.GraphSVG(models(t, envs...)[envs[0]].Graph(envs...)); again != draw.GraphSVG(g) {
 			t.Errorf("%s: not the same bytes twice", name)
 		}

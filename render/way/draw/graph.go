@@ -36,7 +36,7 @@ func (b *box) left() (x, y float64)  { return b.x, b.y + 20 }
 func (b *box) right() (x, y float64) { return b.x + b.w, b.y + 20 }
 
 // newBox measures a card.
-func newBox(card way.Card, w float64, brief bool) *box {
+func newBox(in Speech, card way.Card, w float64, brief bool) *box {
 	b := &box{Card: card, w: w}
 	room := w - 22
 	add := func(class, text string) { b.lines = append(b.lines, line{class, text}) }
@@ -56,7 +56,7 @@ func newBox(card way.Card, w float64, brief bool) *box {
 	}
 	if card.Live != nil {
 		sign := signOf(card.Live.State)
-		for i, text := range wrap(sign.mark+" "+liveText(card.Live, nil), 12, room) {
+		for i, text := range wrap(sign.mark+" "+liveText(in, card.Live, nil), 12, room) {
 			if i == 3 {
 				b.lines[len(b.lines)-1].text = cutTo(b.lines[len(b.lines)-1].text+" …", 12, room)
 				break
@@ -72,11 +72,11 @@ func newBox(card way.Card, w float64, brief bool) *box {
 		add("mono", cutTo(url, 11.5, room))
 	}
 	if more := len(card.URLs) - len(shown); more > 0 {
-		add("mono", fmt.Sprintf("and %d more", more))
+		add("mono", in.Say("and %d more", more))
 	}
 	for i, reason := range card.Breaks {
 		if i == 2 {
-			add("badline", fmt.Sprintf("and %d more", len(card.Breaks)-2))
+			add("badline", in.Say("and %d more", len(card.Breaks)-2))
 			break
 		}
 		texts := wrap("✗ "+reason, 12, room)
@@ -113,12 +113,13 @@ func (b *box) draw(c *canvas) {
 // GraphSVG is the picture of a graph: what stands in front in a row, and below it a
 // band for each environment, with the apps in the order of the way.
 func GraphSVG(g *way.Graph) string {
-	p := &picture{}
+	p := &picture{in: g}
 	return p.draw(g)
 }
 
 // picture collects what is drawn: the backgrounds, the wires, and over them the cards.
 type picture struct {
+	in                       Speech
 	background, wires, cards canvas
 	width                    float64
 }
@@ -127,7 +128,7 @@ type picture struct {
 const wide = "WIDE"
 
 func (p *picture) draw(g *way.Graph) string {
-	title := "How requests reach " + strings.Join(environments(g), ", ")
+	title := g.Say("How requests reach %s", strings.Join(environments(g), ", "))
 	top := 76.0
 	entry := p.entry(g.Entry, top)
 	y := top
@@ -168,13 +169,13 @@ func (p *picture) entry(cards []way.Card, y float64) []*box {
 	x := margin
 	var all []*box
 	for i, card := range cards {
-		b := newBox(card, cardWidth+16, false)
+		b := newBox(p.in, card, cardWidth+16, false)
 		b.x, b.y = x, y
 		if i > 0 && (card.Kind != way.Controller || cards[i-1].Kind != way.Controller) {
 			p.wires.add(`<path class="wire trunk" d="M%s %sH%s"/>`, num(x-30), num(y+20), num(x-6))
 			p.wires.add(`<path class="tip" d="%s"/>`, tip(x, y+20))
 		}
-		p.cards.text(x+11, y-5, "kind", strings.ToUpper(string(card.Kind)))
+		p.cards.text(x+11, y-5, "kind", strings.ToUpper(p.in.Say(string(card.Kind))))
 		b.draw(&p.cards)
 		all = append(all, b)
 		x += b.w + 30
@@ -186,7 +187,7 @@ func (p *picture) entry(cards []way.Card, y float64) []*box {
 // band draws an environment; it returns where it ends, and where the wire from the
 // controller does.
 func (p *picture) band(band way.Band, top, trunk float64) (bottom, last float64) {
-	b := layout(band, top)
+	b := layout(p.in, band, top)
 	for _, o := range b.boxes {
 		if o.column == 0 && len(o.URLs) > 0 {
 			x, y := o.left()
@@ -200,19 +201,22 @@ func (p *picture) band(band way.Band, top, trunk float64) (bottom, last float64)
 		o.draw(&p.cards)
 	}
 	if b.note > 0 {
-		p.cards.text(margin+trunkRoom+8, b.note, "dim", "without a URL, calls or callers")
+		p.cards.text(margin+trunkRoom+8, b.note, "dim", p.in.Say("without a URL, calls or callers"))
 	}
 	p.background.add(`<rect class="band" x="%s" y="%s" width="%s" height="%s" rx="10"/>`, num(margin), num(top), wide, num(b.bottom-top))
 	p.background.text(margin+trunkRoom+8, top+24, "h2", band.Environment)
+	registry := ""
 	if band.Registry != "" {
-		p.background.text(margin+trunkRoom+8+width(band.Environment, 15)+18, top+24, "dim", "registry: "+band.Registry)
+		registry = p.in.Say("registry: %s", band.Registry)
+		p.background.text(margin+trunkRoom+8+width(band.Environment, 15)+18, top+24, "dim", registry)
 	}
-	p.width = max(p.width, b.right+2*margin, margin*3+trunkRoom+width(band.Environment, 15)+width("registry: "+band.Registry, 12))
+	p.width = max(p.width, b.right+2*margin, margin*3+trunkRoom+width(band.Environment, 15)+width(registry, 12))
 	return b.bottom, last
 }
 
 // bandLayout is where everything of a band stands.
 type bandLayout struct {
+	in            Speech
 	boxes         []*box
 	byID          map[string]*box
 	lanes         []map[string]float64 // by column, the x of the lane that leads to a card of it
@@ -221,8 +225,8 @@ type bandLayout struct {
 	note          float64 // where the line above apps without wires stands; 0 is nowhere
 }
 
-func layout(band way.Band, top float64) *bandLayout {
-	b := &bandLayout{byID: map[string]*box{}, overpass: map[string]float64{}}
+func layout(in Speech, band way.Band, top float64) *bandLayout {
+	b := &bandLayout{in: in, byID: map[string]*box{}, overpass: map[string]float64{}}
 	brief := 0
 	for _, column := range band.Columns {
 		brief += len(column)
@@ -230,7 +234,7 @@ func layout(band way.Band, top float64) *bandLayout {
 	columns := make([][]*box, len(band.Columns))
 	for i, column := range band.Columns {
 		for _, card := range column {
-			o := newBox(card, cardWidth, brief > manyCards)
+			o := newBox(in, card, cardWidth, brief > manyCards)
 			o.column = i
 			columns[i] = append(columns[i], o)
 			b.boxes = append(b.boxes, o)
@@ -290,7 +294,7 @@ func (b *bandLayout) alone(cards []way.Card, brief bool) {
 	b.note = b.bottom + 10
 	x, y, tall := left, b.note+12, 0.0
 	for _, card := range cards {
-		o := newBox(card, cardWidth, brief)
+		o := newBox(b.in, card, cardWidth, brief)
 		if x+o.w > b.right {
 			x, y, tall = left, y+tall+cardGap, 0
 		}
@@ -414,21 +418,21 @@ func Describe(g *way.Graph) string {
 		if i > 0 {
 			b.WriteString(" → ")
 		}
-		fmt.Fprintf(&b, "%s %s", card.Kind, card.Name)
+		fmt.Fprintf(&b, "%s %s", g.Say(string(card.Kind)), card.Name)
 		if len(card.Lines) > 0 {
 			fmt.Fprintf(&b, " (%s)", strings.Join(card.Lines, "; "))
 		}
 		if card.Live != nil {
-			fmt.Fprintf(&b, " %s %s", signOf(card.Live.State).mark, liveText(card.Live, nil))
+			fmt.Fprintf(&b, " %s %s", signOf(card.Live.State).mark, liveText(g, card.Live, nil))
 		}
 		for _, reason := range card.Breaks {
 			fmt.Fprintf(&b, " ✗ %s", reason)
 		}
 	}
 	for _, band := range g.Bands {
-		fmt.Fprintf(&b, "\n\nEnvironment %s", band.Environment)
+		b.WriteString("\n\n" + g.Say("Environment %s", band.Environment))
 		if band.Registry != "" {
-			fmt.Fprintf(&b, ", registry %s", band.Registry)
+			b.WriteString(g.Say(", registry %s", band.Registry))
 		}
 		names := map[string]string{}
 		for _, column := range band.Columns {
@@ -446,7 +450,7 @@ func Describe(g *way.Graph) string {
 					fmt.Fprintf(&b, " (%s)", says)
 				}
 				if len(card.URLs) > 0 {
-					fmt.Fprintf(&b, " answers %s", strings.Join(card.URLs, ", "))
+					b.WriteString(g.Say(" answers %s", strings.Join(card.URLs, ", ")))
 				}
 				var calls []string
 				for _, w := range band.Wires {
@@ -455,10 +459,10 @@ func Describe(g *way.Graph) string {
 					}
 				}
 				if len(calls) > 0 {
-					fmt.Fprintf(&b, "; calls %s", strings.Join(calls, ", "))
+					b.WriteString(g.Say("; calls %s", strings.Join(calls, ", ")))
 				}
 				if card.Live != nil {
-					fmt.Fprintf(&b, "; %s %s", signOf(card.Live.State).mark, liveText(card.Live, nil))
+					fmt.Fprintf(&b, "; %s %s", signOf(card.Live.State).mark, liveText(g, card.Live, nil))
 				}
 				for _, reason := range card.Breaks {
 					fmt.Fprintf(&b, "; ✗ %s", reason)

@@ -33,10 +33,15 @@ func signOfHop(h way.Hop) sign {
 	return signOf("")
 }
 
+// Speech says texts in the language of a model: the model, its ways and its graphs do.
+type Speech interface {
+	Say(text string, args ...any) string
+}
+
 // liveText is what is said of a hop or a card in one line: the state first, then
 // what there is to say, without what a break says already.
-func liveText(l *way.Live, broken *way.Break) string {
-	parts := []string{l.State}
+func liveText(in Speech, l *way.Live, broken *way.Break) string {
+	parts := []string{in.Say(l.State)}
 	for _, text := range l.Says {
 		if broken == nil || text != broken.Reason {
 			parts = append(parts, text)
@@ -46,13 +51,12 @@ func liveText(l *way.Live, broken *way.Break) string {
 }
 
 // probeText is what came of a request that was sent.
-func probeText(p *way.Probe) string {
+func probeText(in Speech, p *way.Probe) string {
 	if p.At == "" {
-		return "a request from this machine: " + p.Says
+		return in.Say("a request from this machine: %s", p.Says)
 	}
-	text := "a request from this machine: " + p.Says + ", made at the hop " + string(p.At)
 	if p.Behind {
-		text += " or behind it"
+		return in.Say("a request from this machine: %s, made at the hop %s or behind it", p.Says, in.Say(string(p.At)))
 	}
-	return text
+	return in.Say("a request from this machine: %s, made at the hop %s", p.Says, in.Say(string(p.At)))
 }

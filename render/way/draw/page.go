@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/seed-428f4edd/evenkeel/internal/words"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
 
@@ -41,15 +42,15 @@ const pageScript = `for (const svg of document.querySelectorAll("svg")) {
 
 // GraphHTML is a page of graphs: it needs nothing from outside, and says in words
 // what the pictures show.
-func GraphHTML(graphs []*way.Graph) string {
+func GraphHTML(in Speech, graphs []*way.Graph) string {
 	var b strings.Builder
 	var titles []string
 	for _, g := range graphs {
 		titles = append(titles, strings.Join(environments(g), ", "))
 	}
-	title := "How requests reach " + strings.Join(titles, ", ")
+	title := in.Say("How requests reach %s", strings.Join(titles, ", "))
 	fmt.Fprintf(&b, `<!doctype html>
-<html lang="en">
+<html lang="%s">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -59,10 +60,10 @@ func GraphHTML(graphs []*way.Graph) string {
 </head>
 <body>
 <main>
-`, digest(pageScript), esc(title), pageStyle)
+`, in.Say(words.English), digest(pageScript), esc(title), pageStyle)
 	for i, g := range graphs {
 		svg := Numbered(GraphSVG(g), i)
-		fmt.Fprintf(&b, "<figure>\n%s</figure>\n<details><summary>In words</summary>\n<pre>%s</pre>\n</details>\n", svg, describe(Describe(g)))
+		fmt.Fprintf(&b, "<figure>\n%s</figure>\n<details><summary>%s</summary>\n<pre>%s</pre>\n</details>\n", svg, in.Say("In words"), describe(Describe(g)))
 	}
 	fmt.Fprintf(&b, "</main>\n<script>%s</script>\n</body>\n</html>\n", pageScript)
 	return b.String()

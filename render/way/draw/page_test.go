@@ -27,7 +27,7 @@ func TestGraphInChromium(t *testing.T) {
 			n++
 		}
 	})
-	browser, problems := browsertest.OpenPage(t, draw.GraphHTML([]*way.Graph{graph}))
+	browser, problems := browsertest.OpenPage(t, draw.GraphHTML(graph, []*way.Graph{graph}))
 	const leaving = `[...document.querySelectorAll(".node")].flatMap(n => {
 		const card = n.querySelector("rect").getBBox();
 		return [...n.querySelectorAll("text")].filter(t => { const b = t.getBBox(); return b.x < card.x || b.x + b.width > card.x + card.width || b.y + b.height > card.y + card.height; }).map(t => t.textContent);

@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 	"unicode"
+
+	"github.com/mattn/go-runewidth"
 )
 
 // canvas collects the elements of an SVG picture.
@@ -67,7 +69,7 @@ func width(text string, size float64) float64 {
 	sum := 0.0
 	for _, r := range text {
 		switch {
-		case unicode.Is(unicode.Han, r) || unicode.Is(unicode.Hiragana, r) || unicode.Is(unicode.Katakana, r) || unicode.Is(unicode.Hangul, r):
+		case runewidth.RuneWidth(r) > 1:
 			sum += 1
 		case strings.ContainsRune("iljtf.,:;'|!()[] ", r):
 			sum += 0.34

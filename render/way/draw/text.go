@@ -2,9 +2,12 @@ package draw
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
@@ -45,11 +48,11 @@ func WayText(w *way.Way, color bool) string {
 	p := painter(color)
 	fmt.Fprintf(&b, "%s\n%s\n", p.paint(bold, Clean(w.URL)), headline(w, p))
 	if w.Probe != nil {
-		fmt.Fprintln(&b, Clean(probeText(w.Probe)))
+		fmt.Fprintln(&b, Clean(probeText(w, w.Probe)))
 	}
 	b.WriteByte('\n')
 	for _, h := range w.Hops {
-		writeHop(&b, h, p)
+		writeHop(&b, w, h, p)
 	}
 	return b.String()
 }
@@ -62,43 +65,43 @@ func headline(w *way.Way, p painter) string {
 	breaks := w.Breaks()
 	to := ""
 	if w.App != nil {
-		to = fmt.Sprintf("%s of %s (%s), %s", w.App.Unit, w.App.Environment, w.App.Type, podCount(w.App))
+		to = w.Say("%s of %s (%s), %s", w.App.Unit, w.App.Environment, w.App.Type, podCount(w, w.App))
 		if w.Rewritten != "" {
-			to += ", as " + w.Rewritten
+			to += w.Say(", as %s", w.Rewritten)
 		}
 	}
 	switch {
 	case len(breaks) == 0 && to != "":
-		return p.paint(green, "is answered by ") + Clean(to)
+		return p.paint(green, w.Say("is answered by ")) + Clean(to)
 	case len(breaks) == 0:
-		return p.paint(green, "is answered by ") + Clean(w.Hops[len(w.Hops)-1].Name)
+		return p.paint(green, w.Say("is answered by ")) + Clean(w.Hops[len(w.Hops)-1].Name)
 	case len(breaks) == 1:
-		return p.paint(red, "breaks at the hop "+string(breaks[0].Kind))
+		return p.paint(red, w.Say("breaks at the hop %s", w.Say(string(breaks[0].Kind))))
 	}
-	return p.paint(red, fmt.Sprintf("breaks at %d hops, first at %s", len(breaks), breaks[0].Kind))
+	return p.paint(red, w.Say("breaks at %d hops, first at %s", len(breaks), w.Say(string(breaks[0].Kind))))
 }
 
-func podCount(a *way.AppRef) string {
+func podCount(in Speech, a *way.AppRef) string {
 	switch {
 	case a.PodsMax > a.Pods:
-		return fmt.Sprintf("%d to %d pods", a.Pods, a.PodsMax)
+		return in.Say("%d to %d pods", a.Pods, a.PodsMax)
 	case a.Pods == 1:
-		return "1 pod"
+		return in.Say("1 pod")
 	}
-	return fmt.Sprintf("%d pods", a.Pods)
+	return in.Say("%d pods", a.Pods)
 }
 
 // HopText is one hop.
-func HopText(h way.Hop) string {
+func HopText(w *way.Way, h way.Hop) string {
 	var b strings.Builder
-	writeHop(&b, h, false)
+	writeHop(&b, w, h, false)
 	return b.String()
 }
 
 // kindWidth is the width of the longest common kind.
 const kindWidth = 14
 
-func writeHop(b *strings.Builder, h way.Hop, p painter) {
+func writeHop(b *strings.Builder, in Speech, h way.Hop, p painter) {
 	indent := strings.Repeat("  ", h.Calls)
 	sign := signOfHop(h)
 	mark := p.paint(sign.color, sign.mark)
@@ -106,27 +109,27 @@ func writeHop(b *strings.Builder, h way.Hop, p painter) {
 	if h.Share != "" {
 		share = " (" + h.Share + ")"
 	}
-	fmt.Fprintf(b, "%s%s %s %s%s %s\n", indent, mark, p.paint(bold, pad(string(h.Kind), kindWidth)), Clean(h.Name), share, Clean(h.Says))
+	fmt.Fprintf(b, "%s%s %s %s%s %s\n", indent, mark, p.paint(bold, pad(in.Say(string(h.Kind)), kindWidth)), Clean(h.Name), share, Clean(h.Says))
 	below := indent + strings.Repeat(" ", kindWidth+3)
-	if by := By(h.By); by != "" {
+	if by := By(in, h.By); by != "" {
 		fmt.Fprintf(b, "%s%s\n", below, p.paint(dim, Clean(by)))
 	}
 	if h.Break != nil {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(red, "breaks:"), Clean(h.Break.Reason))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(red, in.Say("breaks:")), Clean(h.Break.Reason))
 		if h.Break.Fix != "" {
-			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, "change:"), Clean(h.Break.Fix))
+			fmt.Fprintf(b, "%s%s %s\n", below, p.paint(bold, in.Say("change:")), Clean(h.Break.Fix))
 		}
 	}
 	if h.Live != nil {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(signOf(h.Live.State).color, "live:"), Clean(liveText(h.Live, h.Break)))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(signOf(h.Live.State).color, in.Say("live:")), Clean(liveText(in, h.Live, h.Break)))
 	}
 	for _, note := range h.Notes {
-		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, "note:"), Clean(note))
+		fmt.Fprintf(b, "%s%s %s\n", below, p.paint(yellow, in.Say("note:")), Clean(note))
 	}
 }
 
 // By is a place in a line: file and line, then the object or unit and the field.
-func By(p way.Place) string {
+func By(in Speech, p way.Place) string {
 	var parts []string
 	if p.File != "" {
 		at := p.File
@@ -139,32 +142,32 @@ func By(p way.Place) string {
 	case p.Object != "":
 		parts = append(parts, strings.TrimSpace(p.Object+" "+p.Field))
 	case p.Unit != "":
-		parts = append(parts, strings.TrimSpace("unit "+p.Unit+" "+p.Field))
+		parts = append(parts, strings.TrimSpace(in.Say("unit %s", p.Unit)+" "+p.Field))
 	case p.Environment != "":
-		parts = append(parts, strings.TrimSpace("environment "+p.Environment+" "+p.Field))
+		parts = append(parts, strings.TrimSpace(in.Say("environment %s", p.Environment)+" "+p.Field))
 	}
 	return strings.Join(parts, "  ")
 }
 
-// pad fills a text up to a width in characters.
+// pad fills a text up to a width in columns of a terminal.
 func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+	return text + strings.Repeat(" ", max(0, width-runewidth.StringWidth(text)))
 }
 
 // TableText is the table of URLs, and below it what breaks.
-func TableText(rows []way.Row, color bool) string {
+func TableText(in Speech, rows []way.Row, color bool) string {
 	p := painter(color)
 	if len(rows) == 0 {
-		return "no URL leads to this environment\n"
+		return in.Say("no URL leads to this environment") + "\n"
 	}
-	lines := [][]string{{"URL", "APP", "PODS", "TLS ENDS AT", "CALLS"}}
+	lines := [][]string{{"URL", in.Say("APP"), in.Say("PODS"), in.Say("TLS ENDS AT"), in.Say("CALLS")}}
 	for _, row := range rows {
-		lines = append(lines, cells(row))
+		lines = append(lines, cells(in, row))
 	}
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
 		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
 		}
 	}
 	var b strings.Builder
@@ -187,29 +190,32 @@ func TableText(rows []way.Row, color bool) string {
 	}
 	for _, row := range rows {
 		for _, h := range row.Breaks() {
-			fmt.Fprintf(&b, "\n%s %s breaks at %s %s: %s\n", p.paint(red, "✗"), Clean(row.URL), h.Kind, Clean(h.Name), Clean(h.Break.Reason))
-			if by := By(h.By); by != "" {
+			fmt.Fprintf(&b, "\n%s %s\n", p.paint(red, "✗"), in.Say("%s breaks at %s %s: %s", Clean(row.URL), in.Say(string(h.Kind)), Clean(h.Name), Clean(h.Break.Reason)))
+			if by := By(in, h.By); by != "" {
 				fmt.Fprintf(&b, "  %s\n", p.paint(dim, Clean(by)))
 			}
 			if h.Break.Fix != "" {
-				fmt.Fprintf(&b, "  %s %s\n", p.paint(bold, "change:"), Clean(h.Break.Fix))
+				fmt.Fprintf(&b, "  %s %s\n", p.paint(bold, in.Say("change:")), Clean(h.Break.Fix))
 			}
 		}
 	}
 	return b.String()
 }
 
-func cells(row way.Row) []string {
+func cells(in Speech, row way.Row) []string {
 	line := []string{Clean(row.URL), "-", "-", "-", "-"}
 	if row.App != nil {
 		line[1] = Clean(row.App.Unit)
 		if row.App.Environment != row.Environment {
 			line[1] = Clean(row.App.Environment + "/" + row.App.Unit)
 		}
-		line[2] = strings.TrimSuffix(strings.TrimSuffix(podCount(row.App), " pods"), " pod")
+		line[2] = strconv.Itoa(row.App.Pods)
+		if row.App.PodsMax > row.App.Pods {
+			line[2] = in.Say("%d to %d", row.App.Pods, row.App.PodsMax)
+		}
 	}
 	if row.TLS != "" {
-		line[3] = row.TLS
+		line[3] = in.Say(row.TLS)
 	}
 	if calls := row.Providers(); len(calls) > 0 {
 		line[4] = Clean(strings.Join(unique(calls), ", "))

@@ -15,12 +15,12 @@ func WayMermaid(w *way.Way) string {
 	before := map[int]string{-1: "url"}
 	for i, h := range w.Hops {
 		id := fmt.Sprintf("h%d", i)
-		fmt.Fprintf(&b, "  %s[\"<b>%s</b><br/>%s<br/>%s", id, mermaidText(string(h.Kind)), mermaidText(h.Name), mermaidText(h.Says))
+		fmt.Fprintf(&b, "  %s[\"<b>%s</b><br/>%s<br/>%s", id, mermaidText(w.Say(string(h.Kind))), mermaidText(h.Name), mermaidText(h.Says))
 		if h.Break != nil {
 			fmt.Fprintf(&b, "<br/>✗ %s", mermaidText(h.Break.Reason))
 		}
 		if h.Live != nil {
-			fmt.Fprintf(&b, "<br/>%s %s", signOf(h.Live.State).mark, mermaidText(liveText(h.Live, h.Break)))
+			fmt.Fprintf(&b, "<br/>%s %s", signOf(h.Live.State).mark, mermaidText(liveText(w, h.Live, h.Break)))
 		}
 		b.WriteString("\"]\n")
 		from := caller(w.Hops, i)
@@ -81,7 +81,7 @@ func WaySVG(w *way.Way) string {
 	c.text(28, y, class, headline(w, false))
 	y += 26
 	if w.Probe != nil {
-		for _, line := range wrap(probeText(w.Probe), 13, wayWidth-60) {
+		for _, line := range wrap(probeText(w, w.Probe), 13, wayWidth-60) {
 			c.text(28, y, "line", line)
 			y += 18
 		}
@@ -99,14 +99,14 @@ func WaySVG(w *way.Way) string {
 		sign := signOfHop(h)
 		marks.add(`<circle cx="%s" cy="%s" r="9" style="fill:var(--%s)"/>`, num(at[i].x), num(at[i].y), sign.class)
 		marks.text(at[i].x, at[i].y+4, "mark", sign.mark)
-		y = hopCard(&c, h, x, y)
+		y = hopCard(&c, w, h, x, y)
 	}
 	rails.WriteString(marks.String())
-	return document(wayWidth, y+8, "The way of "+w.URL, strings.TrimSpace(WayText(w, false)), rails.String()+c.String())
+	return document(wayWidth, y+8, w.Say("The way of %s", w.URL), strings.TrimSpace(WayText(w, false)), rails.String()+c.String())
 }
 
 // hopCard draws a hop and returns where the next one begins.
-func hopCard(c *canvas, h way.Hop, x, y float64) float64 {
+func hopCard(c *canvas, in Speech, h way.Hop, x, y float64) float64 {
 	room := wayWidth - x - 44
 	type line struct{ class, text string }
 	var lines []line
@@ -126,16 +126,16 @@ func hopCard(c *canvas, h way.Hop, x, y float64) float64 {
 		}
 	}
 	if h.Live != nil {
-		for _, text := range wrap("live: "+liveText(h.Live, h.Break), 12, room) {
+		for _, text := range wrap(in.Say("live:")+" "+liveText(in, h.Live, h.Break), 12, room) {
 			lines = append(lines, line{signOf(h.Live.State).class + " live", text})
 		}
 	}
 	for _, note := range h.Notes {
-		for _, text := range wrap("note: "+note, 12, room) {
+		for _, text := range wrap(in.Say("note:")+" "+note, 12, room) {
 			lines = append(lines, line{"dim", text})
 		}
 	}
-	if by := By(h.By); by != "" {
+	if by := By(in, h.By); by != "" {
 		for _, text := range wrap(by, 11.5, room) {
 			lines = append(lines, line{"mono", text})
 		}
@@ -146,7 +146,7 @@ func hopCard(c *canvas, h way.Hop, x, y float64) float64 {
 		class = "card broken"
 	}
 	c.add(`<rect class="%s" x="%s" y="%s" width="%s" height="%s" rx="7"/>`, class, num(x), num(y), num(wayWidth-x-24), num(height))
-	c.text(x+12, y+19, "kind", strings.ToUpper(string(h.Kind))+share)
+	c.text(x+12, y+19, "kind", strings.ToUpper(in.Say(string(h.Kind)))+share)
 	for i, l := range lines {
 		c.text(x+12, y+37+float64(i)*17, strings.TrimSpace("line "+l.class), l.text)
 	}
