@@ -395,7 +395,11 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 // that it goes, unless others mean to keep it.
 func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Unstructured) (*managed.Dropped, error) {
 	ch, shown := it.change, p.mask.Object(result)
-	dropped := managed.Drop(it.live, shown, managed.Policy{Controllers: p.env.Controllers}, p.opts.ForceConflicts)
+	earlier, err := p.earlierOf(ctx, it)
+	if err != nil {
+		return nil, err
+	}
+	dropped := managed.Drop(it.live, shown, managed.Policy{Controllers: p.env.Controllers}, p.opts.ForceConflicts, earlier...)
 	if managed.Unrecorded(it.live) && it.live.GetLabels()[schema.LabelPartOf] == p.rules.sets[0] {
 		recorded, err := p.recall(ctx, it)
 		if err != nil {
@@ -409,6 +413,14 @@ func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Un
 		return dropped, nil
 	}
 	ch.dropped = dropped
+	if it.foreign != nil { // what goes is foreign no more
+		it.foreign.Fields = slices.DeleteFunc(it.foreign.Fields, func(f managed.Field) bool {
+			return slices.ContainsFunc(dropped.Removed, func(gone managed.Field) bool { return gone.Path == f.Path })
+		})
+		if len(it.foreign.Fields) == 0 {
+			it.foreign = nil
+		}
+	}
 	for i, f := range dropped.Removed {
 		if f.Path == "spec.replicas" && len(ch.handover) > 0 {
 			continue // an autoscaler has it then
@@ -442,6 +454,41 @@ func (p *planner) recall(ctx context.Context, it *item) (*unstructured.Unstructu
 		return recorded, err
 	}
 	return nil, nil
+}
+
+// earlierOf are an object's recorded states, where kubectl rollout undo has brought back
+// one of its own, which may be older than what git says now.
+func (p *planner) earlierOf(ctx context.Context, it *item) ([]*unstructured.Unstructured, error) {
+	if !managed.Undone(it.live) {
+		return nil, nil
+	}
+	p.earlier.once.Do(func() { p.earlier.objects, p.earlier.err = p.recorded(ctx) })
+	return p.earlier.objects[schema.IDOf(it.live)], p.earlier.err
+}
+
+// recorded are the objects of all revisions that are signed and can be read.
+func (p *planner) recorded(ctx context.Context) (map[schema.ID][]*unstructured.Unstructured, error) {
+	history, err := p.cluster.History(ctx, p.env.Name, p.env.Namespace)
+	if apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	objects := map[schema.ID][]*unstructured.Unstructured{}
+	for _, head := range history {
+		revision, err := p.cluster.Revision(ctx, p.env.Name, p.env.Namespace, head.Number)
+		switch {
+		case errors.Is(err, record.ErrUnreadable) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+			continue
+		case err != nil:
+			return nil, err
+		case !revision.Authenticated:
+			continue
+		}
+		for _, o := range revision.Environment.Objects() {
+			id := schema.IDOf(o.Unstructured)
+			objects[id] = append(objects[id], o.Unstructured)
+		}
+	}
+	return objects, err
 }
 
 // rerun forgets that a Job has succeeded which is to run again: how that ends is not

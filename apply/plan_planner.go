@@ -60,6 +60,12 @@ type planner struct {
 		revision *record.Revision
 		err      error
 	}
+	// earlier are the objects of the revisions that are recorded, the same.
+	earlier struct {
+		once    sync.Once
+		objects map[schema.ID][]*unstructured.Unstructured
+		err     error
+	}
 }
 
 func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner {

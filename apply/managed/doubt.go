@@ -45,6 +45,9 @@ func Doubt(desired, live *unstructured.Unstructured) string {
 	if d := doubtRoot(ours, desired.Object, live.Object); d != "" {
 		return d
 	}
+	if Undone(live) {
+		return "rolled back by kubectl"
+	}
 	for _, e := range entries {
 		if e.isOurApply() {
 			continue

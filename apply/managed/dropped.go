@@ -27,8 +27,18 @@ type Dropped struct {
 // Drop finds the fields that our entry gives up from one state of a live object to the
 // next, which is the answer to a dry-run. With force they are removed even where another
 // manager means to keep them.
-func Drop(before, after *unstructured.Unstructured, p Policy, force bool) *Dropped {
-	return drop(ourApply(entriesOf(before)), after, p, force)
+//
+// earlier are objects as we applied them before. What they set, and kubectl rollout undo
+// has brought back since, is dropped as well.
+func Drop(before, after *unstructured.Unstructured, p Policy, force bool, earlier ...*unstructured.Unstructured) *Dropped {
+	entries := entriesOf(before)
+	had, back := ourApply(entries), undone(entries)
+	for _, o := range earlier {
+		if set := setIn(back, o.Object); len(set) > 0 {
+			had = union(had, set)
+		}
+	}
+	return drop(had, after, p, force)
 }
 
 // DropRecorded is Drop where nobody is on record for the fields of a live object any
@@ -39,6 +49,50 @@ func DropRecorded(recorded, after *unstructured.Unstructured) *Dropped {
 		d.remove(f, nil)
 	}
 	return d
+}
+
+// Undone reports whether kubectl rollout undo has brought back fields that we no longer
+// set.
+func Undone(live *unstructured.Unstructured) bool {
+	entries := entriesOf(live)
+	return len(without(undone(entries), ourApply(entries))) > 0
+}
+
+// undone is what kubectl rollout undo wrote below the template of pods: no other command
+// of kubectl writes there under its plain name
+// (k8s.io/kubectl/pkg/polymorphichelpers/rollback.go).
+func undone(entries []entry) node {
+	for i := range entries {
+		if e := &entries[i]; e.manager == "kubectl" && !e.apply && e.subresource == "" {
+			spec, _ := child(e.fields, "f:spec")
+			if template, ok := child(spec, "f:template"); ok {
+				return node{"f:spec": node{"f:template": template}}
+			}
+		}
+	}
+	return nil
+}
+
+// setIn is the part of a tree that an object has values for.
+func setIn(n node, value any) node {
+	set := node{}
+	for name, sub := range n {
+		below, ok := sub.(node)
+		if name == "." || !ok {
+			continue
+		}
+		_, has, _, ok := locate(nil, name, value)
+		switch {
+		case !ok:
+		case ownsItself(below):
+			set[name] = below
+		default:
+			if inside := setIn(below, has); len(inside) > 0 {
+				set[name] = inside
+			}
+		}
+	}
+	return set
 }
 
 func drop(had node, after *unstructured.Unstructured, p Policy, force bool) *Dropped {
@@ -100,20 +154,23 @@ func (p Policy) leaves(e *entry) bool {
 	return e.subresource != "" || isSystem(e.manager) || slices.Contains(p.Controllers, e.manager)
 }
 
-// Disown are the managedFields of an object after nobody but us owns what was dropped:
-// an apply without it removes it then.
+// Disown are the managedFields of an object after we, and nobody else, own what was
+// dropped: an apply without it removes it then.
 func (d *Dropped) Disown(fields []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
 	var out []metav1.ManagedFieldsEntry
 	for _, e := range fields {
 		theirs := slices.ContainsFunc(d.from, func(f entry) bool {
 			return f.manager == e.Manager && f.apply == (e.Operation == metav1.ManagedFieldsOperationApply) && f.subresource == e.Subresource && f.apiVersion == e.APIVersion
 		})
-		if theirs && e.FieldsV1 != nil {
+		ours := e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
+		if (theirs || ours) && e.FieldsV1 != nil {
 			n := node{}
 			if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &n); err != nil {
 				return nil, err
 			}
-			if n = without(n, d.fields); len(n) == 0 {
+			if ours { // which never had what a rollback by kubectl brought back
+				n = union(n, d.fields)
+			} else if n = without(n, d.fields); len(n) == 0 {
 				continue
 			}
 			raw, err := json.Marshal(n)
