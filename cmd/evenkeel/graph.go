@@ -54,19 +54,10 @@ With --lang zh the picture is in Chinese; names and fields stay as they are.`,
 }
 
 func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string) error {
-	if err := opts.known(); err != nil {
-		return err
-	}
-	repo, names, err := g.named(ctx, &opts.selection, args)
+	ways, names, err := g.ways(ctx, &opts.selection, opts.language, args)
 	if err != nil {
 		return err
 	}
-	ways, err := repo.Ways(ctx, names)
-	if err != nil {
-		return err
-	}
-	g.warn(ways.Warnings)
-	ways = ways.In(opts.lang)
 	pictures := ways.Pictures(names)
 	graphs := make([]*way.Graph, len(pictures))
 	for i, p := range pictures {

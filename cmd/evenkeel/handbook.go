@@ -43,18 +43,10 @@ needs nothing from outside; in Markdown the drawing is Mermaid.`,
 }
 
 func runHandbook(ctx context.Context, g *global, opts *handbookOptions, args []string) error {
-	if err := opts.known(); err != nil {
-		return err
-	}
-	repo, names, err := g.named(ctx, &opts.selection, args)
+	ways, names, err := g.ways(ctx, &opts.selection, opts.language, args)
 	if err != nil {
 		return err
 	}
-	ways, err := repo.Ways(ctx, names)
-	if err != nil {
-		return err
-	}
-	g.warn(ways.Warnings)
 	_, err = fmt.Fprint(g.out, handbook.Write(ways, names, handbook.Options{Format: g.output, Lang: opts.lang}))
 	return err
 }

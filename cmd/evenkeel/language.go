@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/words"
+	"github.com/seed-428f4edd/evenkeel/render"
 )
 
 // language is the flag for the language of what people read.
@@ -24,4 +26,21 @@ func (l *language) known() error {
 		return nil
 	}
 	return &hint.Error{Err: fmt.Errorf("no language %q", l.lang), Hint: "use one of " + strings.Join(words.Languages(), ", ")}
+}
+
+// ways are the ways of requests of the environments that are meant, in a language.
+func (g *global) ways(ctx context.Context, s *selection, l language, args []string) (*render.Ways, []string, error) {
+	if err := l.known(); err != nil {
+		return nil, nil, err
+	}
+	repo, names, err := g.named(ctx, s, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	ways, err := repo.Ways(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.warn(ways.Warnings)
+	return ways.In(l.lang), names, nil
 }

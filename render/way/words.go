@@ -5,13 +5,14 @@ import "github.com/seed-428f4edd/evenkeel/internal/words"
 // In is the model in a language, of words.Languages: what it says of hops and cards.
 // Names, fields and kinds of objects stay as they are.
 func (m *Model) In(lang string) *Model {
-	switch {
-	case lang == words.Chinese:
-		return newModel(m.source, chinese())
-	case m.words == nil:
+	var speech words.Words
+	if lang == words.Chinese {
+		speech = chinese()
+	}
+	if len(speech) == len(m.words) {
 		return m
 	}
-	return newModel(m.source, nil)
+	return newModel(m.source, speech)
 }
 
 // Say says a text in the language of the model.
