@@ -42,6 +42,14 @@ type (
 	drawing  struct{ graph *way.Graph }
 )
 
+// drop takes a column away.
+func (t *table) drop(column int) {
+	t.head = slices.Delete(t.head, column, column+1)
+	for i := range t.rows {
+		t.rows[i] = slices.Delete(t.rows[i], column, column+1)
+	}
+}
+
 // code marks names in a text; it is taken out or turned into markup when the page is
 // written.
 const codeBegin, codeEnd = "\x01", "\x02"
@@ -97,8 +105,8 @@ type cluster struct {
 func (w *writer) book() *book {
 	b := &book{title: w.say("Handbook of %s", strings.Join(w.names, ", "))}
 	b.lead = append(b.lead,
-		w.say("This page is written by %s from the source of the environments: what it says is what is rendered. Do not edit it.", code(w.command())),
-		w.say("It asks no cluster. How things are now is said by %s and %s.", code("evenkeel status"), code("evenkeel ui")))
+		w.say("This page is written by %s from the source of the environments, and shows what an apply makes of it. Do not edit it.", code(w.command())),
+		w.say("It does not look at the cluster. How things are right now is shown by %s and %s.", code("evenkeel status"), code("evenkeel ui")))
 	pictures := w.ways.Pictures(w.names)
 	for i, p := range pictures {
 		c := &cluster{model: p.Model, graph: p.Graph, hasEdge: p.Model.Front() != nil}
@@ -134,7 +142,7 @@ func (w *writer) sections(c *cluster) []section {
 		{w.say("Who calls whom"), w.calls(c)},
 		{w.say("Registries"), w.registries(c)},
 		{w.say("Certificates"), w.certificates(c)},
-		{w.say("What others make"), w.external(c)},
+		{w.say("What must be made by hand"), w.external(c)},
 		{w.say("Images"), w.images(c)},
 		{w.say("When a host fails"), w.failures(c)},
 		{w.say("What to type"), w.typed(c)},

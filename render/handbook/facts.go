@@ -113,7 +113,7 @@ func (w *writer) dns(c *cluster) []any {
 		blocks = append(blocks, t)
 	}
 	if len(f.DNSServers) > 0 {
-		blocks = append(blocks, paragraph(w.say("The zone %s is on %s. %s writes its records.", code(f.L7.Domain), codes(f.DNSServers), code("evenkeel edge"))))
+		blocks = append(blocks, paragraph(w.say("These names are all that the cluster answers, of other environments too. The zone %s is on %s; %s writes the records of these names for it, and no others.", code(f.L7.Domain), codes(f.DNSServers), code("evenkeel edge"))))
 	}
 	return blocks
 }
@@ -143,11 +143,17 @@ func (w *writer) ports(c *cluster) []any {
 			}
 			t.rows = append(t.rows, []string{code(f.VIP), strconv.Itoa(port), to})
 		}
+		for _, server := range f.DNSServers {
+			t.rows = append(t.rows, []string{code(server), "53", w.say("the zone %s", code(f.L7.Domain))})
+		}
 	}
 	c.units(func(env *way.Environment, u *lint.Unit) {
 		for _, o := range u.Objects {
-			w.hostPorts(&t, env, o)
+			w.hostPorts(&t, o)
 			w.servicePorts(&t, o)
+		}
+		if u.App {
+			w.podPorts(&t, u)
 		}
 	})
 	if len(t.rows) == 0 {
@@ -156,7 +162,7 @@ func (w *writer) ports(c *cluster) []any {
 	return []any{t}
 }
 
-func (w *writer) hostPorts(t *table, env *way.Environment, o lint.Object) {
+func (w *writer) hostPorts(t *table, o lint.Object) {
 	template, _ := tree.PodTemplate(o.Content)
 	spec := tree.Map(template["spec"])
 	tree.Each(spec["containers"], func(_ int, container map[string]any) {
@@ -172,10 +178,33 @@ func (w *writer) hostPorts(t *table, env *way.Environment, o lint.Object) {
 			if o.Kind == "DaemonSet" {
 				where = w.say("every node")
 			}
-			t.rows = append(t.rows, []string{where, fmt.Sprint(port), w.say("port %v of %s", p["containerPort"], code(refOf(o)))})
+			t.rows = append(t.rows, []string{where, numbered(port, p), w.say("port %v of %s", cmp.Or[any](p["name"], p["containerPort"]), code(refOf(o)))})
 		})
 	})
-	_ = env
+}
+
+// podPorts are those of an app that no Service leads to: others find its pods in the
+// registry, and connect to them.
+func (w *writer) podPorts(t *table, u *lint.Unit) {
+	if slices.ContainsFunc(u.Objects, func(o lint.Object) bool { return o.Kind == "Service" }) {
+		return
+	}
+	for _, o := range u.Objects {
+		template, _ := tree.PodTemplate(o.Content)
+		tree.Each(tree.Map(template["spec"])["containers"], func(_ int, container map[string]any) {
+			tree.Each(container["ports"], func(_ int, p map[string]any) {
+				t.rows = append(t.rows, []string{w.say("pods of %s", code(refOf(o))), numbered(p["containerPort"], p), w.say("the app itself, without a Service")})
+			})
+		})
+	}
+}
+
+// numbered is a port with its protocol, where that is not TCP.
+func numbered(port any, spec map[string]any) string {
+	if protocol := tree.Text(spec["protocol"]); protocol != "" && protocol != "TCP" {
+		return fmt.Sprintf("%v/%s", port, protocol)
+	}
+	return fmt.Sprint(port)
 }
 
 func (w *writer) servicePorts(t *table, o lint.Object) {
@@ -194,9 +223,9 @@ func (w *writer) servicePorts(t *table, o lint.Object) {
 		} else if spec["selector"] == nil {
 			to = w.say("addresses that are written by hand")
 		}
-		t.rows = append(t.rows, []string{code(refOf(o)), fmt.Sprint(p["port"]), to})
+		t.rows = append(t.rows, []string{code(refOf(o)), numbered(p["port"], p), to})
 		if p["nodePort"] != nil {
-			t.rows = append(t.rows, []string{w.say("every node"), fmt.Sprint(p["nodePort"]), code(refOf(o))})
+			t.rows = append(t.rows, []string{w.say("every node"), numbered(p["nodePort"], p), code(refOf(o))})
 		}
 	})
 }
@@ -259,6 +288,7 @@ func (w *writer) apps(c *cluster) []any {
 // calls are the wires of the picture.
 func (w *writer) calls(c *cluster) []any {
 	t := table{head: []string{w.say("Environment"), w.say("App"), w.say("Calls"), w.say("Breaks")}}
+	broken := false
 	for _, band := range c.graph.Bands {
 		names := map[string]string{}
 		for _, column := range band.Columns {
@@ -269,13 +299,16 @@ func (w *writer) calls(c *cluster) []any {
 		for _, wire := range band.Wires {
 			breaks := ""
 			if wire.Broken {
-				breaks = "✗"
+				breaks, broken = "✗", true
 			}
 			t.rows = append(t.rows, []string{code(band.Environment), code(names[wire.From]), code(names[wire.To]), breaks})
 		}
 	}
 	if len(t.rows) == 0 {
 		return []any{paragraph(w.say("Nobody calls anybody, as far as the environments say."))}
+	}
+	if !broken {
+		t.drop(3)
 	}
 	return []any{t}
 }
@@ -327,7 +360,7 @@ func (w *writer) certificates(c *cluster) []any {
 
 // external is what the environments refer to and others make.
 func (w *writer) external(c *cluster) []any {
-	t := table{head: []string{w.say("Environment"), w.say("Object"), w.say("Keys"), w.say("Must be there")}}
+	t := table{head: []string{w.say("Environment"), w.say("Object"), w.say("Keys"), w.say("When")}}
 	kinds := []struct{ field, kind string }{{"secrets", "Secret"}, {"configMaps", "ConfigMap"}, {"claims", "PersistentVolumeClaim"}, {"serviceAccounts", "ServiceAccount"}}
 	for _, name := range c.names {
 		env := c.model.Environment(name)
@@ -338,7 +371,7 @@ func (w *writer) external(c *cluster) []any {
 				namespace := cmp.Or(tree.Text(entry["namespace"]), env.Namespace)
 				must := w.say("before an apply")
 				if entry["optional"] == true {
-					must = w.say("it may come later")
+					must = w.say("before pods that use it can start")
 				}
 				t.rows = append(t.rows, []string{code(name), code(k.kind + "/" + namespace + "/" + object), dash(codes(tree.Texts(entry["keys"]))), must})
 			}
@@ -347,19 +380,19 @@ func (w *writer) external(c *cluster) []any {
 	if len(t.rows) == 0 {
 		return []any{paragraph(w.say("Nothing: the environments make all that they refer to."))}
 	}
-	return []any{paragraph(w.say("Secrets and other objects that are not made from the source. Their values are nowhere in it.")), t}
+	return []any{paragraph(w.say("Secrets and other objects that evenkeel does not make: whoever runs the site does. Their values are not in the source.")), t}
 }
 
 // images are those that the nodes pull.
 func (w *writer) images(c *cluster) []any {
-	t := table{head: []string{w.say("Image"), w.say("Mirrors"), w.say("Used by")}}
+	t := table{head: []string{w.say("Image"), w.say("Copied from"), w.say("Used by")}}
 	for _, i := range render.MergeImages(w.results(c)) {
 		t.rows = append(t.rows, []string{code(i.Image), dash(codesOf(i.Source)), codes(i.Units)})
 	}
 	if len(t.rows) == 0 {
 		return nil
 	}
-	return []any{t}
+	return []any{t, paragraph(w.say("An image that is copied from nowhere is pushed there by those who build it, or pulled from where it is made."))}
 }
 
 func codesOf(text string) string {

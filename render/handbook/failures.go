@@ -27,7 +27,7 @@ func (w *writer) failures(c *cluster) []any {
 	if len(t.rows) == 0 {
 		return nil
 	}
-	return []any{t, paragraph(w.say("Pods that were on a node start elsewhere after about five minutes (the default of Kubernetes), if they fit there; apps with one pod do not answer until then."))}
+	return []any{t, paragraph(w.say("Pods of a node that is gone start on others after about five minutes (the default of Kubernetes), if these have room. Of an app with several pods, those on other nodes go on."))}
 }
 
 // hosts are the addresses of the hosts that the site names, by name.
@@ -72,7 +72,7 @@ func (w *writer) withoutEdge(c *cluster, address string) []string {
 	if len(others) > 1 {
 		return []string{w.say("The virtual address %s stays at %s.", code(f.VIP), code(holders[0]))}
 	}
-	return []string{w.say("The virtual address %s stays at %s, which then stands alone.", code(f.VIP), code(holders[0]))}
+	return []string{w.say("The virtual address %s stays at %s, which has no standby then.", code(f.VIP), code(holders[0]))}
 }
 
 func (w *writer) withoutDNS(c *cluster, address string) []string {
@@ -83,7 +83,7 @@ func (w *writer) withoutDNS(c *cluster, address string) []string {
 	if others := without(f.DNSServers, address); len(others) > 0 {
 		return []string{w.say("Names of %s are still answered by %s.", code(f.L7.Domain), codes(others))}
 	}
-	return []string{w.say("Names of %s are no longer resolved: it is the only name server. Clients that know the address go on until it leaves their cache.", code(f.L7.Domain))}
+	return []string{w.say("Names of %s are no longer resolved: %s is their only name server. Clients that know an address go on until it leaves their cache.", code(f.L7.Domain), code(address))}
 }
 
 func (w *writer) withoutNode(c *cluster, address string) []string {
@@ -104,15 +104,19 @@ func (w *writer) withoutNode(c *cluster, address string) []string {
 			says = append(says, w.say("nginx has no node left to pass requests on to: no URL is answered."))
 		}
 	}
-	says = append(says, w.say("%d of %d nodes are left.", len(nodes)-1, len(nodes)))
+	if left := len(nodes) - 1; left == 1 {
+		says = append(says, w.say("1 of %d nodes is left.", len(nodes)))
+	} else {
+		says = append(says, w.say("%d of %d nodes are left.", left, len(nodes)))
+	}
 	var single []string
 	c.cards(func(env string, card way.Card) {
-		if slices.Contains(card.Lines, "1 pod") {
+		if slices.Contains(card.Lines, c.model.Say("1 pod")) {
 			single = append(single, env+"/"+strings.TrimPrefix(card.Name, env+"/"))
 		}
 	})
 	if len(single) > 0 {
-		says = append(says, w.say("If their pod is there, these are away meanwhile: %s.", codes(single)))
+		says = append(says, w.say("Apps with one pod do not answer until it has started elsewhere, if it ran here: %s.", codes(single)))
 	}
 	return says
 }
@@ -160,19 +164,22 @@ func (w *writer) withoutAddress(c *cluster, address string) []string {
 
 // typed is what to type to look, to act and to go back.
 func (w *writer) typed(c *cluster) []any {
-	name := c.names[0]
-	var blocks []any
+	name, blocks := c.names[0], []any(nil)
+	if len(c.names) > 1 {
+		name = "ENV"
+		blocks = append(blocks, paragraph(w.say("ENV is one of these environments: %s.", codes(c.names))))
+	}
 	for _, one := range []struct{ says, command string }{
 		{w.say("How it is now, with the cause of what is wrong:"), "evenkeel status " + name + "\nevenkeel trace " + name + " URL --live --probe\nevenkeel logs " + name + " APP --tail 100"},
 		{w.say("What differs between the source and the cluster, and who changed it:"), "evenkeel diff " + name},
 		{w.say("A new version: set it in the source, look, apply:"), "evenkeel set image " + name + " APP=IMAGE\nevenkeel diff " + name + "\nevenkeel apply " + name},
-		{w.say("Back to what ran before, and then the same in the source:"), "evenkeel history " + name + "\nevenkeel rollback " + name + "\nevenkeel rollback " + name + " --to N"},
+		{w.say("Back to the revision before, or to revision N of the history; then set the same in the source, or the next apply goes forward again:"), "evenkeel history " + name + "\nevenkeel rollback " + name + "\nevenkeel rollback " + name + " --to N\nevenkeel set image " + name + " APP=IMAGE"},
 		{w.say("Stop a rollout after its first pods, and go on:"), "evenkeel rollout pause " + name + " APP\nevenkeel rollout resume " + name + " APP"},
 	} {
 		blocks = append(blocks, paragraph(one.says), commands(one.command))
 	}
 	if c.model.Front() != nil {
-		blocks = append(blocks, paragraph(w.say("The files of the hosts in front, written anew:")), commands("evenkeel edge "+w.edgeOf(c)+" --output-dir DIR"))
+		blocks = append(blocks, paragraph(w.say("Write the files of the edge hosts again, to be installed there with the install.sh among them:")), commands("evenkeel edge "+w.edgeOf(c)+" --output-dir DIR"))
 	}
 	return blocks
 }

@@ -18,7 +18,7 @@ func chinese() words.Words {
 		"without a URL, calls or callers": "无 URL、不调用他人也不被调用", "registry: %s": "注册中心：%s", "and %d more": "以及另外 %d 个",
 		"Environment %s": "环境 %s", ", registry %s": "，注册中心 %s", " answers %s": " 响应 %s", "; calls %s": "；调用 %s",
 		"is": "", "is %s": "是 %s", "zone on %s": "区域位于 %s", "nginx behind %s": "nginx（%s）", "ends TLS of %s": "终止 %s 的 TLS",
-		"port %d of %s": "%[2]s 的端口 %[1]d", "host names": "域名", "lead to the load balancer": "指向负载均衡器",
+		"passes on to port %d of %s": "转发给 %[2]s 的端口 %[1]d", "names in %s": "%s 的域名", "lead to %s": "指向 %s", "host names": "域名", "lead to the load balancer": "指向负载均衡器",
 		"on every node": "每个节点", "class %s": "class %s", "takes no requests on port %d of the nodes": "不接收节点端口 %d 上的请求",
 		"held by %s": "由 %s 持有", "held by %s, else by %s": "由 %s 持有，备机 %s", "held by nobody": "无人持有",
 		", namespace %s": "，命名空间 %s", ", group %s": "，分组 %s", "replicas is 0": "replicas 为 0",

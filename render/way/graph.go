@@ -70,7 +70,7 @@ func (m *Model) Graph(names ...string) *Graph {
 func (m *Model) entry() []Card {
 	var cards []Card
 	if c := m.front; c != nil {
-		dns := Card{ID: "dns", Kind: DNS, Name: "*." + c.L7.Domain, Lines: []string{m.Say("is %s", c.VIP)}}
+		dns := Card{ID: "dns", Kind: DNS, Name: m.Say("names in %s", c.L7.Domain), Lines: []string{m.Say("lead to %s", c.VIP)}}
 		if len(c.DNSServers) > 0 {
 			dns.Lines = append(dns.Lines, m.Say("zone on %s", strings.Join(c.DNSServers, ", ")))
 		}
@@ -83,7 +83,7 @@ func (m *Model) entry() []Card {
 		if len(tls) > 0 {
 			card.Lines = append(card.Lines, m.Say("ends TLS of %s", strings.Join(tls, ", ")))
 		}
-		card.Lines = append(card.Lines, m.Say("port %d of %s", c.L7.Port, strings.Join(c.L7.Nodes, ", ")))
+		card.Lines = append(card.Lines, m.Say("passes on to port %d of %s", c.L7.Port, strings.Join(c.L7.Nodes, ", ")))
 		cards = append(cards, dns, card)
 	} else {
 		cards = append(cards, Card{ID: "dns", Kind: DNS, Name: m.Say("host names"), Lines: []string{m.Say("lead to the load balancer")}})
