@@ -14,6 +14,9 @@ func clean(obj Object) {
 		delete(meta, name)
 	}
 	annotations := mapping(meta, "annotations")
+	if text(obj, "kind") == "PersistentVolumeClaim" && annotations["pv.kubernetes.io/bound-by-controller"] != nil {
+		delete(mapping(obj, "spec"), "volumeName") // which nobody named
+	}
 	for name := range annotations {
 		if name == "kubectl.kubernetes.io/last-applied-configuration" || name == "deprecated.daemonset.template.generation" ||
 			strings.HasPrefix(name, "deployment.kubernetes.io/") || strings.HasPrefix(name, "pv.kubernetes.io/") ||
@@ -71,7 +74,6 @@ func dropDefaults(obj Object) {
 			drop(mapping(webhook, "clientConfig", "service"), Object{"port": 443})
 		}
 	case "PersistentVolumeClaim":
-		delete(spec, "volumeName")
 		drop(spec, Object{"volumeMode": "Filesystem"})
 	}
 	for _, pod := range podSpecs(obj) {
@@ -101,6 +103,9 @@ func dropJob(spec map[string]any) {
 		"backoffLimit": 6, "completions": 1, "parallelism": 1, "completionMode": "NonIndexed", "suspend": false,
 		"manualSelector": false, "podReplacementPolicy": "TerminatingOrFailed",
 	})
+	if spec["manualSelector"] == true {
+		return
+	}
 	labels := mapping(spec, "template", "metadata", "labels")
 	for name := range labels { // made with the Job, as is its selector
 		if strings.HasSuffix(name, "controller-uid") || strings.HasSuffix(name, "job-name") {
@@ -111,11 +116,13 @@ func dropJob(spec map[string]any) {
 }
 
 func dropService(spec map[string]any) {
-	if text(spec, "clusterIP") != "None" {
-		delete(spec, "clusterIP")
+	if _, given := spec["clusterIPs"]; given && text(spec, "clusterIP") != "None" {
+		delete(spec, "clusterIP") // the server has written both
 	}
-	for _, name := range []string{"clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"} {
-		delete(spec, name)
+	delete(spec, "clusterIPs")
+	delete(spec, "healthCheckNodePort")
+	if policy := text(spec, "ipFamilyPolicy"); policy == "" || policy == "SingleStack" {
+		drop(spec, Object{"ipFamilyPolicy": "SingleStack", "ipFamilies": []any{"IPv4"}})
 	}
 	drop(spec, Object{
 		"internalTrafficPolicy": "Cluster", "externalTrafficPolicy": "Cluster", "sessionAffinity": "None",

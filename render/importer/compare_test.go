@@ -159,13 +159,14 @@ metadata:
   labels:
     istio-injection: enabled
     kubernetes.io/metadata.name: shop
+    pod-security.kubernetes.io/audit: baseline
     pod-security.kubernetes.io/enforce: baseline
   annotations:
     linkerd.io/inject: enabled
     kubectl.kubernetes.io/last-applied-configuration: "{}"
 `
 	for namespace, want := range map[string]string{
-		"shop":  "package dev\n\nenvironment: {\n\tnamespaceLabels: \"istio-injection\":        \"enabled\"\n\tnamespaceAnnotations: \"linkerd.io/inject\": \"enabled\"\n}\n",
+		"shop":  "package dev\n\nenvironment: {\n\tnamespaceLabels: {\n\t\t\"istio-injection\":                  \"enabled\"\n\t\t\"pod-security.kubernetes.io/audit\": \"baseline\"\n\t}\n\tnamespaceAnnotations: \"linkerd.io/inject\": \"enabled\"\n}\n",
 		"other": "",
 	} {
 		files, err := objects(t, manifest, Options{Namespace: namespace}).Sources("dev", false)

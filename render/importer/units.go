@@ -99,9 +99,10 @@ func (imp *Import) namespace(obj Object) {
 	}
 	clean(obj)
 	imp.Labels, imp.Annotations = mapping(obj, "metadata", "labels"), mapping(obj, "metadata", "annotations")
-	for _, own := range []string{"kubernetes.io/metadata.name", "pod-security.kubernetes.io/enforce", "pod-security.kubernetes.io/audit"} {
+	for _, own := range []string{"kubernetes.io/metadata.name", "pod-security.kubernetes.io/enforce"} {
 		delete(imp.Labels, own)
 	}
+	drop(imp.Labels, Object{"pod-security.kubernetes.io/audit": "restricted"})
 }
 
 // plan sorts the objects into units: an app of a type for each workload that one
