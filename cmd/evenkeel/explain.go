@@ -53,7 +53,7 @@ func runExplain(g *global, args []string) error {
 		if strings.EqualFold(p.Name, name) {
 			if below {
 				var found bool
-				if p, found = p.Below(path); !found {
+				if p, found = reference.Below(pages, p, path); !found {
 					return noSuch(fmt.Sprintf("%s has no field %q", p.Name, path), p.Nearest(path), "evenkeel explain "+p.Name+" lists its fields")
 				}
 			}

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -28,6 +29,23 @@ func (p Page) Below(path string) (Page, bool) {
 		return p, false
 	}
 	return Page{Name: p.Name + "." + path, Kind: "common", Fields: fields}, true
+}
+
+// Below is Page.Below, where a stack or an app also has the fields that all have.
+func Below(pages []Page, of Page, path string) (Page, bool) {
+	common := map[string][]string{"app": {"app", "unit"}, "stack": {"unit"}}[of.Kind]
+	if found, ok := of.Below(path); ok {
+		return found, true
+	}
+	for _, p := range pages {
+		if p.Kind != "common" || !slices.Contains(common, p.Name) {
+			continue
+		}
+		if found, ok := p.Below(path); ok {
+			return found, true
+		}
+	}
+	return of, false
 }
 
 // Nearest is the path of a field that was probably meant, or empty.
