@@ -57,7 +57,7 @@ func TestBrokenWays(t *testing.T) {
 func TestWays(t *testing.T) {
 	repo := wayRepo(t, &txtar.Archive{})
 	for _, url := range []string{
-		"http://shop.shop.example/hello", "https://secure.shop.example/", "secure.shop.example", "http://api.shop.example/order/7",
+		"http://shop.shop.example/hello", "https://secure.shop.example/", "secure.shop.example", "http://api.shop.example/order/7", "http://desk.shop.example/",
 		"https://10.4.7.10:7443/readyz",
 	} {
 		if w := traced(t, repo, url); w.Broken {

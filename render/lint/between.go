@@ -266,7 +266,7 @@ func checkLogins(worlds []*world) {
 
 // usesRegistry says whether an environment has apps that register.
 func usesRegistry(w *world) bool {
-	return slices.ContainsFunc(w.env.Units, Unit.registers)
+	return slices.ContainsFunc(w.env.Units, Unit.Registers)
 }
 
 // checkHostsTaken: one host and path belongs to one environment of a cluster.

@@ -50,8 +50,8 @@ var AppFields = []string{"account", "dubbo", "host", "ingress", "java", "metrics
 // and not one of AppFields.
 func (u Unit) at(path ...string) any { return tree.At(u.Fields, path...) }
 
-// registers says whether the unit is an app of a type that uses a registry.
-func (u Unit) registers() bool {
+// Registers says whether the unit is an app of a type that uses a registry.
+func (u Unit) Registers() bool {
 	return u.App && (strings.HasPrefix(u.Type, "Dubbo") || strings.HasPrefix(u.Type, "Spring") || u.Type == "Gateway")
 }
 

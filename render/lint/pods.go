@@ -151,7 +151,7 @@ func checkRegistry(w *world) {
 		}
 	}
 	for _, u := range w.env.Units {
-		if u.registers() && len(u.Consumes) > 0 && !there[tree.Text(u.at("registry"))] {
+		if u.Registers() && len(u.Consumes) > 0 && !there[tree.Text(u.at("registry"))] {
 			w.report(Finding{
 				Rule: "registry", Warning: true, Unit: u.Name, Path: typed.Path{"consumes"},
 				Message: fmt.Sprintf("the environment has no registry in which %s finds %s", u.Name, strings.Join(u.Consumes, ", ")),
@@ -198,7 +198,7 @@ func checkConsumes(w *world) {
 				f.Expected = "a DubboProvider"
 			case name == u.Name:
 				f.Message = "an app does not consume itself"
-			case u.registers() && strings.HasPrefix(kind, "Dubbo") && registries[name] != registries[u.Name]:
+			case u.Registers() && strings.HasPrefix(kind, "Dubbo") && registries[name] != registries[u.Name]:
 				f.Message = fmt.Sprintf("%s registers elsewhere: %s would not find it", name, u.Name)
 				f.Hint = "give both the same registry"
 			default:

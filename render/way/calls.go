@@ -133,6 +133,9 @@ type caller struct {
 
 func (c *caller) from(in *instance, depth int, r *request) {
 	own := c.registryOf(in)
+	if !in.unit.Registers() && own.same(declaredRegistry(in.env)) {
+		own = registry{} // it knows none: it calls others by their Services
+	}
 	var targets []target
 	for i, name := range in.unit.Consumes {
 		targets = append(targets, target{name: name, by: in.at("consumes", i)})
@@ -209,6 +212,16 @@ func first(list []*pods) *pods {
 	return list[0]
 }
 
+// serviceOf is the Service of an app, nil where it has none.
+func serviceOf(in *instance) *object {
+	for i := range in.unit.Objects {
+		if o := (&object{Object: in.unit.Objects[i], unit: in.unit, env: in.env}); o.Kind == "Service" {
+			return o
+		}
+	}
+	return nil
+}
+
 // toProvider is the hop of an app that is found in the registry.
 func (c *caller) toProvider(in *instance, own registry, t target, depth int) {
 	provider := c.provider(in.env, t.name, own)
@@ -241,6 +254,15 @@ func (c *caller) toProvider(in *instance, own registry, t target, depth int) {
 		h.Says += c.Say(", %s", t.says)
 	}
 	switch {
+	case own.kind == "" && !in.unit.Registers():
+		if service := serviceOf(provider); service != nil {
+			h.Says += c.Say(", by %s", service.ref())
+			break
+		}
+		h.Break = &Break{
+			Reason: c.Say("%s looks in no registry, and %s has no Service", in.unit.Name, t.name),
+			Fix:    c.Say("give %s a Service, or let an app of a type with a registry call it", t.name),
+		}
 	case own.kind == "":
 		h.Break = &Break{Reason: c.Say("%s has no registry to find it in", in.unit.Name), Fix: c.Say("give the environment a registry: zookeeper or nacos"), Named: true}
 	case !own.meets(theirs):

@@ -208,6 +208,8 @@ func chinese() words.Words {
 		"give the environment a registry: zookeeper or nacos":                       "为环境设置注册中心：zookeeper 或 nacos",
 		"%s registers in %s, and %s looks in %s":                                    "%s 注册在 %s，而 %s 在 %s 中查找",
 		"give both the same registry, namespace and group":                          "两者使用相同的注册中心、命名空间和分组",
+		", by %s": "，经 %s", "%s looks in no registry, and %s has no Service": "%s 不在注册中心查找，而 %s 没有 Service",
+		"give %s a Service, or let an app of a type with a registry call it": "为 %s 添加 Service，或由使用注册中心的应用类型来调用它",
 		"is called": "被调用",
 	}
 }
