@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
@@ -19,11 +20,31 @@ const controllers = `
 ---
 {apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: main, namespace: app}, spec: {gatewayClassName: traefik, listeners: [{name: web, port: 8000, protocol: HTTP}]}}
 ---
-{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: controller, namespace: infra}, spec: {template: {metadata: {labels: {name: controller}}, spec: {containers: [{name: c, args: [%s], ports: [{containerPort: 8000}, {containerPort: 80}]}]}}}}
+{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: controller, namespace: infra}, spec: {template: {metadata: {labels: {name: controller}}, spec: {containers: [{name: c, args: [%s], ports: [{containerPort: 8000%s}, {containerPort: 80%[2]s}]}]}}}}
 `
 
+// hostPort leads from the edge to the controller.
+const hostPort = ", hostPort: 81"
+
+// front are the hosts in front of a cluster: they serve every name that ends with com or
+// org, end the TLS of tls.com, and send requests for moved.com to HTTPS.
+func front() *edge.Config {
+	return &edge.Config{
+		Site: "od", VIP: "10.4.7.10", VRID: 251, Mode: "nopreempt", Unicast: true, AdvertSeconds: 1, Network: "10.4.7.0/24",
+		Hosts: map[string]edge.Host{
+			"hdss7-11": {Address: "10.4.7.11", Priority: 100, Interface: "eth0"},
+			"hdss7-12": {Address: "10.4.7.12", Priority: 90, Interface: "eth0"},
+		},
+		Check: edge.Check{IntervalSeconds: 1, TimeoutSeconds: 2, Fall: 3, Rise: 2},
+		L7: edge.L7{
+			Domain: "od.com", Names: []string{"*.com", "*.org"}, Nodes: []string{"10.4.7.21", "10.4.7.22"}, Port: 81, BodySize: "50m", ReadSeconds: 3600,
+			TLS: map[string]edge.TLS{"tls.com": {}, "moved.com": {Redirect: true}},
+		},
+	}
+}
+
 const (
-	traefikArgs = "'--entryPoints.web.address=:8000/tcp', --providers.kubernetesingress, --providers.kubernetescrd, --providers.kubernetesgateway, --providers.kubernetesingressnginx"
+	traefikArgs = "'--entryPoints.web.address=:8000/tcp', '--entryPoints.web.forwardedHeaders.trustedIPs=10.4.7.11,10.4.7.12', --providers.kubernetesingress, --providers.kubernetescrd, --providers.kubernetesgateway, --providers.kubernetesingressnginx"
 	strictArgs  = traefikArgs + ", --providers.kubernetesingress.strictPrefixMatching=true"
 	nginxArgs   = "/nginx-ingress-controller"
 )
@@ -36,6 +57,33 @@ func ingress(name, class, host, path, pathType string) string {
 
 func ingressRoute(name, match string, priority int) string {
 	return fmt.Sprintf("{apiVersion: traefik.io/v1alpha1, kind: IngressRoute, metadata: {name: %s, namespace: app}, spec: {routes: [{kind: Rule, match: %q, priority: %d, services: [{name: %[1]s, port: 80}]}]}}", name, match, priority)
+}
+
+// annotated is an Ingress with annotations, noted one with those of Traefik.
+func annotated(name, class, host, path, pathType, annotations string) string {
+	return strings.Replace(ingress(name, class, host, path, pathType), "namespace: app}", "namespace: app, annotations: {"+annotations+"}}", 1)
+}
+
+func noted(name, class, host, path, pathType, annotation string) string {
+	return annotated(name, class, host, path, pathType, "traefik.ingress.kubernetes.io/"+annotation)
+}
+
+// with is an IngressRoute with a middleware.
+func with(name, match, middleware string) string {
+	return strings.Replace(ingressRoute(name, match, 0), "services:", "middlewares: [{name: "+middleware+"}], services:", 1)
+}
+
+func middleware(name, spec string) string {
+	return fmt.Sprintf("{apiVersion: traefik.io/v1alpha1, kind: Middleware, metadata: {name: %s, namespace: app}, spec: {%s}}", name, spec)
+}
+
+// filtered is an HTTPRoute with a filter.
+func filtered(name, host, prefix, filter string) string {
+	route := httpRoute(name, host, "{path: {type: PathPrefix, value: "+prefix+"}}")
+	if strings.Contains(filter, "RequestRedirect") {
+		return strings.Replace(route, "backendRefs: [{name: "+name+", port: 80}]", "filters: ["+filter+"]", 1)
+	}
+	return strings.Replace(route, "backendRefs:", "filters: ["+filter+"], backendRefs:", 1)
 }
 
 func httpRoute(name, hosts, match string) string {
@@ -124,10 +172,10 @@ func TestSpecified(t *testing.T) {
 	// Traefik reads them from v3.8 on, where its Gateway takes them.
 	sets := strings.ReplaceAll(gatewayOf, "port: 80,", "port: 8000,")
 	sets = sets[strings.Index(sets, "{apiVersion: gateway.networking.k8s.io/v1, kind: ListenerSet"):]
-	takes := strings.Replace(fmt.Sprintf(controllers, traefikArgs), "gatewayClassName: traefik,", "gatewayClassName: traefik, allowedListeners: {namespaces: {from: All}},", 1)
+	takes := strings.Replace(fmt.Sprintf(controllers, traefikArgs, ""), "gatewayClassName: traefik,", "gatewayClassName: traefik, allowedListeners: {namespaces: {from: All}},", 1)
 	for _, tt := range []struct{ controllers, image, breaks string }{
 		{takes, "docker.io/library/traefik:v3.7.13", "Traefik reads ListenerSets from v3.8 on"},
-		{fmt.Sprintf(controllers, traefikArgs), "docker.io/library/traefik:v3.8.0", "spec.allowedListeners"},
+		{fmt.Sprintf(controllers, traefikArgs, ""), "docker.io/library/traefik:v3.8.0", "spec.allowedListeners"},
 		{takes, "docker.io/library/traefik:v3.8.0", ""},
 	} {
 		model = modelOf(t, strings.Replace(tt.controllers, "{name: c,", "{name: c, image: \""+tt.image+"\",", 1)+"---"+sets, []string{to(more, httpRoute("more", "more.com", "{}"))})
@@ -145,14 +193,19 @@ func TestSpecified(t *testing.T) {
 	}
 }
 
-// TestChoice holds which route takes a request, as the sources of Traefik v3.6 and
-// the documentation of ingress-nginx have it.
-func TestChoice(t *testing.T) {
-	for _, tt := range []struct {
-		name, args string
-		routes     []string
-		want       map[string]string // URL to app, "" is 404, "?" left to chance
-	}{
+// choice is a set of routes, and who answers which URL: an app, with the path that it
+// gets where that was rewritten; "" is a 404, "?" is left to chance, "edge" is not let in
+// by the hosts in front.
+type choice struct {
+	name, args string
+	routes     []string
+	want       map[string]string
+}
+
+// choices holds which route takes a request. TestTraefik asks a real nginx and a real
+// Traefik the same.
+func choices() []choice {
+	return []choice{
 		{"prefixes of Traefik are no parts", traefikArgs, []string{ingress("v1", "traefik", "a.com", "/v1", "Prefix"), ingress("all", "traefik", "a.com", "/", "Prefix")}, map[string]string{
 			"a.com/v1": "v1", "a.com/v1/x": "v1", "a.com/v12": "v1", "a.com/v": "all", "a.com/V1": "all", "a.com//v1": "v1", "a.com/x/../v1": "v1", "a.com/%761": "v1", "a.com/v1%2Fx": "v1", "b.com/v1": "",
 		}},
@@ -189,17 +242,82 @@ func TestChoice(t *testing.T) {
 			"g.com/shop.v1.Cart/Checkout": "method", "g.com/shop.v1.Cart/Add": "service", "g.com/shop.v1.Cart/Remove": "service", "g.com/shop.v1.Order/Add": "every", "g.com/": "every", "h.com/shop.v1.Cart/Add": "", "r.com/shop.v2.Cart/GetAll": "re", "r.com/shop.v2.Cart/Add": "",
 		}},
 		{"Gateway: Traefik has no anchors in what it makes of a method", traefikArgs, []string{grpcRoute("method", "g.com", "{method: {service: Cart, method: Add}}")}, map[string]string{"g.com/Cart/AddAll": "method", "g.com/x/Cart/Add": "method", "g.com/Carts/Add": ""}},
+		{"at the edge", traefikArgs, []string{ingress("a", "traefik", "a.com", "/", "Prefix"), ingress("secure", "traefik", "tls.com", "/", "Prefix"), ingress("moved", "traefik", "moved.com", "/old", "Prefix")}, map[string]string{
+			"a.com": "a", "A.com": "a", "a.com.": "a", "a.com:80": "a", "b.com": "", "a.net": "edge", "https://a.com": "edge",
+			"tls.com/x": "secure", "https://tls.com/x": "secure", "moved.com/old/x": "moved", "https://moved.com/old": "moved", "moved.com/x": "",
+			"a.com/../x": "edge", "a.com/%2e%2e/x": "edge", "a.com/x/../../y": "edge", "a.com/x/..": "a",
+		}},
+		{"encoded paths", traefikArgs, []string{
+			ingress("all", "traefik", "a.com", "/", "Prefix"), ingress("v1", "traefik", "a.com", "/v1/", "Prefix"), ingress("space", "traefik", "a.com", "/a longer name", "Exact"), ingress("coffee", "traefik", "a.com", "/café/", "Prefix"),
+		}, map[string]string{
+			"a.com/v1/x": "v1", "a.com/v1": "all", "a.com/v1%2Fx": "all", "a.com/v1%2fx": "all", "a.com/%76%31/x": "v1", "a.com/x/%2e%2e/v1/x": "v1", "a.com/x/./v1/": "all", "a.com/./v1//x": "v1",
+			"a.com/a%20longer%20name": "space", "a.com/a+b": "all", "a.com/a%2520b": "all", "a.com/caf%C3%A9/x": "coffee", "a.com/caf%c3%a9/": "coffee", "a.com/cafe/": "all", "a.com/v1/;x": "v1", "a.com/v1/?a=/../b": "v1",
+		}},
+		{"several Ingresses of one host", traefikArgs, []string{
+			ingress("root", "traefik", "a.com", "/", "Prefix"), ingress("api", "traefik", "a.com", "/api", "Prefix"), ingress("v2", "traefik", "a.com", "/api/v2", "Prefix"), ingress("health", "traefik", "a.com", "/api/health", "Exact"), ingress("slash", "traefik", "a.com", "/docs/", "Exact"), ingress("own", "traefik", "a.com", "/own", "ImplementationSpecific"),
+		}, map[string]string{
+			"a.com/": "root", "a.com/api": "api", "a.com/api/v1": "api", "a.com/api/v2": "v2", "a.com/api/v2/x?y=z": "v2", "a.com/api/v22": "v2", "a.com/api/health": "health", "a.com/docs/": "root", "a.com/docs": "root", "a.com/own/x": "own",
+		}},
+		{"annotations of Traefik", traefikArgs, []string{
+			ingress("all", "traefik", "a.com", "/", "Prefix"), noted("first", "traefik", "a.com", "/", "Prefix", "router.priority: '1000'"), noted("regexp", "traefik", "b.com", "^/[0-9]+$", "ImplementationSpecific", "router.pathmatcher: PathRegexp"),
+			noted("tls", "traefik", "tls.com", "/", "Prefix", "router.tls: 'true'"), noted("elsewhere", "traefik", "c.com", "/", "Prefix", "router.entrypoints: websecure"), noted("strip", "traefik", "d.com", "/old", "Prefix", "router.middlewares: app-strip@kubernetescrd"), middleware("strip", "stripPrefix: {prefixes: [/old]}"),
+		}, map[string]string{
+			"a.com/x": "first", "c.com": "", "tls.com": "", "https://tls.com": "", "d.com/old/x": "strip /x", "d.com/old": "strip /", "d.com/older": "strip /er",
+		}},
+		{"a default backend comes last", traefikArgs, []string{
+			"{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: rest, namespace: app}, spec: {ingressClassName: traefik, defaultBackend: {service: {name: rest, port: {number: 80}}}}}", ingress("a", "traefik", "a.com", "/x", "Exact"),
+		}, map[string]string{"a.com/x": "a", "a.com/y": "rest", "b.org": "rest"}},
+		{"rules as they may be written", traefikArgs, []string{
+			ingressRoute("lower", "host(`a.com`) && pathprefix(`/x`)", 0), ingressRoute("upper", "HOST(`A.com`) && PATH(`/y`)", 0), ingressRoute("title", "Host(`b.com`) && Pathprefix(`/`)", 0), ingressRoute("both", "Host(`c.com`) && !(PathPrefix(`/a`) || PathPrefix(`/b`)) && Method(`get`)", 0), ingressRoute("post", "Host(`d.com`) && Method(`POST`)", 0),
+		}, map[string]string{"a.com/x/y": "lower", "a.com/y": "upper", "a.com/y/": "", "b.com/z": "title", "c.com/a": "", "c.com/b/c": "", "c.com/c": "both", "d.com": ""}},
+		{"rules of queries", traefikArgs, []string{
+			ingressRoute("empty", "Host(`a.com`) && Query(`v`)", 0), ingressRoute("re", "Host(`b.com`) && QueryRegexp(`v`, `^[0-9]$`)", 0), ingressRoute("bare", "Host(`c.com`) && QueryRegexp(`v`)", 0),
+		}, map[string]string{"a.com/?v": "empty", "a.com/?v=": "empty", "a.com/?v=1": "", "a.com/?w": "", "b.com/?v=1": "re", "b.com/?v=12": "", "b.com/?v=x&v=2": "re", "c.com/?v=1": "", "c.com/?v": "bare"}},
+		{"rules that Traefik refuses", traefikArgs, []string{
+			ingressRoute("path", "Host(`a.com`) && PathPrefix(`x`)", 0), ingressRoute("none", "Host(`b.com`) && PathPrefix(``)", 0), ingressRoute("many", "Host(`c.com`, `d.com`)", 0), ingressRoute("old", "Host(`e.com`) && Headers(`a`, `b`)", 0), ingressRoute("letters", "Host(`é.com`)", 0), ingressRoute("address", "Host(`f.com`) && !ClientIP(`10.0.0.0/33`)", 0), ingressRoute("good", "Host(`g.com`)", 0),
+		}, map[string]string{"a.com/x": "", "b.com": "", "c.com": "", "d.com": "", "e.com": "", "f.com": "", "g.com": "good"}},
+		{"hosts of rules", traefikArgs, []string{
+			ingressRoute("dot", "Host(`a.com.`)", 0), ingressRoute("sub", "HostRegexp(`^(.+[.])?b[.]com$`)", 0), ingressRoute("loose", "HostRegexp(`c.com`)", 0), ingressRoute("upper", "HostRegexp(`^D[.]com$`)", 0),
+		}, map[string]string{"a.com": "dot", "a.com.": "dot", "b.com": "sub", "x.y.b.com": "sub", "xc-com.com": "loose", "d.com": "", "x.c.com": "loose"}},
+		{"Ingress, IngressRoute and HTTPRoute of one host", traefikArgs, []string{
+			ingress("ingress", "traefik", "a.com", "/api", "Prefix"), ingressRoute("route", "Host(`a.com`) && PathPrefix(`/api/long/path`)", 0), httpRoute("gateway", "a.com", "{path: {type: PathPrefix, value: /api/long}}"), httpRoute("least", "a.com", "{}"),
+		}, map[string]string{"a.com/api": "ingress", "a.com/api/long": "gateway", "a.com/api/long/path": "gateway", "a.com/api/longer": "ingress", "a.com/x": "least"}},
+		{"middlewares", traefikArgs, []string{
+			with("strip", "Host(`a.com`)", "strip"), middleware("strip", "stripPrefix: {prefixes: [/a, /b]}"), with("add", "Host(`b.com`)", "add"), middleware("add", "addPrefix: {prefix: /p}"), with("replace", "Host(`c.com`)", "replace"), middleware("replace", "replacePathRegex: {regex: '^/old/(.*)', replacement: /new/$1}"),
+			with("chain", "Host(`d.com`)", "chain"), middleware("chain", "chain: {middlewares: [{name: strip}, {name: add}]}"), with("https", "Host(`tls.com`)", "https"), middleware("https", "redirectScheme: {scheme: https}"), with("lost", "Host(`e.com`)", "nowhere"), ingressRoute("rest", "HostRegexp(`^e`)", 1), with("regex", "Host(`f.com`)", "regex"), middleware("regex", "stripPrefixRegex: {regex: ['^/[a-z]+']}"),
+		}, map[string]string{
+			"a.com/a/x": "strip /x", "a.com/b": "strip /", "a.com/c": "strip", "b.com/x": "add /p/x", "c.com/old/x": "replace /new/x", "c.com/x": "replace", "d.com/a/x": "chain /p/x", "tls.com/x": "https", "https://tls.com/x": "https", "e.com": "rest", "f.com/abc/d": "regex /d", "f.com/1/d": "regex",
+		}},
+		{"Gateway: methods, headers, queries, several matches", traefikArgs, []string{
+			httpRoute("get", "a.com", "{path: {type: PathPrefix, value: /x}, method: GET}"), httpRoute("post", "a.com", "{path: {type: PathPrefix, value: /x}, method: POST}"), httpRoute("query", "a.com", "{path: {type: PathPrefix, value: /x}, queryParams: [{name: v, value: '2'}]}"), httpRoute("two", "b.com, c.com", "{path: {type: Exact, value: /a}}, {path: {type: Exact, value: /b}}"), httpRoute("re", "b.com", "{path: {type: RegularExpression, value: '/[0-9]+'}}"),
+		}, map[string]string{"a.com/x": "get", "a.com/x?v=2": "get", "b.com/a": "two", "c.com/b": "two", "c.com/c": "", "b.com/12": "re", "b.com/x/1": "re"}},
+		{"Gateway: filters", traefikArgs, []string{
+			filtered("prefix", "a.com", "/old", "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}"), filtered("full", "b.com", "/", "{type: URLRewrite, urlRewrite: {path: {type: ReplaceFullPath, replaceFullPath: /one}}}"), filtered("root", "c.com", "/old", "{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}"), filtered("there", "d.com", "/", "{type: RequestRedirect, requestRedirect: {hostname: a.com, path: {type: ReplaceFullPath, replaceFullPath: /old/z}}}"),
+		}, map[string]string{"a.com/old/x": "prefix /new/x", "a.com/old": "prefix /new", "a.com/older": "", "b.com/x/y": "full /one", "c.com/old/x": "root /x", "c.com/old": "root /", "d.com/q": "prefix /new/z"}},
+		{"Gateway: host names of listeners", traefikArgs, []string{
+			"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: narrow, namespace: app}, spec: {gatewayClassName: traefik, listeners: [{name: wild, port: 8000, protocol: HTTP, hostname: '*.wild.com'}, {name: one, port: 8000, protocol: HTTP, hostname: one.com}]}}",
+			to("{name: narrow}", httpRoute("both", "a.wild.com, one.com, other.com", "{}")), to("{name: narrow, sectionName: wild}", httpRoute("section", "'*.b.wild.com'", "{}")), to("{name: narrow, sectionName: one}", httpRoute("any", "", "{path: {type: PathPrefix, value: /any}}")),
+		}, map[string]string{"a.wild.com": "both", "one.com": "both", "other.com": "", "x.b.wild.com": "section", "b.wild.com": "", "one.com/any": "any", "c.wild.com/any": ""}},
+		{"class nginx of Traefik: annotations of ingress-nginx", traefikArgs, []string{
+			annotated("target", "nginx", "a.com", "/old(/|$)(.*)", "ImplementationSpecific", "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/use-regex: 'true'"), ingress("exact", "nginx", "b.com", "/x", "Exact"), ingress("prefix", "nginx", "b.com", "/x", "Prefix"), ingress("wild", "nginx", "*.c.com", "/", "Prefix"), annotated("plain", "nginx", "d.com", "/", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: /app"),
+		}, map[string]string{"a.com/old/x": "target /x", "a.com/old": "target /", "b.com/x": "prefix", "b.com/x/": "prefix", "b.com/xy": "", "e.c.com": "wild", "f.e.c.com": "", "c.com": "", "d.com/x": "plain /app"}},
 		{"ingress-nginx: host first, then the longest path", nginxArgs, []string{
 			ingress("wild", "nginx", "*.a.com", "/deep/path", "Prefix"), ingress("exact", "nginx", "b.a.com", "/", "Prefix"), ingress("v1", "nginx", "b.a.com", "/v1", "Prefix"), ingress("v1x", "nginx", "b.a.com", "/v1", "Exact"),
 		}, map[string]string{
 			"b.a.com/deep/path": "exact", "c.a.com/deep/path": "wild", "c.a.com/deep/path/x": "wild", "c.a.com/deep/paths": "", "b.a.com/v1": "v1x", "b.a.com/v1/": "v1", "b.a.com/v12": "exact", "b.a.com/v1/x": "v1", "d.c.a.com/deep/path": "",
 		}},
 		{"a class that is not served", nginxArgs, []string{ingress("a", "traefik", "a.com", "/", "Prefix")}, map[string]string{"a.com": ""}},
-	} {
+	}
+}
+
+// TestChoice holds which route takes a request, by Traefik v3.6 and the documentation of
+// ingress-nginx.
+func TestChoice(t *testing.T) {
+	for _, tt := range choices() {
 		t.Run(tt.name, func(t *testing.T) {
-			model := modelOf(t, fmt.Sprintf(controllers, tt.args), tt.routes)
+			model := modelOf(t, fmt.Sprintf(controllers, tt.args, hostPort), tt.routes)
 			for url, want := range tt.want {
-				w, err := model.Trace("http://" + url)
+				w, err := model.Trace(absolute(url))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -211,16 +329,28 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// answer is the app that answers, or "?" where chance decides.
+// absolute is a URL with a scheme.
+func absolute(url string) string {
+	if strings.Contains(url, "://") {
+		return url
+	}
+	return "http://" + url
+}
+
+// answer is the app that answers, with the path that it gets where that was rewritten;
+// "?" where chance decides, "edge" where the request is not let in.
 func answer(w *way.Way) string {
 	for _, h := range w.Breaks() {
-		if h.Kind == way.Route && strings.Contains(h.Break.Reason, "chance") {
+		switch {
+		case h.Kind == way.Route && strings.Contains(h.Break.Reason, "chance"):
 			return "?"
+		case h.Kind == way.Edge:
+			return "edge"
 		}
 	}
 	for _, h := range w.Hops {
 		if h.Kind == way.Pods {
-			return h.Name[strings.LastIndex(h.Name, "/")+1:]
+			return strings.TrimSpace(h.Name[strings.LastIndex(h.Name, "/")+1:] + " " + w.Rewritten)
 		}
 	}
 	return ""
@@ -257,7 +387,11 @@ func modelAt(t *testing.T, entry, manifests string, routes []string) *way.Model 
 		add(fmt.Sprintf("{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: app}, spec: {selector: {name: %[1]s}, ports: [{port: 80, targetPort: 8080}]}}", name))
 		add(fmt.Sprintf("{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: app}, spec: {replicas: 1, template: {metadata: {labels: {name: %[1]s}}, spec: {containers: [{name: c, ports: [{containerPort: 8080}]}]}}}}", name))
 	}
-	return way.New([]way.Environment{{Environment: lint.Environment{Name: "prod", Namespace: "app", Site: map[string]any{"entry": entry}, Units: []lint.Unit{unit}}}})
+	env := way.Environment{Environment: lint.Environment{Name: "prod", Namespace: "app", Site: map[string]any{"entry": entry}, Units: []lint.Unit{unit}}}
+	if strings.Contains(manifests, hostPort) {
+		env.Edge = front()
+	}
+	return way.New([]way.Environment{env})
 }
 
 // whole makes whole numbers int64, as rendered objects have them.

@@ -12,7 +12,8 @@ import (
 // request is what travels.
 type request struct {
 	scheme string // http or https
-	host   string // lower case, without port
+	host   string // lower case, without port and without the dot at its end
+	dot    string // the dot that the host ended with
 	port   int
 	url    *url.URL
 	// forwarded is the scheme that the client used, where a proxy ended its TLS.
@@ -43,8 +44,9 @@ func parse(text string) (request, error) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
-	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	return request{scheme: u.Scheme, host: host, port: port, url: u}, nil
+	name := strings.ToLower(u.Hostname())
+	host := strings.TrimSuffix(name, ".")
+	return request{scheme: u.Scheme, host: host, dot: name[len(host):], port: port, url: u}, nil
 }
 
 // text is the URL as it is printed: without what follows from the scheme.
@@ -80,36 +82,63 @@ func (r request) withPath(path string) request {
 // path is the path as the request carries it, escaped.
 func (r request) path() string { return r.url.EscapedPath() }
 
-// cleaned is the escaped path without dot segments and doubled slashes, as
-// Traefik makes it before it looks for a router (entry point option sanitizePath).
+// climbs says whether the path leads above the root, as nginx reads it: decoded.
+func (r request) climbs() bool {
+	depth := 0
+	for part := range strings.SplitSeq(r.url.Path, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Characters of a path by RFC 3986 section 2. Reserved ones, and the percent sign, stay
+// encoded where Traefik compares paths; others are decoded before.
+const (
+	reserved   = ":/?#[]@!$&'()*+,;=%"
+	unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+)
+
+// cleaned is the escaped path without dot segments and doubled slashes, as Traefik makes
+// it before it looks for a router: it decodes what need not be encoded, and then makes
+// the path clean (entry point option sanitizePath).
 func (r request) cleaned() string {
-	p := r.url.JoinPath().EscapedPath()
+	u := *r.url
+	u.RawPath = decoded(u.EscapedPath(), func(char string) bool { return strings.Contains(unreserved, char) })
+	p := u.JoinPath().EscapedPath()
 	if p == "" {
 		return "/"
 	}
 	return p
 }
 
-// reserved are the characters that Traefik leaves encoded where it compares paths
-// (RFC 3986 section 2.2, and the percent sign).
-const reserved = ":/?#[]@!$&'()*+,;=%"
-
 // routingPath is what Traefik compares with the paths of rules.
 func (r request) routingPath() string {
-	escaped := r.cleaned()
+	return decoded(r.cleaned(), func(char string) bool { return !strings.Contains(reserved, char) })
+}
+
+// decoded is an escaped path where the characters of a kind are decoded. The codes of
+// those that stay are in capital letters.
+func decoded(escaped string, kind func(char string) bool) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
 		if escaped[i] != '%' || i+2 >= len(escaped) {
 			b.WriteByte(escaped[i])
 			continue
 		}
-		code := escaped[i : i+3]
-		decoded, err := url.PathUnescape(code)
-		// Only upper case codes count as reserved: Traefik compares them as text.
-		if err != nil || code == strings.ToUpper(code) && strings.Contains(reserved, decoded) {
-			decoded = code
+		code := strings.ToUpper(escaped[i : i+3])
+		if char, err := url.PathUnescape(code); err == nil && kind(char) {
+			code = char
 		}
-		b.WriteString(decoded)
+		b.WriteString(code)
 		i += 2
 	}
 	return b.String()

@@ -5,10 +5,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // rule is a rule of Traefik: Host(`a.od.com`) && PathPrefix(`/b`). Traefik reads it
@@ -35,7 +37,24 @@ func parseRule(text string) (*rule, error) {
 	return r, r.check(expr)
 }
 
-// matchers are those that Traefik has, with the number of their arguments.
+// matchers are those that Traefik has.
+func matchers() []string {
+	return []string{"Host", "HostRegexp", "Path", "PathPrefix", "PathRegexp", "Header", "HeaderRegexp", "Query", "QueryRegexp", "Method", "ClientIP"}
+}
+
+// matcherOf is the name of a matcher that may be written as it is, in small or in capital
+// letters, or with one capital letter.
+func matcherOf(written string) string {
+	for _, name := range matchers() {
+		small := strings.ToLower(name)
+		if slices.Contains([]string{name, small, strings.ToUpper(name), strings.ToUpper(small[:1]) + small[1:]}, written) {
+			return name
+		}
+	}
+	return written
+}
+
+// argumentsOf is the number of the arguments of a matcher.
 func argumentsOf(matcher string) (least, most int) {
 	switch matcher {
 	case "Host", "HostRegexp", "Path", "PathRegexp", "PathPrefix", "Method", "ClientIP":
@@ -70,7 +89,7 @@ func (r *rule) check(expr ast.Expr) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.text, err)
 		}
-		if strings.HasSuffix(p.name, "Regexp") && r.res[p.args[len(p.args)-1]] == nil {
+		if strings.HasSuffix(p.name, "Regexp") && (len(p.args) > 1 || !strings.HasPrefix(p.name, "Query")) && r.res[p.args[len(p.args)-1]] == nil {
 			re, err := regexp.Compile(p.args[len(p.args)-1])
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.text, err)
@@ -88,7 +107,7 @@ func partOf(call *ast.CallExpr) (part, error) {
 	if !ok {
 		return part{}, fmt.Errorf("not a matcher")
 	}
-	p := part{name: name.Name}
+	p := part{name: matcherOf(name.Name)}
 	for _, arg := range call.Args {
 		lit, ok := arg.(*ast.BasicLit)
 		if !ok || lit.Kind != token.STRING {
@@ -102,11 +121,34 @@ func partOf(call *ast.CallExpr) (part, error) {
 	}
 	switch least, most := argumentsOf(p.name); {
 	case most == 0:
-		return part{}, fmt.Errorf("no matcher %s in Traefik v3%s", p.name, didYouMean(nil, p.name, []string{"Host", "HostRegexp", "Path", "PathPrefix", "PathRegexp", "Header", "Query", "Method", "ClientIP"}))
+		return part{}, fmt.Errorf("no matcher %s in Traefik v3%s", p.name, didYouMean(nil, p.name, matchers()))
 	case len(p.args) < least || len(p.args) > most:
 		return part{}, fmt.Errorf("%s takes %d arguments, not %d", p.name, most, len(p.args))
 	}
-	return p, nil
+	return p, p.check()
+}
+
+// check says why Traefik refuses the arguments of a matcher.
+func (p part) check() error {
+	if slices.Contains(p.args, "") {
+		return fmt.Errorf("%s takes no empty text", p.name)
+	}
+	switch arg := p.args[0]; p.name {
+	case "Path", "PathPrefix":
+		if !strings.HasPrefix(arg, "/") {
+			return fmt.Errorf("%s takes a path that begins with /, not %q", p.name, arg)
+		}
+	case "Host", "HostRegexp":
+		if strings.ContainsFunc(arg, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return fmt.Errorf("%s takes ASCII, not %q: write the name in Punycode", p.name, arg)
+		}
+	case "ClientIP":
+		_, address := netip.ParseAddr(arg)
+		if _, network := netip.ParsePrefix(arg); address != nil && network != nil {
+			return fmt.Errorf("ClientIP takes an address or a network, not %q", arg)
+		}
+	}
+	return nil
 }
 
 // match says whether the rule takes a request. What a URL does not tell, such as
@@ -136,7 +178,7 @@ func (r *rule) part(p part, req request, unknown bool) bool {
 	case "Host":
 		return strings.TrimSuffix(strings.ToLower(arg), ".") == req.host
 	case "HostRegexp":
-		return r.res[arg].MatchString(req.host)
+		return r.res[arg].MatchString(req.host + req.dot)
 	case "Path":
 		return req.routingPath() == arg
 	case "PathPrefix":
@@ -145,12 +187,15 @@ func (r *rule) part(p part, req request, unknown bool) bool {
 		return r.res[arg].MatchString(req.routingPath())
 	case "Method":
 		return strings.EqualFold(arg, "GET") || unknown
-	case "Query":
-		values, ok := req.url.Query()[arg]
-		return ok && (len(p.args) == 1 || slices.Contains(values, p.args[1]))
-	case "QueryRegexp":
-		values, ok := req.url.Query()[arg]
-		return ok && (len(p.args) == 1 || slices.ContainsFunc(values, r.res[p.args[1]].MatchString))
+	case "Query", "QueryRegexp":
+		values := req.url.Query()[arg]
+		switch {
+		case len(p.args) == 1: // a name alone is one without a value
+			return slices.Contains(values, "")
+		case p.name == "Query":
+			return slices.Contains(values, p.args[1])
+		}
+		return slices.ContainsFunc(values, r.res[p.args[1]].MatchString)
 	}
 	return unknown // headers and the client's address
 }

@@ -128,6 +128,13 @@ func (t *tracer) byEdge(r request) *request {
 		}})
 		return nil
 	}
+	name := t.Say("nginx: server %s, port %d", server.Name, r.port)
+	if r.climbs() {
+		t.hop(Hop{Kind: Edge, Name: name, Says: t.Say("answers 400"), By: unit(), Break: &Break{
+			Reason: t.Say("the path leads above the root"), Fix: t.Say("ask for a path with fewer .."),
+		}})
+		return nil
+	}
 	says := t.Say("passes on to %s, port %d", strings.Join(c.L7.Nodes, t.Say(" or ")), c.L7.Port)
 	by := t.siteFact(unit("l7", "nodes"), "nodes")
 	switch {
@@ -140,7 +147,7 @@ func (t *tracer) byEdge(r request) *request {
 		says = t.Say("ends TLS with %s, %s", server.Certificate, says)
 		by = unit("l7", "tls", server.Name)
 	}
-	t.hop(Hop{Kind: Edge, Name: t.Say("nginx: server %s, port %d", server.Name, r.port), Says: says, By: by})
+	t.hop(Hop{Kind: Edge, Name: name, Says: says, By: by})
 	return t.fromEdge(r)
 }
 
