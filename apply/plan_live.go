@@ -16,6 +16,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -196,8 +198,14 @@ func (p *planner) read(ctx context.Context, r *Reading, selector string) error {
 }
 
 func (p *planner) readOne(ctx context.Context, m *meta.RESTMapping, namespace, selector string) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	sink := &sink{planner: p, mapping: m}
+	sink.full = func() { stop(p.room.full(m.Resource.GroupResource().String(), namespace)) }
 	err := p.cluster.List(ctx, m, namespace, selector, sink)
+	if full, ok := errors.AsType[*hint.Error](context.Cause(ctx)); ok {
+		return full
+	}
 	if isUnconverted(m, err) {
 		sink.Restart()
 		p.leaveUnread(m, err)
@@ -219,10 +227,21 @@ type sink struct {
 	mapping   *meta.RESTMapping
 	seen      []*item
 	strangers []stranger
+	taken     int64  // of the room of the plan
+	full      func() // there is no more of it
 }
 
 func (s *sink) Visit(live *unstructured.Unstructured) {
 	it := s.planner.desired[schema.IDOf(live)]
+	if it == nil && !s.planner.rules.ours(live) {
+		live = headOf(live)
+	}
+	weight := paging.Weight(live.Object)
+	s.taken += weight
+	if !s.planner.room.take(weight) {
+		s.full()
+		return
+	}
 	switch {
 	case it == nil:
 		s.strangers = append(s.strangers, stranger{live: live, mapping: s.mapping})
@@ -244,5 +263,6 @@ func (s *sink) Restart() {
 	for _, it := range s.seen {
 		it.live, it.change, it.foreign, it.generation = nil, nil, nil, 0
 	}
-	s.seen, s.strangers = nil, nil
+	s.planner.room.give(s.taken)
+	s.seen, s.strangers, s.taken = nil, nil, 0
 }

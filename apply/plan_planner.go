@@ -34,6 +34,7 @@ type planner struct {
 	signer *record.Signer // of the records
 	former *record.Signer // of those under the environment's former name
 
+	room     room
 	rules    pruneRules
 	siblings map[string]string // environment by set id
 	targets  map[string]bool   // what autoscalers scale
@@ -86,6 +87,7 @@ func newPlanner(c *Cluster, env *schema.Environment, opts PlanOptions) *planner 
 		definitions: map[kschema.GroupKind]definition{},
 	}
 	c.known.Learn(env)
+	p.room.open(env)
 	p.signer, p.former = c.Signer(env.Name, env.Namespace), c.Signer(env.Was, env.Namespace)
 	p.signer.Lenient, p.former.Lenient = !opts.ToApply, !opts.ToApply
 	p.plan.places, p.plan.unconfirmed = record.Scope{}, record.Scope{}

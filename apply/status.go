@@ -269,7 +269,14 @@ func gateEvent(u health.Update) Event {
 func (c *Cluster) watcher(ctx context.Context, env *schema.Environment, failAfter time.Duration, silent func(error)) *health.Watcher {
 	c.known.Learn(env)
 	selector := schema.LabelPartOf + "=" + schema.ApplySetID(env.Name, env.Namespace)
-	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{Logs: c.logs, Hide: c.known.Text, Lasting: cmp.Or(failAfter, -1), Silent: silent})
+	names := map[string]bool{}
+	for _, o := range env.Objects() {
+		names[o.GetName()] = true
+	}
+	return health.NewWatcher(ctx, c.Dynamic, c.Mapper, selector, health.Options{
+		Logs: c.logs, Hide: c.known.Text, Lasting: cmp.Or(failAfter, -1), Silent: silent,
+		Named: func(name string) bool { return names[name] }, Most: roomOf(env),
+	})
 }
 
 // targetsOf are the objects of a unit as a watcher is asked about them. A Job that has

@@ -1,9 +1,12 @@
 package health
 
 import (
+	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
 // member is an object of the ApplySet as last seen.
@@ -13,7 +16,12 @@ type member struct {
 	note  string                     // how it is read, where that is not by a watch
 	err   error                      // why it cannot be read
 	wrote *Write                     // who wrote it last
+
+	weight int64 // of obj
 }
+
+// errTooMuch is why an object is not judged: whoever may write the others wrote too much.
+var errTooMuch = errors.New("the objects of its environment take too much memory: look for large ones, and for what others wrote into them")
 
 // slim drops the managed fields where no rule reads them (they are half of many
 // objects), and the values of Secrets.
@@ -30,10 +38,35 @@ func (m member) slim() {
 			data[key] = ""
 		}
 	}
+	if m.obj.GetKind() == "ConfigMap" { // it is there, and that is all
+		delete(m.obj.Object, "data")
+		delete(m.obj.Object, "binaryData")
+	}
+}
+
+// expect keeps objects of a name.
+func (s *store) expect(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expected[name] = true
+}
+
+// keeps says whether an object may be asked about. Whoever may write in the namespace can
+// put the label on any number of others.
+func (s *store) keeps(key objectKey) bool {
+	if s.named == nil || s.named(key.name) {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.expected[key.name]
 }
 
 // setMember stores what is known of a member.
 func (s *store) setMember(key objectKey, m member) {
+	if !s.keeps(key) {
+		return
+	}
 	if m.obj != nil {
 		m.wrote = lastWriter(m.obj)
 		s.clock.saw(m.obj, time.Now())
@@ -65,6 +98,13 @@ func (s *store) put(key objectKey, m member) {
 		if m.last == nil {
 			m.last = old.obj
 		}
+	}
+	s.weight -= s.members[key].weight
+	if s.most > 0 && m.obj != nil {
+		if m.weight = paging.Weight(m.obj.Object); s.weight+m.weight > s.most {
+			m = member{err: errTooMuch}
+		}
+		s.weight += m.weight
 	}
 	s.members[key] = m
 	for sub := range s.waits {
@@ -103,6 +143,9 @@ func (s *store) membersOf(key streamKey) []objectKey {
 // lastSeen keeps the state of an object at its deletion: a Job may be deleted
 // because it is done.
 func (s *store) lastSeen(key objectKey, obj *unstructured.Unstructured) {
+	if !s.keeps(key) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.members[key]
@@ -114,5 +157,6 @@ func (s *store) lastSeen(key objectKey, obj *unstructured.Unstructured) {
 func (s *store) forget(key objectKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.weight -= s.members[key].weight
 	delete(s.members, key)
 }

@@ -23,7 +23,7 @@ const requestsAtOnce = 8
 // unknown; what does not exist has failed.
 func (w *Watcher) Snapshot(ctx context.Context, targets []Target) ([]Update, error) {
 	// Its own store: the lists are of one moment, and end with the call.
-	once := &Watcher{ctx: ctx, client: w.client, mapper: w.mapper, selector: w.selector, opts: w.opts, store: newStore(), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{}}
+	once := &Watcher{ctx: ctx, client: w.client, mapper: w.mapper, selector: w.selector, opts: w.opts, store: newStore(w.opts), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{}}
 	once.logs = newLogFetcher(ctx, w.opts.Logs, once.store)
 	s := &snapshot{w: once, updates: make([]Update, len(targets)), tracked: make([]*tracked, len(targets)), listed: map[streamKey]bool{}}
 	return s.take(ctx, targets)

@@ -25,10 +25,16 @@ type store struct {
 	logs        map[LogKey]string
 	waits       map[*subscription]struct{}
 	clock       clock
+
+	named    func(name string) bool // nil: any is kept
+	expected map[string]bool        // beside those
+	most     int64                  // zero: no bound
+	weight   int64                  // of the members
 }
 
-func newStore() *store {
+func newStore(opts Options) *store {
 	return &store{
+		named: opts.Named, expected: map[string]bool{}, most: opts.Most,
 		members: map[objectKey]member{}, claims: map[types.UID]*corev1.PersistentVolumeClaim{}, events: map[types.UID]map[types.UID]*corev1.Event{},
 		replicaSets: newChildren[*appsv1.ReplicaSet](), revisions: newChildren[*appsv1.ControllerRevision](), pods: newChildren[*corev1.Pod](),
 		logs: map[LogKey]string{}, waits: map[*subscription]struct{}{},

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/seed-428f4edd/evenkeel/apply/follow"
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
 // streamKey names one LIST and watch.
@@ -81,6 +82,10 @@ func (s *stream) list(ctx context.Context) (string, error) {
 	var items []unstructured.Unstructured
 	for {
 		page, err := s.client.List(ctx, opts)
+		if less, ok := paging.Smaller(err, opts.Limit); ok {
+			opts.Limit = less
+			continue
+		}
 		if err != nil {
 			return "", err
 		}

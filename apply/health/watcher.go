@@ -74,6 +74,12 @@ type Options struct {
 	Lasting  time.Duration
 	// AllowUnknown lets Wait succeed with objects whose health is unknown.
 	AllowUnknown bool
+	// Named says by their names which objects may be asked about; nil is any. Others that
+	// bear the label are not kept.
+	Named func(name string) bool
+	// Most bounds what the objects may take that are kept, as paging.Weight counts; zero
+	// is no bound.
+	Most int64
 	// Silent is called by Watch when the API server no longer answers, and with nil when
 	// it does again; it may be nil.
 	Silent func(error)
@@ -111,7 +117,7 @@ func NewWatcher(ctx context.Context, client dynamic.Interface, mapper Mapper, se
 	}
 	w := &Watcher{
 		ctx: ctx, client: client, mapper: mapper, selector: selector, opts: opts,
-		store: newStore(), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{},
+		store: newStore(opts), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{},
 	}
 	if w.opts.Hide == nil {
 		w.opts.Hide = func(s string) string { return s }
@@ -152,6 +158,7 @@ func (w *Watcher) track(ctx context.Context, t Target) (*tracked, error) {
 		out.Namespace = ""
 	}
 	out.key = objectKey{mapping.Resource, out.Namespace, t.Name}
+	w.store.expect(t.Name)
 	if t.Ready != nil {
 		rule := compileRule(*t.Ready)
 		out.rule = &rule

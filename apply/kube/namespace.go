@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
 // Everything reads all objects of a namespace, of every kind that can be listed,
@@ -67,6 +69,10 @@ func (c *Client) listAll(ctx context.Context, gvr kschema.GroupVersionResource, 
 	opts := metav1.ListOptions{Limit: pageSize}
 	for {
 		page, err := c.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, opts)
+		if less, ok := paging.Smaller(err, opts.Limit); ok {
+			opts.Limit = less
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

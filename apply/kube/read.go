@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	kjson "sigs.k8s.io/json"
+
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
 // pageSize bounds the memory of a LIST. At 500, the default of client-go, ten
@@ -30,8 +32,13 @@ type Visitor interface {
 // from the same state. Where that state is compacted away in the meantime (410),
 // the LIST starts over.
 func (c *Client) List(ctx context.Context, m *meta.RESTMapping, namespace, selector string, v Visitor) error {
+	limit := int64(pageSize)
 	for next := ""; ; {
-		page, err := c.listPage(ctx, m, namespace, selector, next)
+		page, err := c.listPage(ctx, m, namespace, selector, next, limit)
+		if less, ok := paging.Smaller(err, limit); ok {
+			limit = less
+			continue
+		}
 		if apierrors.IsResourceExpired(err) && next != "" {
 			v.Restart()
 			next = ""
@@ -65,9 +72,9 @@ type listPage struct {
 	Items []json.RawMessage `json:"items"`
 }
 
-func (c *Client) listPage(ctx context.Context, m *meta.RESTMapping, namespace, selector, next string) (*listPage, error) {
+func (c *Client) listPage(ctx context.Context, m *meta.RESTMapping, namespace, selector, next string, limit int64) (*listPage, error) {
 	req := c.REST.Get().AbsPath(resourcePath(m, namespace)...).
-		Param("labelSelector", selector).Param("limit", strconv.Itoa(pageSize))
+		Param("labelSelector", selector).Param("limit", strconv.FormatInt(limit, 10))
 	if next != "" {
 		req = req.Param("continue", next)
 	}

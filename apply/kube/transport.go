@@ -16,6 +16,7 @@ import (
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 )
 
@@ -74,8 +75,12 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 		resp.Body = &cancelOnClose{ReadCloser: resp.Body, cancel: func() { cancel(nil) }}
 		return resp, nil
 	}
-	body, err := io.ReadAll(&noisyReader{Reader: resp.Body, heard: func() { silence.Reset(t.silence) }})
+	heard := &noisyReader{Reader: resp.Body, heard: func() { silence.Reset(t.silence) }}
+	body, err := io.ReadAll(io.LimitReader(heard, paging.Most+1))
 	_ = resp.Body.Close()
+	if err == nil && len(body) > paging.Most {
+		err = paging.TooLarge{}
+	}
 	if err != nil {
 		err = orCause(ctx, err)
 		cancel(nil)

@@ -16,6 +16,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -164,6 +165,10 @@ func (c *Store) eachPod(ctx context.Context, namespace string, do func(*corev1.P
 	options := metav1.ListOptions{Limit: page}
 	for {
 		list, err := pods.List(ctx, options)
+		if less, ok := paging.Smaller(err, options.Limit); ok {
+			options.Limit = less
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("pods of namespace %s: %w", namespace, err)
 		}

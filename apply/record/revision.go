@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -46,7 +48,13 @@ const (
 	// without it was never finished.
 	annotationMeta = "evenkeel.dev/meta"
 
+	// annotationPrefix is that of all annotations of ours.
+	annotationPrefix = "evenkeel.dev/"
+
 	revisionManager = schema.Manager + "-history"
+
+	// headsPage is how many objects one answer tells the metadata of.
+	headsPage = 2500
 )
 
 // GitInfo is where a rendered environment came from.
@@ -306,16 +314,38 @@ func (c *Store) heads(ctx context.Context, of kschema.GroupVersionResource, name
 	if of.Group == "" {
 		path = []string{"api", of.Version}
 	}
-	request := c.REST.Get().AbsPath(append(path, "namespaces", namespace, of.Resource)...)
-	for name, value := range map[string]string{"labelSelector": selector, "fieldSelector": fields} {
-		if value != "" {
-			request = request.Param(name, value)
+	var all []metav1.PartialObjectMetadata
+	limit := int64(headsPage)
+	for next := ""; ; {
+		request := c.REST.Get().AbsPath(append(path, "namespaces", namespace, of.Resource)...).Param("limit", strconv.FormatInt(limit, 10))
+		for name, value := range map[string]string{"labelSelector": selector, "fieldSelector": fields, "continue": next} {
+			if value != "" {
+				request = request.Param(name, value)
+			}
+		}
+		var list metav1.PartialObjectMetadataList
+		err := request.SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
+			Do(ctx).Into(&list)
+		if less, ok := paging.Smaller(err, limit); ok {
+			limit = less
+			continue
+		}
+		if apierrors.IsResourceExpired(err) && next != "" {
+			all, next = nil, ""
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items { // of which nobody asks for more
+			list.Items[i].ManagedFields = nil
+			maps.DeleteFunc(list.Items[i].Annotations, func(name, _ string) bool { return !strings.HasPrefix(name, annotationPrefix) })
+		}
+		all = append(all, list.Items...)
+		if next = list.Continue; next == "" {
+			return all, nil
 		}
 	}
-	var list metav1.PartialObjectMetadataList
-	err := request.SetHeader("Accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").
-		Do(ctx).Into(&list)
-	return list.Items, err
 }
 
 // believed are the Secrets that can be parts of an environment's revisions, in
