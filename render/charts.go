@@ -180,7 +180,7 @@ func (fin *finisher) withoutMarked(ctx context.Context, u *unit, values []marked
 // false where one of them stays as it is.
 func (fin *finisher) otherInput(ctx context.Context, u *unit, values []markedValue) (chart.Input, bool) {
 	in := u.failed.in
-	ev, units := fin.otherUnits(ctx, fin.markedLiterals(values), otherText)
+	ev, units := fin.otherUnits(ctx, fin.markedLiterals(values), values, otherText)
 	if units == nil {
 		return in, false
 	}

@@ -132,8 +132,8 @@ func (r *Repo) unread(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// embedFrom lets the files of packages embed what the repository holds.
-func (r *Repo) embedFrom(insts []*build.Instance) {
+// embedFrom lets the files of packages embed what others hold: those of the repository.
+func (r *Repo) embedFrom(insts []*build.Instance, files fs.FS) {
 	seen := map[*build.Instance]bool{}
 	var visit func(*build.Instance)
 	visit = func(inst *build.Instance) {
@@ -142,7 +142,7 @@ func (r *Repo) embedFrom(insts []*build.Instance) {
 		}
 		seen[inst] = true
 		for _, file := range inst.Files {
-			r.embedsFrom(file)
+			r.embedsFrom(file, files)
 		}
 		for _, imported := range inst.Imports {
 			visit(imported)
@@ -153,11 +153,11 @@ func (r *Repo) embedFrom(insts []*build.Instance) {
 	}
 }
 
-func (r *Repo) embedsFrom(file *ast.File) {
+func (r *Repo) embedsFrom(file *ast.File, files fs.FS) {
 	rel, err := filepath.Rel(r.root, file.Filename)
 	if f := file.Pos().File(); f != nil && err == nil && filepath.IsLocal(rel) {
 		f.SetFSLoc(token.FSLoc{
-			FS: r.fsys, Path: filepath.ToSlash(rel),
+			FS: files, Path: filepath.ToSlash(rel),
 			FromFSPath: func(name string) string { return filepath.Join(r.root, filepath.FromSlash(name)) },
 		})
 	}

@@ -150,7 +150,7 @@ func (r *Repo) load(dirs []envDir, overlay map[string]load.Source) ([]*build.Ins
 		}
 		return nil, cmp.Or(errs, fmt.Errorf("%d packages in %d directories", len(insts), len(args)))
 	}
-	r.embedFrom(insts)
+	r.embedFrom(insts, r.fsys)
 	for i, dir := range dirs {
 		if dir.wrong == nil {
 			packages[i], insts = insts[0], insts[1:]

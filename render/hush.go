@@ -141,19 +141,40 @@ func (ev *evaluated) secrecy(units []*unit) *secrecy {
 // manifest notes what in a struct of the user's files is the content of a Secret,
 // or of what makes one.
 func (s *secrecy) manifest(lit *ast.StructLit) {
+	eachSecret(lit, s.add)
+	for name, f := range syntax.Fields(lit.Elts) {
+		if name == "secretGenerator" {
+			s.generator(f.Value)
+		}
+	}
+}
+
+// eachSecret calls do with what in a struct is the content of a Secret.
+func eachSecret(lit *ast.StructLit, do func(ast.Node)) {
 	isSecret := false
 	for f := range syntax.Named(lit.Elts, "kind") {
 		kind, err := syntax.Literal(f.Value)
 		isSecret = isSecret || err == nil && kind == "Secret"
 	}
 	for name, f := range syntax.Fields(lit.Elts) {
-		switch {
-		case name == "stringData", name == "data" && isSecret:
-			s.add(f.Value)
-		case name == "secretGenerator":
-			s.generator(f.Value)
+		if name == "stringData" || name == "data" && isSecret {
+			do(f.Value)
 		}
 	}
+}
+
+// manifestLiterals are the literals in the Secrets of the user's files.
+func (p *envPackage) manifestLiterals() []*ast.BasicLit {
+	var found []*ast.BasicLit
+	for _, file := range p.userFiles() {
+		ast.Walk(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.StructLit); ok {
+				eachSecret(lit, func(n ast.Node) { found = append(found, literalsIn(n)...) })
+			}
+			return true
+		}, nil)
+	}
+	return found
 }
 
 // generator notes the literals of kustomize's secretGenerator.

@@ -3,20 +3,28 @@ package render
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"cuelang.org/go/cue/ast"
 )
 
 // hushMade is hush for what is wrong with the environment. What was made of a marked value,
-// in other letters or in pieces, no text tells; so of errors only that is said which is also
-// said with other values in the marked fields.
+// or of one of a Secret, in other letters or in pieces, no text tells; so of errors only that
+// is said which is also said with other values in their places.
 func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*unit) Findings {
 	hushed := ev.hush(findings, units)
-	if !findings.wrong() || !ev.marked().any() || !ev.root.Exists() {
+	if !findings.wrong() || !ev.root.Exists() {
 		return hushed
 	}
-	literals := ev.markedLiterals(ev.markedValues())
-	if len(literals) == 0 {
+	values := ev.markedValues()
+	literals := ev.markedLiterals(values)
+	for _, lit := range ev.manifestLiterals() {
+		if !slices.ContainsFunc(literals, func(have *ast.BasicLit) bool { return have.Pos() == lit.Pos() }) {
+			literals = append(literals, lit)
+		}
+	}
+	slices.SortStableFunc(literals, func(a, b *ast.BasicLit) int { return a.Pos().Compare(b.Pos()) })
+	if len(literals)+len(values) == 0 {
 		return hushed
 	}
 	type place struct {
@@ -27,7 +35,7 @@ func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*u
 	best, left := hushed, len(hushed)+1
 	for _, change := range otherTexts() {
 		theirs := map[place]Findings{}
-		for _, f := range ev.otherFindings(ctx, literals, change) {
+		for _, f := range ev.otherFindings(ctx, literals, values, change) {
 			theirs[at(f)] = append(theirs[at(f)], f)
 		}
 		said, alone := make(Findings, len(hushed)), 0
@@ -54,8 +62,8 @@ func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*u
 }
 
 // otherFindings are what is wrong with the environment with each literal changed.
-func (ev *evaluated) otherFindings(ctx context.Context, literals []*ast.BasicLit, change func(string) string) Findings {
-	other := ev.other(literals, change)
+func (ev *evaluated) otherFindings(ctx context.Context, literals []*ast.BasicLit, values []markedValue, change func(string) string) Findings {
+	other := ev.other(literals, values, change)
 	if other == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func (ev *evaluated) checkShown() Findings {
 	values := ev.markedValues()
 	literals := ev.markedLiterals(values)
 	for _, change := range otherTexts() {
-		if other := ev.other(literals, change); other != nil && other.evaluate() == nil {
+		if other := ev.other(literals, values, change); other != nil && other.evaluate() == nil {
 			return ev.shownMarks(values, other)
 		}
 	}

@@ -118,6 +118,8 @@ func TestMarksAreFollowed(t *testing.T) {
 		"args":            {top: pw, app: `args: ["--pw=\(_pw)"]`},
 		"other-file":      {app: `env: A: "k=\(_pw)"`, files: "-- envs/other-file/b.cue --\npackage env\n_pw: \"hunter2x\" @secret()\n"},
 		"embedded":        {top: `_pw: _ @embed(file=pw.txt,type=text) @secret()`, app: `env: A: "k=\(_pw)"`, files: "-- envs/embedded/pw.txt --\nhunter2x"},
+		"embedded-made":   {imports: `"strings"`, top: "_pw: _ @embed(file=pw.txt,type=text) @secret()\n_c: _ @embed(file=c.json)\n_j: _c.pw @secret()\n_y: _ @embed(file=y.yaml) @secret()", app: `env: {A: strings.ToUpper(_pw), B: strings.ToUpper(_j), C: strings.ToUpper(_y.pw), D: strings.ToUpper(_y.lines), E: "k=\(_c.n+1)"}`, files: "-- envs/embedded-made/pw.txt --\nhunter2x\n-- envs/embedded-made/c.json --\n{\"pw\": \"zq7w9Kmm\", \"n\": 1}\n-- envs/embedded-made/y.yaml --\npw: hunter2x\nlines: |\n  zq7w9Kmm\n  hunter2x\n"},
+		"letters":         {imports: `"strings"`, top: `_pw: "пароль" @secret()`, app: `env: A: "zq7w9Kmm"+strings.ToUpper(_pw)`},
 		"yes":             {top: `_b: true @secret()`, app: `env: A: "zq7w9Kmm-\(_b)"`},
 	}
 	repo := repoOf(t, cases)
@@ -210,6 +212,25 @@ func plantedIn(text string) string {
 	return ""
 }
 
+// TestUnfollowed marks what the twin cannot change: that is said, and once.
+func TestUnfollowed(t *testing.T) {
+	t.Parallel()
+	repo := repoOf(t, map[string]secretCase{
+		"cut-apart": {imports: `"strings"`, top: "_f: _ @embed(file=f.txt,type=text)\n_pw: strings.Replace(_f, \"-\", \"\", -1) @secret()", app: `env: A: strings.ToUpper(_pw)`, files: "-- envs/cut-apart/f.txt --\nhun-ter-2x"},
+		"followed":  {top: `_pw: "hunter2x" @secret()`, app: `env: A: "k=\(_pw)"`},
+	})
+	for name, want := range map[string]int{"cut-apart": 1, "followed": 0} {
+		result, err := repo.Render(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := strings.Count(result.Warnings.Error(), "this marked value cannot be followed")
+		if n != want {
+			t.Errorf("%s: said %d times, want %d: %v", name, n, want, result.Warnings)
+		}
+	}
+}
+
 // TestSecretsInMessages makes every mistake with a secret value that people make:
 // no message says it, in no field, be it of the environment or of another's vet.
 func TestSecretsInMessages(t *testing.T) {
@@ -274,6 +295,7 @@ func TestSecretsInMessages(t *testing.T) {
 		"made-patch":      {imports: `"strings"`, top: pw, app: `kustomize: patches: [{target: kind: "Deployment", patch: "[{\"op\":\"add\",\"path\":\"/x/\(strings.ToUpper(_pw))/y\",\"value\":1}]"}]`, says: "add operation does not apply"},
 		"made-dir":        {imports: `"strings"`, top: pw, app: `kustomize: dir: strings.ToUpper(_pw)`, says: "is not in the repository"},
 		"made-after":      {imports: `"strings"`, top: pw, app: `after: [strings.Replace(_pw, "unter", "zq7w9Kmm", 1)]`, says: "after[0]: (secret)"},
+		"made-of-literal": {imports: `"strings"`, app: secret(`stringData: pin: "hunter2x"`) + "\n\t\tenv: A: error(\"bad \" + strings.ToUpper(extraObjects.db.stringData.pin))", says: "apps.web.env.A: bad (secret)"},
 		"notice":          {top: pw, app: `notice: "call \(_pw)"`, says: "call (secret)"},
 		"misspelt":        {app: `env: A: "hunter2x" @Secret()`, says: "@Secret() marks nothing: write @secret()"},
 		"whole-file":      {top: "@secret()\n_pw: \"hunter2x\"", app: `env: A: _pw`, says: "the mark stands on no field"},

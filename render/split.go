@@ -313,7 +313,7 @@ func (s *splitter) copy(inst *build.Instance, names map[unitName]bool, replaced 
 			return nil
 		}
 		out.Files = append(out.Files, parsed) // AddSyntax would resolve anew what the parser has resolved
-		s.ev.repo.embedsFrom(parsed)
+		s.ev.repo.embedsFrom(parsed, s.ev.repo.fsys)
 	}
 	if out.Complete() != nil {
 		return nil

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -27,25 +30,28 @@ import (
 // there is none.
 func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, values []markedValue) (*evaluated, Findings) {
 	literals := p.markedLiterals(values)
-	if len(literals) == 0 {
+	if len(literals)+len(values) == 0 {
 		return nil, nil
 	}
 	var other *evaluated
 	var twin []*unit
 	for _, change := range otherTexts() {
-		if other, twin = p.twin(ctx, h, literals, change); twin != nil {
+		if other, twin = p.twin(ctx, h, literals, values, change); twin != nil {
 			break
 		}
 	}
 	place := Finding{Environment: p.dir.name}
-	p.repo.place(&place, literals[0].Pos())
+	p.repo.place(&place, p.marked().values[0].Pos())
+	if len(literals) > 0 {
+		p.repo.place(&place, literals[0].Pos())
+	}
 	if twin == nil {
 		place.Warning = true
 		place.Message = "marked values cannot be followed here: what they become depends on their form"
 		place.Hint = "they are hidden where they stand as they are, or encoded; what is computed from them is not"
 		return nil, Findings{place}
 	}
-	c := twinComparison{place: place}
+	c := twinComparison{place: place, findings: p.unfollowed(values, other)}
 	for i, u := range units {
 		if i >= len(twin) || u.data.Name != twin[i].data.Name || len(u.objs) != len(twin[i].objs) {
 			c.cannotHide("which objects there are")
@@ -56,6 +62,23 @@ func (p *envPackage) compareTwin(ctx context.Context, h header, units []*unit, v
 		}
 	}
 	return other, c.findings
+}
+
+// unfollowed are the marked values that are the same in the twin, and that it follows
+// nowhere: what they are made of stands in no literal, and in no file as it is.
+func (p *envPackage) unfollowed(values []markedValue, other *evaluated) (findings Findings) {
+	theirs := other.markedValues()
+	for i, m := range values {
+		if len(m.text) < followedLength || i >= len(theirs) || theirs[i].label != m.label || theirs[i].text != m.text {
+			continue
+		}
+		f := Finding{Environment: p.dir.name, Warning: true, Message: "this marked value cannot be followed: it stands nowhere as it is", Hint: "it is hidden as it is, or encoded; what is computed from it is not"}
+		p.repo.place(&f, cmp.Or(p.repo.userPos(m.value), p.marked().values[0].Pos()))
+		if !slices.ContainsFunc(findings, func(g Finding) bool { return g.File == f.File && g.Line == f.Line && g.Col == f.Col }) {
+			findings = append(findings, f)
+		}
+	}
+	return findings
 }
 
 // markedLiterals are the literals in the user's files that marked values consist
@@ -119,8 +142,8 @@ func (r *Repo) sources(v cue.Value, depth int) []token.Pos {
 }
 
 // twin renders the environment with each literal changed; nil where that fails.
-func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, change func(string) string) (*evaluated, []*unit) {
-	other, units := p.otherUnits(ctx, literals, change)
+func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLit, values []markedValue, change func(string) string) (*evaluated, []*unit) {
+	other, units := p.otherUnits(ctx, literals, values, change)
 	if units == nil {
 		return nil, nil
 	}
@@ -135,8 +158,8 @@ func (p *envPackage) twin(ctx context.Context, h header, literals []*ast.BasicLi
 }
 
 // otherUnits evaluates the environment with each literal changed; nil where that fails.
-func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, change func(string) string) (*evaluated, []*unit) {
-	other := p.other(literals, change)
+func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, values []markedValue, change func(string) string) (*evaluated, []*unit) {
+	other := p.other(literals, values, change)
 	if other == nil {
 		return nil, nil
 	}
@@ -147,9 +170,9 @@ func (p *envPackage) otherUnits(ctx context.Context, literals []*ast.BasicLit, c
 	return other, units
 }
 
-// other is the environment with each literal changed, not evaluated yet; nil where that
-// fails.
-func (p *envPackage) other(literals []*ast.BasicLit, change func(string) string) *evaluated {
+// other is the environment with each literal changed, and values that stand in embedded
+// files, not evaluated yet; nil where that fails.
+func (p *envPackage) other(literals []*ast.BasicLit, values []markedValue, change func(string) string) *evaluated {
 	overlay := map[string]load.Source{}
 	for _, file := range p.userFiles() {
 		rel, err := filepath.Rel(p.repo.root, file.Filename)
@@ -177,6 +200,7 @@ func (p *envPackage) other(literals []*ast.BasicLit, change func(string) string)
 	if err != nil {
 		return nil
 	}
+	p.repo.embedFrom(insts, newOtherFiles(p.repo.fsys, values, change))
 	return newEvaluated(p.repo, p.dir, insts[0])
 }
 
@@ -193,17 +217,22 @@ func changeLiteral(lit *ast.BasicLit, change func(string) string) string {
 	case token.FALSE:
 		return "true"
 	case token.STRING:
-		// What stands behind a backslash keeps its meaning.
-		var b strings.Builder
-		last := 0
-		for _, at := range escape.FindAllStringIndex(lit.Value, -1) {
-			b.WriteString(change(lit.Value[last:at[0]]) + lit.Value[at[0]:at[1]])
-			last = at[1]
-		}
-		return b.String() + change(lit.Value[last:])
+		return changeUnescaped(lit.Value, change)
 	}
 	at := strings.LastIndexAny(lit.Value, "0123456789")
 	return otherEnd(lit.Value[:at+1]) + lit.Value[at+1:]
+}
+
+// changeUnescaped changes a text but for what stands behind a backslash, which keeps its
+// meaning.
+func changeUnescaped(text string, change func(string) string) string {
+	var b strings.Builder
+	last := 0
+	for _, at := range escape.FindAllStringIndex(text, -1) {
+		b.WriteString(change(text[last:at[0]]) + text[at[0]:at[1]])
+		last = at[1]
+	}
+	return b.String() + change(text[last:])
 }
 
 var escape = regexp.MustCompile(`\\#*(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)`)
@@ -215,6 +244,9 @@ func otherText(s string) string { return strings.Map(otherRune, s) }
 // certain way.
 func otherEnd(s string) string {
 	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] >= utf8.RuneSelf {
+			continue
+		}
 		if r := otherRune(rune(s[i])); r != rune(s[i]) {
 			return s[:i] + string(r) + s[i+1:]
 		}
@@ -237,6 +269,8 @@ func otherRune(r rune) rune {
 		return 'A' + (r-'A'+1)%6
 	case r >= 'G' && r <= 'Z':
 		return 'G' + (r-'G'+1)%20
+	case r >= utf8.RuneSelf && unicode.IsLetter(r) && unicode.IsLetter(r^1):
+		return r ^ 1
 	}
 	return r
 }
