@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/seed-428f4edd/evenkeel/apply/report"
@@ -102,7 +103,7 @@ func (c *cleaner) clean(text string) string {
 	text = commands.ReplaceAllStringFunc(text, func(s string) string { return s[:1] + " " + s[1:] })
 	var b strings.Builder
 	for line := range strings.Lines(text) {
-		begin := strings.TrimLeft(colors.ReplaceAllString(line, ""), " \t\n")
+		begin := strings.TrimLeftFunc(colors.ReplaceAllString(line, ""), unicode.IsSpace) // as GitHub's runner: those of Unicode, too
 		if !c.state.text && strings.HasPrefix(begin, "::") {
 			line = strings.Replace(line, "::", ": :", 1)
 		}

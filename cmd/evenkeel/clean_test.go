@@ -31,6 +31,7 @@ func TestCleaner(t *testing.T) {
 		{in: "👩\u200d💻 e\u0301 ✓ ❤\ufe0f", want: "👩💻 e\u0301 ✓ ❤\ufe0f"},
 		{in: "##vso[task.setvariable]x ##[error]y ##teamcity[a]", ci: "# #vso[task.setvariable]x # #[error]y # #teamcity[a]"},
 		{in: "::error::x\n  ::add-mask::y\na ::b\n", ci: ": :error::x\n  : :add-mask::y\na ::b\n"},
+		{in: "\u00a0::error::x\n\u3000 \u2003::add-mask::y\na\u00a0::b\n", ci: "\u00a0: :error::x\n\u3000 \u2003: :add-mask::y\na\u00a0::b\n"},
 		{in: "section_start:1:a\r\x1b[0K", ci: `s ection_start:1:a\u000d\u001b[0K`, want: `section_start:1:a\u000d\u001b[0K`},
 	} {
 		for _, ci := range []bool{false, true} {

@@ -18,6 +18,7 @@ func TestJSON(t *testing.T) {
 		"c1":              "\u009b31m\u0085\x7f\x1b[2J",
 		"lines":           "a\u2028b\u2029c\nd\te",
 		"plain":           "\u4e2d\u6587 <b> & \u2713",
+		"commands":        "##vso[task.x] ##[error] ###",
 		"key\ufeff\u00ad": "",
 	}
 	var whole, bytewise bytes.Buffer
@@ -39,6 +40,9 @@ func TestJSON(t *testing.T) {
 	for _, out := range []string{whole.String(), bytewise.String()} {
 		if at := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); at >= 0 {
 			t.Errorf("%q is left in %q", out[at:], out)
+		}
+		if strings.Contains(out, "##") {
+			t.Errorf("a command of a pipeline is left in %q", out)
 		}
 		var back map[string]string
 		if err := json.Unmarshal([]byte(out), &back); err != nil {
