@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
@@ -107,7 +108,7 @@ func (c *Cluster) Canaries(ctx context.Context, env *schema.Environment, opts Ap
 		return nil, &hint.Refused{
 			Reason: fmt.Sprintf("unit %s: the canary of %s runs, and one runs at a time", k.State.App, r.App),
 			Hints: []string{
-				fmt.Sprintf("evenkeel rollout resume or abort %s %s ends it; apply without --unit goes on with it", env.Name, r.App),
+				fmt.Sprintf("evenkeel rollout resume or abort %s %s ends it; apply without --unit goes on with it", env.Name, word(r.App)),
 				"--no-canary brings the new version in at once",
 			},
 		}
@@ -144,12 +145,22 @@ func (c *Cluster) renamedMeanwhile(ctx context.Context, env *schema.Environment)
 		return &hint.Refused{
 			Reason: fmt.Sprintf("environment %s is to be named %s, and the canary of %s runs in it", env.Was, env.Name, plain.Line(app, record.MostNamed)),
 			Hints: []string{
-				fmt.Sprintf("take the new name back, end the canary with evenkeel rollout resume or abort %s %s, then rename", env.Was, plain.Line(app, record.MostNamed)),
+				fmt.Sprintf("take the new name back, end the canary with evenkeel rollout resume or abort %s %s, then rename", env.Was, word(app)),
 				"--no-canary brings the new version in at once",
 			},
 		}
 	}
 	return nil
+}
+
+// word is a name of a note as an argument of a command that is proposed. Who may write the
+// parent chose it.
+func word(name string) string {
+	name = plain.Line(name, record.MostNamed)
+	if len(validation.IsDNS1123Label(name)) > 0 {
+		return plain.Word(name)
+	}
+	return name
 }
 
 func hasCanary(env *schema.Environment) bool {

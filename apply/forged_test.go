@@ -599,7 +599,7 @@ func TestForgedEvidence(t *testing.T) {
 }
 
 // TestForgedPods: a tenant makes pods that bear the labels of a workload, of their own, of a
-// ReplicaSet of theirs, and as of an owner that is none. None says how an image is pulled.
+// ReplicaSet of theirs, of the Deployment itself, and as of an owner that is none. None says how an image is pulled.
 func TestForgedPods(t *testing.T) {
 	w := newWorld(t)
 	tenant := w.tenant()
@@ -617,10 +617,13 @@ func TestForgedPods(t *testing.T) {
 		}
 	}
 
+	live, err := tenant.AppsV1().Deployments(w.env.Namespace).Get(t.Context(), "web", metav1.GetOptions{})
+	w.must(err)
 	containers := []corev1.Container{{Name: "web", Image: "example.org/web:1"}, {Name: "db", Image: "example.org/db:1"}}
 	isController := true
 	for name, owners := range map[string][]metav1.OwnerReference{
 		"bare":     nil,
+		"direct":   {{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: live.UID, Controller: &isController}},
 		"nobody":   {{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web-1", UID: "0c6d6c1e-0000-4000-8000-000000000000", Controller: &isController}},
 		"stateful": {{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "db", UID: "0c6d6c1e-0000-4000-8000-000000000000", Controller: &isController}},
 	} {
@@ -648,7 +651,7 @@ func TestForgedPods(t *testing.T) {
 	w.must(err)
 	pods := admin.CoreV1().Pods(w.env.Namespace)
 	changed := map[string]bool{}
-	for len(changed) < 2 { // the collector deletes those with an owner that is none
+	for len(changed) < 3 { // the collector deletes those with an owner that is none
 		list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: "by=tenant"})
 		w.must(err)
 		for _, pod := range list.Items {

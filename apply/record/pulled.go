@@ -100,7 +100,10 @@ func (c *Store) pulledIn(ctx context.Context, env *schema.Environment, namespace
 	}
 	for _, one := range found {
 		is := applied[one.of.ref.ID()]
-		if is != "" && (one.owner == is || above[one.owner] == is) {
+		// A Deployment owns its pods by ReplicaSets. Of one that names it itself no controller
+		// knows, which would delete it.
+		direct := one.owner == is && one.of.ref.GVK().GroupKind() != kschema.GroupKind{Group: "apps", Kind: "Deployment"}
+		if is != "" && (direct || above[one.owner] == is) {
 			to.add(one.of.unit, one.of.images, one.sums)
 		}
 	}

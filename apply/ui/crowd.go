@@ -11,7 +11,7 @@ import (
 // mostStrangers bounds what others on the machine, who have no token, may take.
 const mostStrangers = 512
 
-// crowd are the connections of those who have not shown a token yet, the oldest first.
+// crowd are the connections of those who have not shown a token yet, or no session, the oldest first.
 // Where there are too many the oldest is closed: who has the token sends it at once, and
 // who begins what they never end keeps nobody waiting.
 type crowd struct {

@@ -40,7 +40,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusForbidden)
 		return
 	}
-	s.crowd.know(r)
+	if s.sessions == nil { // else who has no session is a stranger still
+		s.crowd.know(r)
+	}
 	signing := s.sessions != nil && r.Method == http.MethodPost && (rest == signIn || rest == signOut)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && !signing {
 		h.Set("Allow", "GET, HEAD")

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -148,4 +149,53 @@ func TestStrangersMakeWay(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 	ask() // on a connection of its own
+}
+
+// TestStrangersOfHosted has nobody in particular ask a page where viewers sign in, or begin
+// to sign in and send no token: they are strangers still, and make way.
+func TestStrangersOfHosted(t *testing.T) {
+	d := &directory{of: map[string]Account{"abc": {User: "mia", May: []string{"prod"}}}}
+	s, _ := hosting(t, d)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	open := func(request string) net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_, _ = io.WriteString(conn, request)
+		return conn
+	}
+	const host = "Host: evenkeel.example.org\r\n"
+	asked := open("GET /en/ HTTP/1.1\r\n" + host + "\r\n")
+	answer := bufio.NewReader(asked)
+	resp, err := http.ReadResponse(answer, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("%s, %v", resp.Status, err)
+	}
+	signing := open("POST " + signIn + " HTTP/1.1\r\n" + host + "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\ntoken=")
+	for range mostStrangers {
+		open("POST " + signIn + " HTTP/1.1\r\n" + host + "Content-Length: 1000\r\n\r\n")
+	}
+	for name, conn := range map[string]io.Reader{"who asked": answer, "who began to sign in": signing} {
+		if n, err := io.Copy(io.Discard, conn); n > 200 && err == nil {
+			t.Errorf("%s is told %d bytes more", name, n)
+		}
+	}
 }

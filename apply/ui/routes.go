@@ -85,6 +85,7 @@ func (s *Server) asked(w http.ResponseWriter, r *http.Request) *request {
 			s.askToSignIn(w, q, "")
 			return nil
 		}
+		s.crowd.know(r)
 	}
 	name := r.PathValue("env")
 	for _, b := range q.viewer.boards {

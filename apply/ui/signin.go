@@ -103,6 +103,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	case !s.sessions.begin(number, token, asks, is):
 		s.askToSignIn(w, q, sessionsUp)
 	default:
+		s.crowd.know(r)
 		s.log.Info("signed in", "user", is.User)
 		http.SetCookie(w, cookie(number, 0))
 		http.Redirect(w, r, inside(r.PostForm.Get("to"), q.lang), http.StatusSeeOther)

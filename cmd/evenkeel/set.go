@@ -10,6 +10,7 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/internal/usergit"
@@ -121,12 +122,14 @@ type setOptions struct {
 	commit, push bool
 	branch       string // to commit to and to push, in place of the one that is checked out
 	message      string
+	flags        *pflag.FlagSet
 	because      []string // why a guard was overridden: further paragraphs of the message
 }
 
 func (o *setOptions) add(g *global, cmd *cobra.Command) {
 	g.addOutput(cmd, "text", "json")
 	flags := cmd.Flags()
+	o.flags = flags
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the edit as a patch and change nothing")
 	flags.BoolVar(&o.commit, "commit", false, "commit the changed files, and nothing else, with git")
 	flags.BoolVar(&o.push, "push", false, "commit, and push the branch that is checked out")
@@ -143,8 +146,12 @@ func (o *setOptions) add(g *global, cmd *cobra.Command) {
 // commits says whether git is asked at all.
 func (o *setOptions) commits() bool { return o.commit || o.push || o.branch != "" }
 
-// check refuses a message that nothing would carry.
+// check refuses a message that nothing would carry, and a branch without a name, as of a
+// variable that is not set.
 func (o *setOptions) check() error {
+	if o.flags.Changed("branch") && o.branch == "" {
+		return &hint.Error{Err: errors.New("--branch has no name"), Hint: "such as release/shop-1.4.2"}
+	}
 	if o.message != "" && !o.commits() {
 		return &hint.Error{Err: errors.New("--message without a commit"), Hint: "add --commit, --push or --branch"}
 	}
