@@ -89,7 +89,11 @@ func (s *stream) list(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		items = append(items, page.Items...)
+		for i := range page.Items {
+			if s.sink != nil || s.store.keeps(s.memberKey(&page.Items[i])) {
+				items = append(items, page.Items[i])
+			}
+		}
 		if opts.Continue = page.GetContinue(); opts.Continue == "" {
 			s.replace(items)
 			return page.GetResourceVersion(), nil
