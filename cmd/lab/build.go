@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,6 +20,7 @@ type target struct {
 	output   string   // file or, with a slash at its end, directory below bin
 	version  string
 	cgo      string   // CGO_ENABLED, where it matters
+	shared   bool     // built as the Makefile builds the module: most of it is in Go's cache
 	flags    []string // of go build
 	prepare  func(*lab, context.Context) (flags []string, err error)
 }
@@ -46,7 +48,7 @@ func targets() []target {
 		return []string{"-tags", "netgo,osusergo", "-ldflags", "-s -w " + staticLinker + more}
 	}
 	return []target{
-		{module: labModule, packages: []string{"./cmd/lab"}, output: "lab", cgo: "0", flags: small},
+		{module: labModule, packages: []string{"./cmd/lab"}, output: "lab", cgo: "0", shared: true, flags: small},
 		{module: "cmd/sandbox", packages: []string{"k8s.io/kubernetes/cmd/kubelet"}, output: "kubelet", version: kubernetes, flags: kube},
 		{module: "cmd/sandbox", packages: []string{"k8s.io/kubernetes/cmd/kube-proxy"}, output: "kube-proxy", version: kubernetes, flags: kube},
 		{
@@ -60,10 +62,10 @@ func targets() []target {
 		{module: modules + "flannel", packages: []string{"github.com/flannel-io/flannel/cmd/install_conf"}, output: "install-conf", version: flannelV, cgo: "1", flags: static("")},
 		{
 			module: modules + "traefik", packages: []string{"github.com/traefik/traefik/v3/cmd/traefik"}, output: "traefik", version: traefikV, cgo: "0",
-			flags: []string{"-ldflags", "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=" + traefikV}, prepare: (*lab).withoutDNSProviders,
+			flags: []string{"-ldflags", "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=" + traefikV}, prepare: (*lab).withoutClouds,
 		},
 		{module: demoModule, packages: []string{"./provider", "./consumer"}, output: "demo/", cgo: "0", flags: small},
-		{module: labModule, packages: []string{"./cmd/evenkeel"}, output: "evenkeel-static", cgo: "0", flags: small},
+		{module: labModule, packages: []string{"./cmd/evenkeel"}, output: "evenkeel-static", cgo: "0", shared: true, flags: small},
 	}
 }
 
@@ -72,19 +74,43 @@ func programs() []string {
 	return []string{"lab", "kubelet", "kube-proxy", "containerd", "containerd-shim-runc-v2", "ctr", "cni/bridge", "cni/flannel", "coredns", "flanneld", "install-conf", "demo/provider", "demo/consumer", "evenkeel-static"}
 }
 
-// build builds what is not in bin. Go's cache decides what of it is work.
-func (l *lab) build(ctx context.Context, withoutTraefik bool) error {
+// name is what the target is called.
+func (t target) name() string {
+	if name := strings.TrimSuffix(t.output, "/"); name != "." {
+		return name
+	}
+	return "containerd"
+}
+
+// wanted are the targets of the names, all without one.
+func wanted(names []string, withoutTraefik bool) ([]target, error) {
+	var list []target
+	var known []string
+	for _, t := range targets() {
+		known = append(known, t.name())
+		if len(names) == 0 && (t.output != "traefik" || !withoutTraefik) || slices.Contains(names, t.name()) {
+			list = append(list, t)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("nothing called %s is built: there are %s", name, strings.Join(slices.Compact(known), ", "))
+		}
+	}
+	return list, nil
+}
+
+// build builds what is not in bin, all or what is named. Go's cache decides what of it
+// is work.
+func (l *lab) build(ctx context.Context, names []string, withoutTraefik bool) error {
 	begin := time.Now()
-	for i, t := range targets() {
-		if withoutTraefik && t.output == "traefik" {
-			continue
-		}
+	list, err := wanted(names, withoutTraefik)
+	if err != nil {
+		return err
+	}
+	for i, t := range list {
 		start := time.Now()
-		what := strings.TrimSuffix(t.output, "/")
-		if what == "." {
-			what = "containerd"
-		}
-		l.say("build %d of %d: %s %s", i+1, len(targets()), what, t.version)
+		l.say("build %d of %d: %s %s", i+1, len(list), t.name(), t.version)
 		out := l.path("bin", t.output)
 		if strings.HasSuffix(t.output, "/") {
 			out += "/"
@@ -92,7 +118,10 @@ func (l *lab) build(ctx context.Context, withoutTraefik bool) error {
 		if err := os.MkdirAll(filepath.Dir(out+"x"), 0o755); err != nil {
 			return err
 		}
-		args := append([]string{"build", "-mod=readonly", "-trimpath", "-o", out}, t.flags...)
+		args := append([]string{"build", "-mod=readonly", "-o", out}, t.flags...)
+		if !t.shared {
+			args = append(args, "-trimpath")
+		}
 		if t.prepare != nil {
 			more, err := t.prepare(l, ctx)
 			if err != nil {
@@ -113,43 +142,44 @@ func (l *lab) build(ctx context.Context, withoutTraefik bool) error {
 			l.say("  took %s", took.Round(time.Second))
 		}
 	}
-	l.say("built everything in %s", time.Since(begin).Round(time.Second))
+	l.say("built in %s", time.Since(begin).Round(time.Second))
 	return nil
 }
 
-// withoutDNSProviders leaves the ACME challenges by DNS out of Traefik: a copy of
-// the library with a list of none. The SDKs of a hundred clouds are more than half
-// of what there is to compile, and the lab asks for no certificate.
-func (l *lab) withoutDNSProviders(ctx context.Context) ([]string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", legoModule)
-	cmd.Dir = l.repo(modules + "traefik")
-	text, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("go mod download %s: %w\n%s", legoModule, err, text)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(text, &module); err != nil {
-		return nil, err
-	}
-	source, copied := module.Dir, l.path("build", "lego")
-	if err := os.RemoveAll(copied); err != nil {
-		return nil, err
-	}
-	if err := os.CopyFS(copied, os.DirFS(source)); err != nil {
-		return nil, err
-	}
-	providers := filepath.Join(copied, "providers", "dns")
-	if err := os.RemoveAll(providers); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(providers, 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(providers, "dns.go"), []byte(noDNSProviders), 0o644); err != nil {
-		return nil, err
+// withoutClouds leaves out of Traefik what asks clouds: copies of it without the provider
+// for ECS, and of its library for ACME with a list of no challenges by DNS. The SDKs of a
+// hundred clouds are more than half of what there is to compile, and the lab has none.
+func (l *lab) withoutClouds(ctx context.Context) ([]string, error) {
+	replace := ""
+	for _, c := range []struct{ module, dir, file, text string }{
+		{legoModule, "providers/dns", "dns.go", noDNSProviders},
+		{traefikModule, "pkg/provider/ecs", "ecs.go", noECS},
+	} {
+		source, err := l.moduleDir(ctx, c.module)
+		if err != nil {
+			return nil, err
+		}
+		copied := l.path("build", filepath.Base(filepath.Dir(c.module)))
+		if err := os.RemoveAll(copied); err != nil {
+			return nil, err
+		}
+		if err := os.CopyFS(copied, os.DirFS(source)); err != nil {
+			return nil, err
+		}
+		dir := filepath.Join(copied, filepath.FromSlash(c.dir))
+		if err := os.RemoveAll(dir); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.text), 0o644); err != nil {
+			return nil, err
+		}
+		replace += "\nreplace " + c.module + " => " + copied + "\n"
 	}
 	modfile := l.path("build", "traefik.mod")
-	for name, more := range map[string]string{"mod": "\nreplace " + legoModule + " => " + copied + "\n", "sum": ""} {
+	for name, more := range map[string]string{"mod": replace, "sum": ""} {
 		data, err := os.ReadFile(l.repo(modules+"traefik", "go."+name))
 		if err != nil {
 			return nil, err
@@ -161,8 +191,21 @@ func (l *lab) withoutDNSProviders(ctx context.Context) ([]string, error) {
 	return []string{"-modfile=" + modfile}, nil
 }
 
+// moduleDir is where the source of a module of Traefik's build is.
+func (l *lab) moduleDir(ctx context.Context, name string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", name)
+	cmd.Dir = l.repo(modules + "traefik")
+	text, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go mod download %s: %w\n%s", name, err, text)
+	}
+	var module struct{ Dir string }
+	return module.Dir, json.Unmarshal(text, &module)
+}
+
 const (
 	legoModule     = "github.com/go-acme/lego/v4"
+	traefikModule  = "github.com/traefik/traefik/v3"
 	noDNSProviders = `package dns
 
 import (
@@ -175,5 +218,26 @@ import (
 func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
 	return nil, fmt.Errorf("no DNS provider %s in this build", name)
 }
+`
+	noECS = `package ecs
+
+import (
+	"errors"
+
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/safe"
+)
+
+// Provider is in this build by name only.
+type Provider struct{}
+
+// SetDefaults has none to set.
+func (*Provider) SetDefaults() {}
+
+// Init refuses.
+func (*Provider) Init() error { return errors.New("no ECS in this build") }
+
+// Provide has nothing to say.
+func (*Provider) Provide(chan<- dynamic.Message, *safe.Pool) error { return nil }
 `
 )

@@ -96,7 +96,7 @@ func (l *lab) traefik() image {
 		image.is, image.entry, image.files = "a router of the lab, for Ingresses only (lab build --without-traefik)", []string{"/lab", "ingress"}, map[string]string{"/lab": "lab"}
 		return image
 	}
-	image.is, image.entry, image.files = "Traefik v"+traefikV+" without its web page and DNS challenges", []string{"/traefik"}, map[string]string{"/traefik": "traefik"}
+	image.is, image.entry, image.files = "Traefik v"+traefikV+" without its web page, DNS challenges and ECS", []string{"/traefik"}, map[string]string{"/traefik": "traefik"}
 	return image
 }
 

@@ -64,8 +64,8 @@ func newRootCmd() *cobra.Command {
 func newBuildCmd(l *lab) *cobra.Command {
 	var withoutTraefik bool
 	cmd := &cobra.Command{
-		Use: "build", Short: "Build every program of the lab from Go modules (half an hour when cold)", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.build(cmd.Context(), withoutTraefik) },
+		Use: "build [NAME...]", Short: "Build every program of the lab from Go modules, or those that are named (half an hour when cold)",
+		RunE: func(cmd *cobra.Command, args []string) error { return l.build(cmd.Context(), args, withoutTraefik) },
 	}
 	cmd.Flags().BoolVar(&withoutTraefik, "without-traefik", false, "spare the third of the time that Traefik takes: a router of the lab stands in for it")
 	return cmd
