@@ -55,6 +55,13 @@ lab: build build-sandbox ## bring up the od.com data centre in namespaces of thi
 	@CGO_ENABLED= $(LAB) build $(LAB_BUILD)
 	@exec $(LAB) up
 
+.PHONY: test-stand
+test-stand: build-sandbox ## which route takes a request, with a real nginx and Traefik, without containers, as root
+	@testdata/packages.sh lab
+	@go build -o $(LAB) ./cmd/lab
+	@CGO_ENABLED= $(LAB) build traefik
+	go test -p 1 -count=1 -tags lab -timeout 40m -v -run TestTraefik ./render/way
+
 .PHONY: test-lab
 test-lab: ## prove evenkeel on the lab that runs
 	@exec $(LAB) test
@@ -114,6 +121,7 @@ fmt-check:
 .PHONY: vet
 vet:
 	@go vet ./...
+	@go vet -tags lab ./render/way
 
 .PHONY: tidy-check
 tidy-check:

@@ -259,10 +259,10 @@ func choices() []choice {
 			"a.com/": "root", "a.com/api": "api", "a.com/api/v1": "api", "a.com/api/v2": "v2", "a.com/api/v2/x?y=z": "v2", "a.com/api/v22": "v2", "a.com/api/health": "health", "a.com/docs/": "root", "a.com/docs": "root", "a.com/own/x": "own",
 		}},
 		{"annotations of Traefik", traefikArgs, []string{
-			ingress("all", "traefik", "a.com", "/", "Prefix"), noted("first", "traefik", "a.com", "/", "Prefix", "router.priority: '1000'"), noted("regexp", "traefik", "b.com", "^/[0-9]+$", "ImplementationSpecific", "router.pathmatcher: PathRegexp"),
+			ingress("all", "traefik", "a.com", "/", "Prefix"), noted("first", "traefik", "a.com", "/", "Prefix", "router.priority: '1000'"), noted("regexp", "traefik", "b.com", "/[0-9]+$", "ImplementationSpecific", "router.pathmatcher: PathRegexp"),
 			noted("tls", "traefik", "tls.com", "/", "Prefix", "router.tls: 'true'"), noted("elsewhere", "traefik", "c.com", "/", "Prefix", "router.entrypoints: websecure"), noted("strip", "traefik", "d.com", "/old", "Prefix", "router.middlewares: app-strip@kubernetescrd"), middleware("strip", "stripPrefix: {prefixes: [/old]}"),
 		}, map[string]string{
-			"a.com/x": "first", "c.com": "", "tls.com": "", "https://tls.com": "", "d.com/old/x": "strip /x", "d.com/old": "strip /", "d.com/older": "strip /er",
+			"a.com/x": "first", "b.com/12": "regexp", "b.com/x/1": "regexp", "b.com/1x": "", "c.com": "", "tls.com": "", "https://tls.com": "", "d.com/old/x": "strip /x", "d.com/old": "strip /", "d.com/older": "strip /er",
 		}},
 		{"a default backend comes last", traefikArgs, []string{
 			"{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: rest, namespace: app}, spec: {ingressClassName: traefik, defaultBackend: {service: {name: rest, port: {number: 80}}}}}", ingress("a", "traefik", "a.com", "/x", "Exact"),
@@ -300,7 +300,7 @@ func choices() []choice {
 		}, map[string]string{"a.wild.com": "both", "one.com": "both", "other.com": "", "x.b.wild.com": "section", "b.wild.com": "", "one.com/any": "any", "c.wild.com/any": ""}},
 		{"class nginx of Traefik: annotations of ingress-nginx", traefikArgs, []string{
 			annotated("target", "nginx", "a.com", "/old(/|$)(.*)", "ImplementationSpecific", "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/use-regex: 'true'"), ingress("exact", "nginx", "b.com", "/x", "Exact"), ingress("prefix", "nginx", "b.com", "/x", "Prefix"), ingress("wild", "nginx", "*.c.com", "/", "Prefix"), annotated("plain", "nginx", "d.com", "/", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: /app"),
-		}, map[string]string{"a.com/old/x": "target /x", "a.com/old": "target /", "b.com/x": "prefix", "b.com/x/": "prefix", "b.com/xy": "", "e.c.com": "wild", "f.e.c.com": "", "c.com": "", "d.com/x": "plain /app"}},
+		}, map[string]string{"a.com/old/x": "target", "a.com/old": "target", "b.com/x": "prefix", "b.com/x/": "prefix", "b.com/xy": "", "e.c.com": "wild", "f.e.c.com": "", "c.com": "", "d.com/x": "plain"}},
 		{"ingress-nginx: host first, then the longest path", nginxArgs, []string{
 			ingress("wild", "nginx", "*.a.com", "/deep/path", "Prefix"), ingress("exact", "nginx", "b.a.com", "/", "Prefix"), ingress("v1", "nginx", "b.a.com", "/v1", "Prefix"), ingress("v1x", "nginx", "b.a.com", "/v1", "Exact"),
 		}, map[string]string{
@@ -315,7 +315,7 @@ func choices() []choice {
 func TestChoice(t *testing.T) {
 	for _, tt := range choices() {
 		t.Run(tt.name, func(t *testing.T) {
-			model := modelOf(t, fmt.Sprintf(controllers, tt.args, hostPort), tt.routes)
+			model := modelOf(t, controllerOf("v3.6.12", tt.args), tt.routes)
 			for url, want := range tt.want {
 				w, err := model.Trace(absolute(url))
 				if err != nil {
@@ -326,6 +326,25 @@ func TestChoice(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// controllerOf are the controllers behind the edge, with a release of Traefik.
+func controllerOf(release, args string) string {
+	return strings.Replace(fmt.Sprintf(controllers, args, hostPort), "{name: c,", "{name: c, image: \"docker.io/library/traefik:"+release+"\",", 1)
+}
+
+// TestRewriteTarget holds that the annotation counts from Traefik v3.7 on.
+func TestRewriteTarget(t *testing.T) {
+	route := annotated("target", "nginx", "a.com", "/old(/|$)(.*)", "ImplementationSpecific", "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/use-regex: 'true'")
+	for release, want := range map[string]string{"v2.11.0": "target", "v3.6.12": "target", "v3.7.0": "target /x", "v3.7.13": "target /x", "latest": "target /x"} {
+		w, err := modelOf(t, controllerOf(release, traefikArgs), []string{route}).Trace("http://a.com/old/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := answer(w); got != want {
+			t.Errorf("%s: %q, want %q", release, got, want)
+		}
 	}
 }
 

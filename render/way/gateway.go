@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -264,7 +265,7 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 	switch {
 	case kind != "Gateway" && kind != "ListenerSet":
 		return nil, m.Say("%s %s is no Gateway", kind, name)
-	case kind == "ListenerSet" && c.kind == traefik && c.before38():
+	case kind == "ListenerSet" && c.kind == traefik && c.before(8):
 		return nil, m.Say("Traefik reads ListenerSets from v3.8 on")
 	case parent == nil && kind == "Gateway" && c.kind == unknownKind && len(m.byKind["Gateway"]) == 0:
 		return nil, ""
@@ -296,20 +297,23 @@ func (m *Model) parentOf(c *controller, o *object, ref map[string]any) (parent *
 	return parent, ""
 }
 
-// before38 says whether the image of a Traefik is of a release before v3.8; of one whose
+// before says whether the image of a Traefik is of a release before v3.MINOR; of one whose
 // tag says no release it is not known, and taken for new.
-func (c *controller) before38() bool {
+func (c *controller) before(minor int) bool {
 	old := false
 	if c.pods == nil {
 		return old
 	}
 	tree.Each(c.pods.podSpec()["containers"], func(_ int, container map[string]any) {
-		old = old || oldTraefik.MatchString(tree.Text(container["image"]))
+		if release := traefikRelease.FindStringSubmatch(tree.Text(container["image"])); release != nil {
+			of, _ := strconv.Atoi(release[2])
+			old = old || release[1] == "2" || of < minor
+		}
 	})
 	return old
 }
 
-var oldTraefik = regexp.MustCompile(`/traefik:v?(2|3\.[0-7])\.`)
+var traefikRelease = regexp.MustCompile(`/traefik:v?([23])\.([0-9]+)\.`)
 
 // intersect are the host names of a route that a listener takes; nil where there
 // are none, and an empty name where both take any.

@@ -55,7 +55,7 @@ func (m *Model) traefikIngress(c *controller, o *object, provider string) []*rou
 		if n, err := strconv.Atoi(tree.Text(notes[annotation+"priority"])); err == nil && n != 0 && !nginx {
 			one.priority = n
 		}
-		if nginx {
+		if nginx && !c.before(7) { // those do not read it
 			m.rewriteTarget(&one, notes)
 		}
 		one.backends = ingressBackend(o, tree.Map(spec["backend"]), append(at, "backend"))
