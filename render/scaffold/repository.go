@@ -109,6 +109,28 @@ func (e envFacts) Package() string { return packageName(e.Name) }
 // Protected says that writes to the environment ask first: what its name says.
 func (e envFacts) Protected() bool { return strings.Contains(e.Name, "prod") }
 
+// Steps are the first commands in a new repository, each with what it does, in columns.
+func (f Facts) Steps() []string {
+	env := f.Envs[0]
+	steps := [][2]string{
+		{"envs", "what there is"},
+		{"vet", "check all of it, with no cluster"},
+		{"render " + env, "the manifests"},
+		{"diff " + env, "against the cluster"},
+		{"apply " + strings.Join(f.Infras(), " "), "bring the cluster level, infra first"},
+		{"apply " + env, "and what stands on it"},
+	}
+	width := 0
+	for _, step := range steps {
+		width = max(width, len(step[0]))
+	}
+	lines := make([]string, len(steps))
+	for i, step := range steps {
+		lines[i] = fmt.Sprintf("evenkeel %-*s # %s", width, step[0], step[1])
+	}
+	return lines
+}
+
 // SiteName is the name of the site: the first label of its domain.
 func (f Facts) SiteName() string { name, _, _ := strings.Cut(f.Domain, "."); return name }
 
