@@ -191,6 +191,38 @@ func namesAlong(v any, path typed.Path) map[string]bool {
 	return names
 }
 
+// recreated finds how many pods may be missing, or be there beyond the number, beside a
+// strategy that takes all of them away at once.
+func (p *envPackage) recreated(units []*unit) (findings Findings) {
+	recreates := func(o *object) bool {
+		return o.GetKind() == "Deployment" && tree.At(o.Object, "spec", "strategy", "type") == "Recreate"
+	}
+	for _, u := range units {
+		_, silenced := u.data.Silence["strategy"]
+		if u.group != "apps" || silenced || !slices.ContainsFunc(u.objs, recreates) {
+			continue
+		}
+		f := Finding{Environment: p.dir.name, Unit: u.data.Name, literal: true}
+		for w := range p.wordsBelow(u.label()) {
+			below, ok := belowUnit(w.path, u)
+			if !ok || !w.isLabel || len(below) != 2 || below[0] != "strategy" || w.text == "type" {
+				continue
+			}
+			if f.File == "" {
+				f.Path = u.path(below)
+				p.repo.place(&f, w.pos)
+				f.Message = "without effect: Recreate takes all pods away before it makes new ones"
+			}
+		}
+		if f.File != "" {
+			f.Rule, f.Warning = "strategy", true
+			f.Hint = `take it out, or type: "RollingUpdate"`
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
 // overruled finds replicas beside an autoscale, which takes over from it. One of a list
 // that environments share may be meant for those that have no autoscale.
 func (p *envPackage) overruled(units []*unit) (findings Findings) {

@@ -37,6 +37,7 @@ func betweenRules() []betweenRule {
 		{"edge", checkRouters},
 		{"registry", checkLogins},
 		{"registry", checkNacosPorts},
+		{"registry", checkRegistryServices},
 		{RuleReference, checkClasses},
 		{"namespace", checkNamespaces},
 	}

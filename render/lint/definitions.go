@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,11 +38,24 @@ func checkDefinitions(worlds []*world) {
 		named := map[string]bool{}
 		for _, o := range w.objects {
 			kind := o.Kind + "." + group(o.Object)
-			if _, silenced := o.unit.Silence[RuleDefinition]; silenced || named[kind] || clusters[w.env.Cluster].has(o) {
+			at := clusters[w.env.Cluster]
+			if _, silenced := o.unit.Silence[RuleDefinition]; silenced || named[kind] || at.defines(o) {
+				continue
+			}
+			near := misspelt(group(o.Object), o.Kind)
+			switch {
+			case !at.has(o):
+				w.reportUndefined(o, at)
+			case near != "": // others bring the group, and this is none of its kinds
+				f := o.at(RuleDefinition, "kind")
+				f.Warning = true
+				f.Message = fmt.Sprintf("no kind of the group %s that is known here", group(o.Object))
+				f.Found, f.DidYouMean = quote(o.Kind), near
+				w.report(f)
+			default:
 				continue
 			}
 			named[kind] = true
-			w.reportUndefined(o, clusters[w.env.Cluster])
 		}
 	}
 }
@@ -69,10 +83,12 @@ func (s *served) add(w *world) {
 	}
 }
 
-func (s *served) has(o located) bool {
-	g := group(o.Object)
+func (s *served) has(o located) bool { return s.defines(o) || s.groups[group(o.Object)] }
+
+// defines says whether the definition of a kind is at hand, or Kubernetes has it.
+func (s *served) defines(o located) bool {
 	_, defined := s.defined.Find(tree.Text(o.Content["apiVersion"]), o.Kind)
-	return defined || s.groups[g] || typed.OwnGroup(g)
+	return defined || typed.OwnGroup(group(o.Object))
 }
 
 func (w *world) reportUndefined(o located, s *served) {
@@ -89,7 +105,7 @@ func (w *world) reportUndefined(o located, s *served) {
 	f.Warning = true
 	f.Message = fmt.Sprintf("no environment of this cluster brings the definition of %s (%s)", o.Kind, g)
 	f.DidYouMean = typed.Closest(g, slices.Compact(groups))
-	if near := typed.Closest(o.Kind, s.defined.Kinds(g)); near != "" {
+	if near := cmp.Or(typed.Closest(o.Kind, s.defined.Kinds(g)), misspelt(g, o.Kind)); near != "" {
 		f.Path, f.DidYouMean = typed.Path{"kind"}, near
 	}
 	f.Hint = fmt.Sprintf("if others do, declare it: external: apiGroups: %q: {}; or lay the definition into crds/", g)

@@ -2,12 +2,15 @@ package lint
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -100,9 +103,16 @@ func checkVariables(w *world) {
 				f.Message, f.Found = "no shell reads a variable of this name", quote(name)
 				w.report(f)
 			})
+			w.checkDashes(p, c, path)
 			from := len(tree.List(c["envFrom"])) > 0
 			tree.Each(c["env"], func(i int, env map[string]any) {
 				value := tree.Text(env["value"])
+				if strings.Contains(value, "{{") && helmTemplate.MatchString(value) {
+					f := p.located.at("variable", append(slices.Clip(path), "env", i, "value")...)
+					f.Warning = true
+					f.Message, f.Hint = "a template of Helm, which nothing fills in here", "write the value"
+					w.report(f)
+				}
 				if !strings.Contains(value, "$(") {
 					return // as most, and to match long ones takes time
 				}
@@ -127,6 +137,25 @@ func checkVariables(w *world) {
 				}
 			})
 		})
+	}
+}
+
+// helmTemplate matches what a chart is asked to fill in.
+var helmTemplate = regexp.MustCompile(`\{\{-?\s*(?:\.(?:Values|Release|Chart|Capabilities)\b|include\s|tpl\s)`)
+
+// checkDashes: an option begins with a dash, and not with a longer one that a word
+// processor has made of it.
+func (w *world) checkDashes(p podSource, c map[string]any, path typed.Path) {
+	for _, field := range []string{"command", "args"} {
+		for i, text := range tree.Texts(c[field]) {
+			if dash, n := utf8.DecodeRuneInString(text); dash >= '‐' && dash <= '―' || dash == '−' {
+				f := p.located.at("variable", append(slices.Clip(path), field, i)...)
+				f.Warning = true
+				f.Message = fmt.Sprintf("an option begins with -, and this with %q (%U)", string(dash), dash)
+				f.DidYouMean = "--" + text[n:]
+				w.report(f)
+			}
+		}
 	}
 }
 
@@ -182,7 +211,7 @@ func checkBudgets(w *world) {
 		f := o.at("disruption-budget", "spec", "maxUnavailable")
 		switch {
 		case most == int64(0) || most == "0" || most == "0%":
-		case least == "100%":
+		case least == "100%", w.staysAll(o, least):
 			f.Path = typed.Path{"spec", "minAvailable"}
 		default:
 			continue
@@ -191,6 +220,16 @@ func checkBudgets(w *world) {
 		f.Message = "no pod may go: a node with one of them cannot be drained"
 		w.report(f)
 	}
+}
+
+// staysAll says whether as many pods must stay as the unit's workload has.
+func (w *world) staysAll(budget located, least any) bool {
+	n, ok := least.(int64)
+	return ok && slices.ContainsFunc(w.pods, func(p podSource) bool {
+		replicas, set := tree.At(p.Content, "spec", "replicas").(int64)
+		return p.unit == budget.unit && set && replicas > 0 && n >= replicas && p.Namespace == budget.Namespace &&
+			matches(tree.Map(tree.At(budget.Content, "spec", "selector", "matchLabels")), p.labels())
+	})
 }
 
 // checkReplicas: what a number of pods makes pointless, or impossible.
@@ -210,7 +249,7 @@ func checkReplicas(w *world) {
 	}
 	for _, p := range w.pods {
 		replicas, _ := tree.At(p.Content, "spec", "replicas").(int64)
-		if p.Kind != "Deployment" || replicas < 2 {
+		if p.Kind != "Deployment" {
 			continue
 		}
 		tree.Each(p.spec()["volumes"], func(i int, v map[string]any) {
@@ -225,11 +264,47 @@ func checkReplicas(w *world) {
 			}
 			f := p.located.at("claim", p.at("spec", "volumes", i)...)
 			f.Warning = true
-			f.Message = fmt.Sprintf("%d pods share the claim %s, which one node may have at a time: pods on another wait for ever", replicas, name)
-			f.Hint = "one replica, a claim with ReadWriteMany, or a StatefulSet with a claim for each pod"
+			alone := slices.Contains(modes, "ReadWriteOncePod")
+			switch {
+			case replicas > 1 && alone:
+				f.Message = fmt.Sprintf("%d pods share the claim %s, which one pod may have at a time: the others wait for ever", replicas, name)
+				f.Hint = "one replica, a claim with ReadWriteMany, or a StatefulSet with a claim for each pod"
+			case replicas > 1:
+				f.Message = fmt.Sprintf("%d pods share the claim %s, which one node may have at a time: pods on another wait for ever", replicas, name)
+				f.Hint = "one replica, a claim with ReadWriteMany, or a StatefulSet with a claim for each pod"
+			case alone && surges(p):
+				f.Message = fmt.Sprintf("one pod may have the claim %s at a time, and the old one stays until the new one is ready: a rollout waits for ever", name)
+				f.Hint = `strategy: type: "Recreate"`
+			default:
+				return
+			}
 			w.report(f)
 		})
 	}
+}
+
+// surges says whether a Deployment makes a new pod before it takes an old one away, and
+// takes none away before.
+func surges(p podSource) bool {
+	strategy := tree.Map(tree.At(p.Content, "spec", "strategy"))
+	if tree.Text(strategy["type"]) == "Recreate" {
+		return false
+	}
+	most := func(name string) int {
+		value := intstr.FromString("25%")
+		switch v := tree.At(strategy, "rollingUpdate", name).(type) {
+		case int64:
+			value = intstr.FromInt32(int32(min(v, math.MaxInt32)))
+		case string:
+			value = intstr.Parse(v)
+		}
+		n, err := intstr.GetScaledValueFromIntOrPercent(&value, 1, name == "maxSurge") // of one pod, as the controller rounds it
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	return most("maxSurge") > 0 && most("maxUnavailable") == 0
 }
 
 // checkScopes: a kind of the whole cluster has no namespace.

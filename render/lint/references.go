@@ -286,6 +286,9 @@ func podReferences(p podSource) []reference {
 	p.containers(func(c map[string]any, path typed.Path) {
 		tree.Each(c["env"], func(i int, env map[string]any) {
 			from, at := tree.Map(env["valueFrom"]), append(slices.Clip(path), "env", i, "valueFrom")
+			if len(from) > 1 {
+				return // the server takes one
+			}
 			add("ConfigMap", tree.Map(from["configMapKeyRef"]), "name", "key", append(slices.Clip(at), "configMapKeyRef"))
 			add("Secret", tree.Map(from["secretKeyRef"]), "name", "key", append(slices.Clip(at), "secretKeyRef"))
 		})
