@@ -37,8 +37,17 @@ func dropConsequences(findings Findings) Findings {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
+	findings = foldWords(findings)
+	misplaced, twoTypes := map[string]bool{}, map[string]bool{}
+	for _, f := range findings {
+		misplaced[f.inside] = true
+		if strings.HasSuffix(f.Path, ".type") && f.Message != missing {
+			twoTypes[f.Unit] = true
+		}
+	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
-		return f.internal() && (visible[f.Unit] || visible[""]) ||
+		return f.Message == missing && f.Unit != "" && (misplaced[f.Unit] || twoTypes[f.Unit]) ||
+			f.internal() && (visible[f.Unit] || visible[""]) ||
 			strings.HasPrefix(f.Found, "{") && inside[f.Path] || // what is wrong inside is said
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
@@ -59,6 +68,82 @@ func dropConsequences(findings Findings) Findings {
 		if f.documented && !kept[at].documented {
 			kept[at].Expected, kept[at].documented = f.Expected, true
 		}
+	}
+	return kept
+}
+
+// foldWords puts unknown fields that stand in one struct into one finding, unless each is
+// like another name: words of Kubernetes, or the fields of a struct that was left out. Apps
+// without a type are as many as the list has that they should have come from.
+func foldWords(findings Findings) Findings {
+	first := map[string]int{}
+	refused := map[string][]string{}
+	kept := make(Findings, 0, len(findings))
+	for _, f := range findings {
+		key := parentPath(f.Path)
+		if f.Message == unknownField {
+			refused[key] = append(refused[key], strings.TrimPrefix(f.Path, key))
+		}
+		fold := f.Message == unknownField && (f.ours != "" || f.DidYouMean == "" || strings.Contains(f.DidYouMean, ".")) && key != "" && key != "apps."
+		at, again := first[key+f.File]
+		if !fold || !again {
+			if fold {
+				first[key+f.File] = len(kept)
+			}
+			kept = append(kept, f)
+			continue
+		}
+		one := &kept[at]
+		also := "and " + strings.TrimPrefix(f.Path, key)
+		if f.ours != "" {
+			also += " is " + f.ours
+		} else {
+			also += " is none either"
+		}
+		if one.Hint != "" {
+			also = one.Hint + ", " + also
+		}
+		one.Hint = also
+		one.others = append(append(one.others, f.pos), f.others...)
+	}
+	for i, f := range kept {
+		if names := refused[parentPath(f.Path)]; f.Message == unknownField && len(names) > 1 && strings.HasPrefix(f.Expected, "one of ") {
+			all := strings.Split(strings.TrimPrefix(f.Expected, "one of "), ", ")
+			kept[i].Expected = "one of " + strings.Join(slices.DeleteFunc(all, func(name string) bool { return slices.Contains(names, name) }), ", ")
+		}
+	}
+	return foldTypes(kept)
+}
+
+// fewUntyped is how many apps may lack a type before it is the list of apps that is lacking.
+const fewUntyped = 2
+
+func foldTypes(findings Findings) Findings {
+	untyped := func(f Finding) bool {
+		return f.Message == missing && strings.HasPrefix(f.Path, "apps.") && strings.HasSuffix(f.Path, ".type") && f.DidYouMean == ""
+	}
+	var names []string
+	for _, f := range findings {
+		if untyped(f) {
+			names = append(names, f.Unit)
+		}
+	}
+	if len(names) <= fewUntyped {
+		return findings
+	}
+	said := false
+	kept := make(Findings, 0, len(findings))
+	for _, f := range findings {
+		if untyped(f) {
+			if said {
+				continue
+			}
+			said = true
+			f.Path, f.Expected = "apps", ""
+			f.Message = "no type makes these apps: " + strings.Join(names, ", ")
+			f.Hint = "where a list that environments share has them, take it: apps: shared.#Apps"
+		}
+		kept = append(kept, f)
 	}
 	return kept
 }

@@ -252,9 +252,21 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 	case e.format == "field not allowed":
 		f.Message = unknownField
 		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
-		f.DidYouMean = cmp.Or(ourWord(last(e.path), t.siblings(e.path)), typed.Closest(last(e.path), t.siblings(e.path)), t.grouped(e.path))
-		if f.DidYouMean == "" {
-			if names := t.siblings(e.path); len(names) > 0 {
+		names := t.siblings(e.path)
+		f.ours = ourWord(last(e.path), names)
+		f.DidYouMean = cmp.Or(f.ours, typed.Closest(inASCII(last(e.path)), names), t.grouped(e.path))
+		if place := placeOf(last(e.path), names); place != "" {
+			f.DidYouMean, f.Hint = "", "see "+place
+		}
+		if f.DidYouMean == "" && f.Hint == "" {
+			f.DidYouMean = t.below(e.path, names)
+		}
+		t.misplaced(f, e.path)
+		if f.DidYouMean == "" && f.Hint == "" {
+			f.Hint = t.ofType(e.path)
+		}
+		if f.DidYouMean == "" && f.Hint == "" {
+			if len(names) > 0 {
 				f.Expected = "one of " + enumerate(names)
 				if slices.Contains(names, "patch") {
 					f.Hint = "what has no field of its own goes into an object: patch: deployment: {...}"
@@ -275,7 +287,10 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 				f.DidYouMean = typed.Closest(last(name), t.siblings(name))
 			}
 			if name := e.path[:len(e.path)-1]; len(name) == unitDepth && name[1] == "apps" {
-				if near := typed.Closest(last(name), t.siblings(name)); near != "" && f.File != "" {
+				if slices.Contains(t.siblings([]string{name[0], "stacks", ""}), last(name)) {
+					f.Path, f.Message, f.Expected = displayPath(name), "this is one of the tool's stacks, and no app", ""
+					f.Hint = fmt.Sprintf("write it into stacks: {%s: ...}", last(name))
+				} else if near := typed.Closest(last(name), t.siblings(name)); near != "" && f.File != "" {
 					f.Path, f.DidYouMean = displayPath(name), near
 					f.Message, f.Expected = "no such app, and no type that makes one", ""
 					t.ev.list(f, near)
@@ -287,6 +302,12 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.Found = t.literal(e)
 		t.expect(f, e.path, group)
 	case strings.HasPrefix(e.format, "conflicting values"):
+		if f.Unit != "" && len(e.path) == unitDepth+1 && last(e.path) == "type" {
+			if types := quotedArgs(group); len(types) == 2 {
+				f.Message, f.Hint = fmt.Sprintf("two types, %s and %s", types[0], types[1]), "an app has one: take one of them out"
+				break
+			}
+		}
 		if f.Unit != "" && len(e.path) == unitDepth+1 && last(e.path) == "registry" && len(t.words(group, "")) == 0 {
 			t.unregistered(f, e, t.literal(e))
 			break
@@ -302,6 +323,9 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 			f.DidYouMean = cmp.Or(typed.Closest(name, t.names()), t.exported(name))
 		}
 	case strings.HasPrefix(e.text, noPackage):
+		if t.repo.inPackage(f, e.text) {
+			break
+		}
 		f.Message = e.text
 		if wanted, err := strconv.Unquote(strings.TrimPrefix(e.text, noPackage)); err == nil {
 			f.DidYouMean = t.repo.packageLike(wanted)
@@ -324,6 +348,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text
 		t.undefinedField(f)
+		t.wrongWord(f)
 	}
 	if shadowed.MatchString(f.Message) {
 		f.Hint = "if a field of the same name hides the import, rename the import"
@@ -335,6 +360,19 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 			f.Hint = fmt.Sprintf("give the import another name: facts %s, and write facts.#... for %s.#...", strings.TrimPrefix(e.text, notUsed), name)
 		}
 	}
+}
+
+// quotedArgs are the texts that contradict each other.
+func quotedArgs(group []cueError) (texts []string) {
+	for _, e := range group {
+		for _, arg := range e.args {
+			if text, err := strconv.Unquote(fmt.Sprint(arg)); err == nil && !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+	}
+	slices.Sort(texts)
+	return texts
 }
 
 // shadowed matches what CUE says where a field hides an import of the same name.

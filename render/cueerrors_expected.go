@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -45,6 +46,9 @@ func (t translator) conflict(f *Finding, e cueError, group []cueError) {
 				continue
 			}
 			f.Hint = fmt.Sprintf("also set at %s:%d:%d", name, p.Line, p.Column)
+			if name != f.File && len(literals) == 2 && strings.HasPrefix(literals[0], `"`) == strings.HasPrefix(literals[1], `"`) {
+				f.Hint += fmt.Sprintf("; take one out, or make that a default: *%s | _", t.repo.literalAt(t.ev, pos))
+			}
 			break
 		}
 		return
@@ -156,6 +160,10 @@ var (
 // otherForm says how a value is written that has the form of another language: a
 // text in single quotes, what Kubernetes has as a list and the definitions by name.
 func (t translator) otherForm(f *Finding, path []string, group []cueError) {
+	if name := t.referred(f); name != "" && t.kind(group) == "a string" {
+		f.Found, f.Hint = name, fmt.Sprintf("text needs quotes: %q", name)
+		return
+	}
 	text, err := strconv.Unquote(f.Found)
 	isLine := err == nil && strings.HasPrefix(f.Found, `"`) && !strings.Contains(text, "\n")
 	switch {
@@ -163,6 +171,11 @@ func (t translator) otherForm(f *Finding, path []string, group []cueError) {
 		f.Hint = "without " + scheme.FindString(text)
 	case isLine && text != strings.TrimSpace(text):
 		f.Hint = "take the space out"
+	case isLine && strings.IndexFunc(text, isUnseen) >= 0:
+		c := []rune(text[strings.IndexFunc(text, isUnseen):])[0]
+		f.Hint = fmt.Sprintf("a character in it is not seen (%U): take it out", c)
+	case unitNumber.MatchString(f.Found):
+		f.Hint = needsQuotes
 	case isLine && strings.IndexFunc(text, isFullWidth) >= 0:
 		c := []rune(text[strings.IndexFunc(text, isFullWidth):])[0]
 		f.Hint = fmt.Sprintf("%q (%U) is not %q", string(c), c, string(asASCII(c)))
@@ -176,8 +189,53 @@ func (t translator) otherForm(f *Finding, path []string, group []cueError) {
 			f.Hint = "write them by name: ports: http: port: 8080"
 		case "volumes", "sidecars", "initContainers", "mounts", "envRef", "hostAliases":
 			f.Hint = fmt.Sprintf("write them by name: %s: NAME: {...}", last(path))
+		case "envFrom":
+			f.Hint = `write envFrom: {secrets: ["NAME"], configMaps: ["NAME"]}`
+		default:
+			if t.kind(group) != "a string" && strings.HasPrefix(strings.TrimLeft(f.Found, "[ "), "{") {
+				f.Hint = "take [ and ] out"
+			}
 		}
+	case strings.HasPrefix(f.Found, "{") && len(path) > 1 && path[len(path)-2] == "env" && t.kind(group) == "a string":
+		f.Hint = fmt.Sprintf(`what comes from a Secret stands in envRef: %s: {secret: "NAME", key: "KEY"}`, last(path))
+		f.Found = ""
 	}
+}
+
+// unitNumber matches a number with a unit.
+var unitNumber = regexp.MustCompile(`^[0-9][0-9.]*[A-Za-z]\w*$`)
+
+// isUnseen says whether a character has no shape, such as a space of no width.
+func isUnseen(c rune) bool { return unicode.Is(unicode.Cf, c) }
+
+// referred is the name that stands as the value where a finding is; empty where it is no
+// reference, or one of several parts.
+func (t translator) referred(f *Finding) (name string) {
+	if t.ev == nil || t.ev.inst == nil || !f.pos.IsValid() {
+		return ""
+	}
+	for _, file := range t.ev.userFiles() {
+		if file.Filename != f.pos.Filename() {
+			continue
+		}
+		ast.Walk(file, func(n ast.Node) bool {
+			switch x := n.(type) {
+			case *ast.SelectorExpr:
+				return false
+			case *ast.Field:
+				ast.Walk(x.Value, func(n ast.Node) bool {
+					if id, ok := n.(*ast.Ident); ok && id.Pos().Offset() == f.pos.Offset() {
+						name = id.Name
+					}
+					_, part := n.(*ast.SelectorExpr)
+					return !part
+				}, nil)
+				return name == ""
+			}
+			return name == ""
+		}, nil)
+	}
+	return name
 }
 
 // scheme matches the beginning of a URL.

@@ -1,12 +1,20 @@
 package render
 
 import (
+	"fmt"
+	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
+	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -22,7 +30,7 @@ func (t translator) undefinedField(f *Finding) {
 		return
 	}
 	if name, ok := strings.CutPrefix(f.Message, noField); ok {
-		f.DidYouMean = typed.Closest(name, t.ev.labels())
+		f.DidYouMean = typed.Closest(name, alike(name, t.ev.labels()))
 		return
 	}
 	if f.Message != "invalid interpolation" {
@@ -41,7 +49,7 @@ func (t translator) undefinedField(f *Finding) {
 					return true
 				}
 				if name, _, err := ast.LabelName(sel.Sel); err == nil && !slices.Contains(labels, name) {
-					f.Message, f.DidYouMean = noField+name, typed.Closest(name, labels)
+					f.Message, f.DidYouMean = noField+name, typed.Closest(name, alike(name, labels))
 					t.repo.place(f, sel.Sel.Pos())
 				}
 				return true
@@ -49,6 +57,13 @@ func (t translator) undefinedField(f *Finding) {
 			return false
 		}, nil)
 	}
+}
+
+// alike are the names that are definitions where one is, and fields where it is one.
+func alike(name string, names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(other string) bool {
+		return strings.HasPrefix(other, "#") != strings.HasPrefix(name, "#") || strings.HasPrefix(other, "_") != strings.HasPrefix(name, "_")
+	})
 }
 
 // labels are the names of all fields of the environment's package and of what it imports.
@@ -72,18 +87,53 @@ func (p *envPackage) labels() []string {
 // ourWord is the field that says what one of Kubernetes says.
 func ourWord(theirs string, fields []string) string {
 	words := map[string][]string{
-		"annotations": {"podAnnotations"}, "autoscaling": {"autoscale"}, "claimName": {"existingClaim", "claim"},
-		"configMapName": {"configMap"}, "configMapRef": {"configMap"}, "containerPort": {"port"}, "cron": {"schedule"},
-		"emptyDir": {"empty"}, "environment": {"env"}, "hosts": {"host"}, "ingressClassName": {"class", "ingressClass"},
-		"labels": {"podLabels"}, "livenessProbe": {"probes"}, "maxReplicas": {"max"}, "minReplicas": {"min"},
-		"mountPath": {"path"}, "persistentVolumeClaim": {"claim"}, "podDisruptionBudget": {"disruptionBudget"},
-		"readinessProbe": {"probes"}, "secretKeyRef": {"envRef"}, "secretName": {"secret"}, "securityContext": {"security"},
-		"startupProbe": {"probes"}, "targetPort": {"port"}, "tlsSecret": {"tls"}, "volumeMounts": {"volumes"},
+		"address": {"servers"}, "annotations": {"podAnnotations"}, "autoscaling": {"autoscale"}, "claimName": {"existingClaim", "claim"},
+		"configMapName": {"configMap"}, "configMapRef": {"configMap"}, "configMapKeyRef": {"configMap"}, "containerPort": {"port"},
+		"containers": {"sidecars"}, "cron": {"schedule"}, "emptyDir": {"empty"}, "environment": {"env"}, "extraEnv": {"env"}, "extraContainers": {"sidecars"},
+		"extraVolumes": {"volumes"}, "fieldRef": {"field"}, "horizontalPodAutoscaler": {"autoscale"}, "hosts": {"host"}, "hpa": {"autoscale"},
+		"httpGet": {"path"}, "ingressClassName": {"class", "ingressClass"}, "labels": {"podLabels"}, "lifecycle": {"preStopCommand"},
+		"livenessProbe": {"probes"}, "maxReplicas": {"max"}, "minReplicas": {"min"}, "metadata": {"podLabels"}, "mountPath": {"path"}, "name": {"key"},
+		"pdb": {"disruptionBudget"}, "persistence": {"volumes"}, "persistentVolumeClaim": {"claim"}, "podDisruptionBudget": {"disruptionBudget"},
+		"pvc": {"claim"}, "readinessProbe": {"probes"}, "replicaCount": {"replicas"}, "resourceFieldRef": {"resource"}, "rules": {"hosts"}, "runAsUser": {"user"},
+		"secretKeyRef": {"secret", "envRef"}, "secretName": {"secret"}, "secretRef": {"secrets", "secret"}, "securityContext": {"security"},
+		"startupProbe": {"probes"}, "storage": {"size"}, "storageClassName": {"storageClass"}, "targetCPUUtilizationPercentage": {"cpu"},
+		"targetMemoryUtilizationPercentage": {"memory"}, "targetPort": {"port"}, "tlsSecret": {"tls"}, "valueFrom": {"envRef"}, "volumeMounts": {"volumes"},
+		"tcpSocket": {"port"}, "exec": {"command"}, "ttl": {"ttlSecondsAfterFinished"},
 	}
 	for _, ours := range words[theirs] {
 		if slices.Contains(fields, ours) {
 			return ours
 		}
+	}
+	return ""
+}
+
+// placeOf says where what a name of Kubernetes, or of a chart, stands for is written, where
+// that is no field of another name; fields are those that there are.
+func placeOf(theirs string, fields []string) string {
+	if slices.Contains(fields, "kubernetesVersion") && theirs == "context" {
+		return "cluster: context"
+	}
+	if slices.Contains(fields, "limits") && theirs == "requests" {
+		return "resources: {cpu: ..., memory: ...}, without requests"
+	}
+	if slices.Contains(fields, "appProtocols") && (theirs == "port" || theirs == "ports" || theirs == "targetPort" || theirs == "nodePort") {
+		return "ports: http: {servicePort: ...}"
+	}
+	if !slices.Contains(fields, "patch") {
+		return ""
+	}
+	switch theirs {
+	case "imagePullSecrets", "pullSecrets", "pullSecret":
+		return "pullSecret of the environment"
+	case "restartPolicy":
+		return "the type of the app: what runs on is started again, a Job is not"
+	case "spec", "template":
+		return "the app itself: the fields of " + theirs + " stand in it by their own names"
+	case "tag", "repository":
+		return `image: "REGISTRY/NAME:TAG"`
+	case "args", "command":
+		return ""
 	}
 	return ""
 }
@@ -103,8 +153,82 @@ const noRegistry = "the environment has no registry of this name"
 // noPackage is how CUE begins to say that an import leads nowhere.
 const noPackage = "cannot find package "
 
+var (
+	// ofPackage matches what CUE says of a directory whose files are of another package.
+	ofPackage = regexp.MustCompile(`^cannot find package "([^"]+)": no files in package directory with package name "(\w+)"`)
+	// inFile matches what it says of a package with a file whose imports it cannot read.
+	inFile = regexp.MustCompile(`: cannot get imports: .* in (\S+\.cue)$`)
+)
+
+// inPackage says what is wrong with the files of a package that is imported, where the
+// import leads to one; false where it does not.
+func (r *Repo) inPackage(f *Finding, text string) bool {
+	if m := inFile.FindStringSubmatch(text); m != nil {
+		name := filepath.Join(r.root, filepath.FromSlash(m[1]))
+		data, err := fs.ReadFile(r.fsys, m[1])
+		if err != nil {
+			return false
+		}
+		_, err = parser.ParseFile(name, data)
+		errs := errors.Errors(err)
+		if len(errs) == 0 {
+			return false
+		}
+		format, args := errs[0].Msg()
+		f.Path, f.Message = "", fmt.Sprintf(format, args...)
+		r.place(f, errs[0].Position())
+		return true
+	}
+	m := ofPackage.FindStringSubmatch(text)
+	if m == nil {
+		return false
+	}
+	dir, ok := strings.CutPrefix(syntax.Plain(m[1]), r.module+"/")
+	names, err := fs.Glob(r.fsys, dir+"/*.cue") // the pattern is well formed
+	if !ok || err != nil {
+		return false
+	}
+	for _, name := range names {
+		abs := filepath.Join(r.root, filepath.FromSlash(name))
+		data, err := fs.ReadFile(r.fsys, name)
+		if err != nil {
+			continue
+		}
+		file, err := parser.ParseFile(abs, data)
+		if err != nil {
+			continue
+		}
+		f.Path, f.pos, f.File, f.Line, f.Col = "", token.NoPos, r.fileName(abs), 1, 1
+		switch of := file.PackageName(); {
+		case of != "":
+			f.Message = fmt.Sprintf("this file is of package %s, and who imports it looks for %s", of, m[2])
+			f.Hint = fmt.Sprintf("write package %s, or import %q", m[2], m[1]+":"+of)
+			for _, decl := range file.Decls {
+				if clause, ok := decl.(*ast.Package); ok {
+					r.place(f, clause.Name.Pos())
+				}
+			}
+		case strings.Contains("\n"+string(data), "\npackage "):
+			f.Message, f.Hint = "the package clause comes first", "put imports and all else behind it"
+		default:
+			f.Message, f.Hint = "this file is of no package", "begin it with: package "+m[2]
+		}
+		return true
+	}
+	return false
+}
+
 // packageLike is the import path of the repository that was probably meant.
 func (r *Repo) packageLike(wanted string) string {
+	wanted = strings.TrimSuffix(wanted, "/")
+	if path.Ext(wanted) == ".cue" {
+		wanted = path.Dir(wanted)
+	}
+	if near := typed.Closest(path.Base(wanted), []string{"schema"}); path.Base(wanted) == "schema" || near != "" && strings.Contains(wanted, path.Base(Module)) {
+		if wanted != Module+"/schema" {
+			return Module + "/schema"
+		}
+	}
 	dirs, err := r.cueDirs()
 	if err != nil {
 		return ""
@@ -183,4 +307,116 @@ func (t translator) exported(name string) string {
 		found = inst.PkgName + "." + name
 	}
 	return found
+}
+
+// inASCII is a name with the letters in place of those that only look like them.
+func inASCII(name string) string {
+	return strings.Map(func(c rune) rune {
+		if plain := asASCII(c); plain != 0 {
+			return plain
+		}
+		return c
+	}, name)
+}
+
+// misplaced says where a field belongs that stands in the wrong place: an app in another
+// app, fields below the name of a registry.
+func (t translator) misplaced(f *Finding, path []string) {
+	if len(path) < unitDepth+1 || path[1] != "apps" {
+		return
+	}
+	switch name := last(path); {
+	case len(path) == unitDepth+1 && slices.Contains(t.siblings(append(slices.Clone(path[:unitDepth-1]), "")), name):
+		f.DidYouMean, f.Hint = "", fmt.Sprintf("%s is an app: it stands beside %s, not in it", name, path[unitDepth-1])
+		f.inside = name
+	case path[unitDepth] == "registry":
+		f.Hint = "an app names one of the registries that the environment has: registry: NAME"
+	}
+}
+
+// wrongWord says in other words what CUE says of operators and of names.
+func (t translator) wrongWord(f *Finding) {
+	if m := wrongOperator.FindStringSubmatch(f.Message); m != nil {
+		f.Message, f.derived = fmt.Sprintf("a type and its fields are put together with &, not with %s", m[1]), false
+		f.Hint = "such as schema.#WebApp & {"
+	}
+	if m := unusedAlias.FindStringSubmatch(f.Message); m != nil {
+		f.Path, f.Message, f.derived = "", "a field has a colon, not =", false
+		f.Hint = fmt.Sprintf("write %s: value", m[1])
+	}
+	if m := importedAgain.FindStringSubmatch(f.Message); m != nil {
+		f.Message, f.Hint = "this is imported twice", "take one of them out; the other one is at "+m[1]
+	}
+	if m := badImport.FindStringSubmatch(f.Message); m != nil {
+		f.Message = "no package has this import path"
+		for _, name := range []string{m[1], m[2], m[3]} {
+			if name != "" {
+				f.DidYouMean = t.repo.packageLike(name)
+			}
+		}
+		if f.DidYouMean == "" {
+			f.Hint = "an import begins with the module, " + t.repo.module + ", or that of the definitions, " + Module
+		}
+	}
+	if strings.Contains(f.Message, "parser returned invalid quoted string") {
+		f.Path, f.Message, f.Hint = "", "an import stands in double quotes", ""
+	}
+}
+
+var (
+	// wrongOperator matches what CUE says of structs that an operator does not take.
+	wrongOperator = regexp.MustCompile(`^invalid (?:left|right)-hand value to '(\S+)' \(type struct\)`)
+	unusedAlias   = regexp.MustCompile(`^unreferenced alias or let clause (\w+)`)
+	importedAgain = regexp.MustCompile(`redeclared as imported package name previous declaration at (\S+)`)
+	badImport     = regexp.MustCompile(`^(?:relative import paths not allowed \("([^"]+)"\)|builtin package "([^"]+)" undefined|invalid import path "([^"]+)")`)
+)
+
+// below is where a field stands that was written one level too high, such as claim.size
+// for size; empty where it stands in none of the structs, or in more than three.
+func (t translator) below(path []string, names []string) string {
+	var found []string
+	for _, name := range names {
+		if len(name) == 0 || name[0] == '#' {
+			continue
+		}
+		inside := append(slices.Clone(path[:len(path)-1]), name, "")
+		if slices.Contains(t.siblings(inside), last(path)) {
+			found = append(found, name+"."+last(path))
+		}
+	}
+	if len(found) == 0 || len(found) > 3 {
+		return ""
+	}
+	return strings.Join(found, " or ")
+}
+
+// ofType names the types of apps that have a field which the app's type has not.
+func (t translator) ofType(path []string) string {
+	if len(path) != unitDepth+1 || path[1] != "apps" || t.ev == nil {
+		return ""
+	}
+	kind, _ := t.ev.root.LookupPath(stringPath(append(slices.Clone(path[:unitDepth]), "type"))).String()
+	var types []string
+	for _, inst := range t.ev.instances() {
+		if syntax.Plain(inst.ImportPath) != Module+"/schema" {
+			continue
+		}
+		all := t.ev.root.Context().BuildInstance(inst) //nolint:staticcheck // values of two contexts do not meet
+		for _, name := range unitTypes(inst) {
+			iter, err := all.LookupPath(cue.MakePath(cue.Def(name))).Fields(cue.Optional(true))
+			for err == nil && iter.Next() {
+				if sel := iter.Selector(); sel.IsString() && sel.LabelType() == cue.StringLabel && sel.Unquoted() == last(path) {
+					types = append(types, "schema."+name)
+				}
+			}
+		}
+	}
+	if kind == "" || len(types) == 0 || slices.Contains(types, "schema.#"+kind) {
+		return ""
+	}
+	const few = 4
+	if len(types) > few {
+		return fmt.Sprintf("a %s has none, as other types have", kind)
+	}
+	return fmt.Sprintf("a %s has none; of %s it is a field", kind, strings.Join(types, ", "))
 }

@@ -60,7 +60,9 @@ func (t translator) fieldNamed(pos token.Pos, name string) bool {
 				return n == file
 			}
 			if field, ok := n.(*ast.Field); ok {
-				found, _ = syntax.Name(field)
+				if found, _ = syntax.Name(field); found == name && field.Value.Pos() == pos {
+					return false // the whole of it, which begins with a field of its own
+				}
 			}
 			return true
 		}, nil)

@@ -1,12 +1,14 @@
 package render
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
@@ -92,10 +94,34 @@ func (s *sources) add(dir string) error {
 			return s.repo.unread(name, err)
 		}
 		abs := filepath.Join(s.repo.root, filepath.FromSlash(name))
+		if f, ok := notUTF8(data); ok {
+			f.File = s.repo.fileName(abs)
+			return Findings{f}
+		}
 		s.laid[abs] = load.FromBytes(data)
 		s.follow(abs, data)
 	}
 	return nil
+}
+
+// notUTF8 is the place of the first text of another encoding, such as GBK: CUE would read
+// something else there. What begins with a byte order mark says what it is.
+func notUTF8(data []byte) (Finding, bool) {
+	if utf8.Valid(data) || bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return Finding{}, false
+	}
+	f := Finding{Line: 1, Col: 1, Message: "this is not UTF-8", Hint: "save the file as UTF-8"}
+	for len(data) > 0 {
+		c, n := utf8.DecodeRune(data)
+		if c == utf8.RuneError && n == 1 {
+			break
+		}
+		if f.Col += n; c == '\n' {
+			f.Line, f.Col = f.Line+1, 1
+		}
+		data = data[n:]
+	}
+	return f, true
 }
 
 // follow queues the directories that a file may import from.
@@ -114,7 +140,7 @@ func (s *sources) follow(name string, data []byte) {
 			s.queue = append(s.queue, ".")
 		}
 		if below, ok := strings.CutPrefix(imported, s.module+"/"); ok {
-			s.queue = append(s.queue, below)
+			s.queue = append(s.queue, path.Clean(below))
 		}
 		if first, _ := splitFirst(imported); strings.Contains(first, ".") { // else it is CUE's own
 			for _, dir := range []string{"gen", "usr", "pkg"} {

@@ -35,6 +35,7 @@ func TestEdits(t *testing.T) {
 			}
 		}},
 		{"imported", initialised},
+		{"tired", initialised},
 	} {
 		name := filepath.Join("testdata", "edits", layout.name+".txtar")
 		archive, err := txtar.ParseFile(name)

@@ -59,7 +59,10 @@ type Finding struct {
 	literal bool       // pos is the very value, or the word that it was made of
 
 	documented bool // Expected is the field's doc comment
-	quiet      bool // said only where nothing else is wrong: it may follow from that
+
+	ours   string // the field of the definitions that says what one of Kubernetes does
+	inside string // an app that stands in another one
+	quiet  bool   // said only where nothing else is wrong: it may follow from that
 }
 
 // String is the finding on one line: file:line:col: path: message (details).
@@ -150,7 +153,7 @@ func (f Finding) follows(other Finding) bool {
 		return true // two fields of the site, of which one takes what the other has
 	}
 	switch f.Rule {
-	case "duplicate", "name", lint.RuleServer, lint.RuleWay:
+	case "duplicate", "host-taken", "name", lint.RuleServer, lint.RuleWay:
 		return true
 	case "":
 		return false
@@ -226,7 +229,7 @@ func (fs Findings) everywhere() Findings {
 			kept = append(kept, f)
 			continue
 		}
-		m := mistake{f.listed, f.Rule, f.Path, strings.ReplaceAll(f.Message, f.Environment, "\x00"), f.DidYouMean, f.Warning}
+		m := mistake{f.listed, f.Rule, strings.ReplaceAll(f.Path, f.Environment, "\x00"), strings.ReplaceAll(f.Message, f.Environment, "\x00"), f.DidYouMean, f.Warning}
 		at, again := first[m]
 		switch {
 		case !again:
@@ -262,7 +265,10 @@ func (fs Findings) split() (errs, warnings Findings) {
 		return w.literal && slices.ContainsFunc(errs, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
 	})
 	warnings = slices.DeleteFunc(slices.Clone(warnings), func(w Finding) bool { // nothing answers because of what the other says
-		return w.Rule == lint.RuleWay && w.literal && slices.ContainsFunc(warnings, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
+		return w.Rule == lint.RuleWay && slices.ContainsFunc(warnings, func(f Finding) bool {
+			return f.Rule != w.Rule && (w.literal && f.literal && f.pos == w.pos ||
+				f.Rule == "registry" && f.Environment == w.Environment && strings.HasPrefix(f.Path, w.Path+"."))
+		})
 	})
 	if slices.ContainsFunc(errs, func(f Finding) bool { return !f.quiet }) {
 		errs = slices.DeleteFunc(errs, func(f Finding) bool { return f.quiet })

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"unicode"
 
-	"cuelang.org/go/cue/scanner"
 	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -22,10 +21,7 @@ import (
 // quotes, what a merge left. One mistake may break a file in many places: what only
 // follows from it is not said.
 func (r *Repo) plainly(findings Findings) Findings {
-	lines := map[string][]string{}
-	conflicts := map[string]bool{}
-	parsed := map[string]int{}  // mistakes that were said of a file
-	foreign := map[string]int{} // the line of characters of another alphabet that was said of a file
+	files := map[string]*broken{}
 	var kept Findings
 	for _, f := range findings {
 		if !f.pos.IsValid() || !r.isUserPos(f.pos) || !notParsed.MatchString(f.Message) {
@@ -33,56 +29,126 @@ func (r *Repo) plainly(findings Findings) Findings {
 			continue
 		}
 		name := f.pos.Filename()
-		if _, read := lines[name]; !read {
-			lines[name] = r.linesOf(name)
+		file := files[name]
+		if file == nil {
+			file = &broken{source: source{lines: r.linesOf(name), packages: r.packagesNamed}}
+			files[name] = file
 		}
-		s := source{lines: lines[name], packages: r.packagesNamed}
-		if _, col, ok := s.foreign(f.Line); ok || foreign[name] > 0 {
-			if !ok || foreign[name] == f.Line {
-				continue // follows from the first of its line, or of the file
-			}
-			if foreign[name] = f.Line; col != f.Col {
-				f.pos = token.NoPos
-			}
-			f.Col = col
-		}
-		if at := s.conflict(); at > 0 {
-			if !conflicts[name] {
-				conflicts[name] = true
-				f.pos, f.Line, f.Col, f.Path = token.NoPos, at, 1, ""
-				f.Message, f.Expected, f.Found, f.DidYouMean = "a merge conflict begins here", "", "", ""
-				if !strings.HasPrefix(s.line(at), "<") {
-					f.Message = "the rest of a merge conflict"
-				}
-				f.Hint = "keep one side, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
-				kept = append(kept, f)
-			}
-			continue
-		}
-		if strings.HasSuffix(f.Message, "found 'EOF'") {
-			if parsed[name] > 0 {
-				continue
-			}
-			f.Message = "the file ends here, and " + strings.TrimPrefix(strings.TrimSuffix(f.Message, ", found 'EOF'"), "expected ") + " is missing"
-			if line, col := s.open(); line > 0 && strings.Contains(f.Message, "'}'") {
-				f.pos, f.Line, f.Col, f.Path = token.NoPos, line, col, ""
-				f.Message = "this { is not closed"
-			}
-		}
-		if f.Message == "expected 'EOF', found '}'" {
-			f.Message, f.Hint = "a } too many: no { is open here", ""
-			if line, col := s.surplus(); line > 0 && line != f.Line {
-				f.pos, f.Line, f.Col = token.NoPos, line, col
-				f.Message = "a } too many: it closes what is further out than its line"
-			}
-		}
-		parsed[name]++
-		s.say(&f)
-		if !slices.ContainsFunc(kept, func(k Finding) bool { return k.at() == f.at() && k.Message == f.Message }) {
+		if file.say(&f) && !slices.ContainsFunc(kept, func(k Finding) bool { return k.at() == f.at() && k.Message == f.Message }) {
 			kept = append(kept, f)
 		}
 	}
 	return kept
+}
+
+// broken is a file that does not parse, or refers to what is not there, with what was
+// said of it.
+type broken struct {
+	source
+	foreign int             // the line of characters of another alphabet
+	whole   map[string]bool // what is said once of a file
+}
+
+// once says whether it is the first time that something is to be said.
+func (b *broken) once(what string) bool {
+	if b.whole == nil {
+		b.whole = map[string]bool{}
+	}
+	first := !b.whole[what]
+	b.whole[what] = true
+	return first
+}
+
+// say puts a finding in words; false where it only follows from another one of the file.
+func (b *broken) say(f *Finding) bool {
+	moved := func(line, col int) {
+		f.pos, f.Line, f.Col, f.Path = token.NoPos, line, col, ""
+		f.Expected, f.Found, f.DidYouMean, f.Hint = "", "", "", ""
+	}
+	if _, col, ok := b.source.foreign(f.Line); ok || b.foreign > 0 {
+		if !ok || b.foreign == f.Line {
+			return false // follows from the first of its line, or of the file
+		}
+		if b.foreign = f.Line; col != f.Col {
+			f.pos = token.NoPos
+		}
+		f.Col = col
+	}
+	if at := b.conflict(); at > 0 {
+		moved(at, 1)
+		f.Message = "a merge conflict begins here"
+		if !strings.HasPrefix(b.line(at), "<") {
+			f.Message = "the rest of a merge conflict"
+		}
+		f.Hint = "keep one side, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
+		return b.once("conflict")
+	}
+	if strings.HasPrefix(f.Message, "reference ") { // the file parses
+		b.refers(f)
+		return !strings.HasPrefix(f.Message, noImport) || b.once(f.Message)
+	}
+	if b.foreign == 0 && !b.once("parsed") {
+		return false // CUE goes on as well as it can
+	}
+	if line, col := b.assigned(); line > 0 && line <= f.Line {
+		moved(line, col)
+		f.Message, f.Hint = "a field has a colon, not =", "write name: value"
+		return true
+	}
+	if line, col, message, hint, ok := b.shape(f.Line, f.Col, f.Message); ok {
+		moved(line, col)
+		f.Message, f.Hint = message, hint
+		return true
+	}
+	if at, message, hint, ok := b.unbalanced(); ok && (at.line <= f.Line || strings.Contains(f.Message, "'EOF'")) {
+		moved(at.line, at.col)
+		f.Message, f.Hint = message, hint
+		return true
+	}
+	was := f.Message
+	b.source.say(f)
+	if f.Message == was && f.Hint == "" {
+		inPlainWords(f)
+	}
+	return true
+}
+
+// noImport begins what is said of a name that no import has.
+const noImport = "no import of this name: "
+
+// inPlainWords says without CUE's own words what it does not read, where nothing better
+// is known of it.
+func inPlainWords(f *Finding) {
+	expected, found, _ := strings.Cut(f.Message, ", found ")
+	found = strings.Trim(found, "'")
+	switch {
+	case strings.HasPrefix(f.Message, "missing ',' before newline"):
+		f.Message = "a comma is missing at the end of this line"
+	case strings.HasPrefix(f.Message, "missing ',' in struct literal"):
+		f.Message = "a comma, or a new line, is missing before this"
+	case strings.HasPrefix(f.Message, "missing ','"):
+		f.Message = "a comma is missing before this"
+	case f.Message == "string literal not terminated":
+		f.Message, f.Hint = "this text is not closed", `write " where it ends`
+	case f.Message == "unknown escape sequence":
+		f.Message, f.Hint = `a \ in a text begins a special character, and this is none`, `write \\ for a \`
+	case strings.HasPrefix(f.Message, "illegal integer number"):
+		f.Message, f.Hint = "no number begins with 0", needsQuotes
+	case strings.HasPrefix(f.Message, "illegal byte order mark"):
+		f.Message, f.Hint = "a character that is not seen (U+FEFF)", "take it out"
+	case expected == "expected operand" && (found == "newline" || found == "EOF"):
+		f.Message = "a value is missing at the end of this line"
+	case expected == "expected operand" && found == ",":
+		f.Message, f.Hint = "a comma too many", "take it out"
+	case expected == "expected operand" && found == ":":
+		f.Message, f.Hint = "a colon too many", "take it out"
+	case expected == "expected operand":
+		f.Message = "a value is missing before " + found
+	case expected == "expected label or ':'":
+		f.Message, f.Hint = "this is no field", "a field is name: value"
+	default:
+		f.Message, f.Hint = "CUE cannot read this", `a field is name: value, a list ["a", "b"], and text stands in double quotes`
+	}
 }
 
 // at is the place of a finding, as it is printed.
@@ -90,7 +156,7 @@ func (f Finding) at() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.
 
 // notParsed matches what CUE says of text that is none of its own, or that it takes
 // for a name.
-var notParsed = regexp.MustCompile(`^(expected |missing |reference "|illegal |unexpected |invalid (character|operation|operand)|operand|string literal not|order )|\(- struct\)|not a list or struct`)
+var notParsed = regexp.MustCompile(`^(expected |missing |reference "|illegal |unexpected |invalid (character|operation|operand)|operand|string literal not|unknown escape|order )|\(- struct\)|not a list or struct`)
 
 // packagesNamed are the import paths of the packages of a name below envs, and of the
 // definitions.
@@ -154,64 +220,6 @@ func (s source) conflict() int {
 	return 0
 }
 
-// open is the place of a brace that nothing closes: by the indentation, the innermost
-// one where a line that closes a brace is further out than the one that opened it.
-func (s source) open() (line, col int) {
-	text := []byte(strings.Join(s.lines, "\n"))
-	var scan scanner.Scanner
-	file := token.NewFile("", 0, len(text))
-	scan.Init(file, text, func(token.Pos, string, []any) {}, scanner.DontInsertCommas)
-	var braces []token.Position
-	for {
-		pos, tok, _ := scan.Scan()
-		at := pos.Position()
-		switch tok {
-		case token.EOF:
-			if n := len(braces); n > 0 {
-				return braces[n-1].Line, braces[n-1].Column
-			}
-			return 0, 0
-		case token.LBRACE:
-			braces = append(braces, at)
-		case token.RBRACE:
-			if len(braces) == 0 {
-				return 0, 0
-			}
-			opened := braces[len(braces)-1]
-			first := strings.TrimSpace(s.line(at.Line)[:at.Column-1]) == ""
-			if first && s.indent(at.Line) < s.indent(opened.Line) {
-				return opened.Line, opened.Column
-			}
-			braces = braces[:len(braces)-1]
-		}
-	}
-}
-
-// surplus is the place of a brace that closes too much: by the indentation, the first
-// one that closes a brace of a line that is further out than its own.
-func (s source) surplus() (line, col int) {
-	text := []byte(strings.Join(s.lines, "\n"))
-	var scan scanner.Scanner
-	file := token.NewFile("", 0, len(text))
-	scan.Init(file, text, func(token.Pos, string, []any) {}, scanner.DontInsertCommas)
-	var braces []int // the lines that opened them
-	for {
-		pos, tok, _ := scan.Scan()
-		at := pos.Position()
-		switch tok {
-		case token.EOF:
-			return 0, 0
-		case token.LBRACE:
-			braces = append(braces, at.Line)
-		case token.RBRACE:
-			if len(braces) == 0 || braces[len(braces)-1] != at.Line && s.indent(braces[len(braces)-1]) < s.indent(at.Line) {
-				return at.Line, at.Column
-			}
-			braces = braces[:len(braces)-1]
-		}
-	}
-}
-
 func (s source) indent(n int) int {
 	line := s.line(n)
 	return len(line) - len(strings.TrimLeft(line, " \t"))
@@ -242,11 +250,6 @@ func (s source) say(f *Finding) {
 	case hashComment.MatchString(line[:min(len(line), f.Col+1)]):
 		at(strings.LastIndex(line[:min(len(line), f.Col+1)], "#") + 1)
 		f.Path, f.Message, f.Hint, f.DidYouMean = "", "comments begin with //, not with #", "", ""
-	case s.assigned(f.Line) > 0:
-		f.Line = s.assigned(f.Line)
-		at(strings.Index(s.line(f.Line), "=") + 1)
-		f.Path, f.Expected, f.Found, f.DidYouMean = "", "", "", ""
-		f.Message, f.Hint = "a field has a colon, not =", "write name: value"
 	case f.Col > 0 && f.Col <= len(line) && line[f.Col-1] == ';':
 		f.Path, f.Message, f.Hint = "", "fields are set apart by a comma or the end of the line, not by ;", "take it out"
 	case strings.HasPrefix(text, "- ") || text == "-":
@@ -305,7 +308,7 @@ func (s source) foreign(n int) (char rune, col int, ok bool) {
 		case inText:
 		case strings.HasPrefix(line[i:], "//"):
 			return 0, 0, false
-		case c > unicode.MaxASCII && !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '\uFEFF':
+		case c > unicode.MaxASCII && (asASCII(c) != 0 || !unicode.IsLetter(c) && !unicode.IsDigit(c)) && c != '\uFEFF':
 			return c, i + 1, true
 		}
 	}
@@ -335,20 +338,6 @@ func asASCII(c rune) rune {
 	return 0
 }
 
-// assigned is the line where something is written as an assignment, a line or the one
-// before it; 0 where none is.
-func (s source) assigned(n int) int {
-	for _, at := range []int{n, n - 1} {
-		if assignment.MatchString(s.line(at)) {
-			return at
-		}
-	}
-	return 0
-}
-
-// assignment matches name = value, with nothing else on the line.
-var assignment = regexp.MustCompile(`^\s*"?[\w-]+"?\s*=\s*(?:"[^"]*"|[\w.-]+)\s*,?\s*$`)
-
 // hashComment matches the beginning of a line up to a comment as in shells.
 var hashComment = regexp.MustCompile(`(^|[\s,{}"\]])#(\s|$)?$|^\s*#\s`)
 
@@ -358,25 +347,48 @@ func (s source) dashes(n int) bool {
 	return strings.HasPrefix(text, "- ") || text == "-"
 }
 
-// unquoted says that a name or a text needs quotes, or a field a comma before it.
-func (s source) unquoted(f *Finding, line string) {
-	if name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(f.Message, "reference "), " not found")); err == nil && strings.HasPrefix(f.Message, "reference ") {
-		switch end := f.Col - 1 + len(name); {
-		case yesNo[strings.ToLower(name)] != "":
-			f.Message, f.DidYouMean = name+" is no value of CUE", ""
-			f.Hint = "write " + yesNo[strings.ToLower(name)]
-		case f.DidYouMean != "" || !isWord.MatchString(name):
-		case end < len(line) && f.Col > 0 && line[end] == '.':
-			f.Message, f.Hint = fmt.Sprintf("no import of this name: %s", name), "add it to import (...) at the top of the file"
-			if paths := s.packages(name); len(paths) == 1 {
-				f.Hint += ": " + strconv.Quote(paths[0])
-			}
-			f.Path = ""
-		default:
-			f.Hint = needsQuotes
-		}
+// refers says what a name that nothing has was probably meant to be.
+func (s source) refers(f *Finding) {
+	name, err := strconv.Unquote(strings.TrimSuffix(strings.TrimPrefix(f.Message, "reference "), " not found"))
+	if err != nil {
 		return
 	}
+	line := s.line(f.Line)
+	text := strings.TrimSpace(line)
+	switch end := f.Col - 1 + len(name); {
+	case yesNo[strings.ToLower(name)] != "":
+		f.Message, f.DidYouMean = name+" is no value of CUE", ""
+		f.Hint = "write " + yesNo[strings.ToLower(name)]
+	case strings.HasPrefix(text, "- "):
+		s.say(f)
+	case hashComment.MatchString(line[:min(len(line), f.Col)]) && strings.HasPrefix(text, "#"):
+		s.say(f)
+	case strings.HasPrefix(name, "$"):
+		f.Hint = "CUE has no variables of the shell: write the value, in quotes where it is text"
+	case f.DidYouMean != "" || !isWord.MatchString(name):
+	case end < len(line) && f.Col > 0 && line[end] == '.':
+		f.Message, f.Hint = noImport+name, "add it to import (...) at the top of the file"
+		if paths := s.packages(name); len(paths) == 1 {
+			f.Hint += ": " + strconv.Quote(paths[0])
+		}
+		f.Path = ""
+	case text == name || strings.HasSuffix(text, "{"+name):
+		f.Path, f.Message, f.Hint = "", "a word alone is no field", "write "+name+": value, or take it out"
+	case inText(line[:max(0, min(len(line), f.Col-1))]):
+		f.Hint = `\(...) inserts a field or a let of this name, and there is none`
+	default:
+		f.Hint = needsQuotes
+	}
+}
+
+// inText says whether what follows stands in a reference of a text: "\(name)".
+func inText(before string) bool {
+	at := strings.LastIndex(before, `\(`)
+	return at >= 0 && !strings.Contains(before[at:], ")")
+}
+
+// unquoted says that a name or a text needs quotes, or a field a comma before it.
+func (s source) unquoted(f *Finding, line string) {
 	for _, m := range words.FindAllStringIndex(line, -1) {
 		if m[0] > f.Col || f.Col > m[1]+1 || strings.Count(line[:m[0]], `"`)%2 == 1 {
 			continue
@@ -411,5 +423,5 @@ const needsQuotes = `text needs quotes: "..."`
 
 var (
 	words  = regexp.MustCompile(`[A-Za-z0-9/][^\s",{}\[\]()]*`)
-	isWord = regexp.MustCompile(`^[A-Za-z]\w*$`)
+	isWord = regexp.MustCompile(`^\pL[\pL\d_]*$`)
 )

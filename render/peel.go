@@ -33,7 +33,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		}
 		return ev.hush(r.plainly(found).tidy(), nil) // what does not load has no values to ask
 	}
-	if syntax := slices.Concat(ev.forbidden(), ev.undefined(), ev.closedLists()); len(syntax) > 0 {
+	if syntax := slices.Concat(ev.forbidden(), ev.undefined(), ev.closedLists(), ev.slips(found)); len(syntax) > 0 {
 		found = syntax // the rest may follow from it; what does not appears again
 	}
 	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}
@@ -143,7 +143,7 @@ func hidden(data []byte, spec string) bool {
 // blanked before it.
 func consequence(f Finding, earlier Findings) bool {
 	return slices.ContainsFunc(earlier, func(e Finding) bool {
-		return e.Path == f.Path || e.pos == f.pos && f.pos.IsValid() ||
+		return e.Path == f.Path || e.Unit != "" && e.Unit == f.Unit && (f.closed || f.Message == missing) && strings.HasSuffix(e.Message, " is not defined") || e.pos == f.pos && f.pos.IsValid() ||
 			strings.HasPrefix(f.Path, e.Path+".") && e.Path != ""
 	})
 }

@@ -48,11 +48,27 @@ func (p *envPackage) undefined() Findings {
 				f.Expected = "one of " + enumerate(offered(names, types[imports[ident.Name]]))
 			}
 			p.repo.place(&f, sel.Pos())
+			f.Unit = p.unitAround(file, sel)
 			findings = append(findings, f)
 			return true
 		}, nil)
 	}
 	return findings
+}
+
+// unitAround is the app that an expression makes; empty where it stands in none.
+func (p *envPackage) unitAround(file *ast.File, expr ast.Expr) (unit string) {
+	own := slices.Contains(p.inst.Files, file)
+	syntax.EachField(file.Decls, func(f *ast.Field, path []string) bool {
+		if expr.Pos().Offset() < f.Pos().Offset() || expr.Pos().Offset() >= f.End().Offset() {
+			return false
+		}
+		if shown := strings.Split(shownPath(path, own), "."); len(shown) == unitDepth-1 && shown[0] == "apps" {
+			unit = shown[1]
+		}
+		return true
+	})
+	return unit
 }
 
 // closedLists finds definitions in the place of a list of units to which units are added.
@@ -86,6 +102,14 @@ func (p *envPackage) closedLists() Findings {
 				switch {
 				case slices.Contains(taken, unit):
 					continue
+				case isValue(field.Value):
+					g := Finding{
+						Environment: p.dir.name, Path: group + "." + unit, Message: "a field of an app, and no app",
+						Hint: fmt.Sprintf("write it into the app: NAME: %s: ...", unit),
+					}
+					p.repo.place(&g, field.Pos())
+					findings = append(findings, g)
+					continue
 				case f.Path == "":
 					f.Path = group + "." + unit
 					p.repo.place(&f, field.Pos())
@@ -107,6 +131,15 @@ func (p *envPackage) closedLists() Findings {
 		}
 	}
 	return findings
+}
+
+// isValue says whether an expression is a text, a number or a list: no unit is one.
+func isValue(expr ast.Expr) bool {
+	switch expr.(type) {
+	case *ast.BasicLit, *ast.ListLit, *ast.Interpolation:
+		return true
+	}
+	return false
 }
 
 // definition is the name of a definition that an expression refers to, and the fields

@@ -394,7 +394,7 @@ func (r *Repo) follow(paths []string, known map[string]*cueDir, reached map[stri
 		if d == nil {
 			d = &cueDir{dir: dir}
 			entries, err := fs.ReadDir(r.fsys, dir)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotDir) {
 				return err
 			}
 			for _, e := range entries {

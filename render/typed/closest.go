@@ -4,8 +4,64 @@ import "strings"
 
 // Closest returns the name that was probably meant by word: the one at the
 // smallest edit distance, at most a third of the word away, or the empty string.
-// Upper and lower case are the same.
-func Closest(word string, names []string) string { return Near(word, names, max(1, len(word)/3)) }
+// Upper and lower case are the same. In a short word another letter in place of one
+// is a slip only where it is beside it on the keyboard: nope is no node.
+func Closest(word string, names []string) string {
+	near := Near(word, names, max(1, len(word)/3))
+	if near == "" || len(word) > shortWord || !replaced(strings.ToLower(word), strings.ToLower(near)) {
+		return near
+	}
+	others := make([]string, 0, len(names))
+	for _, name := range names {
+		if name != near {
+			others = append(others, name)
+		}
+	}
+	return Closest(word, others)
+}
+
+// shortWord is the length up to which one letter makes another word.
+const shortWord = 4
+
+// replaced says whether two words differ in one letter that no slip of a finger writes
+// for the other.
+func replaced(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	at := -1
+	for i := range len(a) {
+		switch {
+		case a[i] == b[i]:
+		case at >= 0:
+			return false
+		default:
+			at = i
+		}
+	}
+	return at >= 0 && !besides(a[at], b[at])
+}
+
+// besides says whether two keys stand beside each other, or whether one of them is no
+// letter.
+func besides(a, b byte) bool {
+	rows := []string{"qwertyuiop", "asdfghjkl", "zxcvbnm"}
+	find := func(c byte) (row, column int) {
+		for i, keys := range rows {
+			if at := strings.IndexByte(keys, c); at >= 0 {
+				return i, at
+			}
+		}
+		return -1, 0
+	}
+	rowA, a1 := find(a)
+	rowB, b1 := find(b)
+	if rowA < 0 || rowB < 0 {
+		return true
+	}
+	down, across := rowA-rowB, a1-b1
+	return down*down <= 1 && across*across <= 1
+}
 
 // Near is Closest within a distance.
 func Near(word string, names []string, most int) string {
