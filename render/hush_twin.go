@@ -3,7 +3,6 @@ package render
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"cuelang.org/go/cue/ast"
 )
@@ -18,12 +17,10 @@ func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*u
 	}
 	values := ev.markedValues()
 	literals := ev.markedLiterals(values)
-	for _, lit := range ev.manifestLiterals() {
-		if !slices.ContainsFunc(literals, func(have *ast.BasicLit) bool { return have.Pos() == lit.Pos() }) {
-			literals = append(literals, lit)
-		}
+	unmarked := len(literals)+len(values) == 0
+	if unmarked {
+		literals = ev.manifestLiterals()
 	}
-	slices.SortStableFunc(literals, func(a, b *ast.BasicLit) int { return a.Pos().Compare(b.Pos()) })
 	if len(literals)+len(values) == 0 {
 		return hushed
 	}
@@ -41,7 +38,7 @@ func (ev *evaluated) hushMade(ctx context.Context, findings Findings, units []*u
 		said, alone := make(Findings, len(hushed)), 0
 		for i, f := range hushed {
 			switch others := theirs[at(f)]; {
-			case f.Warning:
+			case f.Warning, unmarked && f.Rule != "": // a rule says in words of ours what is wrong with a Secret
 			case len(others) > 0:
 				theirs[at(f)] = others[1:]
 				f = f.inBoth(others[0])
