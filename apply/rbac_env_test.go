@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,7 +194,9 @@ func (e *rightsEnv) deletePods(t *testing.T) {
 func exampleEnvs(t *testing.T) []*rightsEnv {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "run", "../cmd/evenkeel", "render-child")
-	cmd.Stdin = strings.NewReader(`{"dir": "..", "all": true}`)
+	in, err := cmd.StdinPipe() // which stays open: at its end the child takes us for dead
+	must(t, err)
+	go func() { _, _ = io.WriteString(in, `{"dir": "..", "all": true}`) }()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	must(t, err)

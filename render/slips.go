@@ -43,8 +43,8 @@ type slips struct {
 
 func (s *slips) add(pos token.Pos, path []string, own bool, message, hint string) *Finding {
 	f := Finding{Environment: s.p.dir.name, Path: shownPath(path, own), Message: message, Hint: hint}
-	if strings.HasPrefix(f.Path, "apps.") {
-		f.Unit, _, _ = strings.Cut(strings.TrimPrefix(f.Path, "apps."), ".")
+	if below, ok := strings.CutPrefix(f.Path, "apps."); ok {
+		f.Unit, _, _ = strings.Cut(below, ".")
 	}
 	s.p.repo.place(&f, pos)
 	s.all = append(s.all, f)

@@ -147,7 +147,7 @@ func (w *writer) ports(c *cluster) []any {
 			t.rows = append(t.rows, []string{code(server), "53", w.say("the zone %s", code(f.L7.Domain))})
 		}
 	}
-	c.units(func(env *way.Environment, u *lint.Unit) {
+	c.units(func(_ *way.Environment, u *lint.Unit) {
 		for _, o := range u.Objects {
 			w.hostPorts(&t, o)
 			w.servicePorts(&t, o)

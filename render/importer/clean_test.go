@@ -42,7 +42,8 @@ func TestService(t *testing.T) {
 		{"headless", map[string]any{"clusterIP": "None", "clusterIPs": []any{"None"}, "ipFamilies": []any{"IPv4"}, "ipFamilyPolicy": "SingleStack"}, map[string]any{"clusterIP": "None"}},
 		{"an address of its own", map[string]any{"clusterIP": "192.168.0.2"}, map[string]any{"clusterIP": "192.168.0.2"}},
 		{
-			"two families", map[string]any{"ipFamilies": []any{"IPv4", "IPv6"}, "ipFamilyPolicy": "RequireDualStack"},
+			"two families",
+			map[string]any{"ipFamilies": []any{"IPv4", "IPv6"}, "ipFamilyPolicy": "RequireDualStack"},
 			map[string]any{"ipFamilies": []any{"IPv4", "IPv6"}, "ipFamilyPolicy": "RequireDualStack"},
 		},
 		{"one of them", map[string]any{"ipFamilies": []any{"IPv6"}, "ipFamilyPolicy": "SingleStack"}, map[string]any{"ipFamilies": []any{"IPv6"}}},
