@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -200,11 +201,20 @@ func exampleEnvs(t *testing.T) []*rightsEnv {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	must(t, err)
-	var rendered struct {
+	type answer struct {
 		Environments []*schema.Environment `json:"environments"`
 		Wrong        map[string]string     `json:"wrong"`
 	}
-	must(t, json.Unmarshal(out, &rendered))
+	var rendered answer
+	for messages := json.NewDecoder(bytes.NewReader(out)); messages.More(); { // the last has the answer
+		var message struct {
+			Response *answer `json:"response"`
+		}
+		must(t, messages.Decode(&message))
+		if message.Response != nil {
+			rendered = *message.Response
+		}
+	}
 	if len(rendered.Environments) != 10 || len(rendered.Wrong) > 0 {
 		t.Fatalf("%d environments, want 10; wrong: %v", len(rendered.Environments), rendered.Wrong)
 	}

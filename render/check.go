@@ -18,7 +18,7 @@ func (r *rendered) lintable() lint.Environment {
 	env := lint.Environment{
 		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: cmp.Or(r.ev.repo.target, h.KubernetesVersion),
 		Cluster: h.cluster(),
-		After:   h.After, Was: h.Was, Site: h.Site, Registry: h.Registry, Registries: h.Registries, External: h.External,
+		After:   h.After, PromotionFrom: h.Promotion.From, Was: h.Was, Site: h.Site, Registry: h.Registry, Registries: h.Registries, External: h.External,
 	}
 	env.Definitions, _ = r.ev.repo.definitions()
 	env.Disabled = r.off

@@ -141,6 +141,12 @@ func checkOrder(worlds []*world) {
 				})
 			}
 		}
+		if from := w.env.PromotionFrom; from != "" && byName[from] == nil && !slices.Contains(w.broken, from) {
+			w.report(Finding{
+				Rule: "order", Path: typed.Path{"promotion", "from"},
+				Message: fmt.Sprintf("no environment %q: nothing can be promoted from it", from), DidYouMean: typed.Closest(from, names),
+			})
+		}
 		if path := waits(byName, w.env.Name, w.env.Name, nil); path != nil && slices.Min(path) == w.env.Name {
 			w.report(Finding{
 				Rule: "order", Path: typed.Path{"after"},

@@ -21,6 +21,7 @@ type Environment struct {
 	Cluster           string // identity of the cluster: rules between environments hold within one
 	KubernetesVersion string
 	After             []string
+	PromotionFrom     string // the environment that images come from
 	Was               string
 	Site              map[string]any
 	Registry          map[string]any
@@ -140,6 +141,7 @@ func rules() []rule {
 		{[]string{"size"}, checkSizes},
 		{[]string{"size"}, checkUnits},
 		{[]string{"container"}, checkContainers},
+		{[]string{"container"}, checkContainerPorts},
 		{[]string{"probe"}, checkProbes},
 		{[]string{"variable"}, checkVariables},
 		{[]string{"disruption-budget"}, checkBudgets},

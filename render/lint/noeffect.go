@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -185,6 +186,32 @@ func checkContainers(w *world) {
 			}
 			f.DidYouMean = typed.Closest(name, names)
 			w.report(f)
+		})
+	}
+}
+
+// checkContainerPorts: containers of a pod share its address, and only one of them can
+// listen on a port.
+func checkContainerPorts(w *world) {
+	type key struct {
+		number   any
+		protocol string
+	}
+	for _, p := range w.pods {
+		takes := map[key]string{}
+		tree.Each(p.spec()["containers"], func(i int, c map[string]any) {
+			name := tree.Text(c["name"])
+			tree.Each(c["ports"], func(j int, port map[string]any) {
+				k := key{port["containerPort"], cmp.Or(tree.Text(port["protocol"]), "TCP")}
+				if other := takes[k]; other != "" && other != name {
+					f := p.located.at("container", p.at("spec", "containers", i, "ports", j, "containerPort")...)
+					f.Warning = true
+					f.Message = fmt.Sprintf("the container %s has port %v of the pod already: %s cannot listen there", other, k.number, name)
+					w.report(f)
+					return
+				}
+				takes[k] = name
+			})
 		})
 	}
 }
