@@ -34,6 +34,7 @@ func checks() []check {
 		{"level", "a second apply, kubectl diff and live edits", level, false},
 		{"roll", "rolling updates of provider and consumer under load: not one failed request", roll, false},
 		{"broken", "a broken version fails the gate in seconds, in the program's own words, and fails no request", broken, false},
+		{"canary", "a good canary fails no request; one that fails every call fails its share of them, until its check ends it", canaries, false},
 		{"cluster", "evenkeel in the cluster, with the rights of evenkeel rbac, corrects a live edit", inCluster, false},
 		{"nginx", "nginx killed on the holder of the VIP", killNginx, false},
 		{"edge", "a whole edge host cut off", cutEdge, false},

@@ -36,6 +36,8 @@ const (
 	consumerV2   = consumerName + "master_261124_0900"
 	providerBad  = providerName + "master_261124_1000"
 	consumerBad  = consumerName + "master_261124_1000"
+	providerLost = providerName + "master_261124_1100"
+	consumerLost = consumerName + "master_261124_1100"
 	evenkeelName = "harbor.od.com/infra/evenkeel:lab"
 )
 
@@ -79,6 +81,8 @@ func (l *lab) imageList() []image {
 		{"consumer-1", consumerV1, "1", ""},
 		{"consumer-2", consumerV2, "2", ""},
 		{"consumer-broken", consumerBad, "3", "crash"},
+		{"provider-failing", providerLost, "4", "error"},
+		{"consumer-failing", consumerLost, "4", "error"},
 	} {
 		list = append(list, image{
 			file: demo.file, names: []string{demo.name}, is: "dubbo-go v3.3.1, started as the Java image is",

@@ -62,6 +62,13 @@ type load struct {
 	slowest  time.Duration
 	versions map[string]int
 	example  map[string]int // kinds of failures
+	results  []result
+}
+
+// result is that of one request.
+type result struct {
+	at     time.Time // of the answer
+	failed bool
 }
 
 const maxLoad = 30000 // requests of one load, whatever happens
@@ -103,6 +110,7 @@ func (l *load) one(ctx context.Context, client *http.Client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
+	l.results = append(l.results, result{now, err != nil})
 	l.slowest = max(l.slowest, now.Sub(start))
 	if err != nil {
 		l.failed++
@@ -124,6 +132,22 @@ func (l *load) count() (sent, failed int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.sent, l.failed
+}
+
+// between counts the answers of a time.
+func (l *load) between(from, to time.Time) (answers, failed int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.results {
+		if r.at.Before(from) || r.at.After(to) {
+			continue
+		}
+		answers++
+		if r.failed {
+			failed++
+		}
+	}
+	return answers, failed
 }
 
 func (l *load) String() string {

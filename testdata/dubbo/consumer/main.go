@@ -34,7 +34,10 @@ func main() {
 			Consumer demo.Who        `json:"consumer"`
 			Error    string          `json:"error,omitempty"`
 		}{Consumer: demo.Self()}
-		said, err := hello.Hello(ctx, r.URL.Query().Get("name"))
+		said, err := "", demo.Misbehave()
+		if err == nil {
+			said, err = hello.Hello(ctx, r.URL.Query().Get("name"))
+		}
 		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
 			answer.Error = err.Error()

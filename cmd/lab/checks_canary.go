@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	canaryHold   = 20 * time.Second
+	canaryLimit  = 0.05 // of requests, more of which end a canary
+	canaryWindow = 5 * time.Second
+	canaryAsked  = "10.4.7.200:9090" // where the check asks for its number
+)
+
+// canaryEnv has two pods of each app, and a canary of one: one in three.
+func canaryEnv() string {
+	return fmt.Sprintf(`// Package canary tries new versions a little at a time.
+package canary
+
+import (
+	"github.com/seed-428f4edd/evenkeel/envs/demo"
+	"github.com/seed-428f4edd/evenkeel/envs/site:od"
+	"github.com/seed-428f4edd/evenkeel/schema"
+)
+
+environment: schema.#Environment & {
+	name: "canary"
+	site: od.#Site
+	cluster: context: "od"
+	podSecurity: "baseline"
+	registry: zookeeper: {}
+	defaults: {
+		replicas: 2
+		rollout: canary: {
+			steps: [{pods: 1, hold: "%s"}]
+			every: "1s"
+			checks: [{promql: "failed_share", max: %v}]
+			prometheus: "http://%s"
+		}
+	}
+	apps: {
+		"dubbo-demo-service": demo.#Apps["dubbo-demo-service"] & {image: %q}
+		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q}
+	}
+}
+`, canaryHold, canaryLimit, canaryAsked, providerV1, consumerV1, demoHost("canary"))
+}
+
+// canaries tries a good version and one that fails every call, of the consumer, which
+// HTTP calls, and of the provider, which Dubbo calls.
+func canaries(ctx context.Context, s *site) error {
+	dir := filepath.Join(s.repo, "envs", "canary")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "canary.cue"), []byte(canaryEnv()), 0o644); err != nil {
+		return err
+	}
+	if _, err := s.mustEvenkeel(ctx, 0, "apply", "canary", "--yes", "--timeout", "5m"); err != nil {
+		return errors.Join(err, s.pods(ctx, "canary"))
+	}
+	for _, c := range []struct{ app, old, good, bad string }{
+		{"dubbo-demo-consumer", consumerV1, consumerV2, consumerLost},
+		{"dubbo-demo-service", providerV1, providerV2, providerLost},
+	} {
+		if err := s.goodCanary(ctx, c.app, c.old, c.good); err != nil {
+			return errors.Join(err, s.pods(ctx, "canary"))
+		}
+		if err := s.badCanary(ctx, c.app, c.good, c.bad); err != nil {
+			return errors.Join(err, s.pods(ctx, "canary"))
+		}
+	}
+	_, err := s.mustEvenkeel(ctx, 0, "delete", "canary", "--yes", "--timeout", "3m")
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// goodCanary brings a version in: no request may fail, from the first step to the end.
+func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
+	load, stop := startLoad(ctx, demoHost("canary"))
+	defer stop()
+	asked, end, err := serveShare(ctx, load)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
+		return err
+	}
+	if err := s.setImage("canary", old, good); err != nil {
+		return err
+	}
+	start := time.Now()
+	if _, err := s.mustEvenkeel(ctx, 0, "apply", "canary", "--yes", "--timeout", "5m"); err != nil {
+		stop()
+		s.measured("canary of %s: %s", app, load)
+		return err
+	}
+	took := time.Since(start)
+	sent, _ := load.count()
+	err = load.atLeast(ctx, s, sent+5*loadRate)
+	stop()
+	s.measured("good canary of %s in %s, its check asked %d times: %s", app, took.Round(time.Second), asked.times(), load)
+	switch {
+	case err != nil:
+		return err
+	case load.failed > 0:
+		return fmt.Errorf("a good canary of %s: %d of %d requests failed", app, load.failed, load.sent)
+	case len(load.versions) < 2:
+		return fmt.Errorf("not both versions answered: %v", load.versions)
+	}
+	return nil
+}
+
+// badCanary brings in a version that fails every call: so many calls fail as come to its
+// pod, and none after a hold from when the check has failed.
+func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
+	load, stop := startLoad(ctx, demoHost("canary"))
+	defer stop()
+	asked, end, err := serveShare(ctx, load)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
+		return err
+	}
+	if err := s.setImage("canary", good, bad); err != nil {
+		return err
+	}
+	text, err := s.mustEvenkeel(ctx, 3, "apply", "canary", "--yes", "--timeout", "5m")
+	if err != nil {
+		return err
+	}
+	sent, _ := load.count()
+	err = load.atLeast(ctx, s, sent+10*loadRate)
+	stop()
+	if err != nil {
+		return err
+	}
+	fired := asked.failed()
+	after := load.last.Sub(fired)
+	answers, failed := load.between(load.first, load.last)
+	share, most := float64(failed)/float64(max(answers, 1)), canaryShare(answers)
+	s.measured("canary of %s that fails every call: %d of %d requests failed while it ran (%.1f%%), the last one %s after the check had failed; %s",
+		app, failed, answers, 100*share, after.Round(100*time.Millisecond), load)
+	switch {
+	case failed == 0, fired.IsZero():
+		return fmt.Errorf("no request failed: nothing was shown")
+	case !strings.Contains(text, "check failed: promql failed_share"):
+		return errors.New("evenkeel does not name the check")
+	case share > most:
+		return fmt.Errorf("%.1f%% of the requests failed, at most %.1f%% come to one pod of three", 100*share, 100*most)
+	case after > canaryHold:
+		return fmt.Errorf("requests failed for %s after the check, the limit is a hold of %s", after.Round(100*time.Millisecond), canaryHold)
+	}
+	if err := s.setImage("canary", bad, good); err != nil {
+		return err
+	}
+	return s.isLevel(ctx, "canary")
+}
+
+// canaryShare is a third of the requests, and what chance may add to it: four standard
+// deviations, as a consumer calls any provider at random.
+func canaryShare(requests int) float64 {
+	const third = 1.0 / 3
+	return third + 4*math.Sqrt(third*(1-third)/float64(max(requests, 1)))
+}
+
+// share answers the check of a canary as Prometheus would: with the share of requests
+// that failed lately.
+type share struct {
+	load  *load
+	mu    sync.Mutex
+	n     int
+	first time.Time // when it was too much
+}
+
+func serveShare(ctx context.Context, l *load) (*share, func(), error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", canaryAsked)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &share{load: l}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return s, func() { _ = server.Close() }, nil
+}
+
+func (s *share) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	now := time.Now()
+	answers, failed := s.load.between(now.Add(-canaryWindow), now)
+	value := float64(failed) / float64(max(answers, 1))
+	s.mu.Lock()
+	s.n++
+	if value > canaryLimit && s.first.IsZero() {
+		s.first = now
+	}
+	s.mu.Unlock()
+	sample := []any{float64(now.Unix()), strconv.FormatFloat(value, 'f', -1, 64)}
+	data := map[string]any{"resultType": "vector", "result": []any{map[string]any{"metric": map[string]string{}, "value": sample}}}
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
+}
+
+func (s *share) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+func (s *share) failed() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first
+}
