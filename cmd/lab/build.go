@@ -150,7 +150,7 @@ func (l *lab) build(ctx context.Context, names []string, withoutTraefik bool) er
 // for ECS, and of its library for ACME with a list of no challenges by DNS. The SDKs of a
 // hundred clouds are more than half of what there is to compile, and the lab has none.
 func (l *lab) withoutClouds(ctx context.Context) ([]string, error) {
-	replace := ""
+	var replace strings.Builder
 	for _, c := range []struct{ module, dir, file, text string }{
 		{legoModule, "providers/dns", "dns.go", noDNSProviders},
 		{traefikModule, "pkg/provider/ecs", "ecs.go", noECS},
@@ -176,10 +176,10 @@ func (l *lab) withoutClouds(ctx context.Context) ([]string, error) {
 		if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.text), 0o644); err != nil {
 			return nil, err
 		}
-		replace += "\nreplace " + c.module + " => " + copied + "\n"
+		fmt.Fprintf(&replace, "\nreplace %s => %s\n", c.module, copied)
 	}
 	modfile := l.path("build", "traefik.mod")
-	for name, more := range map[string]string{"mod": replace, "sum": ""} {
+	for name, more := range map[string]string{"mod": replace.String(), "sum": ""} {
 		data, err := os.ReadFile(l.repo(modules+"traefik", "go."+name))
 		if err != nil {
 			return nil, err

@@ -64,8 +64,8 @@ func annotated(name, class, host, path, pathType, annotations string) string {
 	return strings.Replace(ingress(name, class, host, path, pathType), "namespace: app}", "namespace: app, annotations: {"+annotations+"}}", 1)
 }
 
-func noted(name, class, host, path, pathType, annotation string) string {
-	return annotated(name, class, host, path, pathType, "traefik.ingress.kubernetes.io/"+annotation)
+func noted(name, host, path, pathType, annotation string) string {
+	return annotated(name, "traefik", host, path, pathType, "traefik.ingress.kubernetes.io/"+annotation)
 }
 
 // with is an IngressRoute with a middleware.
@@ -259,8 +259,8 @@ func choices() []choice {
 			"a.com/": "root", "a.com/api": "api", "a.com/api/v1": "api", "a.com/api/v2": "v2", "a.com/api/v2/x?y=z": "v2", "a.com/api/v22": "v2", "a.com/api/health": "health", "a.com/docs/": "root", "a.com/docs": "root", "a.com/own/x": "own",
 		}},
 		{"annotations of Traefik", traefikArgs, []string{
-			ingress("all", "traefik", "a.com", "/", "Prefix"), noted("first", "traefik", "a.com", "/", "Prefix", "router.priority: '1000'"), noted("regexp", "traefik", "b.com", "/[0-9]+$", "ImplementationSpecific", "router.pathmatcher: PathRegexp"),
-			noted("tls", "traefik", "tls.com", "/", "Prefix", "router.tls: 'true'"), noted("elsewhere", "traefik", "c.com", "/", "Prefix", "router.entrypoints: websecure"), noted("strip", "traefik", "d.com", "/old", "Prefix", "router.middlewares: app-strip@kubernetescrd"), middleware("strip", "stripPrefix: {prefixes: [/old]}"),
+			ingress("all", "traefik", "a.com", "/", "Prefix"), noted("first", "a.com", "/", "Prefix", "router.priority: '1000'"), noted("regexp", "b.com", "/[0-9]+$", "ImplementationSpecific", "router.pathmatcher: PathRegexp"),
+			noted("tls", "tls.com", "/", "Prefix", "router.tls: 'true'"), noted("elsewhere", "c.com", "/", "Prefix", "router.entrypoints: websecure"), noted("strip", "d.com", "/old", "Prefix", "router.middlewares: app-strip@kubernetescrd"), middleware("strip", "stripPrefix: {prefixes: [/old]}"),
 		}, map[string]string{
 			"a.com/x": "first", "b.com/12": "regexp", "b.com/x/1": "regexp", "b.com/1x": "", "c.com": "", "tls.com": "", "https://tls.com": "", "d.com/old/x": "strip /x", "d.com/old": "strip /", "d.com/older": "strip /er",
 		}},

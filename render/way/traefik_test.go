@@ -291,13 +291,13 @@ func (s *stand) api() {
 	s.kubectl(strings.Join(manifests, "\n---\n"), "apply", "--server-side", "-f", "-")
 }
 
-func (s *stand) kubectl(stdin string, args ...string) string {
+func (s *stand) kubectl(stdin string, args ...string) {
 	s.t.Helper()
 	kubectl := filepath.Join(filepath.Dir(os.Getenv("EVENKEEL_SANDBOX")), "kubectl")
 	if os.Getenv("EVENKEEL_SANDBOX") == "" {
 		kubectl = filepath.Join(s.repo, ".cache", "bin", "kubectl")
 	}
-	return s.run(stdin, kubectl, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
+	s.run(stdin, kubectl, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
 }
 
 // traefik starts Traefik with the arguments of its DaemonSet, in place of the one that
