@@ -72,13 +72,25 @@ func dubboGoConfig(options map[string]string) (string, error) {
         interface: %s
 `, options["dubbo.protocol.name"], port, helloService), nil
 	}
+	retries := options["dubbo.consumer.retries"]
+	if retries == "" {
+		retries = "2"
+	}
 	return config + fmt.Sprintf(`  consumer:
-    check: false
+    check: true
+    max-wait-time-for-service-discovery: %ds
     references:
       Hello:
         protocol: dubbo
         interface: %s
-`, helloService), nil
+        retries: %q
+`, providerWait, helloService, retries), nil
 }
+
+// providerWait is how long a consumer waits for a provider before it serves anything,
+// in seconds: what the startup probe allows. Java checks this by default, too; without
+// it a consumer that starts before its providers is ready and fails every call, as long
+// as dubbo-go takes to look into ZooKeeper again: 3, 6, 9 seconds and so on.
+const providerWait = 150
 
 const helloService = "com.od.dubbotest.api.HelloService"
