@@ -56,11 +56,11 @@ lab: build build-sandbox ## bring up the od.com data centre in namespaces of thi
 	@exec $(LAB) up
 
 .PHONY: test-stand
-test-stand: build-sandbox ## which route takes a request, with a real nginx and Traefik, without containers, as root
+test-stand: build build-sandbox ## routes with a real nginx and Traefik, canaries with real dubbo-go, without containers, as root
 	@testdata/packages.sh lab
 	@go build -o $(LAB) ./cmd/lab
-	@CGO_ENABLED= $(LAB) build traefik
-	go test -p 1 -count=1 -tags lab -timeout 40m -v -run TestTraefik ./render/way
+	@CGO_ENABLED= $(LAB) build traefik demo
+	go test -p 1 -count=1 -tags lab -timeout 40m -v -run 'TestTraefik|TestCanary' ./render/way ./cmd/lab
 
 .PHONY: test-lab
 test-lab: ## prove evenkeel on the lab that runs

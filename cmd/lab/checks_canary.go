@@ -17,13 +17,15 @@ import (
 )
 
 const (
-	canaryHold   = 20 * time.Second
-	canaryLimit  = 0.05 // of requests, more of which end a canary
+	canaryHold   = 20 * time.Second // longer than a pod takes to stop being asked
+	canaryLimit  = 0.05             // of requests, more of which end a canary
 	canaryWindow = 5 * time.Second
 	canaryAsked  = "10.4.7.200:9090" // where the check asks for its number
 )
 
-// canaryEnv has two pods of each app, and a canary of one: one in three.
+// canaryEnv has two pods of each app, and a canary of one: one in three. A consumer calls
+// once: dubbo-go would call another provider where one says that it failed, and nobody
+// would see the failure.
 func canaryEnv() string {
 	return fmt.Sprintf(`// Package canary tries new versions a little at a time.
 package canary
@@ -51,7 +53,7 @@ environment: schema.#Environment & {
 	}
 	apps: {
 		"dubbo-demo-service": demo.#Apps["dubbo-demo-service"] & {image: %q}
-		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q}
+		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q, java: options: ["-Ddubbo.consumer.retries=0"]}
 	}
 }
 `, canaryHold, canaryLimit, canaryAsked, providerV1, consumerV1, demoHost("canary"))
@@ -122,8 +124,13 @@ func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
 	return nil
 }
 
-// badCanary brings in a version that fails every call: so many calls fail as come to its
-// pod, and none after a hold from when the check has failed.
+// badCanary brings in a version that fails every call: no more calls fail than come to its
+// pod, and none after a hold from when the check has failed. What is counted is the time
+// from the first failure to the last. In it the share of a pod of three is a third of the
+// requests in expectation, not at most a third: canaryShare says what chance may add.
+// Traefik asks the pods in turn, and a consumer calls providers at random. A provider
+// fails calls longer than a consumer does: it is in the registry until SIGTERM, which
+// comes after its preStop.
 func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	load, stop := startLoad(ctx, demoHost("canary"))
 	defer stop()
@@ -170,8 +177,9 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	return s.isLevel(ctx, "canary")
 }
 
-// canaryShare is a third of the requests, and what chance may add to it: four standard
-// deviations, as a consumer calls any provider at random.
+// canaryShare is a third of so many requests, and what chance may add to it: four standard
+// deviations of as many independent choices of one pod in three, which is passed once in
+// 30,000 times.
 func canaryShare(requests int) float64 {
 	const third = 1.0 / 3
 	return third + 4*math.Sqrt(third*(1-third)/float64(max(requests, 1)))

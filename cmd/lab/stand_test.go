@@ -32,7 +32,7 @@ mount -t tmpfs tmpfs /run
 printf '127.0.0.1 localhost\n10.4.7.11 zk1.od.com zk2.od.com zk3.od.com\n' > "$1/hosts"
 mount --bind "$1/hosts" /etc/hosts
 ip link set lo up
-ip link add br0 type bridge
+ip link add br0 address 02:00:0a:04:07:0a type bridge # one of its own, as pods come and go
 for address in 10 11 21 22 200; do ip address add "10.4.7.$address/24" dev br0; done
 ip address add 172.7.0.1/16 dev br0
 ip link set br0 up
