@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,6 +138,13 @@ func (fs Findings) tidy() Findings {
 			kept[i].shared(f)
 			continue
 		}
+		if i := slices.IndexFunc(kept, f.elsewhere); i >= 0 {
+			if kept[i].DidYouMean == "" && f.DidYouMean != "" {
+				kept[i], f = f, kept[i] // the other environment knows more
+			}
+			kept[i].shared(f)
+			continue
+		}
 		kept = append(kept, f)
 	}
 	return kept
@@ -160,6 +168,27 @@ func (f Finding) follows(other Finding) bool {
 	}
 	return (f.Environment != other.Environment && f.Path == other.Path || f.Unit != other.Unit) &&
 		strings.ReplaceAll(f.Message, f.Environment, other.Environment) == other.Message
+}
+
+// inNamespace matches the namespace of an object in a path: an app that environments share
+// makes it in each of theirs.
+var inNamespace = regexp.MustCompile(`^\S+ [A-Z][A-Za-z]*(/[^/ ]+/)`)
+
+// elsewhere says whether another finding is of the same word and the same field in
+// another environment, which may know better what was meant.
+func (f Finding) elsewhere(other Finding) bool {
+	if f.File == "" || f.File != other.File || f.Line != other.Line || f.Col != other.Col || f.Environment == "" || f.Environment == other.Environment {
+		return false
+	}
+	ours, theirs := inNamespace.FindStringSubmatch(f.Path), inNamespace.FindStringSubmatch(other.Path)
+	alike := func(a, b string) bool {
+		if ours != nil && theirs != nil {
+			a = strings.ReplaceAll(a, ours[1], theirs[1])
+		}
+		return a == b
+	}
+	return f.Rule == other.Rule && f.Warning == other.Warning && f.Found == other.Found && alike(f.Path, other.Path) && alike(f.Message, other.Message) &&
+		(alike(f.Expected, other.Expected) && f.DidYouMean == other.DidYouMean || f.Rule == "" && f.Message == "unknown field")
 }
 
 // same says whether two findings are of one mistake.

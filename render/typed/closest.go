@@ -5,7 +5,8 @@ import "strings"
 // Closest returns the name that was probably meant by word: the one at the
 // smallest edit distance, at most a third of the word away, or the empty string.
 // Upper and lower case are the same. In a short word another letter in place of one
-// is a slip only where it is beside it on the keyboard: nope is no node.
+// is a slip only where it is beside it on the keyboard, the letter before or after it
+// once more, or a vowel for a vowel: heep is heap, and nope no node.
 func Closest(word string, names []string) string {
 	near := Near(word, names, max(1, len(word)/3))
 	if near == "" || len(word) > shortWord || !replaced(strings.ToLower(word), strings.ToLower(near)) {
@@ -39,8 +40,15 @@ func replaced(a, b string) bool {
 			at = i
 		}
 	}
-	return at >= 0 && !besides(a[at], b[at])
+	return at >= 0 && !besides(a[at], b[at]) && !doubled(a, at) && !(isVowel(a[at]) && isVowel(b[at]))
 }
+
+// doubled says whether a letter stands beside itself.
+func doubled(word string, at int) bool {
+	return at > 0 && word[at-1] == word[at] || at+1 < len(word) && word[at+1] == word[at]
+}
+
+func isVowel(c byte) bool { return strings.IndexByte("aeiouy", c) >= 0 }
 
 // besides says whether two keys stand beside each other, or whether one of them is no
 // letter.
