@@ -86,7 +86,7 @@ race: build-sandbox ## the tests under the race detector
 .PHONY: torture
 torture: build-sandbox ## the long forms: every kill point, thousands of random edits; says what it counted
 	@echo "the whole output goes to .cache/torture.log"
-	@EVENKEEL_TORTURE=1 go test -p 1 -count=1 -v -timeout 120m ./apply/... ./cmd/evenkeel/... 2>&1 | tee .cache/torture.log | \
+	@EVENKEEL_TORTURE=1 go test -p 1 -count=1 -v -timeout 120m ./apply/... ./cmd/evenkeel/... ./render 2>&1 | tee .cache/torture.log | \
 		grep --line-buffered -E 'counted: |^ *--- FAIL|^(ok|FAIL|panic)' | sed -u 's/^ *[a-z_]*_test.go:[0-9]*: //'
 
 .PHONY: soak

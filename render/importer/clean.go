@@ -116,11 +116,13 @@ func dropJob(spec map[string]any) {
 }
 
 func dropService(spec map[string]any) {
-	if _, given := spec["clusterIPs"]; given && text(spec, "clusterIP") != "None" {
-		delete(spec, "clusterIP") // the server has written both
+	if _, written := spec["clusterIPs"]; written { // by the server, which fills in all of these
+		delete(spec, "clusterIPs")
+		delete(spec, "healthCheckNodePort")
+		if text(spec, "clusterIP") != "None" {
+			delete(spec, "clusterIP")
+		}
 	}
-	delete(spec, "clusterIPs")
-	delete(spec, "healthCheckNodePort")
 	if policy := text(spec, "ipFamilyPolicy"); policy == "" || policy == "SingleStack" {
 		drop(spec, Object{"ipFamilyPolicy": "SingleStack", "ipFamilies": []any{"IPv4"}})
 	}
