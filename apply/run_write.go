@@ -20,7 +20,10 @@ import (
 const (
 	// attemptsConflict is how often an object whose resourceVersion moved is
 	// read and planned again: status writes move it too.
-	attemptsConflict = 5
+	attemptsConflict = 8
+	// conflictPause, times the square of the attempt, is what a controller gets in
+	// between to be done: 1.7 s in all.
+	conflictPause = 12 * time.Millisecond
 	// settling is how long an object that waits for a Namespace, a
 	// CustomResourceDefinition, a limit or a port of the same run is tried again:
 	// those are served, counted and free a moment after they are accepted.
@@ -47,6 +50,9 @@ func (r *run) write(ctx context.Context, change *Change) error {
 			return r.ended(ctx)
 		case (apierrors.IsConflict(err) || isSlow(err)) && attempt < attemptsConflict:
 			// Of one that was not answered in time nobody knows whether it was carried out.
+			if err := pause.For(ctx, time.Duration(attempt*attempt)*conflictPause); err != nil {
+				return err
+			}
 			attempt++
 			done, err := r.reconsider(ctx, change)
 			if err != nil {
