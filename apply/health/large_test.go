@@ -26,25 +26,29 @@ func TestStrangersAreNotKept(t *testing.T) {
 	if m, ok := s.member(put("ConfigMap", "junk", "data", 1)); ok {
 		t.Errorf("what nobody asks about is kept: %v", m.obj)
 	}
-	s.expect("late")
+	s.expect("late", false)
 	if m, _ := s.member(put("Service", "late", "spec", 1)); m.obj == nil {
 		t.Error("what is asked about later is not kept")
 	}
-	config, _ := s.member(put("ConfigMap", "web", "data", 2<<20))
-	if config.obj == nil || config.obj.Object["data"] != nil {
-		t.Error("the content of a ConfigMap is kept, or it is not there")
+	s.whole = map[string]bool{}
+	s.expect("web-rule", true)
+	for name, kept := range map[string]bool{"web": false, "web-rule": true} {
+		config, _ := s.member(put("ConfigMap", name, "data", 64<<10))
+		if config.obj == nil || (config.obj.Object["data"] != nil) != kept {
+			t.Errorf("%s: the content of a ConfigMap is kept where no rule reads it, or gone where one does", name)
+		}
 	}
-	for i := range 4 {
+	for i := range 3 {
 		put("Service", fmt.Sprint("web-", i), "spec", 300<<10)
 	}
-	if m, _ := s.member(put("Service", "web-4", "spec", 300<<10)); m.obj != nil || !errors.Is(m.err, errTooMuch) {
+	if m, _ := s.member(put("Service", "web-3", "spec", 300<<10)); m.obj != nil || !errors.Is(m.err, errTooMuch) {
 		t.Errorf("more than there is room for is kept: %v", m.err)
 	}
 	if s.weight > 1<<20 {
 		t.Errorf("%d bytes are kept", s.weight)
 	}
 	put("Service", "web-0", "spec", 1) // it is mended
-	if m, _ := s.member(put("Service", "web-4", "spec", 300<<10)); m.obj == nil {
+	if m, _ := s.member(put("Service", "web-3", "spec", 300<<10)); m.obj == nil {
 		t.Errorf("there is room again: %v", m.err)
 	}
 }

@@ -38,17 +38,25 @@ func (m member) slim() {
 			data[key] = ""
 		}
 	}
-	if m.obj.GetKind() == "ConfigMap" { // it is there, and that is all
-		delete(m.obj.Object, "data")
-		delete(m.obj.Object, "binaryData")
-	}
 }
 
-// expect keeps objects of a name.
-func (s *store) expect(name string) {
+// lean drops what of a ConfigMap no rule reads: it is there, and that is all.
+func (s *store) lean(m member) {
+	if m.obj == nil || m.obj.GetKind() != "ConfigMap" || s.whole == nil || s.whole[m.obj.GetName()] {
+		return
+	}
+	delete(m.obj.Object, "data")
+	delete(m.obj.Object, "binaryData")
+}
+
+// expect keeps objects of a name, whole where a rule of the user's may read all of them.
+func (s *store) expect(name string, whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expected[name] = true
+	if whole && s.whole != nil {
+		s.whole[name] = true
+	}
 }
 
 // keeps says whether an object may be asked about. Whoever may write in the namespace can
@@ -74,6 +82,7 @@ func (s *store) setMember(key objectKey, m member) {
 	m.slim()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lean(m)
 	s.put(key, m)
 }
 
@@ -86,6 +95,7 @@ func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m
 		m.wrote = lastWriter(m.obj)
 	}
 	m.slim()
+	s.lean(m)
 	if s.members[key].obj == before {
 		s.put(key, m)
 	}

@@ -24,6 +24,7 @@ const requestsAtOnce = 8
 func (w *Watcher) Snapshot(ctx context.Context, targets []Target) ([]Update, error) {
 	// Its own store: the lists are of one moment, and end with the call.
 	once := &Watcher{ctx: ctx, client: w.client, mapper: w.mapper, selector: w.selector, opts: w.opts, store: newStore(w.opts), streams: map[streamKey]*stream{}, noStatus: map[schema.GroupVersionResource]*probeAnswer{}}
+	once.store.whole = map[string]bool{} // all targets are known before the first list
 	once.logs = newLogFetcher(ctx, w.opts.Logs, once.store)
 	s := &snapshot{w: once, updates: make([]Update, len(targets)), tracked: make([]*tracked, len(targets)), listed: map[streamKey]bool{}}
 	return s.take(ctx, targets)

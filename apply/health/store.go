@@ -28,6 +28,7 @@ type store struct {
 
 	named    func(name string) bool // nil: any is kept
 	expected map[string]bool        // beside those
+	whole    map[string]bool        // of which nothing is dropped; nil: of none
 	most     int64                  // zero: no bound
 	weight   int64                  // of the members
 }

@@ -158,7 +158,7 @@ func (w *Watcher) track(ctx context.Context, t Target) (*tracked, error) {
 		out.Namespace = ""
 	}
 	out.key = objectKey{mapping.Resource, out.Namespace, t.Name}
-	w.store.expect(t.Name)
+	w.store.expect(t.Name, t.Ready != nil)
 	if t.Ready != nil {
 		rule := compileRule(*t.Ready)
 		out.rule = &rule
