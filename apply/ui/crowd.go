@@ -42,7 +42,8 @@ func (c *crowd) enter(conn net.Conn) {
 	c.strangers = append(c.strangers, conn)
 	var oldest net.Conn
 	if len(c.strangers) > mostStrangers {
-		oldest, c.strangers = c.strangers[0], slices.Delete(c.strangers, 0, 1)
+		oldest = c.strangers[0] // before the others move up
+		c.strangers = slices.Delete(c.strangers, 0, 1)
 	}
 	c.mu.Unlock()
 	if oldest != nil {
