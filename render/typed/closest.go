@@ -40,7 +40,7 @@ func replaced(a, b string) bool {
 			at = i
 		}
 	}
-	return at >= 0 && !besides(a[at], b[at]) && !doubled(a, at) && !(isVowel(a[at]) && isVowel(b[at]))
+	return at >= 0 && !besides(a[at], b[at]) && !doubled(a, at) && (!isVowel(a[at]) || !isVowel(b[at]))
 }
 
 // doubled says whether a letter stands beside itself.
