@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"cuelang.org/go/cue/token"
 
@@ -21,38 +22,43 @@ type shape struct {
 // textless is a line up to what is no text of it.
 const textless = `^(?:[^"]|"[^"]*")*?`
 
-var shapes = []shape{ //nolint:gochecknoglobals // a table
-	{form: regexp.MustCompile("^\\s*(```)"), say: "``` is of Markdown", hint: "take the line out"},
-	{form: regexp.MustCompile(textless + "(`)"), say: "text stands in double quotes, not in `"},
-	{form: regexp.MustCompile(`^\s*([$%>]) `), say: "this is a line of a shell", hint: "take it out"},
-	{form: regexp.MustCompile(`^([+-])\t`), say: "this is a line of a diff", hint: "take its first character out"},
-	{form: regexp.MustCompile(`^\s*(\d+):?\s+"?[\w-]+"?\s*:`), say: "this is the number of a line", hint: "take it out"},
-	{form: regexp.MustCompile(`^\s*(---)\s*$`), say: "--- begins a document of YAML", hint: "take it out: a file of CUE is one"},
-	{form: regexp.MustCompile(textless + `(/\*|\*/|<!--|-->)`), say: "comments begin with //, not with $1"},
-	{form: regexp.MustCompile(`^\s*(--|/|%|REM)\s`), say: "comments begin with //, not with $1"},
-	{form: regexp.MustCompile(textless + `(\{\{|\}\}-|\{%)`), say: "this is a template of another tool, and CUE does not fill it in", hint: "write the value"},
-	{form: regexp.MustCompile(`:\s*([|>][-+]?)\s*$`), say: `text of several lines stands between """ and """, each on a line`, before: true},
-	{form: regexp.MustCompile(`(?:^|[{,\s])(<<)\s*:`), say: "CUE has no merge keys", hint: "unify: a & {...}"},
-	{form: regexp.MustCompile(`:\s*(&)\s*\{`), say: "a type is missing before &", hint: "such as schema.#WebApp & {"},
-	{form: regexp.MustCompile(`:\s*(&\w+)(?:\s|$)`), say: "CUE has no anchors", hint: "give what several share a field of its own, and refer to that by its name", before: true},
-	{form: regexp.MustCompile(`:\s*(~)\s*[,}]?\s*$`), say: "~ is no value of CUE", hint: "leave the field out"},
-	{form: regexp.MustCompile(`[:\[,]\s*(<)["A-Za-z]`), say: "no value stands in < and >", hint: "write the value itself, in quotes where it is text", before: true},
-	{form: regexp.MustCompile(textless + `()((?:\b\w+\.)?\b_?#\w+|\w+\.#\w+)\s+\{`), say: "an & is missing behind $2", hint: "write $2 & {"},
-	{form: regexp.MustCompile(textless + `()((?:\w+\.)?#\w+)\s*:\s*\{`), say: "an & stands between $2 and {, not a colon", hint: "write $2 & {"},
-	{form: regexp.MustCompile(`(&)\s*$`), say: "a { is missing behind &", before: true},
-	{form: regexp.MustCompile(`^\s*import\s*()$`), say: "import has no ( behind it", hint: "write import ("},
-	{form: regexp.MustCompile(`^\s*(?:import\s+)?()((?:[\w-]+\.)+[\w-]+(?:/[\w.-]+)+)\s*$`), say: "an import stands in double quotes", hint: `write "$2"`},
-	{form: regexp.MustCompile(`^\s*(from)\s+"`), say: "an import is written import and its path", hint: `import "..."`},
-	{form: regexp.MustCompile(`^\s*package\s*()"(\w+)"\s*$`), say: "the name of a package has no quotes", hint: "write package $2"},
-	{form: regexp.MustCompile(`^\s*package\s*()\w*[-./]\S*\s*$`), say: "the name of a package has letters, digits and _ alone", hint: "such as package dev1"},
-	{form: regexp.MustCompile(`^\s*package\s*()$`), say: "the package has no name", hint: "write the name of the directory behind it"},
-	{form: regexp.MustCompile(`[:\[,]\s*(\d[\d.]*[A-Za-z%][\w%]*)\s*(?:[,}\]]|//|$)`), say: needsQuotes},
-	{form: regexp.MustCompile(`:\s*((?:[\d*/,-]+\s+){4}[\d*/,-]+)\s*$`), say: needsQuotes},
-	{form: regexp.MustCompile(`[:\[,]\s*(\\")`), say: `a " around text has no \ before it`, hint: `take each \ out`},
-	{form: regexp.MustCompile(`(\\)\s*$`), say: `no line ends with \`, hint: `take it out: lists and structs go on to the bracket that closes them`},
-	{form: regexp.MustCompile(`[:\[,]\s*("")\w`), say: `a " too many`, hint: "take one out"},
-	{form: regexp.MustCompile(`\w("")\s*[,}\]]*\s*$`), say: `a " too many`, hint: "take one out"},
-}
+// shapes are compiled where a file does not parse: no other command pays for them.
+//
+//nolint:gochecknoglobals // a table
+var shapes = sync.OnceValue(func() []shape {
+	return []shape{
+		{form: regexp.MustCompile("^\\s*(```)"), say: "``` is of Markdown", hint: "take the line out"},
+		{form: regexp.MustCompile(textless + "(`)"), say: "text stands in double quotes, not in `"},
+		{form: regexp.MustCompile(`^\s*([$%>]) `), say: "this is a line of a shell", hint: "take it out"},
+		{form: regexp.MustCompile(`^([+-])\t`), say: "this is a line of a diff", hint: "take its first character out"},
+		{form: regexp.MustCompile(`^\s*(\d+):?\s+"?[\w-]+"?\s*:`), say: "this is the number of a line", hint: "take it out"},
+		{form: regexp.MustCompile(`^\s*(---)\s*$`), say: "--- begins a document of YAML", hint: "take it out: a file of CUE is one"},
+		{form: regexp.MustCompile(textless + `(/\*|\*/|<!--|-->)`), say: "comments begin with //, not with $1"},
+		{form: regexp.MustCompile(`^\s*(--|/|%|REM)\s`), say: "comments begin with //, not with $1"},
+		{form: regexp.MustCompile(textless + `(\{\{|\}\}-|\{%)`), say: "this is a template of another tool, and CUE does not fill it in", hint: "write the value"},
+		{form: regexp.MustCompile(`:\s*([|>][-+]?)\s*$`), say: `text of several lines stands between """ and """, each on a line`, before: true},
+		{form: regexp.MustCompile(`(?:^|[{,\s])(<<)\s*:`), say: "CUE has no merge keys", hint: "unify: a & {...}"},
+		{form: regexp.MustCompile(`:\s*(&)\s*\{`), say: "a type is missing before &", hint: "such as schema.#WebApp & {"},
+		{form: regexp.MustCompile(`:\s*(&\w+)(?:\s|$)`), say: "CUE has no anchors", hint: "give what several share a field of its own, and refer to that by its name", before: true},
+		{form: regexp.MustCompile(`:\s*(~)\s*[,}]?\s*$`), say: "~ is no value of CUE", hint: "leave the field out"},
+		{form: regexp.MustCompile(`[:\[,]\s*(<)["A-Za-z]`), say: "no value stands in < and >", hint: "write the value itself, in quotes where it is text", before: true},
+		{form: regexp.MustCompile(textless + `()((?:\b\w+\.)?\b_?#\w+|\w+\.#\w+)\s+\{`), say: "an & is missing behind $2", hint: "write $2 & {"},
+		{form: regexp.MustCompile(textless + `()((?:\w+\.)?#\w+)\s*:\s*\{`), say: "an & stands between $2 and {, not a colon", hint: "write $2 & {"},
+		{form: regexp.MustCompile(`(&)\s*$`), say: "a { is missing behind &", before: true},
+		{form: regexp.MustCompile(`^\s*import\s*()$`), say: "import has no ( behind it", hint: "write import ("},
+		{form: regexp.MustCompile(`^\s*(?:import\s+)?()((?:[\w-]+\.)+[\w-]+(?:/[\w.-]+)+)\s*$`), say: "an import stands in double quotes", hint: `write "$2"`},
+		{form: regexp.MustCompile(`^\s*(from)\s+"`), say: "an import is written import and its path", hint: `import "..."`},
+		{form: regexp.MustCompile(`^\s*package\s*()"(\w+)"\s*$`), say: "the name of a package has no quotes", hint: "write package $2"},
+		{form: regexp.MustCompile(`^\s*package\s*()\w*[-./]\S*\s*$`), say: "the name of a package has letters, digits and _ alone", hint: "such as package dev1"},
+		{form: regexp.MustCompile(`^\s*package\s*()$`), say: "the package has no name", hint: "write the name of the directory behind it"},
+		{form: regexp.MustCompile(`[:\[,]\s*(\d[\d.]*[A-Za-z%][\w%]*)\s*(?:[,}\]]|//|$)`), say: needsQuotes},
+		{form: regexp.MustCompile(`:\s*((?:[\d*/,-]+\s+){4}[\d*/,-]+)\s*$`), say: needsQuotes},
+		{form: regexp.MustCompile(`[:\[,]\s*(\\")`), say: `a " around text has no \ before it`, hint: `take each \ out`},
+		{form: regexp.MustCompile(`(\\)\s*$`), say: `no line ends with \`, hint: `take it out: lists and structs go on to the bracket that closes them`},
+		{form: regexp.MustCompile(`[:\[,]\s*("")\w`), say: `a " too many`, hint: "take one out"},
+		{form: regexp.MustCompile(`\w("")\s*[,}\]]*\s*$`), say: `a " too many`, hint: "take one out"},
+	}
+})
 
 // shape finds what a line shows that CUE does not read, or the one before it.
 func (s source) shape(n, col int, message string) (line, at int, say, hint string, ok bool) {
@@ -60,7 +66,7 @@ func (s source) shape(n, col int, message string) (line, at int, say, hint strin
 	for previous > 0 && strings.TrimSpace(s.line(previous)) == "" {
 		previous--
 	}
-	for _, known := range shapes {
+	for _, known := range shapes() {
 		for _, line := range []int{n, previous} {
 			if line == previous && !known.before {
 				continue

@@ -60,12 +60,8 @@ func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
 func (w *Ways) In(lang string) *Ways {
 	in := *w
 	in.Models = map[string]*way.Model{}
-	said := map[*way.Model]*way.Model{}
 	for name, model := range w.Models {
-		if said[model] == nil {
-			said[model] = model.In(lang)
-		}
-		in.Models[name] = said[model]
+		in.Models[name] = model.In(lang)
 	}
 	return &in
 }

@@ -82,7 +82,6 @@ func (s *store) setMember(key objectKey, m member) {
 	m.slim()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lean(m)
 	s.put(key, m)
 }
 
@@ -95,7 +94,6 @@ func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m
 		m.wrote = lastWriter(m.obj)
 	}
 	m.slim()
-	s.lean(m)
 	if s.members[key].obj == before {
 		s.put(key, m)
 	}
@@ -103,6 +101,7 @@ func (s *store) setUnchanged(key objectKey, before *unstructured.Unstructured, m
 
 // put stores a member and marks it with the waits. The caller holds mu.
 func (s *store) put(key objectKey, m member) {
+	s.lean(m)
 	if old := s.members[key]; m.obj == nil {
 		m.last = old.last
 		if m.last == nil {

@@ -3,6 +3,7 @@ package way
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -36,7 +37,7 @@ type Model struct {
 	frontUnit   string
 	controllers []*controller
 	registered  map[string]*instance // apps by environment and name
-	source      []Environment
+	chinese     func() *Model        // nil where it is that
 	words       words.Words
 }
 
@@ -125,10 +126,14 @@ type instance struct {
 func (in *instance) name() string { return in.env.Name + "/" + in.unit.Name }
 
 // New is the model of environments of one cluster.
-func New(envs []Environment) *Model { return newModel(envs, nil) }
+func New(envs []Environment) *Model {
+	m := newModel(envs, nil)
+	m.chinese = sync.OnceValue(func() *Model { return newModel(envs, chinese()) })
+	return m
+}
 
 func newModel(envs []Environment, speech words.Words) *Model {
-	m := &Model{source: envs, words: speech, byID: map[id]*object{}, byKind: map[string][]*object{}, registered: map[string]*instance{}}
+	m := &Model{words: speech, byID: map[id]*object{}, byKind: map[string][]*object{}, registered: map[string]*instance{}}
 	for i := range envs {
 		m.add(&envs[i])
 	}

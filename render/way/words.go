@@ -2,17 +2,13 @@ package way
 
 import "github.com/seed-428f4edd/evenkeel/internal/words"
 
-// In is the model in a language, of words.Languages: what it says of hops and cards.
-// Names, fields and kinds of objects stay as they are.
+// In is the model of New in a language, of words.Languages: what it says of hops and
+// cards. Names, fields and kinds of objects stay as they are.
 func (m *Model) In(lang string) *Model {
-	var speech words.Words
-	if lang == words.Chinese {
-		speech = chinese()
+	if lang == words.Chinese && m.chinese != nil {
+		return m.chinese()
 	}
-	if len(speech) == len(m.words) {
-		return m
-	}
-	return newModel(m.source, speech)
+	return m
 }
 
 // Say says a text in the language of the model.
