@@ -69,6 +69,18 @@ func OutputDir(at, dir string) (*below.Dir, error) {
 	return below.Open(abs, dir, ".")
 }
 
+// Checkout is the checkout of git that an absolute path lies in, if it does.
+func Checkout(dir string) (top string, ok bool) {
+	for up := dir; ; up = filepath.Dir(up) {
+		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
+			return up, true
+		}
+		if up == filepath.Dir(up) {
+			return "", false
+		}
+	}
+}
+
 // checkout returns what holds the repository of at, the checkout of git or else the
 // directory with cue.mod, where dir lies in it, and dir from there.
 func checkout(at, dir string) (top, sub string, ok bool) {
@@ -76,14 +88,8 @@ func checkout(at, dir string) (top, sub string, ok bool) {
 	if err != nil {
 		top = at
 	}
-	for up := top; ; up = filepath.Dir(up) {
-		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
-			top = up
-			break
-		}
-		if up == filepath.Dir(up) {
-			break
-		}
+	if up, ok := Checkout(top); ok {
+		top = up
 	}
 	sub, err = filepath.Rel(top, dir)
 	if err != nil || !filepath.IsLocal(sub) {

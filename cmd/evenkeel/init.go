@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -114,24 +113,11 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	}
 	fmt.Fprintf(g.err, "%d files in %s. Read envs/facts/facts.cue, then:\n  cd %s\n  evenkeel envs\n  evenkeel render %s\n",
 		len(files)-len(kept), dir, dir, f.Envs[0])
-	if !inCheckout(dir) { // writes to a protected environment, and diff --against, want what was committed
+	at, err := filepath.Abs(dir)
+	if _, checkout := render.Checkout(at); err == nil && !checkout { // writes to a protected environment, and diff --against, want what was committed
 		fmt.Fprintf(g.err, "  git init && git add . && git commit -m \"environments of %s\"\n", f.Domain)
 	}
 	return nil
-}
-
-// inCheckout says whether a directory is in a checkout of git.
-func inCheckout(dir string) bool {
-	at, err := filepath.Abs(dir)
-	for ; err == nil; at = filepath.Dir(at) {
-		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
-			return true
-		}
-		if at == filepath.Dir(at) {
-			break
-		}
-	}
-	return false
 }
 
 // completeFacts asks for what is missing. Where nobody can answer it is an error

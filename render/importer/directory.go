@@ -71,13 +71,8 @@ func wall(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for at := abs; ; at = filepath.Dir(at) {
-		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
-			return at, nil
-		}
-		if at == filepath.Dir(at) {
-			break
-		}
+	if top, ok := render.Checkout(abs); ok {
+		return top, nil
 	}
 	cwd, err := os.Getwd()
 	if err != nil {
