@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -28,7 +28,7 @@ func TestChartParity(t *testing.T) {
 	if err != nil || len(names) < 6 {
 		t.Fatalf("%d archives: %v", len(names), err)
 	}
-	out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(dir, "tool", "go.mod"), "-n", "helm").Output()
+	out, err := program.Command(t.Context(), "go", "tool", "-modfile="+filepath.Join(dir, "tool", "go.mod"), "-n", "helm").Output()
 	if err != nil {
 		t.Fatalf("building helm: %v", err)
 	}
@@ -101,9 +101,9 @@ func chartObjects(t *testing.T, manifests []byte) string {
 // hookless matches what tells Helm when to write an object.
 var hookless = regexp.MustCompile(`(?m)^ *"?helm\.sh/hook(-weight|-delete-policy)?"?:.*\n`)
 
-func runIn(t *testing.T, dir, program string, args ...string) []byte {
+func runIn(t *testing.T, dir, name string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := program.Command(t.Context(), name, args...)
 	cmd.Dir = dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -22,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render"
 )
 
@@ -120,15 +122,15 @@ func needsPods(t *testing.T) {
 		}
 		t.Skip(reason)
 	}
-	for _, program := range []string{"java", "ip", "curl", "unshare", "nsenter"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing("%s is not installed (Debian: apt-get install zookeeper iproute2 curl)", program)
+	for _, name := range []string{"java", "ip", "curl", "unshare", "nsenter"} {
+		if _, err := program.Find(name); err != nil {
+			missing("%s is not installed (Debian: apt-get install zookeeper iproute2 curl)", name)
 		}
 	}
 	if _, err := os.Stat(zookeeperJar); err != nil {
 		missing("ZooKeeper is not installed (Debian: apt-get install zookeeper)")
 	}
-	if out, err := exec.Command("unshare", "--net", "--mount", "--pid", "--fork", "true").CombinedOutput(); err != nil || os.Geteuid() != 0 {
+	if out, err := program.Command(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "true").CombinedOutput(); err != nil || os.Geteuid() != 0 {
 		missing("no right to make namespaces: run as root (%v %s)", err, bytes.TrimSpace(out))
 	}
 }
@@ -149,9 +151,9 @@ const podNetLife = "120"
 func newPodNet(t *testing.T) *podNet {
 	t.Helper()
 	n := &podNet{t: t, programs: t.TempDir(), pods: map[string]*exec.Cmd{}, logs: map[string]string{}}
-	build := exec.Command("go", "build", "-trimpath", "-o", n.programs, "./provider", "./consumer")
+	build := program.Command(t.Context(), "go", "build", "-trimpath", "-o", n.programs, "./provider", "./consumer")
 	build.Dir = filepath.Join("..", "testdata", "dubbo")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(build.Env, "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build in testdata/dubbo: %v\n%s", err, out)
 	}
@@ -168,7 +170,7 @@ func newPodNet(t *testing.T) *podNet {
 // hold starts unshare and returns the id of the process that it forks.
 func (n *podNet) hold(args ...string) int {
 	n.t.Helper()
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := program.Command(context.WithoutCancel(n.t.Context()), args[0], args[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
@@ -190,16 +192,16 @@ func (n *podNet) hold(args ...string) int {
 	return pid
 }
 
-func (n *podNet) inBridge(program string, args ...string) {
+func (n *podNet) inBridge(name string, args ...string) {
 	n.t.Helper()
-	if out, err := n.enter(n.bridge, program, args...).Output(); err != nil {
-		n.t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	if out, err := n.enter(n.bridge, name, args...).Output(); err != nil {
+		n.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 }
 
 // enter is a command in the namespaces of a process.
-func (n *podNet) enter(pid int, program string, args ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{"--target", strconv.Itoa(pid), "--net", "--mount", program}, args...)...)
+func (n *podNet) enter(pid int, name string, args ...string) *exec.Cmd {
+	return program.Command(context.WithoutCancel(n.t.Context()), "nsenter", append([]string{"--target", strconv.Itoa(pid), "--net", "--mount", name}, args...)...)
 }
 
 func (n *podNet) eventually(what string, holds func() bool) {

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -90,16 +91,16 @@ func kustomizeIn(files repoFiles) (resmap.ResMap, error) {
 
 // shutIn is the wall behind repoFiles. Kustomize fetches with the transport that all
 // of net/http shares, and runs the git that it finds; until the function that it
-// returns is called there is neither. Nothing else in a rendering needs one.
+// returns is called there is neither. What else needs a program meanwhile starts it by
+// internal/program.
 //
 // Nor does it reach standard error, which it writes to directly, and with log: what it
 // says there quotes names of the repository, and the value of a var that it cannot fill
 // in, which may be a Secret's.
 func shutIn() (open func()) {
 	transport, stderr, logged := http.DefaultTransport, os.Stderr, log.Writer() //nolint:forbidigo // kustomize logs
-	programs, set := os.LookupEnv("PATH")
 	http.DefaultTransport = noTransport{}
-	_ = os.Setenv("PATH", "")
+	show := program.Hide()
 	log.SetOutput(io.Discard) //nolint:forbidigo // kustomize logs
 	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err == nil {
@@ -109,11 +110,7 @@ func shutIn() (open func()) {
 		http.DefaultTransport, os.Stderr = transport, stderr
 		log.SetOutput(logged) //nolint:forbidigo // kustomize logs
 		_ = silence.Close()   // nil where there is none
-		if !set {
-			_ = os.Unsetenv("PATH")
-			return
-		}
-		_ = os.Setenv("PATH", programs)
+		show()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
@@ -28,7 +28,7 @@ func TestKustomizeParity(t *testing.T) {
 	if err != nil || len(names) < 25 {
 		t.Fatalf("%d archives: %v", len(names), err)
 	}
-	out, err := exec.Command("go", "tool", "-modfile="+filepath.Join(dir, "tool", "go.mod"), "-n", "kustomize").Output()
+	out, err := program.Command(t.Context(), "go", "tool", "-modfile="+filepath.Join(dir, "tool", "go.mod"), "-n", "kustomize").Output()
 	if err != nil {
 		t.Fatalf("building kustomize: %v", err)
 	}
@@ -44,7 +44,7 @@ func TestKustomizeParity(t *testing.T) {
 			if err := os.CopyFS(filepath.Join(root, "upstream"), os.DirFS(filepath.Join("..", "testdata", "upstream"))); err != nil {
 				t.Fatal(err)
 			}
-			build := exec.Command(tool, "build", "--load-restrictor", "LoadRestrictionsNone", filepath.Join(root, "k"))
+			build := program.Command(t.Context(), tool, "build", "--load-restrictor", "LoadRestrictionsNone", filepath.Join(root, "k"))
 			var stderr bytes.Buffer
 			build.Stderr = &stderr
 			manifests, err := build.Output()

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +34,7 @@ func TestWalledIn(t *testing.T) {
 	}
 	behind := func(tests string) (string, error) {
 		self := exec.CommandContext(t.Context(), os.Args[0], "-test.run", tests, "-test.v")
-		self.Env = append(os.Environ(), walledIn+"=1")
+		self.Env = append(program.Environ(), walledIn+"=1")
 		out, err := self.CombinedOutput()
 		return string(out), err
 	}

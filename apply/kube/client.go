@@ -20,8 +20,10 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	clienttransport "k8s.io/client-go/transport"
 
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -77,6 +79,7 @@ func Connect(cfg *rest.Config, hide Hider) (*Client, error) {
 	c.Config.RateLimiter = nil
 	c.Config.WarningHandler = c.warnings
 	c.Config.WarningHandlerWithContext = nil
+	c.Config.ExecProvider = found(cfg.ExecProvider)
 	if file := c.Config.BearerTokenFile; file != "" {
 		// client-go reads the file once a minute; this also after a 401.
 		c.Config.BearerToken, c.Config.BearerTokenFile = "", ""
@@ -103,6 +106,22 @@ func Connect(cfg *rest.Config, hide Hider) (*Client, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// found is a credential plugin that client-go starts though a rendering hides the search
+// path at that moment (program.Hide).
+func found(plugin *clientcmdapi.ExecConfig) *clientcmdapi.ExecConfig {
+	if plugin == nil {
+		return nil
+	}
+	plugin = plugin.DeepCopy()
+	command, err := program.Find(plugin.Command)
+	if err != nil {
+		return plugin // client-go says what to install
+	}
+	plugin.Command = command
+	plugin.Env = append([]clientcmdapi.ExecEnvVar{{Name: "PATH", Value: program.Path()}}, plugin.Env...)
+	return plugin
 }
 
 // restClient is for what the dynamic client does not tell: the bytes of an answer

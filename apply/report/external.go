@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -34,7 +35,7 @@ func External(ctx context.Context, command string, out, errOut io.Writer, p *app
 		return err
 	}
 	words := externalCommand(command, live, merged)
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd := program.Command(ctx, words[0], words[1:]...)
 	cmd.Stdout, cmd.Stderr = out, errOut
 	err = cmd.Run()
 	var exit *exec.ExitError

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -126,6 +127,7 @@ func (r *Request) send(ctx context.Context) (response *answer, running []string,
 	}
 	cmd := exec.CommandContext(ctx, self, Command)
 	cmd.Args[0] = os.Args[0]
+	cmd.Env = program.Environ()
 	cmd.WaitDelay = 5 * time.Second
 	said := &tail{most: 64 << 10}
 	cmd.Stderr = said

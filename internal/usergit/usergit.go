@@ -16,6 +16,7 @@ import (
 	"github.com/go-git/go-git/v5"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 )
 
 // Files are files of a repository that git is to commit. The user's git does
@@ -187,8 +188,8 @@ func (f Files) git(ctx context.Context, args ...string) (string, error) {
 }
 
 func (f Files) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "git", append(f.safely(), args...)...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), LeadsElsewhere)
+	cmd := program.Command(ctx, "git", append(f.safely(), args...)...)
+	cmd.Env = slices.DeleteFunc(cmd.Env, LeadsElsewhere)
 	return cmd
 }
 

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
+
+	"github.com/seed-428f4edd/evenkeel/internal/program"
 )
 
 // NoIdentity says that there is no age identity, and where it was looked for.
@@ -52,7 +53,7 @@ func Identities(ctx context.Context) ([]age.Identity, error) {
 	}
 	looked = append(looked, "SOPS_AGE_KEY_CMD")
 	if command := os.Getenv("SOPS_AGE_KEY_CMD"); command != "" {
-		data, err := exec.CommandContext(ctx, "sh", "-c", command).Output() // what it prints on stderr may be the key
+		data, err := program.Command(ctx, "sh", "-c", command).Output() // what it prints on stderr may be the key
 		if err != nil {
 			return nil, fmt.Errorf("SOPS_AGE_KEY_CMD: %w", err)
 		}
