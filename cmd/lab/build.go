@@ -27,7 +27,7 @@ type target struct {
 
 const (
 	modules      = "cmd/lab/modules/"
-	traefikV     = "3.6.12" // the module of the stack's version cannot be had complete
+	traefikV     = "3.7.13" // as in the stack
 	corednsV     = "1.15.0"
 	flannelV     = "0.28.10"
 	containerdV  = "2.4.2"
@@ -204,14 +204,14 @@ func (l *lab) moduleDir(ctx context.Context, name string) (string, error) {
 }
 
 const (
-	legoModule     = "github.com/go-acme/lego/v4"
+	legoModule     = "github.com/go-acme/lego/v5"
 	traefikModule  = "github.com/traefik/traefik/v3"
 	noDNSProviders = `package dns
 
 import (
 	"fmt"
 
-	"github.com/go-acme/lego/v4/challenge"
+	"github.com/go-acme/lego/v5/challenge"
 )
 
 // NewDNSChallengeProviderByName knows none.
@@ -227,6 +227,9 @@ import (
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/safe"
 )
+
+// ProviderName is that of the provider.
+const ProviderName = "ecs"
 
 // Provider is in this build by name only.
 type Provider struct{}

@@ -125,6 +125,8 @@ func chinese() words.Words {
 		"no ingress controller of the cluster reads %s":                                                                  "集群中没有 Ingress 控制器读取 %s",
 		"set providers: %s: true on the stack traefik":                                                                   "在 stack traefik 上设置 providers: %s: true",
 		"Traefik cannot read the rule: %s":                                                                               "Traefik 无法解析该规则：%s",
+		"Traefik takes no path %s of the type %s from an Ingress of ingress-nginx":                                       "Traefik 不接受 ingress-nginx 的 Ingress 中类型为 %[2]s 的路径 %[1]s",
+		"give the path the type ImplementationSpecific":                                                                  "将路径类型改为 ImplementationSpecific",
 		"write the rule as Traefik v3 reads it":                                                                          "按 Traefik v3 的语法书写规则",
 		"the route names no Gateway":                                                                                     "路由没有指定 Gateway",
 		"let the route name a Gateway, and a listener of it, that takes its host names":                                  "让路由指定接受其域名的 Gateway 及 listener",

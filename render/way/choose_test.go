@@ -1,9 +1,19 @@
 package way_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"maps"
+	"math/big"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -45,7 +55,10 @@ func front() *edge.Config {
 
 const (
 	traefikArgs = "'--entryPoints.web.address=:8000/tcp', '--entryPoints.web.forwardedHeaders.trustedIPs=10.4.7.11,10.4.7.12', --providers.kubernetesingress, --providers.kubernetescrd, --providers.kubernetesgateway, --providers.kubernetesingressnginx"
+	secureArgs  = "'--entryPoints.web.address=:8000/tcp', '--entryPoints.websecure.address=:8443/tcp', --providers.kubernetesingress, --providers.kubernetescrd, --providers.kubernetesgateway, --providers.kubernetesingressnginx"
+	alwaysArgs  = secureArgs + ", '--entryPoints.websecure.http.tls=true'"
 	strictArgs  = traefikArgs + ", --providers.kubernetesingress.strictPrefixMatching=true"
+	precedence  = traefikArgs + ", '--providers.precedence" // v3.6 does not start with it
 	nginxArgs   = "/nginx-ingress-controller"
 )
 
@@ -75,6 +88,56 @@ func with(name, match, middleware string) string {
 
 func middleware(name, spec string) string {
 	return fmt.Sprintf("{apiVersion: traefik.io/v1alpha1, kind: Middleware, metadata: {name: %s, namespace: app}, spec: {%s}}", name, spec)
+}
+
+// secretOf gives an Ingress a certificate for its host.
+func secretOf(ingress, host, secret string) string {
+	return strings.Replace(ingress, "rules:", fmt.Sprintf("tls: [{hosts: [%q], secretName: %s}], rules:", host, secret), 1)
+}
+
+// certified is an Ingress of Traefik with a certificate, and an annotation.
+func certified(name, host, secret, annotation string) string {
+	if annotation == "" {
+		return secretOf(ingress(name, "traefik", host, "/", "Prefix"), host, secret)
+	}
+	return secretOf(noted(name, host, "/", "Prefix", annotation), host, secret)
+}
+
+// secured is an IngressRoute with TLS.
+func secured(name, match, tls string) string {
+	return strings.Replace(ingressRoute(name, match, 0), "spec: {", "spec: {tls: "+tls+", ", 1)
+}
+
+// certificate is a Secret with a certificate of a host.
+func certificate(name, host string) string {
+	pair := pairOf(host)
+	return fmt.Sprintf("{apiVersion: v1, kind: Secret, type: kubernetes.io/tls, metadata: {name: %s, namespace: app}, stringData: {tls.crt: %q, tls.key: %q}}", name, pair[0], pair[1])
+}
+
+var pairs sync.Map
+
+// pairOf is a certificate of a host, and its key, always the same.
+func pairOf(host string) [2]string {
+	if pair, ok := pairs.Load(host); ok {
+		return pair.([2]string)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	pair, _ := pairs.LoadOrStore(host, [2]string{
+		string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+	})
+	return pair.([2]string)
 }
 
 // filtered is an HTTPRoute with a filter.
@@ -194,13 +257,36 @@ func TestSpecified(t *testing.T) {
 }
 
 // choice is a set of routes, and who answers which URL: an app, with the path that it
-// gets where that was rewritten; "" is a 404, "?" is left to chance, "edge" is not let in
-// by the hosts in front.
+// gets where that was rewritten, and "!" where the certificate is not one of the host; ""
+// is a 404, "?" is left to chance, "edge" is not let in by the hosts in front.
 type choice struct {
 	name, args string
 	routes     []string
 	want       map[string]string
 }
+
+// answers are those of a release of Traefik. Before v3.7 it had a wildcard of an Ingress as
+// a longer rule, Host took none, which of two providers was asked first was left to chance,
+// and of the annotations of ingress-nginx it read less.
+func (c choice) answers(release string) map[string]string {
+	want := maps.Clone(c.want)
+	if strings.HasPrefix(release, "v3.6.") {
+		maps.Copy(want, map[string]map[string]string{
+			"a wildcard and a name of its domain":                       {"name.a.com": "wild", "b.a.com": "wild"},
+			"class nginx of Traefik: annotations of ingress-nginx":      {"a.com/old/x": "target", "a.com/old": "target", "d.com/x": "plain"},
+			"a wildcard in a rule":                                      {"b.a.com": "", "b.com/all": ""},
+			"equal rules of two providers, of which one is first":       {"a.com/x": "?", "b.com": "?"},
+			"equal rules of two providers, of which the other is first": {"a.com/x": "?", "b.com": "?"},
+			"class nginx of Traefik: a host with regular expressions": {
+				"a.com/bc": "", "a.com/B/x": "", "c.com/b(c)": "strict", "d.com/v1/x": "deep", "d.com/V1": "", "d.com/v1/v1": "deep", "e.com/x": "away",
+			},
+		}[c.name])
+	}
+	return want
+}
+
+// direct says that requests go to the controller itself, which ends TLS.
+func (c choice) direct() bool { return strings.HasPrefix(c.args, secureArgs) }
 
 // choices holds which route takes a request. TestTraefik asks a real nginx and a real
 // Traefik the same.
@@ -218,8 +304,8 @@ func choices() []choice {
 		{"exact and prefix of Traefik: the longer rule", traefikArgs, []string{ingress("exact", "traefik", "a.com", "/x", "Exact"), ingress("prefix", "traefik", "a.com", "/x", "Prefix")}, map[string]string{
 			"a.com/x": "prefix", "a.com/x/": "prefix",
 		}},
-		{"a wildcard has the longer rule", traefikArgs, []string{ingress("wild", "traefik", "*.a.com", "/", "Prefix"), ingress("exact", "traefik", "b.a.com", "/", "Prefix")}, map[string]string{
-			"b.a.com": "wild", "c.a.com": "wild", "d.c.a.com": "", "a.com": "",
+		{"a wildcard and a name of its domain", traefikArgs, []string{ingress("wild", "traefik", "*.a.com", "/", "Prefix"), ingress("exact", "traefik", "name.a.com", "/", "Prefix"), ingress("letter", "traefik", "b.a.com", "/", "Prefix")}, map[string]string{
+			"name.a.com": "exact", "b.a.com": "?", "c.a.com": "wild", "d.c.a.com": "", "a.com": "", // of equal length
 		}},
 		{"a trailing slash is part of an exact path", traefikArgs, []string{ingress("exact", "traefik", "a.com", "/x/", "Exact")}, map[string]string{"a.com/x/": "exact", "a.com/x": "", "a.com/x/y": ""}},
 		{"no host takes any", traefikArgs, []string{ingress("any", "traefik", "", "/", "Prefix"), ingress("a", "traefik", "a.com", "/", "Prefix")}, map[string]string{"a.com": "a", "b.com": "any"}},
@@ -300,7 +386,47 @@ func choices() []choice {
 		}, map[string]string{"a.wild.com": "both", "one.com": "both", "other.com": "", "x.b.wild.com": "section", "b.wild.com": "", "one.com/any": "any", "c.wild.com/any": ""}},
 		{"class nginx of Traefik: annotations of ingress-nginx", traefikArgs, []string{
 			annotated("target", "nginx", "a.com", "/old(/|$)(.*)", "ImplementationSpecific", "nginx.ingress.kubernetes.io/rewrite-target: /$2, nginx.ingress.kubernetes.io/use-regex: 'true'"), ingress("exact", "nginx", "b.com", "/x", "Exact"), ingress("prefix", "nginx", "b.com", "/x", "Prefix"), ingress("wild", "nginx", "*.c.com", "/", "Prefix"), annotated("plain", "nginx", "d.com", "/", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: /app"),
-		}, map[string]string{"a.com/old/x": "target", "a.com/old": "target", "b.com/x": "prefix", "b.com/x/": "prefix", "b.com/xy": "", "e.c.com": "wild", "f.e.c.com": "", "c.com": "", "d.com/x": "plain"}},
+		}, map[string]string{"a.com/old/x": "target /x", "a.com/old": "target /", "b.com/x": "prefix", "b.com/x/": "prefix", "b.com/xy": "", "e.c.com": "wild", "f.e.c.com": "", "c.com": "", "d.com/x": "plain /appx"}},
+		{"TLS ends at the controller", secureArgs, []string{
+			ingress("plain", "traefik", "plain.com", "/", "Prefix"), certified("noted", "noted.com", "noted", "router.tls: 'true'"), certificate("noted", "noted.com"), certified("unnoted", "unnoted.com", "unnoted", ""), certificate("unnoted", "unnoted.com"),
+			certified("wild", "*.wild.com", "wild", "router.tls: 'true'"), certificate("wild", "*.wild.com"), certified("lost", "lost.com", "nowhere", "router.tls: 'true'"), noted("none", "none.com", "/", "Prefix", "router.tls: 'true'"), noted("beside", "noted.com", "/beside", "Prefix", "router.tls: 'true'"),
+			noted("only", "only.com", "/", "Prefix", "router.entrypoints: websecure"), certified("both", "both.com", "both", "router.tls: 'true'"), ingress("both-plain", "traefik", "both.com", "/", "Prefix"), certificate("both", "both.com"),
+			secured("route", "Host(`route.com`)", "{secretName: route}"), certificate("route", "route.com"), secured("bare", "Host(`bare.com`)", "{}"), secured("store", "Host(`store.com`)", "{}"), certified("other", "store.com", "store", ""), certificate("store", "store.com"),
+		}, map[string]string{
+			"plain.com": "plain", "https://plain.com": "", "noted.com": "", "https://noted.com/x": "noted", "unnoted.com": "unnoted", "https://unnoted.com": "", "https://a.wild.com": "wild", "https://b.a.wild.com": "", "https://lost.com": "lost!", "lost.com": "", "https://none.com": "none!",
+			"https://noted.com/beside": "beside", "only.com": "", "https://only.com": "", "both.com": "both-plain", "https://both.com": "both",
+			"https://route.com": "route", "route.com": "", "https://bare.com": "bare!", "https://store.com": "store", "store.com": "other", "plain.com:8000": "edge",
+		}},
+		{"an entry point that always ends TLS", alwaysArgs, []string{
+			ingress("plain", "traefik", "plain.com", "/", "Prefix"), certified("own", "own.com", "own", ""), certificate("own", "own.com"), ingressRoute("route", "Host(`route.com`)", 0), httpRoute("gateway", "gateway.com", "{}"),
+		}, map[string]string{"plain.com": "plain", "https://plain.com": "plain!", "own.com": "own", "https://own.com": "own", "route.com": "route", "https://route.com": "route!", "gateway.com": "gateway", "https://gateway.com": ""}},
+		{"an entry point that sends to HTTPS", alwaysArgs + ", '--entryPoints.web.http.redirections.entryPoint.to=:443'", []string{certified("own", "own.com", "own", ""), certificate("own", "own.com")}, map[string]string{
+			"own.com/x": "own", "https://own.com/x": "own", "other.com": "",
+		}},
+		{"an entry point that sends to the port of another one", alwaysArgs + ", '--entryPoints.web.http.redirections.entryPoint.to=websecure'", []string{certified("own", "own.com", "own", ""), certificate("own", "own.com")}, map[string]string{
+			"own.com/x": "edge", "https://own.com/x": "own",
+		}},
+		{"Gateway: a listener that ends TLS", secureArgs, []string{
+			"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: tls, namespace: app}, spec: {gatewayClassName: traefik, listeners: [{name: good, port: 8443, protocol: HTTPS, hostname: good.com, tls: {certificateRefs: [{name: good}]}}]}}", certificate("good", "good.com"),
+			to("{name: tls}", httpRoute("secure", "good.com, bad.com", "{}")), httpRoute("plain", "good.com", "{}"),
+		}, map[string]string{"https://good.com/x": "secure", "good.com": "plain", "https://bad.com": "", "bad.com": ""}},
+		{"class nginx of Traefik: TLS", alwaysArgs, []string{
+			secretOf(ingress("tls", "nginx", "tls.com", "/", "Prefix"), "tls.com", "cert"), certificate("cert", "tls.com"), ingress("plain", "nginx", "plain.com", "/", "Prefix"), annotated("forced", "nginx", "forced.com", "/", "Prefix", "nginx.ingress.kubernetes.io/force-ssl-redirect: 'true'"),
+			secretOf(annotated("stays", "nginx", "stays.com", "/", "Prefix", "nginx.ingress.kubernetes.io/ssl-redirect: 'false'"), "stays.com", "stays"), certificate("stays", "stays.com"),
+		}, map[string]string{"tls.com/x": "tls", "https://tls.com/x": "tls", "plain.com": "plain", "https://plain.com": "plain!", "forced.com": "forced!", "stays.com": "stays", "https://stays.com": "stays"}},
+		{"a wildcard in a rule", traefikArgs, []string{ingressRoute("wild", "Host(`*.a.com`)", 0), ingressRoute("all", "Host(`*`) && PathPrefix(`/all`)", 0)}, map[string]string{
+			"b.a.com": "wild", "c.b.a.com": "", "a.com": "", "b.com/all": "all",
+		}},
+		{"equal rules of two providers", traefikArgs, []string{ingress("ingress", "traefik", "a.com", "/x", "Prefix"), ingressRoute("route", `Host("a.com") && PathPrefix("/x")`, 0), ingress("own", "traefik", "b.com", "/", "Prefix"), ingress("nginx", "nginx", "b.com", "/", "Prefix")}, map[string]string{"a.com/x": "?", "b.com": "?"}},
+		{"equal rules of two providers, of which one is first", precedence + "=kubernetescrd,kubernetes'", []string{ingress("ingress", "traefik", "a.com", "/x", "Prefix"), ingressRoute("route", `Host("a.com") && PathPrefix("/x")`, 0), ingress("own", "traefik", "b.com", "/", "Prefix"), ingress("nginx", "nginx", "b.com", "/", "Prefix")}, map[string]string{"a.com/x": "route", "b.com": "own"}},
+		{"equal rules of two providers, of which the other is first", precedence + "=kubernetesingressnginx,Kubernetes'", []string{ingress("ingress", "traefik", "a.com", "/x", "Prefix"), ingressRoute("route", `Host("a.com") && PathPrefix("/x")`, 0), ingress("own", "traefik", "b.com", "/", "Prefix"), ingress("nginx", "nginx", "b.com", "/", "Prefix")}, map[string]string{"a.com/x": "ingress", "b.com": "nginx"}},
+		{"class nginx of Traefik: a host with regular expressions", traefikArgs, []string{
+			annotated("re", "nginx", "a.com", "/[0-9]+$", "ImplementationSpecific", "nginx.ingress.kubernetes.io/use-regex: 'true'"), ingress("beside", "nginx", "a.com", "/b", "Prefix"), ingress("exact", "nginx", "a.com", "/E", "Exact"), ingress("other", "nginx", "b.com", "/b", "Prefix"), ingress("strict", "nginx", "c.com", "/b(c)", "Prefix"), ingress("strict-exact", "nginx", "c.com", "/bc", "Exact"),
+			annotated("deep", "nginx", "d.com", "/v1", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: /v2"), annotated("away", "nginx", "e.com", "/", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: 'http://d.com/v1/z'"), annotated("same", "nginx", "f.com", "/same", "Prefix", "nginx.ingress.kubernetes.io/rewrite-target: /same"),
+		}, map[string]string{
+			"a.com/12": "re", "a.com/x/12": "", "a.com/bc": "beside", "a.com/B/x": "beside", "a.com/E": "exact", "a.com/e": "", "b.com/bc": "", "b.com/b/c": "other", "c.com/b(c)": "", "c.com/bc": "strict-exact",
+			"d.com/v1/x": "deep /v2/x", "d.com/V1": "deep /v2", "d.com/v1/v1": "deep /v2/v2", "e.com/x": "deep /v2/z", "f.com/same/x": "same",
+		}},
 		{"ingress-nginx: host first, then the longest path", nginxArgs, []string{
 			ingress("wild", "nginx", "*.a.com", "/deep/path", "Prefix"), ingress("exact", "nginx", "b.a.com", "/", "Prefix"), ingress("v1", "nginx", "b.a.com", "/v1", "Prefix"), ingress("v1x", "nginx", "b.a.com", "/v1", "Exact"),
 		}, map[string]string{
@@ -310,22 +436,29 @@ func choices() []choice {
 	}
 }
 
-// TestChoice holds which route takes a request, by Traefik v3.6 and the documentation of
-// ingress-nginx.
+// TestChoice holds which route takes a request, by Traefik v3.6 and v3.7, and by the
+// documentation of ingress-nginx.
 func TestChoice(t *testing.T) {
 	for _, tt := range choices() {
-		t.Run(tt.name, func(t *testing.T) {
-			model := modelOf(t, controllerOf("v3.6.12", tt.args), tt.routes)
-			for url, want := range tt.want {
-				w, err := model.Trace(absolute(url))
-				if err != nil {
-					t.Fatal(err)
+		for _, release := range []string{"v3.6.12", "v3.7.13"} {
+			t.Run(tt.name+" "+release, func(t *testing.T) {
+				entry, manifests := "edge", controllerOf(release, tt.args)
+				if tt.direct() {
+					entry = "loadBalancer"
+					manifests = strings.NewReplacer("8000"+hostPort, "8000, hostPort: 80", "80"+hostPort, "8443, hostPort: 443").Replace(manifests)
 				}
-				if got := answer(w); got != want {
-					t.Errorf("%s goes to %q, want %q: %v", url, got, want, w.Breaks())
+				model := modelAt(t, entry, manifests, tt.routes)
+				for url, want := range tt.answers(release) {
+					w, err := model.Trace(absolute(url))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := answer(w); got != want {
+						t.Errorf("%s goes to %q, want %q: %v", url, got, want, w.Breaks())
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -356,20 +489,22 @@ func absolute(url string) string {
 	return "http://" + url
 }
 
-// answer is the app that answers, with the path that it gets where that was rewritten;
-// "?" where chance decides, "edge" where the request is not let in.
+// answer is the app that answers, as a choice says it.
 func answer(w *way.Way) string {
+	shown := ""
 	for _, h := range w.Breaks() {
 		switch {
 		case h.Kind == way.Route && strings.Contains(h.Break.Reason, "chance"):
 			return "?"
-		case h.Kind == way.Edge:
+		case h.Kind == way.Edge || h.Kind == way.LoadBalancer:
 			return "edge"
+		case h.Kind == way.Route && strings.Contains(h.Break.Reason, "certificate"):
+			shown = "!"
 		}
 	}
 	for _, h := range w.Hops {
 		if h.Kind == way.Pods {
-			return strings.TrimSpace(h.Name[strings.LastIndex(h.Name, "/")+1:] + " " + w.Rewritten)
+			return strings.TrimSpace(h.Name[strings.LastIndex(h.Name, "/")+1:]+" "+w.Rewritten) + shown
 		}
 	}
 	return ""

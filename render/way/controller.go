@@ -48,16 +48,18 @@ type backend struct {
 
 // router is one route of a controller.
 type router struct {
-	object *object
-	path   []any // the field of the object that decides
-	text   string
-	hosts  []string
-	prefix []string // the paths that it is for, as examples of what it takes
-	exact  bool
+	object   *object
+	provider string // of Traefik
+	path     []any  // the field of the object that decides
+	text     string
+	hosts    []string
+	prefix   []string // the paths that it is for, as examples of what it takes
+	exact    bool
 
 	match       func(r request, unknown bool) bool
 	priority    int
 	tls         bool
+	plain       bool     // not on entry points that end TLS
 	points      []string // entry points; none means the default ones
 	middlewares []middlewareRef
 	backends    []backend
@@ -150,6 +152,18 @@ func traefikPoints(options map[string]string) []entryPoint {
 	return points
 }
 
+// redirectPort is the port that an entry point sends clients to: the one that stands
+// there, or that of the other entry point, whatever leads to it from outside.
+func (c *controller) redirectPort(e *entryPoint) int {
+	if port, err := strconv.Atoi(strings.TrimPrefix(e.redirectTo, ":")); err == nil {
+		return port
+	}
+	if to := c.named(e.redirectTo); to != nil {
+		return to.port
+	}
+	return 443
+}
+
 func cut(text, suffix string, ok bool) (string, bool) {
 	if !ok {
 		return "", false
@@ -206,7 +220,7 @@ func (m *Model) routersOf(c *controller) []*router {
 	}
 	if c.kind == traefik && c.reads("kubernetescrd") {
 		for _, o := range m.byKind["IngressRoute"] {
-			all = append(all, m.ingressRoute(o)...)
+			all = append(all, m.ingressRoute(c, o)...)
 		}
 	}
 	if c.kind == unknownKind || c.kind == traefik && c.reads("kubernetesgateway") {

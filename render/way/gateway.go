@@ -34,7 +34,7 @@ func (m *Model) gatewayRoute(c *controller, o *object) []*router {
 		}
 		for j, match := range matches {
 			for _, hosts := range perHost {
-				r := &router{object: o, path: []any{"spec", "rules", i}, hosts: hosts, points: a.points, tls: a.tls, secret: a.secret, leftOut: a.fault, at: a.at}
+				r := &router{object: o, provider: "kubernetesgateway", path: []any{"spec", "rules", i}, hosts: hosts, points: a.points, tls: a.tls, secret: a.secret, leftOut: a.fault, at: a.at}
 				if len(tree.List(rule["matches"])) > 0 {
 					r.path = append(r.path, "matches", j)
 				}
@@ -83,7 +83,7 @@ func (r *router) matches(m *Model, c *controller, match map[string]any) {
 	if hosts := hostsRule(r.hosts); hosts != "" {
 		rule = hosts + " && " + own
 	}
-	r.setRule(m, rule)
+	r.setRule(m, c, rule)
 	r.priority = priority + longest(r.hosts)
 	if c.kind == unknownKind {
 		r.priority, r.host = specified(r.object.Kind, longest(r.hosts), match), exactness(r.hosts)

@@ -34,7 +34,7 @@ func (m *Model) nginxIngress(o *object) []*router {
 		r.match = func(req request, _ bool) bool {
 			return hostMatches(host, req.host) && nginxPath(prefix, pathType, re, req.url.Path)
 		}
-		m.rewriteTarget(r, notes)
+		m.rewriteTarget(r, notes, false)
 		all = append(all, r)
 	})
 	if spec := tree.Map(o.spec()["defaultBackend"]); spec != nil && len(tree.List(o.spec()["rules"])) == 0 {
@@ -88,13 +88,19 @@ func nginxPath(prefix, pathType string, re *regexp.Regexp, raw string) bool {
 // groupRE are the references to groups in a rewrite-target.
 var groupRE = regexp.MustCompile(`\$(\d)`)
 
-// rewriteTarget is the annotation of ingress-nginx that changes the path.
-func (m *Model) rewriteTarget(r *router, notes map[string]any) {
+// rewriteTarget is the annotation of ingress-nginx that changes the path. Traefik has it
+// take the place of what it finds of the path, wherever that is, and nginx that of all.
+func (m *Model) rewriteTarget(r *router, notes map[string]any, byTraefik bool) {
 	target := tree.Text(notes["nginx.ingress.kubernetes.io/rewrite-target"])
-	if target == "" || len(r.prefix) == 0 {
+	if target == "" || len(r.prefix) == 0 || byTraefik && target == r.prefix[0] {
 		return
 	}
-	re, err := regexp.Compile("(?i)" + r.prefix[0])
+	elsewhere := strings.Contains(target, "://")
+	pattern := "(?i)" + r.prefix[0]
+	if re, err := regexp.Compile(pattern); err == nil && byTraefik && elsewhere && re.NumSubexp() == 0 {
+		pattern += ".*"
+	}
+	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return
 	}
@@ -104,7 +110,16 @@ func (m *Model) rewriteTarget(r *router, notes map[string]any) {
 		if found == nil {
 			return effect{says: m.Say("rewrites nothing in this path")}
 		}
-		path := slashed(string(re.ExpandString(nil, to, req.path(), found)))
+		path := string(re.ExpandString(nil, to, req.path(), found))
+		if byTraefik {
+			path = re.ReplaceAllString(req.path(), target)
+		}
+		if elsewhere {
+			if to, err := parse(path); err == nil {
+				return effect{says: m.Say("sends the client to %s", to.text()), redirect: &to}
+			}
+		}
+		path = slashed(path)
 		return effect{says: m.Say("makes the path %s", path), path: path}
 	}})
 }

@@ -331,7 +331,7 @@ func (m *Model) unserved(r request) []unservedRoute {
 		for _, o := range m.byKind[kind] {
 			var routes []*router
 			if kind == "IngressRoute" {
-				routes = m.ingressRoute(o)
+				routes = m.ingressRoute(&controller{kind: unknownKind}, o)
 			} else {
 				routes = m.gatewayRoute(&controller{kind: unknownKind}, o)
 			}

@@ -20,6 +20,7 @@ type rule struct {
 	expr  ast.Expr
 	parts []part // the matchers, from the left
 	res   map[string]*regexp.Regexp
+	wild  bool // Host takes wildcards, which it does from v3.7 on
 }
 
 // part is one matcher of a rule.
@@ -28,12 +29,12 @@ type part struct {
 	args []string
 }
 
-func parseRule(text string) (*rule, error) {
+func parseRule(text string, wild bool) (*rule, error) {
 	expr, err := parser.ParseExpr(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", text, err)
 	}
-	r := &rule{text: text, expr: expr, res: map[string]*regexp.Regexp{}}
+	r := &rule{text: text, expr: expr, res: map[string]*regexp.Regexp{}, wild: wild}
 	return r, r.check(expr)
 }
 
@@ -176,7 +177,8 @@ func (r *rule) eval(expr ast.Expr, req request, unknown bool) bool {
 func (r *rule) part(p part, req request, unknown bool) bool {
 	switch arg := p.args[0]; p.name {
 	case "Host":
-		return strings.TrimSuffix(strings.ToLower(arg), ".") == req.host
+		name := strings.TrimSuffix(strings.ToLower(arg), ".")
+		return name == req.host || r.wild && (name == "*" || strings.HasPrefix(name, "*.") && hostMatches(name, req.host))
 	case "HostRegexp":
 		return r.res[arg].MatchString(req.host + req.dot)
 	case "Path":

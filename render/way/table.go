@@ -96,7 +96,7 @@ func (m *Model) declaredRouters() []*router {
 	}
 	for _, o := range m.byKind["IngressRoute"] {
 		if !read[o] {
-			all = append(all, m.ingressRoute(o)...)
+			all = append(all, m.ingressRoute(&controller{kind: unknownKind}, o)...)
 		}
 	}
 	for _, kind := range routeKinds() {

@@ -396,6 +396,7 @@ func (t *tracer) atController(c *controller, e *entryPoint, r request, secure bo
 	t.hop(h)
 	if e != nil && e.redirectTo != "" && !secure {
 		if to := r.secured(); r.forwarded != "https" {
+			to.port = c.redirectPort(e)
 			t.hop(Hop{Kind: Redirect, Name: t.Say("entry point %s", e.name), Says: t.Say("sends the client to %s", to.text()), By: h.By})
 			return &to
 		}

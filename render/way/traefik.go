@@ -16,10 +16,11 @@ const annotation = "traefik.ingress.kubernetes.io/router."
 // traefikIngress are the routers that Traefik makes of an Ingress.
 func (m *Model) traefikIngress(c *controller, o *object, provider string) []*router {
 	nginx := provider == "kubernetesingressnginx"
+	newer := !c.before(7)
 	notes := o.annotations()
 	strict := c.options["providers.kubernetesingress.strictprefixmatching"] == "true" || nginx
 	var all []*router
-	base := router{object: o}
+	base := router{object: o, provider: provider}
 	if nginx {
 		base.tls = len(tree.List(o.spec()["tls"])) > 0
 		base.redirect = base.tls && tree.Text(notes["nginx.ingress.kubernetes.io/ssl-redirect"]) != "false" ||
@@ -35,7 +36,7 @@ func (m *Model) traefikIngress(c *controller, o *object, provider string) []*rou
 	}
 	if spec := tree.Map(o.spec()["defaultBackend"]); spec != nil && len(tree.List(o.spec()["rules"])) == 0 {
 		one := base
-		one.setRule(m, `PathPrefix("/")`)
+		one.setRule(m, c, `PathPrefix("/")`)
 		one.priority, one.path, one.prefix = math.MinInt32, []any{"spec", "defaultBackend"}, []string{"/"}
 		one.backends = ingressBackend(o, spec, one.path)
 		all = append(all, &one)
@@ -46,29 +47,83 @@ func (m *Model) traefikIngress(c *controller, o *object, provider string) []*rou
 		one.hosts, one.prefix, one.exact = []string{host}, []string{path}, pathType == "Exact"
 		var parts []string
 		if host != "" {
-			parts = append(parts, hostRule(host, `[a-zA-Z0-9-]+\.`))
+			parts = append(parts, ingressHost(host, newer))
 		}
 		if path != "" {
-			parts = append(parts, pathRule(path, pathType, tree.Text(notes[annotation+"pathmatcher"]), strict, nginx && tree.Text(notes["nginx.ingress.kubernetes.io/use-regex"]) == "true"))
+			regex := ""
+			if nginx {
+				regex = m.nginxRegex(c, host, notes)
+			}
+			parts = append(parts, pathRule(path, pathType, tree.Text(notes[annotation+"pathmatcher"]), strict, regex))
 		}
-		one.setRule(m, strings.Join(parts, " && "))
+		one.setRule(m, c, strings.Join(parts, " && "))
 		if n, err := strconv.Atoi(tree.Text(notes[annotation+"priority"])); err == nil && n != 0 && !nginx {
 			one.priority = n
 		}
-		if nginx && !c.before(7) { // those do not read it
-			m.rewriteTarget(&one, notes)
+		if nginx && newer { // others read neither
+			one.leftOut = m.notLiteral(c, path, pathType)
+			m.rewriteTarget(&one, notes, true)
 		}
 		one.backends = ingressBackend(o, tree.Map(spec["backend"]), append(at, "backend"))
 		all = append(all, &one)
 	})
-	for _, r := range all {
-		if r.redirect && r.tls { // a router without TLS beside it sends to HTTPS
-			plain := *r
-			plain.tls = false
-			all = append(all, &plain)
-		}
+	if nginx && (base.tls || newer) {
+		all = bothSchemes(all)
 	}
 	return all
+}
+
+// bothSchemes are the routers for requests with TLS, and beside each one for those
+// without, on the entry points that do not end TLS themselves.
+func bothSchemes(routers []*router) []*router {
+	var all []*router
+	for _, r := range routers {
+		plain, secure := *r, *r
+		plain.tls, plain.plain, secure.tls = false, true, true
+		all = append(all, &plain, &secure)
+	}
+	return all
+}
+
+// nginxRegex is what stands in front of a path of an Ingress of ingress-nginx where paths
+// are regular expressions, and empty where they are none. From v3.7 on those of a host are
+// as soon as one Ingress of it says so, as with ingress-nginx itself.
+func (m *Model) nginxRegex(c *controller, host string, notes map[string]any) string {
+	const useRegex, rewriteTarget = "nginx.ingress.kubernetes.io/use-regex", "nginx.ingress.kubernetes.io/rewrite-target"
+	if c.before(7) {
+		if tree.Text(notes[useRegex]) == "true" {
+			return "^"
+		}
+		return ""
+	}
+	for _, o := range m.byKind["Ingress"] {
+		if provider, _, ok := m.serves(c, o); !ok || provider != "kubernetesingressnginx" {
+			continue
+		}
+		notes := o.annotations()
+		if tree.Text(notes[useRegex]) != "true" && tree.Text(notes[rewriteTarget]) == "" {
+			continue
+		}
+		if slices.ContainsFunc(tree.List(o.spec()["rules"]), func(rule any) bool { return tree.Text(tree.Map(rule)["host"]) == host }) {
+			return "(?i)^"
+		}
+	}
+	return ""
+}
+
+// literalPath is what a path of the types Prefix and Exact may be where Traefik reads an
+// Ingress of ingress-nginx (strictValidatePathType).
+var literalPath = regexp.MustCompile(`(?i)^/[[:alnum:]._\-/]*$`)
+
+// notLiteral says why Traefik leaves such an Ingress out.
+func (m *Model) notLiteral(c *controller, path, pathType string) *Break {
+	if path == "" || pathType == "ImplementationSpecific" || literalPath.MatchString(path) || c.options["providers.kubernetesingressnginx.strictvalidatepathtype"] == "false" {
+		return nil
+	}
+	return &Break{
+		Reason: m.Say("Traefik takes no path %s of the type %s from an Ingress of ingress-nginx", path, pathType),
+		Fix:    m.Say("give the path the type ImplementationSpecific"),
+	}
 }
 
 // eachPath calls fn for each path of each rule of an Ingress.
@@ -96,9 +151,9 @@ func ingressBackend(o *object, spec map[string]any, at []any) []backend {
 }
 
 // setRule parses the rule; its length is the priority.
-func (r *router) setRule(m *Model, text string) {
+func (r *router) setRule(m *Model, c *controller, text string) {
 	r.text, r.priority = text, len(text)
-	parsed, err := parseRule(text)
+	parsed, err := parseRule(text, !c.before(7))
 	if err != nil {
 		r.leftOut = &Break{Reason: m.Say("Traefik cannot read the rule: %s", err), Fix: m.Say("write the rule as Traefik v3 reads it")}
 		r.match = func(request, bool) bool { return false }
@@ -130,7 +185,16 @@ func hostRule(host, label string) string {
 	return fmt.Sprintf("Host(%q)", host)
 }
 
-func pathRule(path, pathType, matcher string, strict, regex bool) string {
+// ingressHost is the rule for the host name of an Ingress. A wildcard is one of the
+// matcher's own from v3.7 on, and longer than any name of its domain before.
+func ingressHost(host string, newer bool) string {
+	if newer {
+		return fmt.Sprintf("Host(%q)", host)
+	}
+	return hostRule(host, `[a-zA-Z0-9-]+\.`)
+}
+
+func pathRule(path, pathType, matcher string, strict bool, regex string) string {
 	switch pathType {
 	case "Exact":
 		return fmt.Sprintf("Path(%q)", path)
@@ -138,8 +202,8 @@ func pathRule(path, pathType, matcher string, strict, regex bool) string {
 		matcher = "PathPrefix"
 	}
 	switch {
-	case regex:
-		return fmt.Sprintf("PathRegexp(%q)", "^"+path)
+	case regex != "":
+		return fmt.Sprintf("PathRegexp(%q)", regex+path)
 	case matcher == "" || matcher == "PathPrefix":
 		if strict {
 			return strictPrefix(path)
@@ -160,13 +224,13 @@ func strictPrefix(path string) string {
 }
 
 // ingressRoute are the routers of an IngressRoute.
-func (m *Model) ingressRoute(o *object) []*router {
+func (m *Model) ingressRoute(c *controller, o *object) []*router {
 	var all []*router
 	tree.Each(o.spec()["routes"], func(i int, route map[string]any) {
 		at := []any{"spec", "routes", i}
-		r := &router{object: o, path: append(at, "match"), points: tree.Texts(o.spec()["entryPoints"])}
+		r := &router{object: o, provider: "kubernetescrd", path: append(at, "match"), points: tree.Texts(o.spec()["entryPoints"])}
 		_, r.tls = o.spec()["tls"].(map[string]any)
-		r.setRule(m, tree.Text(route["match"]))
+		r.setRule(m, c, tree.Text(route["match"]))
 		if n := number(route["priority"], 0); n != 0 {
 			r.priority = int(n)
 		}

@@ -43,10 +43,10 @@ func TestTraefik(t *testing.T) {
 		return
 	}
 	s := newStand(t)
-	args, asked := "", 0
+	args, asked, release := "", 0, s.release()
 	for _, tt := range choices() {
-		if tt.args == nginxArgs {
-			continue // ingress-nginx is not there
+		if tt.args == nginxArgs || strings.HasPrefix(tt.args, precedence) && strings.HasPrefix(release, "v3.6.") {
+			continue // neither ingress-nginx is there, nor the option
 		}
 		if tt.args != args {
 			args = tt.args
@@ -56,12 +56,17 @@ func TestTraefik(t *testing.T) {
 			outer := s.t
 			s.t = t
 			t.Cleanup(func() { s.t = outer })
+			s.address = front().VIP
+			if tt.direct() {
+				s.address = "10.4.7.22"
+			}
 			s.routes(t, tt.routes)
-			s.all(t, tt.want)
-			asked += len(tt.want)
+			want := tt.answers(release)
+			s.all(t, want)
+			asked += len(want)
 		})
 	}
-	t.Logf("%d URLs", asked)
+	t.Logf("Traefik %s: %d URLs", release, asked)
 }
 
 // stand is the edge host, the nodes and the API server.
@@ -70,6 +75,7 @@ type stand struct {
 	dir, repo  string
 	kubeconfig string
 	client     *http.Client
+	address    string // where names lead
 	stop       func() // ends the Traefik that runs
 }
 
@@ -95,6 +101,12 @@ table ip hostport {
 	chain output {
 		type nat hook output priority -100
 		ip daddr { 10.4.7.21, 10.4.7.22 } tcp dport 81 redirect to :8000
+		ip daddr 10.4.7.22 tcp dport 80 redirect to :8000
+		ip daddr 10.4.7.22 tcp dport 443 redirect to :8443
+	}
+	chain others { # of a node no other port leads in
+		type filter hook output priority 0
+		ip daddr 10.4.7.22 tcp dport { 8000, 8443 } reject
 	}
 }
 NFT
@@ -125,7 +137,7 @@ func newStand(t *testing.T) *stand {
 			if err != nil {
 				return nil, err
 			}
-			return (&net.Dialer{}).DialContext(ctx, "tcp4", front().VIP+":"+port)
+			return (&net.Dialer{}).DialContext(ctx, "tcp4", s.address+":"+port)
 		},
 	}}
 	return s
@@ -300,11 +312,9 @@ func (s *stand) kubectl(stdin string, args ...string) {
 	s.run(stdin, kubectl, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
 }
 
-// traefik starts Traefik with the arguments of its DaemonSet, in place of the one that
-// runs.
-func (s *stand) traefik(args string) {
+// binary is the Traefik that is asked.
+func (s *stand) binary() string {
 	s.t.Helper()
-	s.stop()
 	binary := os.Getenv("EVENKEEL_TRAEFIK")
 	if binary == "" {
 		binary = filepath.Join(s.repo, ".cache", "lab", "bin", "traefik")
@@ -312,12 +322,32 @@ func (s *stand) traefik(args string) {
 	if _, err := os.Stat(binary); err != nil {
 		s.t.Fatalf("%v: make test-stand builds it", err)
 	}
+	return binary
+}
+
+// release is which one it is.
+func (s *stand) release() string {
+	s.t.Helper()
+	for line := range strings.Lines(s.run("", s.binary(), "version")) {
+		if name, version, _ := strings.Cut(line, ":"); name == "Version" {
+			return "v" + strings.TrimSpace(version)
+		}
+	}
+	s.t.Fatal("Traefik does not say its version")
+	return ""
+}
+
+// traefik starts Traefik with the arguments of its DaemonSet, in place of the one that
+// runs.
+func (s *stand) traefik(args string) {
+	s.t.Helper()
+	s.stop()
 	var all []string
 	if err := yaml.Unmarshal([]byte("["+args+"]"), &all); err != nil {
 		s.t.Fatal(err)
 	}
 	all = append(all, "--providers.providersThrottleDuration=100ms", "--ping=true", "--entryPoints.traefik.address=:8080", "--log.level=WARN", "--global.checkNewVersion=false")
-	s.stop = s.start("traefik.log", []string{"KUBECONFIG=" + s.kubeconfig}, binary, all...)
+	s.stop = s.start("traefik.log", []string{"KUBECONFIG=" + s.kubeconfig}, s.binary(), all...)
 	s.until(s.t, time.Minute, func() error {
 		resp, err := http.Get("http://10.4.7.21:8080/ping") //nolint:noctx // short
 		if err == nil {
@@ -371,7 +401,7 @@ func (s *stand) ask(t *testing.T, url string, path bool) (string, error) {
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return "edge", nil //nolint:nilerr // nginx closes the connection, or refuses the handshake
+		return "edge", nil //nolint:nilerr // nginx closes the connection, or refuses the handshake; a node, the port
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
@@ -387,7 +417,10 @@ func (s *stand) ask(t *testing.T, url string, path bool) (string, error) {
 	}
 	app, asked, _ := strings.Cut(string(body), " ")
 	if path {
-		return app + " " + asked, nil
+		app += " " + asked
+	}
+	if resp.TLS != nil && resp.TLS.PeerCertificates[0].VerifyHostname(resp.Request.URL.Hostname()) != nil {
+		app += "!"
 	}
 	return app, nil
 }
