@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -54,23 +53,23 @@ type Output struct {
 var engineMutex sync.Mutex //nolint:gochecknoglobals // guards a variable of another package
 
 // captured catches what Helm logs, until it is called.
-func captured(to *[]string) (restore func()) {
+func captured(warnings *[]string) (restore func()) {
 	engineMutex.Lock()
 	var b bytes.Buffer
-	flags := log.Flags() //nolint:forbidigo // Helm logs there
-	log.SetOutput(&b)    //nolint:forbidigo // see above
-	log.SetFlags(0)      //nolint:forbidigo // see above
+	flags, to := log.Flags(), log.Writer() //nolint:forbidigo // Helm logs there
+	log.SetOutput(&b)                      //nolint:forbidigo // see above
+	log.SetFlags(0)                        //nolint:forbidigo // see above
 	return func() {
-		log.SetOutput(os.Stderr) //nolint:forbidigo // see above
-		log.SetFlags(flags)      //nolint:forbidigo // see above
+		log.SetOutput(to)   //nolint:forbidigo // see above
+		log.SetFlags(flags) //nolint:forbidigo // see above
 		engineMutex.Unlock()
-		if to == nil {
+		if warnings == nil {
 			return
 		}
 		for line := range strings.Lines(b.String()) {
 			line = strings.TrimPrefix(strings.TrimSpace(line), "warning: ")
-			if line != "" && len(*to) < 20 {
-				*to = append(*to, line)
+			if line != "" && len(*warnings) < 20 {
+				*warnings = append(*warnings, line)
 			}
 		}
 	}

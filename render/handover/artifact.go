@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
+	"github.com/seed-428f4edd/evenkeel/render/internal/registry"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -110,9 +113,18 @@ func pack(env *schema.Environment, opts render.OutputOptions) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
+// What a registry may cost who pushes to it. A push takes some ten requests, whose answers
+// are short.
+const (
+	mostRequests = 100
+	mostBytes    = 8 << 20
+	patience     = 10 * time.Minute
+)
+
 // Push uploads an image with the credentials of the Docker configuration and
 // returns its address, with tag, and its digest. plainHTTP allows a registry
-// without TLS.
+// without TLS. The image and the credentials go to the registry, and to the token
+// server of its domain, alone.
 func Push(ctx context.Context, image v1.Image, to string, plainHTTP bool) (address, digest string, err error) {
 	var opts []name.Option
 	if plainHTTP {
@@ -126,6 +138,17 @@ func Push(ctx context.Context, image v1.Image, to string, plainHTTP bool) (addre
 	if err != nil {
 		return "", "", err
 	}
-	err = remote.Write(ref, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	guard := registry.NewGuard(registry.Transport(), ref.RegistryStr(), plainHTTP || isLoopback(ref.RegistryStr()), registry.Most{Requests: mostRequests, Bytes: mostBytes})
+	err = remote.Write(ref, image, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(guard))
 	return ref.Name(), hash.String(), err
+}
+
+// isLoopback says that a registry, HOST or HOST:PORT, is of this machine: nobody between
+// reads what it is sent.
+func isLoopback(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	ip, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && ip.IsLoopback()
 }
