@@ -140,7 +140,10 @@ func (r *Related) claim(namespace, name string) *corev1.PersistentVolumeClaim {
 	return nil
 }
 
-const revisionAnnotation = "deployment.kubernetes.io/revision"
+const (
+	revisionAnnotation     = "deployment.kubernetes.io/revision"
+	defaultClassAnnotation = "storageclass.kubernetes.io/is-default-class"
+)
 
 func controlledBy(obj metav1.Object, owner types.UID) bool {
 	c := metav1.GetControllerOf(obj)

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
 // sink stores the objects of one stream.
@@ -24,13 +26,11 @@ type sink interface {
 func sinkOf(key streamKey) sink {
 	switch key.GroupVersionResource {
 	case podsResource():
-		return childSink[corev1.Pod, *corev1.Pod]{in: func(s *store) children[*corev1.Pod] { return s.pods }, slim: slimPod}
+		return childSink[corev1.Pod, *corev1.Pod]{in: func(s *store) children[*corev1.Pod] { return s.pods }}
 	case replicaSetsResource():
 		return childSink[appsv1.ReplicaSet, *appsv1.ReplicaSet]{in: func(s *store) children[*appsv1.ReplicaSet] { return s.replicaSets }}
 	case revisionsResource():
-		return childSink[appsv1.ControllerRevision, *appsv1.ControllerRevision]{in: func(s *store) children[*appsv1.ControllerRevision] { return s.revisions }, slim: func(r *appsv1.ControllerRevision) {
-			r.Data.Raw = nil
-		}}
+		return childSink[appsv1.ControllerRevision, *appsv1.ControllerRevision]{in: func(s *store) children[*appsv1.ControllerRevision] { return s.revisions }}
 	case eventsResource():
 		return eventSink{}
 	case claimsResource():
@@ -41,16 +41,75 @@ func sinkOf(key streamKey) sink {
 	return nil
 }
 
-// slimPod drops what no rule reads: above all the values of env.
-func slimPod(p *corev1.Pod) {
-	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
-		for i := range list {
-			c := &list[i]
-			c.Env, c.EnvFrom, c.VolumeMounts, c.Command, c.Args = nil, nil, nil, nil, nil
+// slimRelated drops of an object that explains others what no rule reads: above all the
+// values of env, and what anybody may write into annotations.
+func slimRelated(obj *unstructured.Unstructured) {
+	obj.SetManagedFields(nil)
+	annotations := obj.GetAnnotations()
+	maps.DeleteFunc(annotations, func(name, _ string) bool { return name != revisionAnnotation && name != defaultClassAnnotation })
+	obj.SetAnnotations(annotations)
+	delete(obj.Object, "data") // of a ControllerRevision
+	spec, _ := obj.Object["spec"].(map[string]any)
+	for _, field := range []string{"template", "affinity", "tolerations", "ephemeralContainers"} {
+		delete(spec, field)
+	}
+	for _, field := range []string{"initContainers", "containers"} {
+		list, _ := spec[field].([]any)
+		for _, c := range list {
+			container, _ := c.(map[string]any)
+			for _, field := range []string{"env", "envFrom", "volumeMounts", "command", "args"} {
+				delete(container, field)
+			}
 		}
 	}
-	p.Spec.Affinity, p.Spec.Tolerations, p.Spec.EphemeralContainers = nil, nil, nil
 }
+
+// putRelated stores what explains others, as far as there is room: whoever may write in a
+// namespace can make any number of pods there. The caller holds mu.
+func (s *store) putRelated(to sink, obj *unstructured.Unstructured) {
+	slimRelated(obj)
+	uid := obj.GetUID()
+	weight := relatedLeast + paging.Weight(obj.Object)
+	left := s.related.weight - s.related.of[uid] + weight
+	// What does not fit its type cannot explain anything; the state of the object that it
+	// belongs to is judged without it.
+	if s.most > 0 && left > s.most || to.put(s, obj) != nil {
+		s.related.full = s.related.full || s.most > 0 && left > s.most
+		s.removeRelated(to, uid)
+		return
+	}
+	s.related.weight, s.related.of[uid] = left, weight
+}
+
+// removeRelated forgets what explained others. The caller holds mu.
+func (s *store) removeRelated(from sink, uid types.UID) {
+	if weight, kept := s.related.of[uid]; kept {
+		from.remove(s, uid)
+		s.related.weight -= weight
+		delete(s.related.of, uid)
+		s.related.full = s.related.full && s.related.weight > s.most/2
+	}
+}
+
+// unexplained says that there was no room for all that explains others.
+func (s *store) unexplained() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.related.full {
+		return ""
+	}
+	return "the pods and events beside it take too much memory: the cause may be unknown"
+}
+
+// beside counts what is kept of objects that explain others.
+type beside struct {
+	of     map[types.UID]int64
+	weight int64
+	full   bool // some was not kept
+}
+
+// relatedLeast is about what a typed object takes that says nothing.
+const relatedLeast = 2 << 10
 
 // object is a pointer to a typed object.
 type object[T any] interface {
@@ -59,8 +118,7 @@ type object[T any] interface {
 }
 
 type childSink[T any, P object[T]] struct {
-	in   func(*store) children[P]
-	slim func(P)
+	in func(*store) children[P]
 }
 
 func (c childSink[T, P]) put(s *store, obj *unstructured.Unstructured) error {
@@ -69,9 +127,6 @@ func (c childSink[T, P]) put(s *store, obj *unstructured.Unstructured) error {
 		return err
 	}
 	p := P(typed)
-	if c.slim != nil {
-		c.slim(p)
-	}
 	c.in(s).put(p)
 	s.touch(p.GetUID(), controller(p))
 	return nil
@@ -108,19 +163,17 @@ func (eventSink) put(s *store, obj *unstructured.Unstructured) error {
 		s.events[about] = map[types.UID]*corev1.Event{}
 	}
 	s.events[about][e.UID] = e
+	s.about[e.UID] = about
 	s.touch(about)
 	return nil
 }
 
 func (eventSink) remove(s *store, uid types.UID) {
-	for about, of := range s.events {
-		if _, ok := of[uid]; ok {
-			delete(of, uid)
-			if len(of) == 0 {
-				delete(s.events, about)
-			}
-			return
-		}
+	about := s.about[uid]
+	delete(s.about, uid)
+	delete(s.events[about], uid)
+	if len(s.events[about]) == 0 {
+		delete(s.events, about)
 	}
 }
 

@@ -133,6 +133,9 @@ func (s *snapshot) judge() {
 		case m.obj != nil:
 			v = judge(m.obj, t.rule, s.w.related(t, time.Time{}), s.w.store.clock.server(now))
 		}
+		if v.State != Healthy {
+			v.note(s.w.store.unexplained())
+		}
 		if m.note != "" && v.State == Healthy {
 			v.Message = join(v.Message, m.note)
 		}

@@ -69,7 +69,7 @@ func classOf(name string, classes []*storagev1.StorageClass) *storagev1.StorageC
 		if name != "" && c.Name == name {
 			return c
 		}
-		if name == "" && c.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" &&
+		if name == "" && c.Annotations[defaultClassAnnotation] == "true" &&
 			(found == nil || found.CreationTimestamp.Before(&c.CreationTimestamp)) {
 			found = c
 		}

@@ -22,6 +22,8 @@ type store struct {
 	claims      map[types.UID]*corev1.PersistentVolumeClaim
 	classes     map[types.UID]*storagev1.StorageClass // nil: not read
 	events      map[types.UID]map[types.UID]*corev1.Event
+	about       map[types.UID]types.UID // of an event
+	related     beside
 	logs        map[LogKey]string
 	waits       map[*subscription]struct{}
 	clock       clock
@@ -29,7 +31,7 @@ type store struct {
 	named    func(name string) bool // nil: any is kept
 	expected map[string]bool        // beside those
 	whole    map[string]bool        // of which nothing is dropped; nil: of none
-	most     int64                  // zero: no bound
+	most     int64                  // of the members, and of what explains them; zero: no bound
 	weight   int64                  // of the members
 }
 
@@ -38,12 +40,13 @@ func newStore(opts Options) *store {
 		named: opts.Named, expected: map[string]bool{}, most: opts.Most,
 		members: map[objectKey]member{}, claims: map[types.UID]*corev1.PersistentVolumeClaim{}, events: map[types.UID]map[types.UID]*corev1.Event{},
 		replicaSets: newChildren[*appsv1.ReplicaSet](), revisions: newChildren[*appsv1.ControllerRevision](), pods: newChildren[*corev1.Pod](),
+		about: map[types.UID]types.UID{}, related: beside{of: map[types.UID]int64{}},
 		logs: map[LogKey]string{}, waits: map[*subscription]struct{}{},
 	}
 }
 
-// related gathers what belongs to a member.
-func (s *store) related(key objectKey) Related {
+// relatedTo gathers what belongs to a member.
+func (s *store) relatedTo(key objectKey) Related {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	obj := s.members[key].obj
@@ -109,7 +112,7 @@ func mounted(claim *corev1.PersistentVolumeClaim, pods []*corev1.Pod) bool {
 
 // mountsClaims says whether a pod of the member waits with a claim.
 func (s *store) mountsClaims(key objectKey) bool {
-	r := s.related(key)
+	r := s.relatedTo(key)
 	for _, p := range r.Pods {
 		for _, v := range p.Spec.Volumes {
 			if v.PersistentVolumeClaim != nil && !ready(p) {

@@ -76,10 +76,11 @@ func (s *stream) run(ctx context.Context) {
 // denied says that listing or watching is forbidden: then objects are polled.
 func (s *stream) denied() error { return s.State().Denied }
 
-// list reads everything once and returns the version to watch from.
+// list reads everything once and returns the version to watch from. What a page has is
+// stored before the next one is read: nobody knows how many there are.
 func (s *stream) list(ctx context.Context) (string, error) {
 	opts := metav1.ListOptions{LabelSelector: s.key.labels, FieldSelector: s.key.fields, Limit: pageSize}
-	var items []unstructured.Unstructured
+	r := s.reading()
 	for {
 		page, err := s.client.List(ctx, opts)
 		if less, ok := paging.Smaller(err, opts.Limit); ok {
@@ -89,55 +90,67 @@ func (s *stream) list(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for i := range page.Items {
-			if s.sink != nil || s.store.keeps(s.memberKey(&page.Items[i])) {
-				items = append(items, page.Items[i])
-			}
-		}
+		r.page(page.Items)
 		if opts.Continue = page.GetContinue(); opts.Continue == "" {
-			s.replace(items)
+			r.end()
 			return page.GetResourceVersion(), nil
 		}
 	}
 }
 
-func (s *stream) replace(items []unstructured.Unstructured) {
+// reading is one LIST on its way into the store.
+type reading struct {
+	*stream
+
+	seen  map[objectKey]struct{} // members
+	stale map[types.UID]struct{} // of what explains them: not seen yet
+}
+
+func (s *stream) reading() *reading {
+	r := &reading{stream: s, seen: map[objectKey]struct{}{}, stale: map[types.UID]struct{}{}}
 	if s.sink == nil {
-		s.replaceMembers(items)
-	} else {
-		s.replaceRelated(items)
+		return r
 	}
-}
-
-func (s *stream) replaceMembers(items []unstructured.Unstructured) {
-	seen := make(map[objectKey]struct{}, len(items))
-	for i := range items {
-		key := s.memberKey(&items[i])
-		seen[key] = struct{}{}
-		s.store.setMember(key, member{obj: &items[i]})
-	}
-	for _, key := range s.store.membersOf(s.key) {
-		if _, ok := seen[key]; !ok {
-			s.check(key)
-		}
-	}
-}
-
-func (s *stream) replaceRelated(items []unstructured.Unstructured) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
-	stale := map[types.UID]struct{}{}
 	for _, uid := range s.sink.begin(s.store, s.key.namespace) {
-		stale[uid] = struct{}{}
+		r.stale[uid] = struct{}{}
 	}
+	return r
+}
+
+func (r *reading) page(items []unstructured.Unstructured) {
+	if r.sink == nil {
+		for i := range items {
+			if key := r.memberKey(&items[i]); r.store.keeps(key) {
+				r.seen[key] = struct{}{}
+				r.store.setMember(key, member{obj: &items[i]})
+			}
+		}
+		return
+	}
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
 	for i := range items {
-		delete(stale, items[i].GetUID())
-		// What does not fit its type cannot explain anything; the state of the
-		// object that it belongs to is judged without it.
-		_ = s.sink.put(s.store, &items[i])
+		delete(r.stale, items[i].GetUID())
+		r.store.putRelated(r.sink, &items[i])
 	}
-	for uid := range stale {
-		s.sink.remove(s.store, uid)
+}
+
+// end asks for members that were not seen, and forgets what else was not.
+func (r *reading) end() {
+	if r.sink == nil {
+		for _, key := range r.store.membersOf(r.key) {
+			if _, ok := r.seen[key]; !ok {
+				r.check(key)
+			}
+		}
+		return
+	}
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	for uid := range r.stale {
+		r.store.removeRelated(r.sink, uid)
 	}
 }
 
@@ -160,8 +173,8 @@ func (s *stream) handle(kind watch.EventType, obj *unstructured.Unstructured) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	if kind == watch.Deleted {
-		s.sink.remove(s.store, obj.GetUID())
+		s.store.removeRelated(s.sink, obj.GetUID())
 		return
 	}
-	_ = s.sink.put(s.store, obj) // see replaceRelated
+	s.store.putRelated(s.sink, obj)
 }

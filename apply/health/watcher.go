@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -194,7 +195,7 @@ func (w *Watcher) stream(key streamKey) *stream {
 // related gathers what belongs to a target, and starts the streams that are
 // still missing for that.
 func (w *Watcher) related(t *tracked, since time.Time) Related {
-	r := w.store.related(t.key)
+	r := w.store.relatedTo(t.key)
 	r.Since, r.Restarts = since, w.opts.Restarts
 	r.Lasting = w.opts.Lasting
 	answer := w.probed(t.key.GroupVersionResource)
@@ -213,7 +214,7 @@ func (w *Watcher) explain(t *tracked) (note string) {
 	if w.store.mountsClaims(t.key) {
 		w.stream(streamKey{GroupVersionResource: claimsResource(), namespace: t.Namespace})
 	}
-	return note
+	return cmp.Or(note, w.store.unexplained())
 }
 
 // relatedStreams are the watches that explain a kind.
