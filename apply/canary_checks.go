@@ -15,10 +15,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/canary"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -26,6 +28,8 @@ const (
 	// askTime bounds one question of a check, askSize what is read of an answer.
 	askTime = 5 * time.Second
 	askSize = 1 << 20
+	// mostCanaryPods bounds the pods of a canary.
+	mostCanaryPods = 2000
 )
 
 // checker looks at the checks of a canary.
@@ -106,19 +110,24 @@ func (c *checker) pods(ctx context.Context) ([]corev1.Pod, error) {
 		if name == "" || o.GetKind() != "Deployment" {
 			continue
 		}
-		pods := kschema.GroupVersionResource{Version: "v1", Resource: "pods"}
-		list, err := c.k.c.Dynamic.Resource(pods).Namespace(o.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: canary.Label + "=" + name})
-		if err != nil {
-			return nil, fmt.Errorf("pods of %s: %w", schema.RefOf(o.Unstructured), err)
-		}
-		for i := range list.Items {
+		from := c.k.c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(o.GetNamespace())
+		err := kube.Each(ctx, from, metav1.ListOptions{LabelSelector: canary.Label + "=" + name}, func(live *unstructured.Unstructured) (bool, error) {
+			live.SetManagedFields(nil)
+			live.SetAnnotations(nil)
 			var pod corev1.Pod
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pod); err != nil {
-				return nil, fmt.Errorf("%s: %w", schema.RefOf(&list.Items[i]), err)
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &pod); err != nil {
+				return false, fmt.Errorf("%s: %w", schema.RefOf(live), err)
 			}
 			if pod.DeletionTimestamp == nil {
 				all = append(all, pod)
 			}
+			if len(all) > mostCanaryPods {
+				return false, fmt.Errorf("there are more than %d: look for pods of others with its label", mostCanaryPods)
+			}
+			return true, nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("pods of %s: %w", schema.RefOf(o.Unstructured), err)
 		}
 	}
 	return all, nil

@@ -33,6 +33,7 @@ func (c *Client) Everything(ctx context.Context, namespace string) (objs []*unst
 	if err != nil && !errors.As(err, &partly) {
 		return nil, nil, err
 	}
+	left := int64(mostOfNamespace)
 	for _, l := range lists {
 		gv, err := kschema.ParseGroupVersion(l.GroupVersion)
 		if err != nil {
@@ -42,7 +43,7 @@ func (c *Client) Everything(ctx context.Context, namespace string) (objs []*unst
 			if !slices.Contains(r.Verbs, "list") || made(gv.Group, r.Name) {
 				continue
 			}
-			items, err := c.listAll(ctx, gv.WithResource(r.Name), namespace)
+			items, err := c.listAll(ctx, gv.WithResource(r.Name), namespace, &left)
 			switch {
 			case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err), apierrors.IsNotFound(err):
 				skipped = append(skipped, gv.WithResource(r.Name).GroupResource().String())
@@ -64,23 +65,17 @@ func made(group, resource string) bool {
 	return group == "metrics.k8s.io"
 }
 
-func (c *Client) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string) ([]*unstructured.Unstructured, error) {
+func (c *Client) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string, left *int64) ([]*unstructured.Unstructured, error) {
 	var objs []*unstructured.Unstructured
-	opts := metav1.ListOptions{Limit: pageSize}
-	for {
-		page, err := c.Dynamic.Resource(gvr).Namespace(namespace).List(ctx, opts)
-		if less, ok := paging.Smaller(err, opts.Limit); ok {
-			opts.Limit = less
-			continue
+	err := Each(ctx, c.Dynamic.Resource(gvr).Namespace(namespace), metav1.ListOptions{}, func(live *unstructured.Unstructured) (bool, error) {
+		if *left -= paging.Weight(live.Object); *left < 0 {
+			return false, fmt.Errorf("what the namespace holds takes more than %d MiB: look for large objects", mostOfNamespace>>20)
 		}
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Items {
-			objs = append(objs, &page.Items[i])
-		}
-		if opts.Continue = page.GetContinue(); opts.Continue == "" {
-			return objs, nil
-		}
-	}
+		objs = append(objs, live)
+		return true, nil
+	})
+	return objs, err
 }
+
+// mostOfNamespace bounds what the objects of a namespace may take, as paging.Weight counts.
+const mostOfNamespace = 256 << 20

@@ -21,6 +21,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -209,22 +210,19 @@ func (s *seeing) endpoints(ctx context.Context, namespace string, of []*Object) 
 	for _, o := range of {
 		names = append(names, o.Name)
 	}
-	list, err := s.c.Dynamic.Resource(discoveryv1.SchemeGroupVersion.WithResource("endpointslices")).Namespace(namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + " in (" + strings.Join(names, ",") + ")"})
-	if err != nil {
-		return s.readable(err, "endpoints", of...)
-	}
 	for _, o := range of {
 		o.Endpoints = &Endpoints{}
 	}
-	for i := range list.Items {
+	from := s.c.Dynamic.Resource(discoveryv1.SchemeGroupVersion.WithResource("endpointslices")).Namespace(namespace)
+	opts := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + " in (" + strings.Join(names, ",") + ")"}
+	err := kube.Each(ctx, from, opts, func(live *unstructured.Unstructured) (bool, error) {
 		var slice discoveryv1.EndpointSlice
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &slice); err != nil {
-			return err
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &slice); err != nil {
+			return false, err
 		}
 		at := slices.IndexFunc(of, func(o *Object) bool { return o.Name == slice.Labels[discoveryv1.LabelServiceName] })
 		if at < 0 {
-			continue
+			return true, nil
 		}
 		for _, e := range slice.Endpoints {
 			of[at].Endpoints.All++
@@ -232,6 +230,13 @@ func (s *seeing) endpoints(ctx context.Context, namespace string, of []*Object) 
 				of[at].Endpoints.Ready++
 			}
 		}
+		return true, nil
+	})
+	if err != nil {
+		for _, o := range of {
+			o.Endpoints = nil
+		}
+		return s.readable(err, "endpoints", of...)
 	}
 	return nil
 }
@@ -246,15 +251,11 @@ func (s *seeing) pods(ctx context.Context, o *Object, desired map[string]any) er
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector); err != nil {
 		return fmt.Errorf("%s: %w", o.Ref, err)
 	}
-	list, err := s.c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(o.Namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector), Limit: most})
-	if err != nil {
-		return s.readable(err, "pods", o)
-	}
-	for i := range list.Items {
+	from := s.c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(o.Namespace)
+	err := kube.Each(ctx, from, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector), Limit: most}, func(live *unstructured.Unstructured) (bool, error) {
 		var pod corev1.Pod
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pod); err != nil {
-			return fmt.Errorf("%s: %w", o.Ref, err)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &pod); err != nil {
+			return false, fmt.Errorf("%s: %w", o.Ref, err)
 		}
 		p := Pod{Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP}
 		p.Ready, p.Cause = health.PodCause(&pod, time.Now())
@@ -263,6 +264,10 @@ func (s *seeing) pods(ctx context.Context, o *Object, desired map[string]any) er
 			p.Restarts += int(container.RestartCount)
 		}
 		o.Pods = append(o.Pods, p)
+		return len(o.Pods) < most, nil
+	})
+	if err != nil {
+		return s.readable(err, "pods", o)
 	}
 	slices.SortFunc(o.Pods, func(a, b Pod) int { return cmp.Compare(a.Name, b.Name) })
 	return nil

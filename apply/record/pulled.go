@@ -16,7 +16,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/seed-428f4edd/evenkeel/internal/paging"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -163,29 +163,19 @@ func selectorOf(workload *unstructured.Unstructured) labels.Selector {
 
 // eachPod calls do with the pods of a namespace.
 func (c *Store) eachPod(ctx context.Context, namespace string, do func(*corev1.Pod)) error {
-	const page = 500
-	pods := c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(namespace)
-	options := metav1.ListOptions{Limit: page}
-	for {
-		list, err := pods.List(ctx, options)
-		if less, ok := paging.Smaller(err, options.Limit); ok {
-			options.Limit = less
-			continue
+	from := c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(namespace)
+	err := kube.Each(ctx, from, metav1.ListOptions{Limit: 500}, func(live *unstructured.Unstructured) (bool, error) {
+		var pod corev1.Pod
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &pod); err != nil {
+			return false, fmt.Errorf("%s: %w", schema.RefOf(live), err)
 		}
-		if err != nil {
-			return fmt.Errorf("pods of namespace %s: %w", namespace, err)
-		}
-		for i := range list.Items {
-			var pod corev1.Pod
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pod); err != nil {
-				return fmt.Errorf("%s: %w", schema.RefOf(&list.Items[i]), err)
-			}
-			do(&pod)
-		}
-		if options.Continue = list.GetContinue(); options.Continue == "" {
-			return nil
-		}
+		do(&pod)
+		return true, nil
+	})
+	if err != nil {
+		return fmt.Errorf("pods of namespace %s: %w", namespace, err)
 	}
+	return nil
 }
 
 // ready reports whether a pod serves, and is not about to go.

@@ -13,10 +13,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/health"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/plain"
@@ -413,15 +415,18 @@ func eventsPage(q *request) (any, error) {
 	}
 	var all []eventLine
 	for _, namespace := range namespacesOf(q.board.Desired) {
-		list, err := cluster.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("events")).Namespace(namespace).List(q.Context(), metav1.ListOptions{Limit: eventsRead})
-		if err != nil {
-			return all, fmt.Errorf("events of namespace %s: %w", namespace, err)
-		}
-		for i := range list.Items {
+		from := cluster.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("events")).Namespace(namespace)
+		left := eventsRead
+		err := kube.Each(q.Context(), from, metav1.ListOptions{Limit: eventsRead}, func(live *unstructured.Unstructured) (bool, error) {
 			var e corev1.Event
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &e); err == nil {
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &e); err == nil {
 				all = append(all, q.event(&e))
 			}
+			left--
+			return left > 0, nil
+		})
+		if err != nil {
+			return all, fmt.Errorf("events of namespace %s: %w", namespace, err)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b eventLine) int { return b.Last.Compare(a.Last) })

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/apply/kube"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -69,6 +70,12 @@ func Logs(ctx context.Context, c *apply.Cluster, env *schema.Environment, app st
 	return l.once(ctx)
 }
 
+// defaultContainer is the annotation that names the container to read.
+const defaultContainer = "kubectl.kubernetes.io/default-container"
+
+// mostPods bounds the pods whose logs are read.
+const mostPods = 500
+
 // logs is one reading of the logs of some workloads.
 type logs struct {
 	c         *apply.Cluster
@@ -81,6 +88,7 @@ type logs struct {
 	pods int
 
 	begun map[logRun]bool
+	many  bool // it was said that not all pods are read
 }
 
 // logRun is one run of one container.
@@ -175,7 +183,7 @@ func (l *logs) container(pod *corev1.Pod) string {
 	if l.opts.Container != "" {
 		return l.opts.Container
 	}
-	if name := pod.Annotations["kubectl.kubernetes.io/default-container"]; name != "" {
+	if name := pod.Annotations[defaultContainer]; name != "" {
 		return name
 	}
 	return pod.Spec.Containers[0].Name
@@ -282,6 +290,13 @@ func (l *logs) list(ctx context.Context) ([]corev1.Pod, error) {
 	}
 	slices.SortFunc(pods, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
 	pods = slices.CompactFunc(pods, func(a, b corev1.Pod) bool { return a.UID == b.UID })
+	if len(pods) >= mostPods {
+		if !l.many {
+			l.many = true
+			l.silent(fmt.Errorf("of its pods the first %d are read", mostPods))
+		}
+		pods = pods[:mostPods]
+	}
 	if l.opts.Container == "" || len(pods) == 0 {
 		return pods, nil
 	}
@@ -305,7 +320,8 @@ func containersOf(pod *corev1.Pod) []string {
 	return names
 }
 
-// podsOf reads the pods that a workload's selector selects.
+// podsOf reads the pods that a workload's selector selects, mostPods at most: anybody may
+// make more there that it selects.
 func podsOf(ctx context.Context, c *apply.Cluster, owner *unstructured.Unstructured) ([]corev1.Pod, error) {
 	raw, _, err := unstructured.NestedMap(owner.Object, "spec", "selector")
 	if err != nil {
@@ -315,32 +331,61 @@ func podsOf(ctx context.Context, c *apply.Cluster, owner *unstructured.Unstructu
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, selector); err != nil {
 		return nil, fmt.Errorf("%s: %w", schema.RefOf(owner), err)
 	}
-	resource := kschema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	list, err := c.Dynamic.Resource(resource).Namespace(owner.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector)})
+	var pods []corev1.Pod
+	from := c.Dynamic.Resource(kschema.GroupVersionResource{Version: "v1", Resource: "pods"}).Namespace(owner.GetNamespace())
+	err = kube.Each(ctx, from, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(selector), Limit: mostPods}, func(live *unstructured.Unstructured) (bool, error) {
+		var pod corev1.Pod
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(live.Object, &pod); err != nil {
+			return false, fmt.Errorf("%s: %w", schema.RefOf(live), err)
+		}
+		pods = append(pods, slim(&pod))
+		return len(pods) < mostPods, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("pods of %s: %w", schema.RefOf(owner), err)
-	}
-	pods := make([]corev1.Pod, len(list.Items))
-	for i := range list.Items {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, &pods[i]); err != nil {
-			return nil, fmt.Errorf("%s: %w", schema.RefOf(&list.Items[i]), err)
-		}
 	}
 	return pods, nil
 }
 
-// jobsOf reads the Jobs that a CronJob made.
+// slim is of a pod what is asked of one whose logs are read.
+func slim(pod *corev1.Pod) corev1.Pod {
+	names := func(of []corev1.Container) []corev1.Container {
+		out := make([]corev1.Container, len(of))
+		for i := range of {
+			out[i].Name = of[i].Name
+		}
+		return out
+	}
+	out := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID}, Status: pod.Status}
+	if name := pod.Annotations[defaultContainer]; name != "" {
+		out.Annotations = map[string]string{defaultContainer: name}
+	}
+	out.Spec.InitContainers, out.Spec.Containers = names(pod.Spec.InitContainers), names(pod.Spec.Containers)
+	for _, c := range pod.Spec.EphemeralContainers {
+		out.Spec.EphemeralContainers = append(out.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name}})
+	}
+	return out
+}
+
+// jobsOf reads the Jobs that a CronJob made: what selects their pods.
 func jobsOf(ctx context.Context, c *apply.Cluster, cron *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {
-	resource := batchv1.SchemeGroupVersion.WithResource("jobs")
-	list, err := c.Dynamic.Resource(resource).Namespace(cron.GetNamespace()).List(ctx, metav1.ListOptions{})
+	var jobs []*unstructured.Unstructured
+	from := c.Dynamic.Resource(batchv1.SchemeGroupVersion.WithResource("jobs")).Namespace(cron.GetNamespace())
+	err := kube.Each(ctx, from, metav1.ListOptions{}, func(live *unstructured.Unstructured) (bool, error) {
+		owner := metav1.GetControllerOf(live)
+		if owner == nil || owner.UID != cron.GetUID() {
+			return true, nil
+		}
+		selector, _, _ := unstructured.NestedFieldNoCopy(live.Object, "spec", "selector")
+		job := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"selector": selector}}}
+		job.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("Job"))
+		job.SetNamespace(live.GetNamespace())
+		job.SetName(live.GetName())
+		jobs = append(jobs, job)
+		return len(jobs) < mostPods, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs of %s: %w", schema.RefOf(cron), err)
-	}
-	var jobs []*unstructured.Unstructured
-	for i := range list.Items {
-		if owner := metav1.GetControllerOf(&list.Items[i]); owner != nil && owner.UID == cron.GetUID() {
-			jobs = append(jobs, &list.Items[i])
-		}
 	}
 	return jobs, nil
 }
