@@ -26,6 +26,7 @@ import (
 // the gate: the pods of the app are the same ones before and after, the canary is gone,
 // the version is on hold, and no revision says that it ran.
 func TestCanaryFails(t *testing.T) {
+	t.Parallel()
 	cfg := applytest.Cluster(t)
 	for _, trouble := range troubles() {
 		for step := range 3 {

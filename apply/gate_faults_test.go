@@ -295,7 +295,10 @@ func TestGateWithoutAnswer(t *testing.T) {
 			if all := strings.Join(told, "\n"); !strings.Contains(all, "no answer from the API server since 20") {
 				t.Errorf("the progress does not say it:\n%s", all)
 			}
-			t.Logf("after %s: %v", time.Since(started).Round(time.Second), err)
+			// What ends it, and the tries to say why and to give the lock back.
+			if took := time.Since(started); took > min(c.lock, c.allow)+time.Minute {
+				t.Errorf("ended after %s", took.Round(time.Second))
+			}
 		})
 	}
 }

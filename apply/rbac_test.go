@@ -28,6 +28,7 @@ import (
 // kind of them; with EVENKEEL_TORTURE all are taken, and every worked example
 // follows, each in a cluster of its own.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	envs := []*rightsEnv{cornerEnv(t)}
 	if os.Getenv("EVENKEEL_TORTURE") != "" {
 		envs = append(envs, exampleEnvs(t)...)

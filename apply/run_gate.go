@@ -60,12 +60,17 @@ func spaces(updates []health.Update) []string {
 	return names
 }
 
+// spaceWait bounds asking why a gate failed: the failure itself is known.
+const spaceWait = 10 * time.Second
+
 // withoutSpace adds to the failure of a gate that namespaces are being deleted, or are
 // gone.
 func (r *run) withoutSpace(ctx context.Context, err error, namespaces ...string) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, spaceWait)
+	defer cancel()
 	for _, name := range namespaces {
 		switch ns, asked := r.c.Dynamic.Resource(kube.Namespaces()).Get(ctx, name, metav1.GetOptions{}); {
 		case apierrors.IsNotFound(asked):

@@ -63,6 +63,7 @@ func faults() []fault {
 }
 
 func TestTorture(t *testing.T) {
+	t.Parallel()
 	cfg := applytest.Cluster(t)
 	long := os.Getenv("EVENKEEL_TORTURE") != ""
 	for i := range ordeals() {

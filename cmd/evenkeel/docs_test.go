@@ -25,6 +25,7 @@ var updateDocs = flag.Bool("update-docs", false, "rewrite the output shown in th
 // "..." stands for any text, and a block that the reader only reads is not
 // marked console.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	root := repoRoot(t)
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {

@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 // container registry for the script at $REGISTRY, "webhook FILE" what writes all
 // that it is told to that file, at $WEBHOOK.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	root := repoRoot(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join(root, "testdata", "script"),
