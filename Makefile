@@ -56,11 +56,12 @@ lab: build build-sandbox ## bring up the od.com data centre in namespaces of thi
 	@exec $(LAB) up
 
 .PHONY: test-stand
-test-stand: build build-sandbox ## routes with a real nginx and Traefik, canaries with real dubbo-go, without containers, as root
+test-stand: build build-sandbox ## routes with a real nginx and Traefik, canaries with real dubbo-go and Prometheus, without containers, as root
 	@testdata/packages.sh lab
 	@go build -o $(LAB) ./cmd/lab
 	@CGO_ENABLED= $(LAB) build traefik demo
 	go test -p 1 -count=1 -tags lab -timeout 40m -v -run 'TestTraefik|TestCanary' ./render/way ./cmd/lab
+	cd testdata/nacos && go test -count=1 -v ./...
 
 .PHONY: test-lab
 test-lab: ## prove evenkeel on the lab that runs

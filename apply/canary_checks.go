@@ -220,7 +220,7 @@ func (c *checker) query(ctx context.Context, check schema.CanaryCheck) answer {
 		return none(fmt.Sprintf("Prometheus answers %s: %v", resp.Status, err))
 	}
 	if len(values) == 0 {
-		return none("no value")
+		return none(`no value (where that is good: "or vector(0)")`)
 	}
 	for _, v := range values {
 		switch {

@@ -22,6 +22,7 @@ if [ "${1:-}" = lab ]; then
 	need iptables iptables
 	need conntrack conntrack
 	need busybox busybox-static
+	need prometheus prometheus
 	[ -e /usr/share/java/zookeeper.jar ] || missing+=(zookeeper)
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -2,25 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
 const (
-	canaryHold   = 20 * time.Second // longer than a pod takes to stop being asked
-	canaryLimit  = 0.05             // of requests, more of which end a canary
-	canaryWindow = 5 * time.Second
-	canaryAsked  = "10.4.7.200:9090" // where the check asks for its number
+	canaryHold  = 20 * time.Second // longer than a pod takes to stop being asked
+	canaryLimit = 0.05             // of requests, more of which end a canary
 )
 
 // canaryEnv has two pods of each app, and a canary of one: one in three. A consumer calls
@@ -47,7 +40,7 @@ environment: schema.#Environment & {
 		rollout: canary: {
 			steps: [{pods: 1, hold: "%s"}]
 			every: "1s"
-			checks: [{promql: "failed_share", max: %v}]
+			checks: [{promql: %q, max: %v}]
 			prometheus: "http://%s"
 		}
 	}
@@ -56,7 +49,7 @@ environment: schema.#Environment & {
 		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q, java: options: ["-Ddubbo.consumer.retries=0"]}
 	}
 }
-`, canaryHold, canaryLimit, canaryAsked, providerV1, consumerV1, demoHost("canary"))
+`, canaryHold, failedShare, canaryLimit, prometheusAddress, providerV1, consumerV1, demoHost("canary"))
 }
 
 // canaries tries a good version and one that fails every call, of the consumer, which
@@ -83,6 +76,9 @@ func canaries(ctx context.Context, s *site) error {
 			return errors.Join(err, s.pods(ctx, "canary"))
 		}
 	}
+	if err := s.silentCanary(ctx, "dubbo-demo-consumer", consumerV2, consumerV1); err != nil {
+		return errors.Join(err, s.pods(ctx, "canary"))
+	}
 	_, err := s.mustEvenkeel(ctx, 0, "delete", "canary", "--yes", "--timeout", "3m")
 	return errors.Join(err, os.RemoveAll(dir))
 }
@@ -91,14 +87,14 @@ func canaries(ctx context.Context, s *site) error {
 func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
 	load, stop := startLoad(ctx, demoHost("canary"))
 	defer stop()
-	asked, end, err := serveShare(ctx, load)
+	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
+		return err
+	}
+	prometheus, end, err := startPrometheus(ctx, load)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
-		return err
-	}
 	if err := s.setImage("canary", old, good); err != nil {
 		return err
 	}
@@ -112,10 +108,13 @@ func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
 	sent, _ := load.count()
 	err = load.atLeast(ctx, s, sent+5*loadRate)
 	stop()
-	s.measured("good canary of %s in %s, its check asked %d times: %s", app, took.Round(time.Second), asked.times(), load)
+	fired, asked := prometheus.tooMuch(ctx)
+	s.measured("good canary of %s in %s: %s", app, took.Round(time.Second), load)
 	switch {
-	case err != nil:
-		return err
+	case err != nil || asked != nil:
+		return errors.Join(err, asked)
+	case !fired.IsZero():
+		return fmt.Errorf("a good canary had too large a share of failures at %s, says Prometheus", fired)
 	case load.failed > 0:
 		return fmt.Errorf("a good canary of %s: %d of %d requests failed", app, load.failed, load.sent)
 	case len(load.versions) < 2:
@@ -134,14 +133,14 @@ func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
 func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	load, stop := startLoad(ctx, demoHost("canary"))
 	defer stop()
-	asked, end, err := serveShare(ctx, load)
+	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
+		return err
+	}
+	prometheus, end, err := startPrometheus(ctx, load)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
-		return err
-	}
 	if err := s.setImage("canary", good, bad); err != nil {
 		return err
 	}
@@ -155,7 +154,10 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	if err != nil {
 		return err
 	}
-	fired := asked.failed()
+	fired, err := prometheus.tooMuch(ctx)
+	if err != nil {
+		return err
+	}
 	after := load.last.Sub(fired)
 	answers, failed := load.between(load.first, load.last)
 	share, most := float64(failed)/float64(max(answers, 1)), canaryShare(answers)
@@ -164,7 +166,7 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	switch {
 	case failed == 0, fired.IsZero():
 		return fmt.Errorf("no request failed: nothing was shown")
-	case !strings.Contains(text, "check failed: promql failed_share"):
+	case !strings.Contains(text, "check failed: promql "+failedShare):
 		return errors.New("evenkeel does not name the check")
 	case share > most:
 		return fmt.Errorf("%.1f%% of the requests failed, at most %.1f%% come to one pod of three", 100*share, 100*most)
@@ -177,57 +179,58 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	return s.isLevel(ctx, "canary")
 }
 
+// silentCanary brings in a version that fails no call, of which Prometheus says nothing: it
+// takes the question and does not answer. That is no pass: the canary ends, and the pods of
+// the app are those that there were.
+func (s *site) silentCanary(ctx context.Context, app, old, good string) error {
+	load, stop := startLoad(ctx, demoHost("canary"))
+	defer stop()
+	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
+		return err
+	}
+	prometheus, end, err := startPrometheus(ctx, load)
+	if err != nil {
+		return err
+	}
+	defer end()
+	before, err := s.kubectl(ctx, "-n", "canary", "get", "pods", "-l", "!evenkeel.dev/canary", "-o", "jsonpath={.items[*].metadata.uid}")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(prometheus.freeze(), s.setImage("canary", old, good)); err != nil {
+		return err
+	}
+	start := time.Now()
+	text, err := s.mustEvenkeel(ctx, 3, "apply", "canary", "--yes", "--timeout", "5m")
+	took := time.Since(start)
+	if err := errors.Join(err, prometheus.thaw()); err != nil {
+		return err
+	}
+	stop()
+	after, err := s.kubectl(ctx, "-n", "canary", "get", "pods", "-l", "!evenkeel.dev/canary", "-o", "jsonpath={.items[*].metadata.uid}")
+	s.measured("canary of %s of which Prometheus says nothing, ended after %s: %s", app, took.Round(time.Second), load)
+	switch {
+	case err != nil:
+		return err
+	case !strings.Contains(text, "check failed: promql "+failedShare):
+		return errors.New("evenkeel does not name the check")
+	case took < canaryHold:
+		return fmt.Errorf("ended after %s, before its hold was over", took.Round(time.Second))
+	case load.failed > 0:
+		return fmt.Errorf("%d of %d requests failed", load.failed, load.sent)
+	case before == "" || after != before:
+		return fmt.Errorf("the pods of the app were %s and are %s", before, after)
+	}
+	if err := s.setImage("canary", good, old); err != nil {
+		return err
+	}
+	return s.isLevel(ctx, "canary")
+}
+
 // canaryShare is a third of so many requests, and what chance may add to it: four standard
 // deviations of as many independent choices of one pod in three, which is passed once in
 // 30,000 times.
 func canaryShare(requests int) float64 {
 	const third = 1.0 / 3
 	return third + 4*math.Sqrt(third*(1-third)/float64(max(requests, 1)))
-}
-
-// share answers the check of a canary as Prometheus would: with the share of requests
-// that failed lately.
-type share struct {
-	load  *load
-	mu    sync.Mutex
-	n     int
-	first time.Time // when it was too much
-}
-
-func serveShare(ctx context.Context, l *load) (*share, func(), error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", canaryAsked)
-	if err != nil {
-		return nil, nil, err
-	}
-	s := &share{load: l}
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	return s, func() { _ = server.Close() }, nil
-}
-
-func (s *share) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	now := time.Now()
-	answers, failed := s.load.between(now.Add(-canaryWindow), now)
-	value := float64(failed) / float64(max(answers, 1))
-	s.mu.Lock()
-	s.n++
-	if value > canaryLimit && s.first.IsZero() {
-		s.first = now
-	}
-	s.mu.Unlock()
-	sample := []any{float64(now.Unix()), strconv.FormatFloat(value, 'f', -1, 64)}
-	data := map[string]any{"resultType": "vector", "result": []any{map[string]any{"metric": map[string]string{}, "value": sample}}}
-	_ = json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
-}
-
-func (s *share) times() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
-
-func (s *share) failed() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.first
 }
