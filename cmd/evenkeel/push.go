@@ -68,6 +68,9 @@ func runPush(ctx context.Context, g *global, opts *pushOptions, args []string) e
 	if !ok {
 		return &hint.Error{Err: fmt.Errorf("%q is no OCI repository", args[1]), Hint: "write oci://REPOSITORY[:TAG]"}
 	}
+	if host, _, _ := strings.Cut(to, "/"); strings.Contains(host, "@") {
+		return &hint.Error{Err: errors.New("there are credentials before the name of the registry"), Hint: "log in to it (docker login), and write oci://REPOSITORY[:TAG]"}
+	}
 	if opts.secrets != "include" && opts.secrets != "omit" {
 		return &hint.Error{Err: fmt.Errorf("--secrets %q is not known", opts.secrets), Hint: "use include or omit"}
 	}

@@ -136,12 +136,19 @@ func (c customResource) value(schema map[string]any, value any, path typed.Path)
 		for _, a := range allowed {
 			names = append(names, fmt.Sprint(a))
 		}
-		c.report(path, "not one of the values", strings.Join(names, ", "), typed.Describe(value), typed.Closest(fmt.Sprint(value), names))
+		expected := strings.Join(names[:min(len(names), mostNamed)], ", ")
+		if more := len(names) - mostNamed; more > 0 {
+			expected += fmt.Sprintf(", and %d more", more)
+		}
+		c.report(path, "not one of the values", expected, typed.Describe(value), typed.Closest(fmt.Sprint(value), names))
 	}
 	for _, wrong := range bounds(schema, value) {
 		c.report(path, wrong[0], wrong[1], typed.Describe(value), "")
 	}
 }
+
+// mostNamed bounds how many values of an enum are named: a definition may have any number.
+const mostNamed = 50
 
 // bounds holds a value to the limits of its schema: message and expectation of
 // each that it breaks.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -66,14 +65,16 @@ func (r *yamlReader) value(n *yaml.Node) (any, error) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		m := make(Map, 0, len(n.Content)/2)
+		seen := make(map[string]bool, len(n.Content)/2)
 		for i := 0; i < len(n.Content); i += 2 {
 			key := n.Content[i]
 			if key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" && key.ShortTag() != "!!merge" {
 				return nil, fmt.Errorf("line %d: a key that is not text", key.Line)
 			}
-			if slices.ContainsFunc(m, func(e Entry) bool { return e.Key == key.Value }) {
+			if seen[key.Value] {
 				return nil, fmt.Errorf("line %d: key %q stands twice", key.Line, key.Value)
 			}
+			seen[key.Value] = true
 			v, err := r.value(n.Content[i+1])
 			if err != nil {
 				return nil, err

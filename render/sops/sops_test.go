@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
@@ -309,4 +311,24 @@ func FuzzParse(f *testing.F) {
 			_, _ = file.Decrypt(ids)
 		}
 	})
+}
+
+// TestManyKeys reads a file of very many keys in time that grows with it, and not faster.
+func TestManyKeys(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&b, "k%d: a\n", i)
+	}
+	first := b.String()
+	began := time.Now()
+	if docs, err := parseYAML([]byte(first)); err != nil || len(docs[0]) != 40_000 {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 10*time.Second { // 0.2 s where nobody else works
+		t.Errorf("took %s", took)
+	}
+	if _, err := parseYAML([]byte(first + "k7: b\n")); err == nil || err.Error() != `line 40001: key "k7" stands twice` {
+		t.Error(err)
+	}
 }

@@ -226,10 +226,10 @@ func (s *Sender) post(ctx context.Context, m message) error {
 		return err
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusBadRequest {
-		return fmt.Errorf("the webhook answers %s: redirects are not followed, give the URL that it leads to", resp.Status)
+		return fmt.Errorf("the webhook answers %s: redirects are not followed, give the URL that it leads to", plain.Line(resp.Status, lineLength))
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("the webhook answers %s", resp.Status)
+		return fmt.Errorf("the webhook answers %s", plain.Line(resp.Status, lineLength))
 	}
 	if s.opts.Format == Generic || s.opts.Format == Slack {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/config"
@@ -245,8 +246,38 @@ func (s *Git) verify(commit *object.Commit) error {
 	if commit.PGPSignature == "" {
 		return fmt.Errorf("commit %s is not signed", commit.Hash)
 	}
-	if _, err := commit.Verify(string(keyring)); err != nil {
+	if err := signedBy(commit, string(keyring)); err != nil {
 		return fmt.Errorf("commit %s: no key of %s made its signature: %w", commit.Hash, s.Keyring, err)
+	}
+	return nil
+}
+
+// keyBlock begins the keys of an export: files of several are put one behind the other.
+const keyBlock = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+// signedBy refuses a commit that no key of an armored text signed, or one of which any
+// block of it says that it is revoked or expired: an older copy of the key may stand in
+// another one.
+func signedBy(commit *object.Commit, keyring string) error {
+	blocks := strings.Split(keyring, keyBlock)[1:]
+	if len(blocks) == 0 {
+		return errors.New("it holds no armored public key (gpg --export --armor)")
+	}
+	var unknown error
+	known := false
+	for _, block := range blocks {
+		_, err := commit.Verify(keyBlock + block)
+		switch {
+		case err == nil:
+			known = true
+		case errors.Is(err, openpgp.ErrUnknownIssuer):
+			unknown = err
+		default:
+			return err
+		}
+	}
+	if !known {
+		return unknown
 	}
 	return nil
 }
