@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -221,10 +222,33 @@ func flat(err error) []error {
 	return []error{err}
 }
 
-// templated says whether a file is one of Helm, Go or Jinja.
+// templated says whether a file is one of Helm, Go or Jinja: it has actions where YAML
+// has none, not only in quotes or in the text of a block, as dashboards and rules of
+// alerts have them.
 func templated(data []byte) bool {
-	return bytes.Contains(data, []byte("{{")) || bytes.Contains(data, []byte("{%"))
+	block := -1 // the indentation of the key of a block of text
+	for line := range bytes.Lines(data) {
+		text := bytes.TrimSpace(line)
+		indent := len(line) - len(bytes.TrimLeft(line, " "))
+		if block >= 0 && (len(text) == 0 || indent > block) {
+			continue
+		}
+		block = -1
+		text = quoted.ReplaceAll(text, nil)
+		if bytes.Contains(text, []byte("{{")) || bytes.Contains(text, []byte("{%")) {
+			return true
+		}
+		if blockBegins.Match(text) {
+			block = indent
+		}
+	}
+	return false
 }
+
+var (
+	quoted      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|'[^']*'`)
+	blockBegins = regexp.MustCompile(`(?:^|[:-] +)[|>][-+0-9]*(?: +#.*)?$`)
+)
 
 func looksLikeManifest(data []byte) bool {
 	data = append([]byte("\n"), data...)
@@ -278,7 +302,11 @@ func (d *directory) build() error {
 }
 
 func (d *directory) kustomizeWay(dir string) string {
-	return fmt.Sprintf("kubectl kustomize %s | evenkeel import --env %s -", d.name(dir), d.env)
+	command := "kubectl kustomize"
+	if data, err := fs.ReadFile(d.files.Files(), d.files.KustomizationIn(dir)); err == nil && bytes.Contains(data, []byte("helmCharts:")) {
+		command += " --enable-helm"
+	}
+	return fmt.Sprintf("%s %s | evenkeel import --env %s -", command, d.name(dir), d.env)
 }
 
 // component says whether a kustomization is one that only others use.

@@ -46,7 +46,9 @@ type helmChart struct {
 	after               []string
 }
 
-// Engines takes the objects of other tools out of what was read.
+// Engines takes the objects of other tools out of what was read. The command that
+// imports what one of them points to makes the environment env, or where there are
+// several, one of the object's name each.
 func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 	sources := map[string]Object{}
 	for _, item := range items {
@@ -54,8 +56,18 @@ func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 			sources[sourceKey(text(item.Object, "kind"), text(item.Object, "metadata", "namespace"), text(item.Object, "metadata", "name"))] = item.Object
 		}
 	}
+	pointing := 0
+	for _, item := range items {
+		if pointsOn(item.Object) {
+			pointing++
+		}
+	}
 	for _, item := range items {
 		e := Engine{Ref: ref(item.Object), From: item.From}
+		env := env
+		if pointing > 1 && pointsOn(item.Object) { // an environment of one name is imported once
+			env = shell(text(item.Object, "metadata", "name"))
+		}
 		switch kind := groupOf(item.Object) + "/" + text(item.Object, "kind"); {
 		case kind == "helm.toolkit.fluxcd.io/HelmRelease":
 			e.helmRelease(item.Object, sources)
@@ -78,6 +90,15 @@ func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 		engines = append(engines, e)
 	}
 	return rest, engines
+}
+
+// pointsOn says whether an object only says where manifests lie.
+func pointsOn(obj Object) bool {
+	switch groupOf(obj) + "/" + text(obj, "kind") {
+	case "kustomize.toolkit.fluxcd.io/Kustomization", "argoproj.io/Application", "gitops.kluctl.io/KluctlDeployment":
+		return true
+	}
+	return false
 }
 
 func groupOf(obj Object) string {

@@ -422,6 +422,7 @@ func (imp *Import) strangers() []string {
 			delete(missing, text(obj, "metadata", "name"))
 		}
 	}
+	delete(missing, imp.opts.Namespace) // the environment makes it
 	var notes []string
 	for _, ns := range slices.Sorted(maps.Keys(missing)) {
 		notes = append(notes, fmt.Sprintf("namespace %s: nothing here makes it", ns))

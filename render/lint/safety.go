@@ -111,7 +111,7 @@ func checkPasswords(w *world) {
 					return
 				case published(name, value):
 					f.Message = "a password that is published as a default"
-				case (secretName(name) || secretValue(name, value)) && !strings.Contains(value, "$("):
+				case (secretName(name) || secretValue(name, value)) && !strings.Contains(value, "$(") && !isSwitch(value):
 					f.Warning = true
 					f.Message = fmt.Sprintf("%s looks like a password in plain text", name)
 				default:
@@ -155,6 +155,11 @@ func secretName(name string) bool {
 		}
 	}
 	return false
+}
+
+// isSwitch says whether a value is one of a switch, as of ALLOW_EMPTY_PASSWORD.
+func isSwitch(value string) bool {
+	return slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "0", "1"}, strings.ToLower(value))
 }
 
 // secretValue says whether a variable holds a secret by its name, which may also be that
