@@ -60,6 +60,7 @@ type router struct {
 	priority    int
 	tls         bool
 	plain       bool     // not on entry points that end TLS
+	unasked     bool     // Traefik adds it: the object says nothing of TLS
 	points      []string // entry points; none means the default ones
 	middlewares []middlewareRef
 	backends    []backend

@@ -86,7 +86,9 @@ func (m *Model) declaredRouters() []*router {
 	for _, c := range m.controllers {
 		for _, r := range c.routers {
 			read[r.object] = true
-			all = append(all, r)
+			if !r.unasked {
+				all = append(all, r)
+			}
 		}
 	}
 	for _, o := range m.byKind["Ingress"] {

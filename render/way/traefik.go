@@ -79,7 +79,7 @@ func bothSchemes(routers []*router) []*router {
 	var all []*router
 	for _, r := range routers {
 		plain, secure := *r, *r
-		plain.tls, plain.plain, secure.tls = false, true, true
+		plain.tls, plain.plain, secure.tls, secure.unasked = false, true, true, !r.tls
 		all = append(all, &plain, &secure)
 	}
 	return all
