@@ -108,6 +108,7 @@ type Change struct {
 	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
 	after   []schema.Ref               // what is deleted just before, because it has what this one takes
 	migrate []string                   // managers whose entries adoption takes over
+	gone    []managed.Path             // what goes with them
 	// dropped is what git no longer sets and others own too; recorded is our entry of
 	// what was applied last, where nobody is on record for the object.
 	dropped  *managed.Dropped

@@ -285,7 +285,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	case p.isAdoption(it.live):
 		ch.Action = Adopted
 		a := managed.Adopt(live, result)
-		ch.migrate = a.Managers
+		ch.migrate, ch.gone = a.Managers, a.Paths
 		ch.Fields = append(ch.Fields, slices.DeleteFunc(a.Removed, func(f managed.Field) bool { // what the dry-run shows
 			return slices.ContainsFunc(ch.Fields, func(shown managed.Field) bool { return shown.Path == f.Path && shown.To == nil })
 		})...)
@@ -302,6 +302,11 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	}
 	if managed.HasEntry(it.live, managed.UniteManager) && !slices.Contains(ch.migrate, managed.UniteManager) {
 		ch.migrate = append(ch.migrate, managed.UniteManager) // of a run that was killed
+	}
+	if gone := slices.Concat(dropped.Paths, ch.gone); len(gone) > 0 && ch.unite == nil && !it.removes {
+		if done, err := p.removes(ctx, it, result, gone); done || err != nil {
+			return err
+		}
 	}
 	if len(dropped.Stay) > 0 {
 		ch.Message = strings.TrimPrefix(ch.Message+"; no longer set here but kept by others: "+strings.Join(dropped.Stay, ", "), "; ")

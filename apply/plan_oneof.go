@@ -60,6 +60,30 @@ type stale struct {
 	fields   []string             // by path
 }
 
+// removes asks the server whether it takes an object without the fields that we are given
+// before the apply and that go with it: the dry-run of the apply alone does not show that.
+// What others have beside them may not stand alone, as a CA bundle without its webhook, or
+// the period of a probe without what it asks; that goes too then. done says that the change
+// is planned.
+func (p *planner) removes(ctx context.Context, it *item, result *unstructured.Unstructured, gone []managed.Path) (done bool, err error) {
+	it.removes = true
+	patch := managed.Remainder(it.live, result, gone, it.change.dropped, it.change.migrate)
+	_, err = p.cluster.MergePatch(ctx, it.mapping, it.live, patch, managed.UniteManager, true)
+	refused, status := err, apierrors.APIStatus(nil)
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false, ctx.Err()
+	}
+	paths := make([]string, 0, len(gone))
+	for _, at := range gone {
+		paths = append(paths, at.String())
+	}
+	if done, err := p.uniteWith(ctx, it, stale{causes: status.Status().Details.Causes, fields: paths}); done || err != nil {
+		return done, err
+	}
+	p.reject(it, p.words(it, refused), p.hintOf(ctx, it, refused))
+	return true, nil
+}
+
 func (p *planner) uniteWith(ctx context.Context, it *item, out stale) (done bool, err error) {
 	var united *managed.United
 	var result *unstructured.Unstructured
@@ -122,17 +146,19 @@ func (p *planner) uniteWith(ctx context.Context, it *item, out stale) (done bool
 }
 
 // takenOut says of a field that it is removed, once: what adoption would remove of it is
-// the same.
+// the same. Where a default takes its place, what changes below it is said instead.
 func takenOut(fields []managed.Field, path string) []managed.Field {
-	said := false
-	return slices.DeleteFunc(fields, func(f managed.Field) bool {
-		if !isWithin(f.Path, path) {
-			return false
+	all := slices.Clone(fields)
+	whole := slices.ContainsFunc(all, func(f managed.Field) bool { return f.Path == path })
+	var kept []managed.Field
+	for i, f := range all {
+		again := slices.ContainsFunc(all[:i], func(g managed.Field) bool { return g.Path == f.Path }) ||
+			slices.ContainsFunc(all, func(g managed.Field) bool { return g.Path != f.Path && isWithin(f.Path, g.Path) })
+		if !isWithin(f.Path, path) || !again && (!whole || f.Path == path) {
+			kept = append(kept, f)
 		}
-		again := said || f.Path != path
-		said = said || f.Path == path
-		return again
-	})
+	}
+	return kept
 }
 
 // isWithin reports whether one field is another one, or below it.

@@ -177,6 +177,7 @@ type item struct {
 	live    *unstructured.Unstructured // nil until found
 	change  *Change                    // nil as long as the server was not asked
 	foreign *Change
+	removes bool // the server was asked about what goes beside the apply; see planner.removes
 	// certified is the generation of an unchanged object, see Plan.generations.
 	generation int64
 }

@@ -75,9 +75,13 @@ func (c *Client) MergePatch(ctx context.Context, m *meta.RESTMapping, live *unst
 	if dryRun {
 		req = req.Param("dryRun", metav1.DryRunAll)
 	}
-	raw, err := req.Do(ctx).Raw()
-	if err != nil {
+	res := req.Do(ctx)
+	if err := res.Error(); err != nil { // Raw has not read what the server says of it
 		return nil, c.hide.Error(live, err)
+	}
+	raw, err := res.Raw()
+	if err != nil {
+		return nil, err
 	}
 	return decode(raw, m.GroupVersionKind)
 }

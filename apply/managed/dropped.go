@@ -159,9 +159,8 @@ func (p Policy) leaves(e *entry) bool {
 func (d *Dropped) Disown(fields []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
 	var out []metav1.ManagedFieldsEntry
 	for _, e := range fields {
-		theirs := slices.ContainsFunc(d.from, func(f entry) bool {
-			return f.manager == e.Manager && f.apply == (e.Operation == metav1.ManagedFieldsOperationApply) && f.subresource == e.Subresource && f.apiVersion == e.APIVersion
-		})
+		as := entry{manager: e.Manager, apply: e.Operation == metav1.ManagedFieldsOperationApply, subresource: e.Subresource, apiVersion: e.APIVersion}
+		theirs := slices.ContainsFunc(d.from, func(f entry) bool { return f.isSameAs(&as) })
 		ours := e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 		if (theirs || ours) && e.FieldsV1 != nil {
 			n := node{}

@@ -239,6 +239,8 @@ func (u *uniter) items(p Path, live, desired []any, names []string, owners []own
 		below := descend(owners, func(n node) string { return keyedChild(n, l) })
 		switch {
 		case onlyOurs(below):
+		case slices.Contains(u.gone, p.item(l, names).String()):
+			u.takeOut(p.item(l, names), l, below)
 		case u.repeats(p, l, desired), u.isRest(p, below):
 			u.takeOut(p.item(l, names), l, below)
 			u.stale[len(u.stale)-1].rest = u.isRest(p, below) && onlyAdded(below, names)

@@ -85,10 +85,7 @@ func (p Path) in(v any) bool {
 			}
 		default:
 			list, _ := v.([]any)
-			i := slices.IndexFunc(list, func(item any) bool {
-				m, isMap := item.(map[string]any)
-				return isMap && s.names != nil && keyText(m, s.names) == s.item || "="+scalarText(item) == s.item
-			})
+			i := s.index(list)
 			if i < 0 {
 				return false
 			}
@@ -96,6 +93,14 @@ func (p Path) in(v any) bool {
 		}
 	}
 	return true
+}
+
+// index is where the item that the step leads to stands in a list, or -1.
+func (s step) index(list []any) int {
+	return slices.IndexFunc(list, func(item any) bool {
+		m, isMap := item.(map[string]any)
+		return isMap && s.names != nil && keyText(m, s.names) == s.item || "="+scalarText(item) == s.item
+	})
 }
 
 func keyText(item map[string]any, names []string) string {
