@@ -265,6 +265,9 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	if managed.RunsAgain(it.live, diffs) {
 		return p.mustRecreate(ctx, it, nil)
 	}
+	if kept := managed.KeptByServer(it.live, result); len(kept) > 0 {
+		return p.mustRecreate(ctx, it, kept)
+	}
 	over, err := p.handsOver(ctx, it, diffs)
 	if err != nil {
 		return err

@@ -68,8 +68,20 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 			return err
 		}
 	}
-	p.reject(it, p.words(it, err), p.hintOf(ctx, it, err))
-	return nil
+	hint := p.hintOf(ctx, it, err)
+	if it.live != nil && !kinds.Irreplaceable(it.obj.Unstructured) && !isTaken && !strings.Contains(hint, "--recreate") && p.wouldCreate(ctx, it) {
+		anew := fmt.Sprintf("--recreate %s/%s deletes it and creates it anew, which the server takes", it.ref.Kind, it.ref.Name)
+		hint = strings.TrimPrefix(hint+"; "+anew, "; ")
+	}
+	p.reject(it, p.words(it, err), hint)
+	return ctx.Err()
+}
+
+// wouldCreate reports whether the server takes an object that it refuses to change, where
+// it is not there yet.
+func (p *planner) wouldCreate(ctx context.Context, it *item) bool {
+	_, _, err := p.cluster.DryRun(ctx, it.mapping, probeOf(it.obj))
+	return err == nil
 }
 
 // isRejection reports whether an error is the server's judgement of the object that

@@ -44,14 +44,12 @@ func newPruneRules(c *Cluster, env *schema.Environment, opts PlanOptions) pruneR
 
 // decide says whether a candidate is deleted, kept, or none at all.
 func (r pruneRules) decide(ctx context.Context, ch *Change) error {
-	if c := metav1.GetControllerOf(ch.live); c != nil {
-		ch.Action = CopiedLabel
-		ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
-		return nil
-	}
 	if !r.ours(ch.live) {
 		ch.Action = CopiedLabel
 		ch.Message = "bears the label, but evenkeel never applied it"
+		if c := metav1.GetControllerOf(ch.live); c != nil {
+			ch.Message = c.Kind + "/" + c.Name + " made it and copied the label"
+		}
 		return nil
 	}
 	if ch.live.GetDeletionTimestamp() != nil {
@@ -85,6 +83,9 @@ func (r pruneRules) keeps(ctx context.Context, ch *Change) (string, error) {
 		return schema.AnnotationPrune + " is disabled on it", nil
 	case kinds.KeptByWord(ch.live) != "" && !allowed && !ofCanary(ch): // what a canary has for itself copies the word
 		return "it says " + kinds.KeptByWord(ch.live) + "; --prune " + ch.Kind + "/" + ch.Name + " deletes it all the same", nil
+	case metav1.GetControllerOf(ch.live) != nil && !allowed:
+		c := metav1.GetControllerOf(ch.live)
+		return c.Kind + "/" + c.Name + " is its controller by now; --prune " + ch.Kind + "/" + ch.Name + " deletes it all the same", nil
 	case kinds.IsNamespace(ch.live) && kinds.IsSystemNamespace(ch.Name):
 		return "it is a system namespace", nil
 	case kinds.IsNamespace(ch.live) && ch.Name == r.env.Namespace:

@@ -58,6 +58,39 @@ func cannotChange(obj *unstructured.Unstructured) (fields, except []string) {
 	return nil, nil
 }
 
+// KeptByServer are the fields that an apply gives up and that the server keeps all the
+// same, in silence, although the object is another one without them: a Service without
+// an address does not get one any more.
+func KeptByServer(before, after *unstructured.Unstructured) []string {
+	if before.GroupVersionKind().GroupKind().String() != "Service" {
+		return nil
+	}
+	address := func(o *unstructured.Unstructured) string {
+		s, _, _ := unstructured.NestedString(o.Object, "spec", "clusterIP")
+		return s
+	}
+	entries := entriesOf(before)
+	had := slices.ContainsFunc(entries, func(e entry) bool {
+		return (e.isOurApply() || !IsApplied(before) && migrates(before, &e)) && owns(e.fields, "f:spec", "f:clusterIP")
+	})
+	if had && address(before) == "None" && address(after) == "None" && !owns(ourApply(entriesOf(after)), "f:spec", "f:clusterIP") {
+		return []string{"spec.clusterIP"}
+	}
+	return nil
+}
+
+// owns reports whether a tree has a field.
+func owns(n node, names ...string) bool {
+	for _, name := range names {
+		below, ok := child(n, name)
+		if !ok {
+			return false
+		}
+		n = below
+	}
+	return true
+}
+
 // RunsAgain reports whether a Job is to be made anew because a ConfigMap or Secret that
 // its pods read is another one by now. A Job without a hash of them was applied before
 // it bore one, and has run: nobody knows with what.
