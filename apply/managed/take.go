@@ -1,6 +1,7 @@
 package managed
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/fluxcd/pkg/ssa"
@@ -31,7 +32,31 @@ func Take(live *unstructured.Unstructured, managers []string) ([]metav1.ManagedF
 	if err != nil || len(patch) == 0 {
 		return nil, err
 	}
-	return patch[0].Value, nil
+	return withoutBinding(live, patch[0].Value)
+}
+
+// withoutBinding leaves nobody on record for the volume of a claim, which is bound by a
+// controller and cannot be given up: whoever applied what he had read of the cluster
+// came to own it, and an apply without it would take it away from us.
+func withoutBinding(live *unstructured.Unstructured, entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
+	if live.GroupVersionKind().GroupKind().String() != "PersistentVolumeClaim" {
+		return entries, nil
+	}
+	for i, e := range entries {
+		if rank(e) != 0 || e.FieldsV1 == nil {
+			continue
+		}
+		n := node{}
+		if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &n); err != nil {
+			return nil, err
+		}
+		raw, err := json.Marshal(without(n, node{"f:spec": node{"f:volumeName": node{}}}))
+		if err != nil {
+			return nil, err
+		}
+		entries[i].FieldsV1 = metav1.NewFieldsV1(string(raw))
+	}
+	return entries, nil
 }
 
 // rank puts our own entry first.
