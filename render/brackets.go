@@ -195,12 +195,63 @@ func (s source) surplus(all []bracket, b bracket) (at bracket, message, hint str
 			break
 		}
 		if begun := open[n-1].line; begun != c.line && s.indent(begun) < s.indent(c.line) && c.tok == b.tok {
+			if at, message, hint, ok := s.opensNothing(c); ok {
+				return at, message, hint, true
+			}
 			return c, "a " + c.tok.String() + " too many: it closes what is further out than its line", "", true
 		}
 		open = open[:n-1]
 	}
-	opening := map[token.Token]string{token.RBRACE: "{", token.RBRACK: "[", token.RPAREN: "("}[b.tok]
-	return b, "a " + b.tok.String() + " too many: no " + opening + " is open here", "", true
+	if at, message, hint, ok := s.opensNothing(b); ok {
+		return at, message, hint, true
+	}
+	return b, "a " + b.tok.String() + " too many: no " + opens(b.tok) + " is open here", "", true
+}
+
+// opens is the other half of a bracket that closes.
+func opens(tok token.Token) string {
+	return map[token.Token]string{token.RBRACE: "{", token.RBRACK: "[", token.RPAREN: "("}[tok]
+}
+
+// opensNothing is the place where what a bracket closes should have been opened.
+func (s source) opensNothing(b bracket) (at bracket, message, hint string, ok bool) {
+	line, outside, ok := s.unopened(b)
+	at = bracket{b.tok, line, s.indent(line) + 1}
+	if outside {
+		return at, "this stands outside of the environment", "write " + fieldEnvironment + ": schema.#Environment & { above it", ok
+	}
+	return at, "a line that ends in " + opens(b.tok) + " is missing above this", "it is further in than the line before it", ok
+}
+
+// unopened is the first line above a bracket that is further in than the one before it,
+// where that one opens nothing and is no beginning of it; outside says that the line is the
+// first one behind the imports of a file without an environment.
+func (s source) unopened(b bracket) (at int, outside, ok bool) {
+	all, _ := s.tokens()
+	begins, ends := map[int]token.Token{}, map[int]token.Token{}
+	environment := false
+	for i, t := range all {
+		if _, seen := begins[t.line]; !seen {
+			begins[t.line] = t.tok
+		}
+		ends[t.line] = t.tok
+		environment = environment || t.col == 1 && t.tok == token.IDENT && i+1 < len(all) && all[i+1].tok == token.COLON && strings.HasPrefix(s.line(t.line), fieldEnvironment)
+	}
+	previous := 0
+	for n := 1; n <= b.line; n++ {
+		if begins[n] == token.ILLEGAL { // empty, a comment, or within a text
+			continue
+		}
+		if previous > 0 && s.indent(n) > s.indent(previous) && (begins[n] == token.IDENT || begins[n] == token.STRING) {
+			switch ends[previous] {
+			case token.RBRACE, token.RBRACK, token.RPAREN, token.IDENT, token.STRING, token.INT, token.FLOAT, token.TRUE, token.FALSE, token.NULL:
+				behind := ends[previous] == token.RPAREN && s.indent(previous) == 0 || strings.HasPrefix(s.line(previous), "import ")
+				return n, behind && !environment, true
+			}
+		}
+		previous = n
+	}
+	return 0, false, false
 }
 
 // first says whether a bracket is the first thing on its line.

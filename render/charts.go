@@ -236,6 +236,7 @@ func inBoth(text, other string) string {
 func (fin *finisher) ofChart(u *unit, err error, field string) Finding {
 	f := fin.at(u, typed.Path{field})
 	f.Message = path.Clean(u.data.chart.chart) + ": " + err.Error()
+	fin.repo.inFile(&f)
 	if refused, ok := errors.AsType[*chart.Refused](err); ok {
 		switch refused.Function {
 		case "now", "ago", "date", "dateInZone", "htmlDate", "htmlDateInZone", "durationRound":

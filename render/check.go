@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -18,7 +19,7 @@ func (r *rendered) lintable() lint.Environment {
 	env := lint.Environment{
 		Name: h.Name, Namespace: h.Namespace, KubernetesVersion: cmp.Or(r.ev.repo.target, h.KubernetesVersion),
 		Cluster: h.cluster(),
-		After:   h.After, PromotionFrom: h.Promotion.From, Was: h.Was, Site: h.Site, Registry: h.Registry, Registries: h.Registries, External: h.External,
+		After:   h.After, PromotionFrom: h.Promotion.From, Was: h.Was, Site: h.Site, Registry: h.Registry, Registries: h.Registries, External: h.External, NetworkPolicy: h.NetworkPolicy,
 	}
 	env.Definitions, _ = r.ev.repo.definitions()
 	env.Disabled = r.off
@@ -80,9 +81,14 @@ func (r *rendered) place(l lint.Finding) Finding {
 			return r.ev.at(u, l.Path)
 		}
 		for _, o := range u.objs {
-			if o.key == l.Key {
-				return r.ev.atObject(u, o, l.Path)
+			if o.key != l.Key {
+				continue
 			}
+			f := r.ev.atObject(u, o, l.Path)
+			if n := len(l.Path) - 1; l.Rule == lint.RuleReference && !f.literal && n > 0 && l.Path[n] == "key" && o.from != nil {
+				return r.ev.atObject(u, o, append(slices.Clone(l.Path[:n]), "name")) // the type of the app says which key
+			}
+			return f
 		}
 	}
 	return r.ev.atHeader(l.Path)
@@ -96,6 +102,9 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	switch {
 	case o.from == nil: // kustomize or a chart made it: there is no way back
 		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
+		if o.origin != "" && ev.repo.inBase(&f, o, path) {
+			return f
+		}
 	case pos.IsValid():
 		f.Path = u.path(append(typed.Path{"patch", o.key}, path...))
 	default:

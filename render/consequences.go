@@ -16,7 +16,7 @@ func dropConsequences(findings Findings) Findings {
 	meant, within, unknown, inside := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	undefined := false
 	for _, f := range findings {
-		undefined = undefined || strings.HasSuffix(f.Message, " is not defined")
+		undefined = undefined || strings.HasSuffix(f.Message, notDefined)
 		if list, _, ok := strings.Cut(f.Path, "["); ok {
 			within[list] = true
 		}
@@ -37,7 +37,7 @@ func dropConsequences(findings Findings) Findings {
 			meant[parentPath(f.Path)+f.DidYouMean] = true
 		}
 	}
-	findings = foldWords(findings)
+	findings = renamed(foldWords(findings))
 	misplaced, twoTypes := map[string]bool{}, map[string]bool{}
 	for _, f := range findings {
 		misplaced[f.inside] = true
@@ -47,10 +47,12 @@ func dropConsequences(findings Findings) Findings {
 	}
 	findings = slices.DeleteFunc(findings, func(f Finding) bool {
 		return f.Message == missing && f.Unit != "" && (misplaced[f.Unit] || twoTypes[f.Unit]) ||
+			f.Message == noSuchApp && (undefined || misplaced[f.Unit] || twoTypes[f.Unit]) ||
 			f.internal() && (visible[f.Unit] || visible[""]) ||
 			strings.HasPrefix(f.Found, "{") && inside[f.Path] || // what is wrong inside is said
 			f.derived && (broken[f.Unit] || broken[""] || closed[f.Unit] && !f.closed) ||
 			f.Message == noValue && f.Unit != "" && visible[""] ||
+			strings.HasPrefix(f.Message, twoLists) && within[f.Path] || // the list is wrong, and so not the default
 			f.Message == missing && (isBelow(f.Path, meant) || within[f.Path] || unknown[parentPath(f.Path)] || undefined && strings.HasSuffix(f.Path, ".type"))
 	})
 	best := map[token.Pos]int{}

@@ -18,6 +18,7 @@ import (
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -27,6 +28,7 @@ import (
 func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 	t := translator{repo: r, ev: ev}
 	groups := map[string][]cueError{}
+	t.refusals = map[string]bool{}
 	var order []string
 	var findings Findings
 	for _, e := range r.causes(errors.Errors(err)) {
@@ -43,6 +45,9 @@ func (r *Repo) cueFindings(err error, ev *evaluated) Findings {
 			order = append(order, key)
 		}
 		groups[key] = append(groups[key], ce)
+		if ce.format == notAllowed {
+			t.refusals[strings.Join(ce.path, "\x00")] = true
+		}
 	}
 	for _, key := range order {
 		if f, ok := t.fold(groups[key]); ok {
@@ -89,11 +94,21 @@ func (r *Repo) otherPackage(mixed *load.MultiplePackageError) (findings Findings
 				Message: fmt.Sprintf("the files of a directory are of one package, and this one is of %s", of),
 				Hint:    fmt.Sprintf("write package %s, or move the file to a directory of its own", most),
 			}
+			if empty := path.Join(path.Dir(dir), of); r.isEmpty(empty) {
+				f.Hint = fmt.Sprintf("move the file back to %s, which is empty, or write package %s", empty, most)
+				f.from = r.fileName(filepath.Join(r.root, filepath.FromSlash(empty)))
+			}
 			r.place(&f, clause.Name.Pos())
 			findings = append(findings, f)
 		}
 	}
 	return findings
+}
+
+// isEmpty says whether a directory of the repository has nothing in it.
+func (r *Repo) isEmpty(dir string) bool {
+	entries, err := fs.ReadDir(r.fsys, dir)
+	return err == nil && len(entries) == 0
 }
 
 // causes puts in place of an import that failed what is wrong in a file of the
@@ -129,9 +144,13 @@ type cueError struct {
 }
 
 type translator struct {
-	repo *Repo
-	ev   *evaluated
+	repo     *Repo
+	ev       *evaluated
+	refusals map[string]bool // the paths of fields that are not allowed
 }
+
+// notAllowed is what CUE says of a field that a definition does not have.
+const notAllowed = "field not allowed"
 
 func (t translator) read(e errors.Error) cueError {
 	format, args := e.Msg()
@@ -172,7 +191,7 @@ func (t translator) read(e errors.Error) cueError {
 // refused names the unit where CUE names each of its fields: that happens to a unit
 // that a closed list of apps does not have, and nobody wrote those fields.
 func (t translator) refused(e cueError) cueError {
-	if e.format == "field not allowed" && !e.pos.IsValid() && len(e.path) > unitDepth && e.path[1] == "apps" {
+	if e.format == notAllowed && !e.pos.IsValid() && len(e.path) > unitDepth && e.path[1] == "apps" {
 		e.path = e.path[:unitDepth]
 	}
 	return e
@@ -204,6 +223,9 @@ func (t translator) fold(group []cueError) (Finding, bool) {
 		return Finding{}, false
 	}
 	e := group[0]
+	if e.format == missingField && t.given(e.path) {
+		return Finding{}, false // it is there, and something else is wrong with it
+	}
 	for _, other := range group[1:] {
 		if rank(other) < rank(e) {
 			e = other
@@ -229,7 +251,7 @@ func (t translator) fold(group []cueError) (Finding, bool) {
 // rank prefers the error that says most.
 func rank(e cueError) int {
 	switch {
-	case e.format == "field not allowed":
+	case e.format == notAllowed:
 		return 0
 	case strings.HasPrefix(e.format, "invalid value"):
 		return 1
@@ -249,17 +271,18 @@ const (
 
 func (t translator) say(f *Finding, e cueError, group []cueError) {
 	switch {
-	case e.format == "field not allowed":
+	case e.format == notAllowed:
 		f.Message = unknownField
 		f.derived = !e.pos.IsValid() // the definitions set it, on what has no place
 		names := t.siblings(e.path)
-		f.ours = ourWord(last(e.path), names)
+		free := t.unset(names, e.path)
+		f.ours = ourWord(last(e.path), free)
 		f.DidYouMean = cmp.Or(f.ours, typed.Closest(inASCII(last(e.path)), names), t.grouped(e.path))
 		if place := placeOf(last(e.path), names); place != "" {
 			f.DidYouMean, f.Hint = "", "see "+place
 		}
 		if f.DidYouMean == "" && f.Hint == "" {
-			f.DidYouMean = t.below(e.path, names)
+			f.DidYouMean = cmp.Or(t.below(e.path, names), fuller(last(e.path), free))
 		}
 		t.misplaced(f, e.path)
 		if f.DidYouMean == "" && f.Hint == "" {
@@ -267,10 +290,9 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 		if f.DidYouMean == "" && f.Hint == "" {
 			if len(names) > 0 {
-				f.Expected = "one of " + enumerate(names)
-				if slices.Contains(names, "patch") {
-					f.Hint = "what has no field of its own goes into an object: patch: deployment: {...}"
-				}
+				t.listed(f, e.path, names)
+			} else if last(e.path) == "containerPort" {
+				f.DidYouMean = "port"
 			}
 		}
 		if len(e.path) == unitDepth && e.path[1] == "apps" {
@@ -279,6 +301,10 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 	case e.format == missingField:
 		f.Message = missing
+		if f.Unit != "" && len(e.path) == unitDepth+1 {
+			t.ev.list(f, f.Unit)
+			f.home = t.ev.home(f.Unit)
+		}
 		f.Expected = t.doc(e.path)
 		if last(e.path) == "type" && f.Expected == "" {
 			f.Expected = "a type, such as schema.#DubboProvider"
@@ -294,9 +320,14 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 					f.Path, f.DidYouMean = displayPath(name), near
 					f.Message, f.Expected = "no such app, and no type that makes one", ""
 					t.ev.list(f, near)
+				} else if f.File != "" && t.ev.sharesList() {
+					f.Path, f.Message, f.Expected, f.gone = displayPath(name), noSuchApp, "", last(name)
+					f.Hint = fmt.Sprintf("take it out here, or begin with %s: schema.#WebApp & {", syntax.Label(last(name)))
 				}
 			}
 		}
+	case len(e.path) == unitDepth+1 && last(e.path) == "name" && strings.HasPrefix(e.format, "invalid value"):
+		t.unnamed(f, e)
 	case strings.HasPrefix(e.format, "invalid value"):
 		f.Message = "invalid value"
 		f.Found = t.literal(e)
@@ -328,10 +359,13 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 		f.Message = e.text
 		if wanted, err := strconv.Unquote(strings.TrimPrefix(e.text, noPackage)); err == nil {
+			if t.repo.otherModule(f, wanted) {
+				break
+			}
 			f.DidYouMean = t.repo.packageLike(wanted)
 		}
 	case e.format == "incompatible list lengths (%d and %d)":
-		f.Message = fmt.Sprintf("two lists that are not the same, one of %d and one of %d", e.args...)
+		f.Message = fmt.Sprintf(twoLists+", one of %d and one of %d", e.args...)
 		f.Hint = "lists are not joined: say it in one place"
 		for _, pos := range e.inputs {
 			if p := pos.Position(); t.repo.fileName(p.Filename) != f.File || p.Line != f.Line {
@@ -361,6 +395,12 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		}
 	}
 }
+
+// noSuchApp is what is said of an app that stands in an environment alone, and has no type.
+const noSuchApp = "no such app in the list that is shared, and no type that makes one"
+
+// twoLists begins what is said of lists that contradict each other.
+const twoLists = "two lists that are not the same"
 
 // quotedArgs are the texts that contradict each other.
 func quotedArgs(group []cueError) (texts []string) {

@@ -46,6 +46,9 @@ func (t translator) conflict(f *Finding, e cueError, group []cueError) {
 				continue
 			}
 			f.Hint = fmt.Sprintf("also set at %s:%d:%d", name, p.Line, p.Column)
+			if name != f.File && f.Unit != "" {
+				f.contradicts, f.contradictsFile, f.contradictory = pos, name, t.repo.literalAt(t.ev, pos)
+			}
 			if name != f.File && len(literals) == 2 && strings.HasPrefix(literals[0], `"`) == strings.HasPrefix(literals[1], `"`) {
 				f.Hint += fmt.Sprintf("; take one out, or make that a default: *%s | _", t.repo.literalAt(t.ev, pos))
 			}
@@ -61,6 +64,14 @@ func (t translator) conflict(f *Finding, e cueError, group []cueError) {
 // expect says what the field's doc comment says, else what the constraints do.
 func (t translator) expect(f *Finding, path []string, group []cueError) {
 	t.otherForm(f, path, group)
+	defer func() {
+		if f.DidYouMean == "" {
+			f.DidYouMean = nearValue(last(path), f.Found, f.Expected)
+		}
+		if full := inFull(path, f.Found); full != "" && f.Hint == "" && !strings.HasPrefix(f.Expected, "a string") && !strings.HasPrefix(f.Expected, "true") {
+			f.Hint = full
+		}
+	}()
 	field := path
 	if _, item := index(last(path)); item {
 		field = path[:len(path)-1] // the comment stands on the list
@@ -105,6 +116,15 @@ func (t translator) expect(f *Finding, path []string, group []cueError) {
 		}
 	}
 	f.Expected = strings.Join(withoutDefaults(kinds), " or ")
+	if kind := kindTexts[f.Expected]; kind != "" {
+		f.Expected = kind
+		if kind == aString && scalarValue.MatchString(f.Found) {
+			f.Hint = fmt.Sprintf("text needs quotes: %q", f.Found)
+		}
+	}
+	if bound := t.bound(group, ""); bound != "" {
+		f.Expected = bound
+	}
 }
 
 // words are the texts that a field takes, where it takes some only and its comment has
@@ -160,13 +180,20 @@ var (
 // otherForm says how a value is written that has the form of another language: a
 // text in single quotes, what Kubernetes has as a list and the definitions by name.
 func (t translator) otherForm(f *Finding, path []string, group []cueError) {
-	if name := t.referred(f); name != "" && t.kind(group) == "a string" {
+	if name := t.referred(f); name != "" && t.kind(group) == aString {
 		f.Found, f.Hint = name, fmt.Sprintf("text needs quotes: %q", name)
 		return
 	}
 	text, err := strconv.Unquote(f.Found)
 	isLine := err == nil && strings.HasPrefix(f.Found, `"`) && !strings.Contains(text, "\n")
 	switch {
+	case likeReference(f.Found) != "" && (t.kind(group) != aString || len(path) == 2):
+		f.Hint = "a reference stands without quotes: " + likeReference(f.Found)
+	case f.Found == "null":
+		f.Hint = "leave the field out"
+		if len(path) == unitDepth {
+			f.Hint = inFull(path, f.Found)
+		}
 	case isLine && scheme.MatchString(text) && !takesURL(group):
 		f.Hint = "without " + scheme.FindString(text)
 	case isLine && text != strings.TrimSpace(text):
@@ -191,8 +218,23 @@ func (t translator) otherForm(f *Finding, path []string, group []cueError) {
 			f.Hint = fmt.Sprintf("write them by name: %s: NAME: {...}", last(path))
 		case "envFrom":
 			f.Hint = `write envFrom: {secrets: ["NAME"], configMaps: ["NAME"]}`
+		case "secrets", "configMaps", "claims", "serviceAccounts", "services", "apiGroups", "stacks", "nodes", "apiServers":
+			f.Hint = fmt.Sprintf("write them by name: %s: NAME: {...}", last(path))
+			if last(path) == "nodes" || last(path) == "apiServers" {
+				f.Hint = fmt.Sprintf(`write them by name: %s: NAME: "ADDRESS"`, last(path))
+			}
+		case "extraObjects":
+			f.Hint = "write them by a key of your choice: extraObjects: KEY: {...}"
 		default:
-			if t.kind(group) != "a string" && strings.HasPrefix(strings.TrimLeft(f.Found, "[ "), "{") {
+			inList := strings.TrimLeft(f.Found, "[ \t\n")
+			switch {
+			case len(path) > 1 && path[len(path)-2] == "patch":
+				f.Hint = "write the fields of the object as they are to be, such as {spec: ...}"
+			case inFull(path, f.Found) != "":
+				f.Hint = inFull(path, f.Found)
+			case (t.kind(group) == aString || t.kind(group) == "" && strings.HasPrefix(inList, `"`)) && strings.Count(f.Found, `"`) == 2:
+				f.Hint = "take [ and ] out: it is one"
+			case t.kind(group) != aString && strings.HasPrefix(inList, "{") && last(path) != "tls":
 				f.Hint = "take [ and ] out"
 			}
 		}
@@ -224,6 +266,9 @@ func (t translator) referred(f *Finding) (name string) {
 				return false
 			case *ast.Field:
 				ast.Walk(x.Value, func(n ast.Node) bool {
+					if _, field := n.(*ast.Field); field {
+						return false // its label is no reference
+					}
 					if id, ok := n.(*ast.Ident); ok && id.Pos().Offset() == f.pos.Offset() {
 						name = id.Name
 					}
@@ -290,9 +335,9 @@ func inWords(constraint, found string) string {
 	case m != nil && found != "" && !strings.HasPrefix(found, "[") && strings.Count(constraint, "!:") == 1:
 		return fmt.Sprintf("{%s: %s}", m[1], found)
 	case m != nil:
-		return fmt.Sprintf("a struct, such as {%s: ...}", m[1])
+		return fmt.Sprintf("fields, such as {%s: ...}", m[1])
 	case strings.HasPrefix(constraint, "{") && strings.Contains(constraint, ":"):
-		return "a struct"
+		return fieldsInBraces
 	}
 	return constraint
 }
@@ -328,8 +373,17 @@ func (t translator) kind(group []cueError) string {
 }
 
 var kindTexts = map[string]string{ //nolint:gochecknoglobals // a table
-	"bool": "true or false", "int": "a whole number", "list": "a list", "number": "a number", "string": "a string", "struct": "a struct",
+	"bool": "true or false", "int": "a whole number", "list": "a list", "number": "a number", "string": aString, "struct": fieldsInBraces,
+	"{...}": fieldsInBraces,
 }
+
+const (
+	aString        = "a string"
+	fieldsInBraces = "fields in { }"
+)
+
+// scalarValue matches a number, true and false.
+var scalarValue = regexp.MustCompile(`^(-?[0-9][0-9.]*|true|false)$`)
 
 // withoutDefaults drops the default of a field from what it accepts, where its
 // type says it all: "8080 or int" is int.
@@ -401,7 +455,7 @@ func (t translator) siblings(path []string) []string {
 		case sel.IsString() && sel.LabelType() == cue.StringLabel:
 			name = sel.Unquoted()
 		}
-		if name != "" && name != last(path) && name != "objects" {
+		if name != "" && name != last(path) && name != "objects" && !t.refusals[strings.Join(append(slices.Clone(path[:len(path)-1]), name), "\x00")] {
 			names = append(names, name)
 		}
 	}

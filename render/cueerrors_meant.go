@@ -87,12 +87,16 @@ func (p *envPackage) labels() []string {
 // ourWord is the field that says what one of Kubernetes says.
 func ourWord(theirs string, fields []string) string {
 	words := map[string][]string{
-		"address": {"servers"}, "annotations": {"podAnnotations"}, "autoscaling": {"autoscale"}, "claimName": {"existingClaim", "claim"},
+		"address": {"servers"}, "annotations": {"podAnnotations"}, "autoscaling": {"autoscale"}, "claimName": {"existingClaim", "claim"}, "clusterName": {"context"},
 		"configMapName": {"configMap"}, "configMapRef": {"configMap"}, "configMapKeyRef": {"configMap"}, "containerPort": {"port"},
 		"containers": {"sidecars"}, "cron": {"schedule"}, "emptyDir": {"empty"}, "environment": {"env"}, "extraEnv": {"env"}, "extraContainers": {"sidecars"},
 		"extraVolumes": {"volumes"}, "fieldRef": {"field"}, "horizontalPodAutoscaler": {"autoscale"}, "hosts": {"host"}, "hpa": {"autoscale"},
 		"httpGet": {"path"}, "ingressClassName": {"class", "ingressClass"}, "labels": {"podLabels"}, "lifecycle": {"preStopCommand"},
-		"livenessProbe": {"probes"}, "maxReplicas": {"max"}, "minReplicas": {"min"}, "metadata": {"podLabels"}, "mountPath": {"path"}, "name": {"key"},
+		"depends_on": {"after"}, "dependsOn": {"after"}, "envVars": {"env"}, "extraEnvVars": {"env"}, "healthcheck": {"probes"}, "healthCheck": {"probes"},
+		"gracePeriod": {"terminationGracePeriodSeconds"}, "gracePeriodSeconds": {"terminationGracePeriodSeconds"}, "stop_grace_period": {"terminationGracePeriodSeconds"},
+		"nodeName": {"nodeSelector"}, "ingressClass": {"class"}, "serviceType": {"service"}, "entrypoint": {"command"}, "cmd": {"args"}, "networks": {"networkPolicy"},
+		"mem": {"memory"}, "ram": {"memory"}, "cpus": {"cpu"}, "minimum": {"min"}, "maximum": {"max"}, "concurrency": {"concurrencyPolicy", "parallelism"},
+		"livenessProbe": {"probes"}, "maxReplicas": {"max"}, "minReplicas": {"min"}, "metadata": {"podLabels"}, "mountPath": {"path"}, "name": {"secret", "context", "key"},
 		"pdb": {"disruptionBudget"}, "persistence": {"volumes"}, "persistentVolumeClaim": {"claim"}, "podDisruptionBudget": {"disruptionBudget"},
 		"pvc": {"claim"}, "readinessProbe": {"probes"}, "replicaCount": {"replicas"}, "resourceFieldRef": {"resource"}, "rules": {"hosts"}, "runAsUser": {"user"},
 		"secretKeyRef": {"secret", "envRef"}, "secretName": {"secret"}, "secretRef": {"secrets", "secret"}, "securityContext": {"security"},
@@ -117,6 +121,14 @@ func placeOf(theirs string, fields []string) string {
 	if slices.Contains(fields, "limits") && theirs == "requests" {
 		return "resources: {cpu: ..., memory: ...}, without requests"
 	}
+	switch {
+	case slices.Contains(fields, "maxSurge") && theirs == "rollingUpdate":
+		return "strategy: {maxSurge: ..., maxUnavailable: ...}, without rollingUpdate"
+	case slices.Contains(fields, "resource") && slices.Contains(fields, "field") && theirs == "valueFrom":
+		return `{secret: "NAME", key: "KEY"}, without valueFrom`
+	case slices.Contains(fields, "rewrite") && (theirs == "enabled" || theirs == "host" || theirs == "tls" || theirs == "paths"):
+		return "the app itself, beside ingress: host, paths and tls make its Ingress"
+	}
 	if slices.Contains(fields, "appProtocols") && (theirs == "port" || theirs == "ports" || theirs == "targetPort" || theirs == "nodePort") {
 		return "ports: http: {servicePort: ...}"
 	}
@@ -126,7 +138,19 @@ func placeOf(theirs string, fields []string) string {
 	switch theirs {
 	case "imagePullSecrets", "pullSecrets", "pullSecret":
 		return "pullSecret of the environment"
-	case "restartPolicy":
+	case "disabled", "disable", "off", "skip":
+		return "enabled: false"
+	case "kind", "apiVersion", "objects":
+		return "the type of the app: it makes the objects; further ones stand in extraObjects"
+	case "fullnameOverride", "nameOverride", "fullName":
+		return "the name of the app, which its objects have"
+	case "mem_limit", "memory_limit", "memoryLimit", "mem_reservation":
+		return "resources: memory"
+	case "cpuLimit", "cpu_limit":
+		return "resources: limits: cpu"
+	case "ingressClassName":
+		return "ingress: class"
+	case "restart", "restartPolicy":
 		return "the type of the app: what runs on is started again, a Job is not"
 	case "spec", "template":
 		return "the app itself: the fields of " + theirs + " stand in it by their own names"
@@ -216,6 +240,48 @@ func (r *Repo) inPackage(f *Finding, text string) bool {
 		return true
 	}
 	return false
+}
+
+// otherModule says that the module has another name than all imports say, where one leads
+// to a directory that is there.
+func (r *Repo) otherModule(f *Finding, wanted string) bool {
+	name := ""
+	for at := 0; at < len(wanted); at++ {
+		if wanted[at] != '/' {
+			continue
+		}
+		if info, err := fs.Stat(r.fsys, wanted[at+1:]); err == nil && info.IsDir() {
+			name = wanted[:at]
+			break
+		}
+	}
+	dirs, err := r.cueDirs()
+	if name == "" || name == r.module || err != nil {
+		return false
+	}
+	for _, d := range dirs {
+		for _, path := range d.imports {
+			if strings.HasPrefix(path, r.module+"/") {
+				return false
+			}
+		}
+	}
+	const file = "cue.mod/module.cue"
+	data, err := fs.ReadFile(r.fsys, file)
+	if err != nil {
+		return false
+	}
+	f.Path, f.Unit, f.pos = "", "", token.NoPos
+	f.File, f.Line, f.Col = r.fileName(filepath.Join(r.root, filepath.FromSlash(file))), 1, 1
+	for i, line := range strings.Split(string(data), "\n") {
+		if col := strings.Index(line, `"`+r.module); strings.HasPrefix(line, "module:") && col >= 0 {
+			f.Line, f.Col = i+1, col+1
+		}
+	}
+	f.Message = fmt.Sprintf("the module is called %s, and all imports say %s", r.module, name)
+	f.Hint = "give it that name"
+	f.gone = r.module
+	return true
 }
 
 // packageLike is the import path of the repository that was probably meant.
@@ -361,11 +427,19 @@ func (t translator) wrongWord(f *Finding) {
 	if strings.Contains(f.Message, "parser returned invalid quoted string") {
 		f.Path, f.Message, f.Hint = "", "an import stands in double quotes", ""
 	}
+	if m := typeCalled.FindStringSubmatch(f.Message); m != nil {
+		f.Message, f.derived = "a type is no function, and has no ( ) behind it", false
+		f.Hint = fmt.Sprintf("write schema.%s & {...}", m[1])
+	}
+	if f.Message == "preference mark not allowed at this position" {
+		f.Message, f.derived, f.Hint = "a default stands in front of a | and of what else may be there", false, `such as *"5Gi" | _`
+	}
 }
 
 var (
 	// wrongOperator matches what CUE says of structs that an operator does not take.
 	wrongOperator = regexp.MustCompile(`^invalid (?:left|right)-hand value to '(\S+)' \(type struct\)`)
+	typeCalled    = regexp.MustCompile(`^cannot call non-function "[^"]+"\.(#\w+)`)
 	unusedAlias   = regexp.MustCompile(`^unreferenced alias or let clause (\w+)`)
 	importedAgain = regexp.MustCompile(`redeclared as imported package name previous declaration at (\S+)`)
 	badImport     = regexp.MustCompile(`^(?:relative import paths not allowed \("([^"]+)"\)|builtin package "([^"]+)" undefined|invalid import path "([^"]+)")`)

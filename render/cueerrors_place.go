@@ -22,8 +22,13 @@ func (t translator) written(place token.Pos, path []string, group []cueError) to
 		}
 		path = path[:len(path)-1]
 	}
-	if !place.IsValid() || t.repo.literalAt(t.ev, place) != "" || t.fieldNamed(place, last(path)) {
+	if !place.IsValid() || t.repo.literalAt(t.ev, place) != "" {
 		return place
+	}
+	if literals := t.literals(group); len(literals) != 1 || t.kind(group) != fieldsInBraces {
+		if t.fieldNamed(place, last(path)) {
+			return place
+		}
 	}
 	var named token.Pos
 	for _, e := range group {

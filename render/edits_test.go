@@ -1,7 +1,9 @@
 package render_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +20,9 @@ import (
 // edits that its comment names the repository of; files with a directory in their name
 // stand in that repository before. An edit has, line by line:
 //
-//	@ FILE          the file to change, or FILE => OTHER to give it another name
+//	@ FILE          the file to change, or to make; FILE => OTHER gives it, or a
+//	                directory, another name
+//	! FILE          a file or directory to take away
 //	-TEXT, +TEXT    lines to take out and to put in, at their first place in the file
 //	=FINDING        what vet prints, line by line
 //
@@ -38,6 +42,7 @@ func TestEdits(t *testing.T) {
 		}},
 		{"imported", false, initialised},
 		{"tired", true, initialised},
+		{"quay", true, func(*testing.T, string) {}},
 	} {
 		name := filepath.Join("testdata", "edits", layout.name+".txtar")
 		archive, err := txtar.ParseFile(name)
@@ -96,7 +101,10 @@ func edited(t *testing.T, dir, text string) (edit, want string) {
 			return
 		}
 		data, err := os.ReadFile(file)
-		if err != nil {
+		if err != nil && (out != "" || !errors.Is(err, fs.ErrNotExist)) {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(data), out) {
@@ -121,6 +129,10 @@ func edited(t *testing.T, dir, text string) (edit, want string) {
 				if err := os.Rename(file, to); err != nil {
 					t.Fatal(err)
 				}
+			}
+		case '!':
+			if err := os.RemoveAll(filepath.Join(dir, filepath.FromSlash(strings.TrimSpace(line[1:])))); err != nil {
+				t.Fatal(err)
 			}
 		case '-':
 			if in != "" {

@@ -254,6 +254,36 @@ func (p *envPackage) overruled(units []*unit) (findings Findings) {
 	return findings
 }
 
+// bothBudgets finds maxUnavailable beside minAvailable, which takes its place.
+func (p *envPackage) bothBudgets(units []*unit) (findings Findings) {
+	for _, u := range units {
+		_, silenced := u.data.Silence["disruption-budget"]
+		if u.group != "apps" || silenced || !slices.ContainsFunc(u.objs, func(o *object) bool { return o.GetKind() == "PodDisruptionBudget" }) {
+			continue
+		}
+		inFile := map[string]map[string]token.Pos{}
+		for w := range p.wordsBelow(u.label()) {
+			if below, ok := belowUnit(w.path, u); ok && w.isLabel && len(below) == 2 && below[0] == "disruptionBudget" {
+				if inFile[w.pos.Filename()] == nil {
+					inFile[w.pos.Filename()] = map[string]token.Pos{}
+				}
+				inFile[w.pos.Filename()][w.text] = w.pos
+			}
+		}
+		for _, file := range slices.Sorted(maps.Keys(inFile)) {
+			at := inFile[file]
+			if !at["maxUnavailable"].IsValid() || !at["minAvailable"].IsValid() {
+				continue
+			}
+			f := Finding{Environment: p.dir.name, Unit: u.data.Name, Path: u.path(typed.Path{"disruptionBudget", "maxUnavailable"}), literal: true}
+			p.repo.place(&f, at["maxUnavailable"])
+			f.Rule, f.Warning, f.Message, f.Hint = "disruption-budget", true, "without effect: minAvailable says how many pods stay", "take one of them out"
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
 // itemKeys are the fields that name an item of a list.
 var itemKeys = []string{"name", "mountPath", "key"} //nolint:gochecknoglobals // a table
 

@@ -11,6 +11,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -55,12 +56,19 @@ type Finding struct {
 	// listed is where the unit stands in a list that the environment takes from elsewhere.
 	listed     token.Pos
 	listedFile string
+	home       token.Pos // where the environment that lacks something says what the unit is
 
 	field   typed.Path // of Object
 	literal bool       // pos is the very value, or the word that it was made of
 
 	documented bool // Expected is the field's doc comment
 
+	contradicts     token.Pos // the literal of a list that environments share, which this one contradicts
+	contradictsFile string
+	contradictory   string
+
+	from   string // the directory that the file of the finding was moved out of
+	gone   string // what is not there, in as many environments as there are
 	ours   string // the field of the definitions that says what one of Kubernetes does
 	inside string // an app that stands in another one
 	quiet  bool   // said only where nothing else is wrong: it may follow from that
@@ -135,6 +143,9 @@ func (fs Findings) tidy() Findings {
 			continue
 		}
 		if i := slices.IndexFunc(kept, f.follows); i >= 0 {
+			if f.Rule == "consumes" && strings.Contains(kept[i].Message, lint.LeftOutHere) {
+				kept[i], f = f, kept[i] // what it is says more than that it is off in one environment
+			}
 			kept[i].shared(f)
 			continue
 		}
@@ -161,7 +172,7 @@ func (f Finding) follows(other Finding) bool {
 		return true // two fields of the site, of which one takes what the other has
 	}
 	switch f.Rule {
-	case "duplicate", "host-taken", "name", lint.RuleServer, lint.RuleWay:
+	case "consumes", "duplicate", "host-taken", "name", lint.RuleServer, lint.RuleWay:
 		return true
 	case "":
 		return false
@@ -184,6 +195,7 @@ func (f Finding) elsewhere(other Finding) bool {
 	alike := func(a, b string) bool {
 		if ours != nil && theirs != nil {
 			a = strings.ReplaceAll(a, ours[1], theirs[1])
+			a = strings.ReplaceAll(a, " namespace "+strings.Trim(ours[1], "/"), " namespace "+strings.Trim(theirs[1], "/"))
 		}
 		return a == b
 	}
@@ -211,6 +223,18 @@ func (f *Finding) shared(other Finding) {
 	slices.Sort(names)
 	if names = slices.Compact(names); len(names) > 1 {
 		f.Environments = names
+	}
+}
+
+// atHome moves what one environment alone lacks of a unit in a list that others take as
+// well to that environment: the list is as it should be.
+func (fs Findings) atHome(r *Repo) {
+	for i, f := range fs {
+		if f.Message != missing || !f.home.IsValid() || !f.listed.IsValid() || len(f.Environments) > 0 || f.home == f.pos {
+			continue
+		}
+		r.place(&fs[i], f.home)
+		fs[i].Hint = fmt.Sprintf("give it here, or leave the unit out: %s: enabled: false", syntax.Label(f.Unit))
 	}
 }
 
@@ -254,6 +278,20 @@ func (fs Findings) everywhere() Findings {
 				continue
 			}
 		}
+		if f.contradicts.IsValid() {
+			if at := slices.IndexFunc(kept, func(k Finding) bool {
+				return k.contradicts == f.contradicts && k.Path == f.Path && k.Environment != f.Environment
+			}); at >= 0 {
+				kept[at].contradicted(f)
+				continue
+			}
+		}
+		if f.missed() {
+			if at := slices.IndexFunc(kept, func(k Finding) bool { return k.gone == f.gone && k.Message == f.Message && k.Path == f.Path }); at >= 0 {
+				kept[at].shared(f)
+				continue
+			}
+		}
 		if !f.listed.IsValid() || f.literal {
 			kept = append(kept, f)
 			continue
@@ -276,6 +314,27 @@ func (fs Findings) everywhere() Findings {
 	return kept
 }
 
+// missed says whether a finding is about what is not there, for each environment that
+// refers to it.
+func (f Finding) missed() bool {
+	return f.gone != "" || strings.HasSuffix(f.Message, notDefined) || strings.HasPrefix(f.Message, "no environment ") || f.Message == lint.NoServers
+}
+
+// contradicted moves a value of a shared list, that one environment contradicts, to the
+// list where another one does so too: there it is too much.
+func (f *Finding) contradicted(other Finding) {
+	if f.pos != f.contradicts {
+		p := f.contradicts.Position()
+		f.Hint = fmt.Sprintf("also set at %s; take one out, or make this a default: *%s | _", f.at(), f.contradictory)
+		f.pos, f.File, f.Line, f.Col = f.contradicts, f.contradictsFile, p.Line, p.Column
+		f.Message, f.Found = "the environments have other values", f.contradictory
+	}
+	f.shared(other)
+}
+
+// notDefined ends what is said of a name that a package does not declare.
+const notDefined = " is not defined"
+
 // wrong says whether one of the findings is an error.
 func (fs Findings) wrong() bool {
 	return slices.ContainsFunc(fs, func(f Finding) bool { return !f.Warning })
@@ -295,9 +354,12 @@ func (fs Findings) split() (errs, warnings Findings) {
 	})
 	warnings = slices.DeleteFunc(slices.Clone(warnings), func(w Finding) bool { // nothing answers because of what the other says
 		return w.Rule == lint.RuleWay && slices.ContainsFunc(warnings, func(f Finding) bool {
-			return f.Rule != w.Rule && (w.literal && f.literal && f.pos == w.pos ||
+			return f.Rule != w.Rule && (f.Rule == "network" && f.Environment == w.Environment && strings.HasPrefix(f.Path, "networkPolicy.controller") && strings.Contains(w.Path, " NetworkPolicy/") || w.literal && f.literal && f.pos == w.pos ||
 				f.Rule == "registry" && f.Environment == w.Environment && strings.HasPrefix(f.Path, w.Path+"."))
 		})
+	})
+	errs = slices.DeleteFunc(slices.Clone(errs), func(e Finding) bool {
+		return e.Message == emptyDir && slices.ContainsFunc(errs, func(f Finding) bool { return f.from != "" && f.from == e.File })
 	})
 	if slices.ContainsFunc(errs, func(f Finding) bool { return !f.quiet }) {
 		errs = slices.DeleteFunc(errs, func(f Finding) bool { return f.quiet })

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -199,6 +200,10 @@ func (fin *finisher) duplicates() Findings {
 				f := fin.atObject(u, o, nil)
 				f.Message = fmt.Sprintf("%s is made twice", o.ref())
 				f.Hint = "also by " + other
+				if name, ok := strings.CutPrefix(other, "base.objects.external-"); ok && o.GetKind() == "Service" {
+					f = fin.atHeader(typed.Path{"external", "services", name})
+					f.Message, f.Hint = fmt.Sprintf("%s makes a Service of this name too", u.path(nil)), "give the service outside another name"
+				}
 				findings = append(findings, f)
 				continue
 			}

@@ -53,6 +53,7 @@ func (fin *finisher) kustomize(ctx context.Context, u *unit) Findings {
 		if refused, ok := errors.AsType[outside](err); ok {
 			f.Message = refused.Error()
 		}
+		fin.repo.inFile(&f)
 		return Findings{f}
 	}
 	u.objs = objs
@@ -210,6 +211,8 @@ func kustomized(u *unit, result resmap.ResMap) ([]*object, error) {
 		o.key = strings.ToLower(o.GetKind()) + "-" + o.GetName()
 		if source := sourceOf(u, o, origin); source != nil {
 			o.key, o.from, o.maker, o.stage = source.key, source.from, source.maker, source.stage
+		} else if origin != nil {
+			o.origin, _ = strings.CutPrefix(origin.Path, "../"+strings.TrimPrefix(repoDir, "/")+"/")
 		}
 		objs = append(objs, o)
 	}

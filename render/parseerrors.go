@@ -31,7 +31,7 @@ func (r *Repo) plainly(findings Findings) Findings {
 		name := f.pos.Filename()
 		file := files[name]
 		if file == nil {
-			file = &broken{source: source{lines: r.linesOf(name), packages: r.packagesNamed}}
+			file = &broken{source: source{lines: r.linesOf(name), packages: r.packagesNamed}, beside: r.packageBeside(name)}
 			files[name] = file
 		}
 		if file.say(&f) && !slices.ContainsFunc(kept, func(k Finding) bool { return k.at() == f.at() && k.Message == f.Message }) {
@@ -45,6 +45,7 @@ func (r *Repo) plainly(findings Findings) Findings {
 // said of it.
 type broken struct {
 	source
+	beside  string          // the package of the other files of its directory
 	foreign int             // the line of characters of another alphabet
 	whole   map[string]bool // what is said once of a file
 }
@@ -90,6 +91,16 @@ func (b *broken) say(f *Finding) bool {
 	if b.foreign == 0 && !b.once("parsed") {
 		return false // CUE goes on as well as it can
 	}
+	if line := b.noCUE(); line > 0 {
+		moved(line, 1)
+		f.Message, f.Hint = "this is no CUE: a file of CUE begins with its package", "write package "+b.beside+" above it, or give the file another name"
+		return true
+	}
+	if line := b.outdented(f); line > 0 {
+		moved(line, 1)
+		f.Message, f.Hint = "this line is less indented than the "+textOfLines+" that closes the text", "indent it as that is"
+		return true
+	}
 	if line, col := b.assigned(); line > 0 && line <= f.Line {
 		moved(line, col)
 		f.Message, f.Hint = "a field has a colon, not =", "write name: value"
@@ -109,8 +120,69 @@ func (b *broken) say(f *Finding) bool {
 	b.source.say(f)
 	if f.Message == was && f.Hint == "" {
 		inPlainWords(f)
+		if text := b.line(f.Line); f.Message == notClosed && f.Col > 0 && f.Col <= len(text) && strings.HasPrefix(text[f.Col-1:], textOfLines) {
+			f.Hint = "write " + textOfLines + " on a line of its own where it ends"
+		}
 	}
 	return true
+}
+
+const (
+	notClosed   = "this text is not closed"
+	textOfLines = `"""` // what a text of several lines begins with
+)
+
+// noCUE is the first line of a file that has no package clause, where a file beside it has
+// one: a note, or what another tool reads, with the name of a file of CUE.
+func (b *broken) noCUE() int {
+	first := 0
+	for i, line := range b.lines {
+		text := strings.TrimSpace(line)
+		switch {
+		case packageAgain.MatchString(line), misspeltPackage(text) != "", strings.HasPrefix(text, "package"):
+			return 0
+		case first == 0 && text != "" && !strings.HasPrefix(text, "//"):
+			first = i + 1
+		}
+	}
+	if b.beside == "" {
+		return 0
+	}
+	return first
+}
+
+// outdented is the first line of a text of several lines that does not begin as the one
+// which closes it; 0 where the finding is not about that.
+func (b *broken) outdented(f *Finding) int {
+	if !strings.HasPrefix(f.Message, "non-matching whitespace") {
+		return 0
+	}
+	end := f.Line + 1
+	for end <= len(b.lines) && !strings.HasPrefix(strings.TrimSpace(b.line(end)), textOfLines) {
+		end++
+	}
+	margin := b.line(end)[:b.indent(end)]
+	for n := f.Line + 1; n < end; n++ {
+		if text := b.line(n); strings.TrimSpace(text) != "" && !strings.HasPrefix(text, margin) {
+			return n
+		}
+	}
+	return 0
+}
+
+// packageBeside is the package of the other files in the directory of one; empty where
+// there is none.
+func (r *Repo) packageBeside(name string) string {
+	names, _ := fs.Glob(r.fsys, r.below(filepath.Dir(name))+"/*.cue") // the pattern is well formed
+	for _, other := range names {
+		if path.Base(other) == filepath.Base(name) {
+			continue
+		}
+		if data, err := fs.ReadFile(r.fsys, other); err == nil && packageOf(other, data) != "" {
+			return packageOf(other, data)
+		}
+	}
+	return ""
 }
 
 // noImport begins what is said of a name that no import has.
@@ -129,9 +201,11 @@ func inPlainWords(f *Finding) {
 	case strings.HasPrefix(f.Message, "missing ','"):
 		f.Message = "a comma is missing before this"
 	case f.Message == "string literal not terminated":
-		f.Message, f.Hint = "this text is not closed", `write " where it ends`
+		f.Message, f.Hint = notClosed, `write " where it ends`
 	case f.Message == "unknown escape sequence":
 		f.Message, f.Hint = `a \ in a text begins a special character, and this is none`, `write \\ for a \`
+	case strings.HasPrefix(f.Message, "invalid operands"):
+		f.Message, f.Hint = "no operator joins values of two kinds", `in a text, \(name) inserts another value`
 	case strings.HasPrefix(f.Message, "illegal integer number"):
 		f.Message, f.Hint = "no number begins with 0", needsQuotes
 	case strings.HasPrefix(f.Message, "illegal byte order mark"):
@@ -156,7 +230,7 @@ func (f Finding) at() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.
 
 // notParsed matches what CUE says of text that is none of its own, or that it takes
 // for a name.
-var notParsed = regexp.MustCompile(`^(expected |missing |reference "|illegal |unexpected |invalid (character|operation|operand)|operand|string literal not|unknown escape|order )|\(- struct\)|not a list or struct`)
+var notParsed = regexp.MustCompile(`^(expected |non-matching whitespace|missing |reference "|illegal |unexpected |invalid (character|operation|operand)|operand|string literal not|unknown escape|order )|\(- struct\)|not a list or struct`)
 
 // packagesNamed are the import paths of the packages of a name below envs, and of the
 // definitions.
@@ -252,6 +326,10 @@ func (s source) say(f *Finding) {
 		f.Path, f.Message, f.Hint, f.DidYouMean = "", "comments begin with //, not with #", "", ""
 	case f.Col > 0 && f.Col <= len(line) && line[f.Col-1] == ';':
 		f.Path, f.Message, f.Hint = "", "fields are set apart by a comma or the end of the line, not by ;", "take it out"
+	case dashBehind.MatchString(line):
+		at(dashBehind.FindStringSubmatchIndex(line)[2] + 1)
+		f.Expected, f.Found = "", ""
+		f.Message, f.DidYouMean, f.Hint = "a list stands in brackets, with commas, not behind dashes", "", `write ["one", "two"]`
 	case strings.HasPrefix(text, "- ") || text == "-":
 		for s.dashes(f.Line - 1) {
 			f.Line--
@@ -273,6 +351,9 @@ func (s source) say(f *Finding) {
 		}
 	}
 }
+
+// dashBehind matches a list of one item as in YAML, behind its field.
+var dashBehind = regexp.MustCompile(`^\s*[\w"-]+\s*:\s*(-)\s+["A-Za-z]`)
 
 // twoWords matches a field without its colon.
 var twoWords = regexp.MustCompile(`^\s*([A-Za-z_#]\w*)\s+([\w."#]+)`)
@@ -356,6 +437,12 @@ func (s source) refers(f *Finding) {
 	line := s.line(f.Line)
 	text := strings.TrimSpace(line)
 	switch end := f.Col - 1 + len(name); {
+	case arrow.MatchString(text):
+		f.Path, f.Message, f.DidYouMean, f.Hint = "", "a field has a colon behind its name, not an arrow", "", "write "+arrow.FindStringSubmatch(text)[1]+": value"
+	case noValues[strings.ToLower(name)]:
+		f.Message, f.DidYouMean, f.Hint = name+" is no value of CUE", "", "leave the field out"
+	case registryWord.MatchString(text):
+		f.DidYouMean, f.Hint = "", fmt.Sprintf("write registry: %s: {...}", name)
 	case yesNo[strings.ToLower(name)] != "":
 		f.Message, f.DidYouMean = name+" is no value of CUE", ""
 		f.Hint = "write " + yesNo[strings.ToLower(name)]
@@ -381,6 +468,16 @@ func (s source) refers(f *Finding) {
 	}
 }
 
+var (
+	// arrow matches a field with an arrow in place of its colon.
+	arrow = regexp.MustCompile(`^(\w+)\s*(?:->|=>)\s`)
+	// registryWord matches a registry that is named by its kind alone.
+	registryWord = regexp.MustCompile(`^registry:\s*(zookeeper|nacos)\b`)
+)
+
+// noValues are the words of other languages for nothing.
+var noValues = map[string]bool{"none": true, "nil": true, "undefined": true} //nolint:gochecknoglobals // a table
+
 // inText says whether what follows stands in a reference of a text: "\(name)".
 func inText(before string) bool {
 	at := strings.LastIndex(before, `\(`)
@@ -404,6 +501,10 @@ func (s source) unquoted(f *Finding, line string) {
 		case name != word && strings.ContainsAny(name, "-./") && !strings.Contains(name, ":"):
 			f.Col, f.pos = m[0]+1, token.NoPos
 			f.Path, f.Message = "", fmt.Sprintf("a name with other characters than letters, digits and _ needs quotes: %q:", name)
+			if dotted.MatchString(name) {
+				f.Message = "a field in another one stands behind a colon, not a dot"
+				f.Hint = fmt.Sprintf("write %s:, or %q: where the dot is part of the name", strings.ReplaceAll(name, ".", ": "), name)
+			}
 			return
 		case name == word && strings.ContainsAny(name, "-./:@") && strings.HasSuffix(before, ":"):
 			f.Col, f.pos = m[0]+1, token.NoPos
@@ -422,6 +523,7 @@ var yesNo = map[string]string{ //nolint:gochecknoglobals // a table
 const needsQuotes = `text needs quotes: "..."`
 
 var (
+	dotted = regexp.MustCompile(`^[a-zA-Z]\w*(\.[a-zA-Z]\w*)+$`)
 	words  = regexp.MustCompile(`[A-Za-z0-9/][^\s",{}\[\]()]*`)
 	isWord = regexp.MustCompile(`^\pL[\pL\d_]*$`)
 )

@@ -28,7 +28,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		found = r.cueFindings(err, ev)
 	}
 	if ev.inst.Err != nil {
-		if more := r.withoutImports(dir, ev, found); len(more) > 0 {
+		if more := r.withoutImports(ctx, dir, ev, found); len(more) > 0 {
 			found = more
 		}
 		return ev.hush(r.plainly(found).tidy(), nil) // what does not load has no values to ask
@@ -56,7 +56,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 		}
 		fresh = slices.DeleteFunc(more, func(f Finding) bool {
 			// What used the import was blanked; one that nothing uses was said at once.
-			return consequence(f, found) || strings.HasPrefix(f.Message, "imported and not used")
+			return consequence(f, found) || f.Message == missing && ev.gives(f.Path) || strings.HasPrefix(f.Message, "imported and not used")
 		})
 		if len(fresh) == 0 {
 			break
@@ -69,7 +69,7 @@ func (r *Repo) explain(ctx context.Context, dir envDir, ev *evaluated, err error
 // withoutImports finds what is wrong beside imports that nothing uses, where these are
 // all that keeps the packages from loading: a stack that lacks its definition leaves one
 // behind. None where nothing else is wrong.
-func (r *Repo) withoutImports(dir envDir, ev *evaluated, found Findings) Findings {
+func (r *Repo) withoutImports(ctx context.Context, dir envDir, ev *evaluated, found Findings) Findings {
 	peel := peeler{repo: r, files: ev.userFiles(), blanked: map[string][]byte{}}
 	for _, f := range found {
 		if !strings.HasPrefix(f.Message, unusedImport) || !peel.blankImport(f.pos) {
@@ -84,13 +84,16 @@ func (r *Repo) withoutImports(dir envDir, ev *evaluated, found Findings) Finding
 	if err == nil {
 		err = again.validate()
 	}
-	if more, ok := errors.AsType[Findings](err); ok {
-		return more
+	if err == nil {
+		return again.beside()
 	}
-	if err != nil {
-		return r.cueFindings(err, again)
-	}
-	return again.beside()
+	more, _ := errors.AsType[Findings](r.explain(ctx, dir, again, err))
+	return more
+}
+
+// gives says whether the files have a field of the environment, by its path.
+func (p *envPackage) gives(path string) bool {
+	return translator{ev: &evaluated{envPackage: p}}.given(strings.Split(fieldEnvironment+"."+path, "."))
 }
 
 // unusedImport is how CUE begins to say that.
@@ -115,7 +118,7 @@ func (p *peeler) blankImport(pos token.Pos) bool {
 			}
 			data, ok := p.source(pos.Filename())
 			from, to := node.Pos().Offset(), node.End().Offset()
-			if !ok || hidden(data, string(data[from:to])) {
+			if !ok || hidden(file, string(data[from:to])) {
 				return false
 			}
 			for i := from; i < to; i++ {
@@ -129,21 +132,29 @@ func (p *peeler) blankImport(pos token.Pos) bool {
 
 // hidden says whether the file uses the package of an import all the same: a field of
 // its name hides it.
-func hidden(data []byte, spec string) bool {
+func hidden(file *ast.File, spec string) bool {
 	fields := strings.Fields(strings.TrimPrefix(spec, "import"))
 	if len(fields) == 0 {
 		return false
 	}
 	name := strings.Trim(fields[0], `"`)
 	name = name[strings.LastIndexAny(name, "/:")+1:]
-	return strings.Contains(string(data), name+".#")
+	found := false
+	ast.Walk(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			ident, ok := sel.X.(*ast.Ident)
+			found = found || ok && ident.Name == name
+		}
+		return !found
+	}, nil)
+	return found
 }
 
 // consequence says whether a finding of a later round only follows from what was
 // blanked before it.
 func consequence(f Finding, earlier Findings) bool {
 	return slices.ContainsFunc(earlier, func(e Finding) bool {
-		return e.Path == f.Path || e.Unit != "" && e.Unit == f.Unit && (f.closed || f.Message == missing) && strings.HasSuffix(e.Message, " is not defined") || e.pos == f.pos && f.pos.IsValid() ||
+		return e.Path == f.Path || e.Unit != "" && e.Unit == f.Unit && (f.closed || f.Message == missing) && strings.HasSuffix(e.Message, notDefined) || e.pos == f.pos && f.pos.IsValid() ||
 			strings.HasPrefix(f.Path, e.Path+".") && e.Path != ""
 	})
 }

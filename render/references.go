@@ -5,10 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/build"
-	"cuelang.org/go/cue/token"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -41,8 +41,8 @@ func (p *envPackage) undefined() Findings {
 			if err != nil || !known || slices.Contains(names, name) {
 				return true
 			}
-			f := Finding{Environment: p.dir.name, Message: fmt.Sprintf("%s.%s is not defined", ident.Name, name)}
-			if near := typed.Closest(name, names); near != "" {
+			f := Finding{Environment: p.dir.name, Message: ident.Name + "." + name + notDefined}
+			if near := typed.Closest(name, p.repo.proposed(imports[ident.Name], names)); near != "" {
 				f.DidYouMean = ident.Name + "." + near
 			} else {
 				f.Expected = "one of " + enumerate(offered(names, types[imports[ident.Name]]))
@@ -54,6 +54,17 @@ func (p *envPackage) undefined() Findings {
 		}, nil)
 	}
 	return findings
+}
+
+// proposed are the names of a package that one may have meant: of the definitions those
+// for users.
+func (r *Repo) proposed(importPath string, names []string) []string {
+	if !strings.HasPrefix(importPath, Module+"/") {
+		return names
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return len(name) > 1 && name[0] == '#' && unicode.IsLower(rune(name[1]))
+	})
 }
 
 // unitAround is the app that an expression makes; empty where it stands in none.
@@ -91,11 +102,11 @@ func (p *envPackage) closedLists() Findings {
 			}
 		}
 		for _, list := range lists {
-			name, taken, at, ok := p.definition(list)
+			name, taken, ok := p.definition(list)
 			if !ok {
 				continue
 			}
-			f := Finding{Environment: p.dir.name, Hint: "add them there, end that list with ..., or name it without the #"}
+			f := Finding{Environment: p.dir.name, closed: true, Hint: "add it there, take it out here, or end that list with ..."}
 			var units []string
 			for _, field := range added {
 				unit, _ := syntax.Name(field)
@@ -110,8 +121,16 @@ func (p *envPackage) closedLists() Findings {
 					p.repo.place(&g, field.Pos())
 					findings = append(findings, g)
 					continue
+				case group == "apps" && slices.Contains(builtInStacks(p), unit):
+					g := Finding{
+						Environment: p.dir.name, Path: group + "." + unit, Message: "this is one of the tool's stacks, and no app",
+						Hint: fmt.Sprintf("write it into stacks: {%s: ...}", unit),
+					}
+					p.repo.place(&g, field.Pos())
+					findings = append(findings, g)
+					continue
 				case f.Path == "":
-					f.Path = group + "." + unit
+					f.Path, f.Unit = group+"."+unit, unit
 					p.repo.place(&f, field.Pos())
 				default:
 					f.others = append(f.others, field.Pos())
@@ -122,10 +141,10 @@ func (p *envPackage) closedLists() Findings {
 				f.DidYouMean = typed.Closest(units[0], taken)
 			}
 			if len(units) > 0 {
-				if f.listed = at; at.IsValid() {
-					f.listedFile = p.repo.fileName(at.Filename())
+				f.gone = name + " " + strings.Join(units, ", ")
+				if f.Message = fmt.Sprintf("%s has no such %s", name, strings.TrimSuffix(group, "s")); len(units) > 1 {
+					f.Message = fmt.Sprintf("%s has none of these %s: %s", name, group, strings.Join(units, ", "))
 				}
-				f.Message = fmt.Sprintf("%s is a definition, and so has no place for further %s: %s", name, group, strings.Join(units, ", "))
 				findings = append(findings, f)
 			}
 		}
@@ -143,8 +162,8 @@ func isValue(expr ast.Expr) bool {
 }
 
 // definition is the name of a definition that an expression refers to, and the fields
-// that it has, with its place; false where it is none, or takes fields of any name.
-func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, at token.Pos, ok bool) {
+// that it has; false where it is none, or takes fields of any name.
+func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, ok bool) {
 	inst, label := p.inst, ""
 	switch e := expr.(type) {
 	case *ast.Ident:
@@ -153,41 +172,65 @@ func (p *envPackage) definition(expr ast.Expr) (name string, fields []string, at
 		spec := syntax.Import(e.X)
 		sel, _, err := ast.LabelName(e.Sel)
 		if spec == nil || err != nil {
-			return "", nil, token.NoPos, false
+			return "", nil, false
 		}
 		full, err := syntax.ImportPath(spec)
 		if inst = inst.LookupImport(full); err != nil || inst == nil {
-			return "", nil, token.NoPos, false
+			return "", nil, false
 		}
 		ident, _ := e.X.(*ast.Ident)
 		name, label = ident.Name+"."+sel, sel
 	}
 	if !strings.HasPrefix(label, "#") && !strings.HasPrefix(label, "_#") {
-		return "", nil, token.NoPos, false
+		return "", nil, false
 	}
 	for _, file := range inst.Files {
 		for f := range syntax.Named(file.Decls, label) {
-			at = f.Pos()
 			structs, others := syntax.Parts(f.Value)
 			if len(others) > 0 {
-				return "", nil, token.NoPos, false
+				return "", nil, false
 			}
 			for _, lit := range structs {
 				for _, decl := range lit.Elts {
 					field, isField := decl.(*ast.Field)
 					if !isField {
-						return "", nil, token.NoPos, false // ... and whatever else adds fields
+						return "", nil, false // ... and whatever else adds fields
 					}
 					unit, plain := syntax.Name(field)
 					if !plain {
-						return "", nil, token.NoPos, false
+						return "", nil, false
 					}
 					fields, ok = append(fields, unit), true
 				}
 			}
 		}
 	}
-	return name, fields, at, ok
+	return name, fields, ok
+}
+
+// builtInStacks are the names of the stacks that the schema has.
+func builtInStacks(p *envPackage) (names []string) {
+	for _, inst := range p.instances() {
+		if syntax.Plain(inst.ImportPath) != Module+"/schema" {
+			continue
+		}
+		for _, file := range inst.Files {
+			for _, lit := range syntax.StructsAt(file.Decls, "#Environment", "stacks") {
+				for _, decl := range lit.Elts {
+					field, ok := decl.(*ast.Field)
+					if !ok {
+						continue
+					}
+					if list, ok := field.Label.(*ast.ListLit); ok && len(list.Elts) == 1 {
+						if name, err := syntax.Literal(list.Elts[0]); err == nil {
+							names = append(names, name)
+						}
+					}
+				}
+			}
+		}
+	}
+	return names
 }
 
 // offered are the types of units that a package has, else all names.

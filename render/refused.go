@@ -1,11 +1,14 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/server"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -29,6 +32,9 @@ func (set renderedSet) refused(names []string) {
 	}
 	_ = g.Wait() // the functions return no error
 	for i, one := range set {
+		if one.result != nil && slices.Contains(names, one.name) {
+			one.findings = append(one.findings, one.expressions(&api)...)
+		}
 		one.findings = append(one.findings, one.ev.hush(one.refusals(all[i]), one.units)...)
 	}
 }
@@ -36,7 +42,72 @@ func (set renderedSet) refused(names []string) {
 // asked are the refusals of an environment on its own.
 func (r *rendered) asked() Findings {
 	var api server.Server
-	return r.ev.hush(r.refusals(r.refused(&api)), r.units)
+	return r.ev.hush(append(r.expressions(&api), r.refusals(r.refused(&api))...), r.units)
+}
+
+// expressions finds the rules of health that nothing can be asked with.
+func (r *rendered) expressions(api *server.Server) (findings Findings) {
+	for _, u := range r.units {
+		for _, key := range slices.Sorted(maps.Keys(u.data.Ready)) {
+			rule := u.data.Ready[key]
+			if rule.CEL == "" {
+				continue
+			}
+			if wrong := api.Expression(rule.CEL); wrong != "" {
+				f := r.ev.at(u, typed.Path{"ready", key, "cel"})
+				f.Message = wrong
+				findings = append(findings, f)
+			}
+		}
+	}
+	ready := r.header.ready()
+	for _, kind := range slices.Sorted(maps.Keys(ready)) {
+		if ready[kind].CEL == "" {
+			continue
+		}
+		if wrong := api.Expression(ready[kind].CEL); wrong != "" {
+			f := r.ev.atHeader(typed.Path{"site", "ready", kind, "cel"})
+			f.Message = wrong
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// oneSource says in the words of an app that it gives two sources for one thing, where the
+// server names the fields of the object that the definitions made of them.
+func (r *rendered) oneSource(refusal refused) (Finding, bool) {
+	n := len(refusal.Path) - 1
+	if refusal.unit.group != "apps" || refusal.object.from == nil || refusal.object.from[0] != "objects" || n < 1 {
+		return Finding{}, false
+	}
+	words := map[string]string{
+		"configMapKeyRef": "configMap", "emptyDir": "empty", "exec": "command", "fieldRef": "field", "httpGet": "path", "persistentVolumeClaim": "claim",
+		"resourceFieldRef": "resource", "secretKeyRef": "secret", "tcpSocket": "port",
+	}
+	path := refusal.Path
+	switch {
+	case strings.HasPrefix(refusal.Message, "may not specify more than 1 "):
+		path = path[:n]
+	case strings.HasPrefix(refusal.Message, "may not have more than one field"):
+	default:
+		return Finding{}, false
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(tree.Map(path.In(refusal.object.Object)))) {
+		if name == "name" || strings.HasSuffix(name, "Seconds") || strings.HasSuffix(name, "Threshold") {
+			continue
+		}
+		names = append(names, cmp.Or(words[name], name))
+	}
+	f := r.ev.atObject(refusal.unit, refusal.object, path)
+	if probe, ok := strings.CutSuffix(fmt.Sprint(path[len(path)-1]), "Probe"); ok {
+		f = r.ev.at(refusal.unit, typed.Path{"probes", probe})
+		f.Object, f.field = refusal.object.ref(), path
+	}
+	f.Path = strings.TrimSuffix(f.Path, ".valueFrom")
+	f.Rule, f.Message, f.Hint = lint.RuleServer, strings.Join(names, " and ")+": one of them", "take the others out"
+	return f, true
 }
 
 // refused is what the server says against an object.
@@ -75,6 +146,12 @@ func (r *rendered) refusals(all []refused) Findings {
 	said := slices.Clone(r.findings)
 	var findings Findings
 	for _, refusal := range all {
+		if f, ok := r.oneSource(refusal); ok {
+			if !said.covers(f) {
+				said, findings = append(said, f), append(findings, f)
+			}
+			continue
+		}
 		f := r.ev.atObject(refusal.unit, refusal.object, refusal.Path)
 		f.Rule, f.Message = lint.RuleServer, refusal.Message
 		if refusal.Computed && len(refusal.object.secret) > 0 {

@@ -294,6 +294,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.findings = append(one.findings, one.explain(lint.Check(one.lintable()))...)
 	one.findings = append(one.findings, ev.overruled(units)...)
 	one.findings = append(one.findings, ev.recreated(units)...)
+	one.findings = append(one.findings, ev.bothBudgets(units)...)
 	withheld, wrong := ev.mark(ctx, h, units)
 	one.findings = append(one.findings, wrong...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}

@@ -96,6 +96,21 @@ func (s *slips) field(f *ast.Field, path []string, own bool) {
 	if or, ok := f.Value.(*ast.BinaryExpr); ok && or.Op == token.OR && definitionOf(or.X) != "" && isStruct(or.Y) {
 		s.add(or.OpPos, path, own, "| takes one of two, and joins none", "write & between a type and its fields")
 	}
+	if ident, ok := f.Value.(*ast.Ident); ok && s.relevant(path, own) {
+		if spec, ok := ident.Node.(*ast.ImportSpec); ok {
+			s.add(ident.Pos(), path, own, ident.Name+" is a package, and no value", "write "+ident.Name+"."+s.exports(spec))
+		}
+	}
+	switch name {
+	case "extraObjects":
+		s.keyless(f, path, own, "an object stands below a key of your choice", "write extraObjects: KEY: {...}", "apiVersion", "kind")
+	case "envRef":
+		s.keyless(f, path, own, "each variable stands below its name", "write envRef: NAME: {...}", "secret", "configMap", "field", "resource")
+	case "volumes":
+		s.keyless(f, path, own, "each volume stands below its name", "write volumes: NAME: {...}", "path")
+	case "sidecars", "initContainers":
+		s.keyless(f, path, own, "each container stands below its name", fmt.Sprintf("write %s: NAME: {...}", name), "image")
+	}
 	typed := false
 	for e := range syntax.Conjuncts(f.Value) {
 		typed = typed || definitionOf(e) != ""
@@ -134,6 +149,76 @@ func (s *slips) field(f *ast.Field, path []string, own bool) {
 	}
 }
 
+// relevant says whether something is said of a field, or of what is below it.
+func (s *slips) relevant(path []string, own bool) bool {
+	shown := shownPath(path, own)
+	return slices.ContainsFunc(s.found, func(f Finding) bool { return f.Path == shown || strings.HasPrefix(f.Path, shown+".") })
+}
+
+// exports is what of a package somebody may have meant: its definitions, where there are
+// few.
+func (s *slips) exports(spec *ast.ImportSpec) string {
+	const few = 4
+	full, err := syntax.ImportPath(spec)
+	if inst := s.p.inst.LookupImport(full); err == nil && inst != nil {
+		if names := declarations(inst); len(names) > 0 && len(names) <= few {
+			return strings.Join(names, " or ")
+		}
+	}
+	return "#NAME"
+}
+
+// keyless: things of which there may be several stand below a key each; words are fields
+// of one of them.
+func (s *slips) keyless(f *ast.Field, path []string, own bool, message, hint string, words ...string) {
+	for _, lit := range syntax.Structs(f.Value) {
+		for _, name := range words {
+			for is := range syntax.Named(lit.Elts, name) {
+				if text, err := syntax.Literal(is.Value); err == nil && text != "" {
+					one := s.add(lit.Elts[0].Pos(), path, own, message, hint)
+					for _, decl := range lit.Elts {
+						one.others = append(one.others, decl.Pos())
+					}
+					return
+				}
+			}
+		}
+	}
+}
+
+// typeless: of the apps of a list one has no type, and the others have.
+func (s *slips) typeless(decls []ast.Decl, path []string, own bool) {
+	if own || len(path) != 1 {
+		return
+	}
+	var bare []*ast.Field
+	typed := 0
+	for name, f := range syntax.Fields(decls) {
+		if s.typed(f.Value) {
+			typed++
+		} else if structs, others := syntax.Parts(f.Value); len(structs) > 0 && len(others) == 0 && s.hasUnit(name) && !hasField(structs, "type") {
+			bare = append(bare, f)
+		}
+	}
+	if typed <= len(bare) {
+		return
+	}
+	for _, f := range bare {
+		name, _ := syntax.Name(f)
+		one := s.add(f.Pos(), append(slices.Clone(path), name), own, "no type makes this app", fmt.Sprintf("begin with %s: schema.#WebApp & {, or another type", syntax.Label(name)))
+		one.closed = true
+	}
+}
+
+func hasField(structs []*ast.StructLit, name string) bool {
+	return slices.ContainsFunc(structs, func(lit *ast.StructLit) bool {
+		for range syntax.Named(lit.Elts, name) {
+			return true
+		}
+		return false
+	})
+}
+
 // says says whether a finding is of these words.
 func (s *slips) says(words string) bool {
 	return slices.ContainsFunc(s.found, func(f Finding) bool { return strings.Contains(f.Message, words) })
@@ -155,6 +240,7 @@ func isLiteral(decl ast.Decl) bool {
 
 // decls looks at what stands side by side in a file or a struct.
 func (s *slips) decls(decls []ast.Decl, path []string, own bool) {
+	s.typeless(decls, path, own)
 	first := map[string]*ast.Field{}
 	for i, decl := range decls {
 		f, ok := decl.(*ast.Field)
@@ -182,7 +268,13 @@ func (s *slips) decls(decls []ast.Decl, path []string, own bool) {
 			case inner.Column() <= f.Pos().Column():
 				s.add(f.Pos(), at, own, "no value stands behind the colon", "")
 			case follows && next.Pos().Column() == inner.Column():
-				s.add(f.Pos(), at, own, "what is further in than a field belongs to it by braces alone", fmt.Sprintf("write %s: {, and } behind the last line", syntax.Label(name)))
+				one := s.add(f.Pos(), at, own, "what is further in than a field belongs to it by braces alone", fmt.Sprintf("write %s: {, and } behind the last line", syntax.Label(name)))
+				for _, later := range decls[i+1:] {
+					if later.Pos().Column() != inner.Column() {
+						break
+					}
+					one.others = append(one.others, later.Pos())
+				}
 			}
 		}
 		if before := first[name]; before != nil && s.typed(before.Value) && s.typed(f.Value) && s.hasUnit(name) {

@@ -69,7 +69,7 @@ func (r *Repo) cueDirs() ([]*cueDir, error) {
 			if err == nil && len(entries) == 0 && path.Dir(p) == "envs" {
 				dir := at(p)
 				dir.likely = true
-				dir.wrong.Message, dir.wrong.Hint = "the directory is empty", "give it an environment, or remove it"
+				dir.wrong.Message, dir.wrong.Hint = emptyDir, "give it an environment, or remove it"
 			}
 			return err
 		case path.Ext(p) == ".cue":
@@ -94,6 +94,8 @@ func (r *Repo) cueDirs() ([]*cueDir, error) {
 	}
 	return dirs, err
 }
+
+const emptyDir = "the directory is empty"
 
 // inherit: CUE adds the files of a package that stand in directories above it.
 func (d *cueDir) inherit(dirs []*cueDir) {

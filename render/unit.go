@@ -121,7 +121,9 @@ type object struct {
 	from []string // where it stands in the unit: "objects" or "extraObjects", and its key
 	// maker is the field that made it where from is nil: "chart", or kustomize.
 	maker string
-	stage int // when it is written: before (negative), with or after the rest of the unit
+	// origin is the file of the repository that it was read from, where kustomize did so.
+	origin string
+	stage  int // when it is written: before (negative), with or after the rest of the unit
 	// secret are JSON pointers of fields with values that are marked secret.
 	secret []string
 }

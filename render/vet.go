@@ -36,6 +36,7 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 		}
 	}
 	errs, warnings := findings.everywhere().split()
+	errs.atHome(r)
 	if len(chosen) > 1 {
 		errs.ofOne(chosen, r)
 	}

@@ -40,6 +40,7 @@ func betweenRules() []betweenRule {
 		{"registry", checkRegistryServices},
 		{RuleReference, checkClasses},
 		{"namespace", checkNamespaces},
+		{"network", checkController},
 	}
 }
 
@@ -147,6 +148,14 @@ func checkOrder(worlds []*world) {
 				Message: fmt.Sprintf("no environment %q: nothing can be promoted from it", from), DidYouMean: typed.Closest(from, names),
 			})
 		}
+		if from := w.env.PromotionFrom; from == w.env.Name && from != "" {
+			w.report(Finding{Rule: "order", Path: typed.Path{"promotion", "from"}, Message: "an environment is not promoted from itself", Found: quote(from)})
+		} else if path := promotions(byName, w.env.Name); path != nil && slices.Min(path) == w.env.Name {
+			w.report(Finding{
+				Rule: "order", Path: typed.Path{"promotion", "from"},
+				Message: "environments are promoted from each other: " + strings.Join(append(path, path[0]), " -> "),
+			})
+		}
 		if path := waits(byName, w.env.Name, w.env.Name, nil); path != nil && slices.Min(path) == w.env.Name {
 			w.report(Finding{
 				Rule: "order", Path: typed.Path{"after"},
@@ -181,6 +190,17 @@ func (w *world) checkContext(byName map[string]*world) {
 func differOnlyInNumber(a, b string) bool {
 	digits := "0123456789"
 	return strings.TrimRight(a, digits) == strings.TrimRight(b, digits) || strings.TrimLeft(a, digits) == strings.TrimLeft(b, digits)
+}
+
+// promotions are the environments from which one is promoted, where they lead back to it.
+func promotions(byName map[string]*world, goal string) (path []string) {
+	for at := goal; byName[at] != nil && !slices.Contains(path, at); {
+		path = append(path, at)
+		if at = byName[at].env.PromotionFrom; at == goal {
+			return path
+		}
+	}
+	return nil
 }
 
 // waits is the way from one environment along "after" back to the goal.
@@ -282,6 +302,8 @@ func checkHostsTaken(worlds []*world) {
 	first := map[claim]located{}
 	owner := map[claim]*world{}
 	for _, w := range worlds {
+		copied := map[*world][]string{} // hosts of another environment
+		begun := map[*world]int{}
 		for _, h := range hostNames(w) {
 			for _, path := range h.paths {
 				c := claim{w.env.Cluster, h.class, h.host, path}
@@ -293,8 +315,17 @@ func checkHostsTaken(worlds []*world) {
 				if owner[c] == w || c.host == "" {
 					continue
 				}
+				of := owner[c]
+				if slices.Contains(copied[of], c.host) {
+					continue // by another path
+				}
+				if copied[of] = append(copied[of], c.host); len(copied[of]) > 1 {
+					w.findings[begun[of]].Hint = "so do " + strings.Join(copied[of][1:], ", ")
+					continue
+				}
 				f := h.object.at("host-taken", h.path...)
-				f.Message = fmt.Sprintf("%s%s belongs to %s of environment %s", c.host, c.path, other.ref(), owner[c].env.Name)
+				f.Message = fmt.Sprintf("%s%s belongs to %s of environment %s", c.host, c.path, other.ref(), of.env.Name)
+				begun[of] = len(w.findings)
 				w.report(f)
 			}
 		}

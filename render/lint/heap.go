@@ -24,8 +24,9 @@ func checkHeaps(w *world) {
 	for _, p := range w.pods {
 		p.containers(func(c map[string]any, path typed.Path) {
 			limit, err := resource.ParseQuantity(tree.Text(tree.At(c, "resources", "limits", "memory")))
-			if err != nil {
-				return
+			request, _ := resource.ParseQuantity(tree.Text(tree.At(c, "resources", "requests", "memory")))
+			if err != nil || limit.Cmp(leastMemory()) < 0 || limit.Cmp(request) < 0 {
+				return // the limit itself is wrong, and that is said
 			}
 			check := func(heap string, at ...any) {
 				size, ok := heapBytes(heap)

@@ -134,6 +134,17 @@ func (w *world) checkBackend(o located, backend map[string]any, at ...any) {
 	if !found {
 		f := o.at("ingress", append(at, "service", "port")...)
 		f.Message = fmt.Sprintf("%s has no such port", target.ref())
+		var has []string
+		tree.Each(tree.At(target.Content, "spec", "ports"), func(_ int, p map[string]any) {
+			if name := tree.Text(p["name"]); name != "" && port["number"] == nil {
+				has = append(has, name)
+			} else {
+				has = append(has, fmt.Sprint(p["port"]))
+			}
+		})
+		if len(has) > 0 {
+			f.Expected = strings.Join(has, " or ")
+		}
 		if number, ok := port["number"]; ok {
 			f.Found = fmt.Sprint(number)
 		} else {
@@ -213,12 +224,17 @@ func checkClasses(worlds []*world) {
 		check := func(o located, kind, name string, path ...any) {
 			known := made[[2]string{w.env.Cluster, kind}]
 			near := typed.Closest(name, known)
-			if name == "" || near == "" || slices.Contains(known, name) {
+			declared := tree.Map(tree.Map(w.env.External)["priorityClasses"])[name] != nil || strings.HasPrefix(name, "system-")
+			missing := kind == "PriorityClass" && o.unit.App && !declared && len(w.broken) == 0
+			if name == "" || near == "" && !missing || slices.Contains(known, name) {
 				return
 			}
 			f := o.at(RuleReference, path...)
 			f.Warning = true
 			f.Message, f.DidYouMean = fmt.Sprintf("no %s %q in the environments of this cluster", kind, name), near
+			if near == "" {
+				f.Hint = fmt.Sprintf("the server refuses pods of one that is not there; if others make it, declare it: external: priorityClasses: %q: {}", name)
+			}
 			w.report(f)
 		}
 		for _, p := range w.pods {

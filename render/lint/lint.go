@@ -27,6 +27,7 @@ type Environment struct {
 	Registry          map[string]any
 	Registries        map[string]any // further ones, by name
 	External          map[string]any
+	NetworkPolicy     map[string]any
 	Definitions       []map[string]any // of custom resources, beside those among the objects
 	Disabled          []string         // the names of units that the environment leaves out
 	Units             []Unit
@@ -50,6 +51,9 @@ var AppFields = []string{"account", "dubbo", "host", "ingress", "java", "metrics
 // at is a field of the unit; nil where it is absent, or of an app of the schema
 // and not one of AppFields.
 func (u Unit) at(path ...string) any { return tree.At(u.Fields, path...) }
+
+// made says whether a type of the schema makes the objects of the unit from its fields.
+func (u Unit) made() bool { return u.App && u.Type != "Objects" && u.Type != "Chart" }
 
 // Registers says whether the unit is an app of a type that uses a registry.
 func (u Unit) Registers() bool {

@@ -80,6 +80,9 @@ func unique(w *world, o located, items any, path typed.Path, keys ...string) {
 		}
 		f := o.at("duplicate", append(slices.Clip(path), i, keys[0])...)
 		f.Message = fmt.Sprintf("the same %s as item %d: %s", strings.Join(keys, " and "), first, value)
+		if before := tree.Map(tree.List(items)[first]); o.unit.App && keys[0] == "name" && path[len(path)-1] == "env" && (before["valueFrom"] == nil) != (item["valueFrom"] == nil) {
+			f.Message, f.Hint = "envRef has "+value+" too", "take one of them out"
+		}
 		if names[first] != "" && names[i] != "" && names[first] != names[i] && keys[0] != "name" {
 			f.Message = fmt.Sprintf("%s is both %s and %s", value, names[first], names[i])
 		}

@@ -206,6 +206,9 @@ func checkContainerPorts(w *world) {
 				if other := takes[k]; other != "" && other != name {
 					f := p.located.at("container", p.at("spec", "containers", i, "ports", j, "containerPort")...)
 					f.Warning = true
+					if label := tree.Text(port["name"]); label != "" && i > 0 && p.unit.made() {
+						f.Path, f.Key = typed.Path{"sidecars", name, "ports", label}, ""
+					}
 					f.Message = fmt.Sprintf("the container %s has port %v of the pod already: %s cannot listen there", other, k.number, name)
 					w.report(f)
 					return
@@ -367,7 +370,7 @@ func checkSizes(w *world) {
 
 // checkUnits: a quantity without its unit is a number of bytes, or of whole CPUs.
 func checkUnits(w *world) {
-	leastMemory, mostCPU := resource.MustParse("1Mi"), resource.MustParse("200")
+	leastMemory, mostCPU := leastMemory(), resource.MustParse("200")
 	for _, p := range w.pods {
 		p.containers(func(c map[string]any, path typed.Path) {
 			for _, name := range []string{"memory", "cpu"} {
@@ -381,6 +384,8 @@ func checkUnits(w *world) {
 						continue
 					case name == "memory" && q.Sign() > 0 && q.Cmp(leastMemory) < 0:
 						f.Message, f.Expected = "a few bytes of memory: no container starts with them", "a unit, such as 256Mi"
+						limit, err := resource.ParseQuantity(tree.Text(tree.At(c, "resources", "limits", "memory")))
+						f.Warning = err != nil || limit.Cmp(leastMemory) >= 0 // what is asked for alone does no harm
 					case name == "cpu" && q.Cmp(mostCPU) >= 0:
 						f.Message, f.Expected = "so many whole CPUs: no node has them", "thousandths, such as 250m"
 					default:
@@ -393,6 +398,9 @@ func checkUnits(w *world) {
 		})
 	}
 }
+
+// leastMemory is less than any container needs to start.
+func leastMemory() resource.Quantity { return resource.MustParse("1Mi") }
 
 // size is about what the value takes as JSON.
 func size(v any) int {
@@ -426,6 +434,7 @@ func checkNamespaces(worlds []*world) {
 		}
 	}
 	for _, w := range worlds {
+		w.checkForeign(worlds)
 		for _, o := range w.objects {
 			known := made[w.env.Cluster]
 			near := typed.Closest(o.Namespace, known)
@@ -437,6 +446,97 @@ func checkNamespaces(worlds []*world) {
 			f.Message, f.DidYouMean = fmt.Sprintf("no environment of this cluster makes the namespace %q", o.Namespace), near
 			w.report(f)
 		}
+	}
+}
+
+// serviceName matches the name of a Service of another namespace in an address.
+var serviceName = regexp.MustCompile(`(?:^|[/@,=\s])([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)(?:\.svc(?:\.[-a-z0-9.]+)?)?(?:[:/,\s]|$)`)
+
+// checkForeign: an app makes nothing in the namespace of another environment, and calls
+// nothing there, unless that is one that its own comes after.
+func (w *world) checkForeign(worlds []*world) {
+	other := map[string]*world{} // by namespace
+	for _, o := range worlds {
+		if o != w && o.env.Cluster == w.env.Cluster && o.env.Namespace != w.env.Namespace && !slices.Contains(w.env.After, o.env.Name) {
+			other[o.env.Namespace] = o
+		}
+	}
+	if len(other) == 0 {
+		return
+	}
+	for _, o := range w.objects {
+		if of := other[o.Namespace]; of != nil && o.unit.App {
+			f := o.at("namespace", "metadata", "namespace")
+			f.Warning = true
+			f.Message = fmt.Sprintf("the namespace %s is that of environment %s", o.Namespace, of.env.Name)
+			f.Hint = "what that environment needs stands in it; without a namespace, the object is in that of its own"
+			w.report(f)
+		}
+	}
+	for _, p := range w.pods {
+		p.containers(func(c map[string]any, path typed.Path) {
+			tree.Each(c["env"], func(i int, env map[string]any) {
+				value := tree.Text(env["value"])
+				if !p.unit.App || !strings.Contains(value, ".") {
+					return
+				}
+				for _, m := range serviceName.FindAllStringSubmatch(value, -1) {
+					of := other[m[2]]
+					if of == nil {
+						continue
+					}
+					if _, made := of.byID[id{"Service", m[2], m[1]}]; !made {
+						continue
+					}
+					f := p.located.at("namespace", append(slices.Clip(path), "env", i, "value")...)
+					f.Warning = true
+					f.Message = fmt.Sprintf("%s.%s is a Service of environment %s", m[1], m[2], of.env.Name)
+					f.Hint = "name the one of this environment, or say that it comes after that one: after"
+					w.report(f)
+				}
+			})
+		})
+	}
+}
+
+// checkController: what the network policies let in is a controller that is there.
+func checkController(worlds []*world) {
+	for _, w := range worlds {
+		controller := tree.Map(w.env.NetworkPolicy["controller"])
+		labels, namespace := tree.Map(controller["podLabels"]), tree.Text(controller["namespace"])
+		if len(labels) == 0 || len(w.broken) > 0 || w.mistaken {
+			continue
+		}
+		var there, others []string
+		for _, o := range worlds {
+			for _, p := range o.pods {
+				if o.env.Cluster != w.env.Cluster || p.Namespace != namespace {
+					continue
+				}
+				if there = append(there, p.ref()); matches(labels, p.labels()) {
+					others = nil
+					there = append(there, "")
+					break
+				}
+				for key := range labels {
+					if value := tree.Text(p.labels()[key]); value != "" {
+						others = append(others, value)
+					}
+				}
+			}
+		}
+		if len(there) == 0 || slices.Contains(there, "") {
+			continue
+		}
+		f := Finding{Rule: "network", Warning: true, Path: typed.Path{"networkPolicy", "controller", "podLabels"}}
+		f.Message = fmt.Sprintf("no pod of namespace %s has these labels: nobody reaches the hosts of the apps", namespace)
+		for _, key := range sortedKeys(labels) {
+			if near := typed.Closest(tree.Text(labels[key]), others); len(labels) == 1 {
+				f.Path = append(f.Path, key)
+				f.Found, f.DidYouMean = quote(tree.Text(labels[key])), near
+			}
+		}
+		w.report(f)
 	}
 }
 

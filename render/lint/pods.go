@@ -144,7 +144,7 @@ func checkRegistry(w *world) {
 			if registry := tree.Map(r.data[kind]); registry != nil && len(tree.Texts(registry["servers"])) == 0 {
 				w.report(Finding{
 					Rule: "registry", Path: append(slices.Clip(r.path), kind),
-					Message:  "a registry without servers",
+					Message:  NoServers,
 					Expected: "servers, each as host:port, here or as zookeeper of the site",
 				})
 			}
@@ -206,7 +206,7 @@ func checkConsumes(w *world) {
 			}
 			w.report(f)
 		}
-		w.checkRoutes(&u, names)
+		w.checkRoutes(&u, names, missed)
 	}
 }
 
@@ -217,6 +217,12 @@ func (w *world) missed() map[string][]string {
 		for _, name := range u.Consumes {
 			if _, silenced := u.Silence["consumes"]; slices.Contains(w.env.Disabled, name) && !silenced {
 				missed[name] = append(missed[name], u.Name)
+			}
+		}
+		for _, route := range sortedKeys(tree.Map(u.at("routes"))) {
+			to := tree.Text(u.at("routes", route, "to"))
+			if _, silenced := u.Silence["consumes"]; u.Type == "Gateway" && slices.Contains(w.env.Disabled, to) && !silenced && !slices.Contains(missed[to], u.Name) {
+				missed[to] = append(missed[to], u.Name)
 			}
 		}
 	}
@@ -230,12 +236,12 @@ func enumerate(names []string) string {
 
 // LeftOut says that a unit which is referred to is one that the environment leaves out.
 func LeftOut(name string) string {
-	return fmt.Sprintf("%q is left out of this environment by enabled: false", name)
+	return fmt.Sprintf("%q "+LeftOutHere, name)
 }
 
 // checkRoutes: a gateway finds services by the name that they register with, as a
 // rule that of an app.
-func (w *world) checkRoutes(u *Unit, apps []string) {
+func (w *world) checkRoutes(u *Unit, apps []string, missed map[string][]string) {
 	if u.Type != "Gateway" {
 		return
 	}
@@ -246,6 +252,8 @@ func (w *world) checkRoutes(u *Unit, apps []string) {
 		switch {
 		case to == "" && tree.At(routes[name], "uri") == nil:
 			f.Message, f.Expected = "the route leads nowhere", "to (a service that registers) or uri (an address)"
+		case len(missed[to]) > 1:
+			continue
 		case slices.Contains(w.env.Disabled, to):
 			f.Path, f.Message = append(f.Path, "to"), LeftOut(to)
 		case to != "" && !slices.Contains(apps, to):

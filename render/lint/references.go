@@ -18,9 +18,22 @@ type reference struct {
 	path     typed.Path
 }
 
+// manyKeys is how many keys a message does not list.
+const manyKeys = 12
+
+// keyPath is where a reference names its key, where that is the only one.
+func (r reference) keyPath() typed.Path {
+	n := len(r.path) - 1
+	if step := r.path[n-1]; r.path[n] == "name" && (step == "secretKeyRef" || step == "configMapKeyRef") {
+		return append(slices.Clone(r.path[:n]), "key")
+	}
+	return r.path
+}
+
 // checkReferences: what pods refer to is in the environment, or declared to be
 // made by others.
 func checkReferences(w *world) {
+	wrong := w.misdeclared()
 	for _, p := range w.pods {
 		p.containers(func(c map[string]any, path typed.Path) {
 			tree.Each(c["env"], func(i int, env map[string]any) {
@@ -33,7 +46,7 @@ func checkReferences(w *world) {
 			})
 		})
 		for _, ref := range podReferences(p) {
-			if ref.name == "" || ref.optional {
+			if ref.name == "" || ref.optional || wrong[id{ref.kind, p.Namespace, ref.name}] {
 				continue
 			}
 			w.checkReference(p, ref)
@@ -43,6 +56,50 @@ func checkReferences(w *world) {
 		w.checkRoleRef(o)
 	}
 	w.checkSecrets()
+}
+
+// misdeclared are objects that several pods refer to, and that external has by nearly the
+// name: one that nothing refers to is misspelt where it is declared.
+func (w *world) misdeclared() map[id]bool {
+	uses := map[id]int{}
+	for _, p := range w.pods {
+		for _, ref := range podReferences(p) {
+			if ref.name != "" && !ref.optional {
+				uses[id{ref.kind, p.Namespace, ref.name}]++
+			}
+		}
+	}
+	wrong := map[id]bool{}
+	for _, kind := range []string{"ConfigMap", "PersistentVolumeClaim", "Secret", "ServiceAccount"} {
+		for _, name := range w.externals(kind, w.env.Namespace) {
+			var missed []string
+			for use, n := range uses {
+				_, made := w.byID[use]
+				if _, declared := w.external(kind, use.namespace, use.name); use.kind == kind && use.namespace == w.env.Namespace && n > 1 && !made && !declared {
+					missed = append(missed, use.name)
+				}
+			}
+			slices.Sort(missed)
+			near := typed.Closest(name, missed)
+			if near == "" || uses[id{kind, w.env.Namespace, name}] > 0 || w.namesSecret(name) ||
+				names(w.env.Registry, near) || names(w.env.Registries, near) || names(w.env.Site, near) { // one word of the environment, in many pods
+				continue
+			}
+			wrong[id{kind, w.env.Namespace, near}] = true
+			w.report(Finding{
+				Rule: RuleReference, Path: typed.Path{"external", externalField(kind), name},
+				Message: "nothing refers to this, and to what is missing several pods do", DidYouMean: near,
+			})
+		}
+	}
+	return wrong
+}
+
+// namesSecret says whether what is no pod names a Secret.
+func (w *world) namesSecret(name string) bool {
+	return slices.ContainsFunc(w.objects, func(o located) bool {
+		return (o.Kind == "Ingress" || o.Kind == "Middleware" || o.Kind == "ServiceAccount" || o.Kind == "Gateway" || o.Kind == "ListenerSet") && names(o.Content, name)
+	})
 }
 
 // checkSecrets looks at the Secrets that are named by what is no pod.
@@ -165,9 +222,11 @@ func (w *world) checkReference(p podSource, ref reference) {
 	if keys, ok := w.external(ref.kind, p.Namespace, ref.name); ok {
 		for _, key := range ref.keys {
 			if len(keys) > 0 && !slices.Contains(keys, key) {
-				f := p.located.at(RuleReference, ref.path...)
+				f := p.located.at(RuleReference, ref.keyPath()...)
 				f.Message = fmt.Sprintf("the external %s %s has no key %q", ref.kind, ref.name, key)
-				f.DidYouMean = typed.Closest(key, keys)
+				if f.DidYouMean = typed.Closest(key, keys); f.DidYouMean == "" {
+					f.Expected = "one of " + strings.Join(keys, ", ")
+				}
 				f.Absent = &Absent{Kind: ref.kind, Namespace: p.Namespace, Name: ref.name, Keys: []string{key}, Declared: true}
 				w.report(f)
 			}
@@ -222,9 +281,11 @@ func (w *world) checkKeys(p podSource, ref reference, o located) {
 		if slices.Contains(keys, key) {
 			continue
 		}
-		f := p.located.at(RuleReference, ref.path...)
+		f := p.located.at(RuleReference, ref.keyPath()...)
 		f.Message = fmt.Sprintf("%s has no key %q", o.ref(), key)
-		f.DidYouMean = typed.Closest(key, keys)
+		if f.DidYouMean = typed.Closest(key, keys); f.DidYouMean == "" && len(keys) > 0 && len(keys) < manyKeys {
+			f.Expected = "one of " + strings.Join(keys, ", ")
+		}
 		w.report(f)
 	}
 }
@@ -386,6 +447,12 @@ func checkVolumes(w *world) {
 					f := p.located.at("volume", append(slices.Clip(path), "volumeMounts", i, "mountPath")...)
 					f.Warning = true
 					f.Message, f.Found, f.DidYouMean = "not a path from the root", quote(at), "/"+at
+					w.report(f)
+				}
+				if at := tree.Text(m["mountPath"]); m["subPath"] != nil && len(at) > 1 && strings.HasSuffix(at, "/") {
+					f := p.located.at("volume", append(slices.Clip(path), "volumeMounts", i, "mountPath")...)
+					f.Warning = true
+					f.Message, f.Found, f.Hint = "the path of a file, and / at its end", quote(at), "name the file: "+at+"NAME"
 					w.report(f)
 				}
 				if slices.Contains(names, name) {

@@ -9,6 +9,12 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
+// NoServers is what is said of a registry whose servers nobody names.
+const NoServers = "a registry without servers"
+
+// LeftOutHere ends what is said of a unit that an environment does not have, and others name.
+const LeftOutHere = "is left out of this environment by enabled: false"
+
 // checkRegistryServices: the address of a registry that is a name of the cluster leads to
 // a Service of one of its environments.
 func checkRegistryServices(worlds []*world) {

@@ -107,7 +107,7 @@ func checkPasswords(w *world) {
 				name, value := tree.Text(env["name"]), tree.Text(env["value"])
 				f := p.located.at("password", append(slices.Clip(path), "env", i, "value")...)
 				switch {
-				case value == "":
+				case value == "" || named(c["env"], name) > 1: // which of them is meant is said first
 					return
 				case published(name, value):
 					f.Message = "a password that is published as a default"
@@ -125,6 +125,16 @@ func checkPasswords(w *world) {
 			})
 		})
 	}
+}
+
+// named is how many of the items have a name.
+func named(items any, name string) (n int) {
+	tree.Each(items, func(_ int, item map[string]any) {
+		if item["name"] == name {
+			n++
+		}
+	})
+	return n
 }
 
 func published(key, value string) bool {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -150,7 +151,16 @@ const omitted = "<value omitted>"
 func (r *Refusal) reword(obj map[string]any) {
 	name, _, limit := strings.Cut(strings.TrimPrefix(r.Message, "must be less than or equal to "), " limit of ")
 	n := len(r.Path)
+	if m := aboveMost.FindStringSubmatch(r.Message); m != nil {
+		r.Message = fmt.Sprintf("%s is more than %s, the most there", m[1], m[2])
+	}
 	switch {
+	case strings.HasPrefix(r.Message, "error converting fieldPath: field label not supported") && slices.Contains(r.Path, any("env")):
+		r.Message = "no field of a pod that a variable can have"
+		r.Accepted = []string{
+			"metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels['KEY']", "metadata.annotations['KEY']", "spec.nodeName",
+			"spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+		}
 	case strings.HasPrefix(r.Message, "`selector` does not match"):
 		r.Path, r.Message, r.Value = typed.Path{"spec", "selector"}, "does not match the labels of the pod template", nil
 	case limit && slices.Contains(r.Path, any("requests")):
@@ -163,6 +173,9 @@ func (r *Refusal) reword(obj map[string]any) {
 		}
 	}
 }
+
+// aboveMost matches what the parser of schedules says of a number.
+var aboveMost = regexp.MustCompile(`^end of range \((\d+)\) above maximum \((\d+)\)`)
 
 // follows says whether an error is only what another leads to: a volume that is refused
 // is not there for those who mount it.
