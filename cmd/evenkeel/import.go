@@ -123,8 +123,18 @@ func runImport(ctx context.Context, g *global, opts *importOptions, args []strin
 	if err != nil {
 		return err
 	}
-	if err := takeEngines(ctx, g, repo, imp, engines); err != nil || len(imp.Units) == 0 {
+	if err := takeEngines(ctx, g, repo, imp, engines); err != nil {
 		return err
+	}
+	if len(imp.Units) == 0 && len(imp.Secrets) == 0 && len(imp.Labels) == 0 && len(imp.Annotations) == 0 {
+		for _, l := range imp.Left {
+			fmt.Fprintln(g.err, report.Line("left out: "+l))
+		}
+		for _, note := range imp.AllNotes() {
+			fmt.Fprintln(g.err, report.Line("note: "+note))
+		}
+		fmt.Fprintln(g.err, "nothing was written: no object is left for an environment")
+		return nil
 	}
 	target, err := importTarget(g, repo, envs, at, opts, imp)
 	if err != nil {

@@ -66,6 +66,9 @@ site with Dubbo services) or cloud (Spring services on a rented cluster).`,
 }
 
 func runInit(ctx context.Context, g *global, opts *initOptions, dir string) error {
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(g.dir, dir)
+	}
 	f := &opts.facts
 	switch f.From {
 	case scaffold.Minimal, scaffold.Dubbo, scaffold.Cloud:
@@ -111,8 +114,11 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(g.err, "%d files in %s. Read envs/facts/facts.cue, then:\n  cd %s\n  evenkeel envs\n  evenkeel render %s\n",
-		len(files)-len(kept), dir, dir, f.Envs[0])
+	in, cd := " in "+dir, "  cd "+dir+"\n"
+	if dir == "." {
+		in, cd = "", ""
+	}
+	fmt.Fprintf(g.err, "%d files%s. Read envs/facts/facts.cue, then:\n%s  evenkeel envs\n  evenkeel render %s\n", len(files)-len(kept), in, cd, f.Envs[0])
 	at, err := filepath.Abs(dir)
 	if _, checkout := render.Checkout(at); err == nil && !checkout { // writes to a protected environment, and diff --against, want what was committed
 		fmt.Fprintf(g.err, "  git init && git add . && git commit -m \"environments of %s\"\n", f.Domain)

@@ -61,12 +61,16 @@ func checkReferences(w *world) {
 // misdeclared are objects that several pods refer to, and that external has by nearly the
 // name: one that nothing refers to is misspelt where it is declared.
 func (w *world) misdeclared() map[id]bool {
-	uses := map[id]int{}
+	uses := map[id]int{} // by how many pods
 	for _, p := range w.pods {
+		own := map[id]bool{}
 		for _, ref := range podReferences(p) {
 			if ref.name != "" && !ref.optional {
-				uses[id{ref.kind, p.Namespace, ref.name}]++
+				own[id{ref.kind, p.Namespace, ref.name}] = true
 			}
+		}
+		for use := range own {
+			uses[use]++
 		}
 	}
 	wrong := map[id]bool{}
