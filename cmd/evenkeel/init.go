@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/scaffold"
 )
@@ -114,7 +116,7 @@ func runInit(ctx context.Context, g *global, opts *initOptions, dir string) erro
 	if err != nil {
 		return err
 	}
-	in, cd := " in "+dir, "  cd "+dir+"\n"
+	in, cd := " in "+report.Line(dir), "  cd "+report.Line(plain.Operand(dir))+"\n"
 	if dir == "." {
 		in, cd = "", ""
 	}

@@ -2,6 +2,7 @@
 package plain
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -26,3 +27,21 @@ func Line(text string, most int) string {
 
 // Word makes a text one word of a shell, whatever it holds.
 func Word(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// Argument is a text as one word of a shell, in quotes only where it needs them.
+func Argument(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return Word(text)
+}
+
+var plainWord = regexp.MustCompile(`^[\w./:@=+%][\w./:@=+%-]*$`)
+
+// Operand is a path as an Argument that is no flag.
+func Operand(path string) string {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	return Argument(path)
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
 )
@@ -114,7 +115,7 @@ func (d *directory) skip(p, format string, args ...any) {
 
 // way is how a chart gets into an environment.
 func (d *directory) way(dir string) string {
-	return fmt.Sprintf("helm template NAME %s | evenkeel import --env %s -", d.name(dir), d.env)
+	return fmt.Sprintf("helm template NAME %s | evenkeel import --env %s -", plain.Operand(d.name(dir)), plain.Argument(d.env))
 }
 
 func (d *directory) read() (Reading, error) {
@@ -306,7 +307,7 @@ func (d *directory) kustomizeWay(dir string) string {
 	if data, err := fs.ReadFile(d.files.Files(), d.files.KustomizationIn(dir)); err == nil && bytes.Contains(data, []byte("helmCharts:")) {
 		command += " --enable-helm"
 	}
-	return fmt.Sprintf("%s %s | evenkeel import --env %s -", command, d.name(dir), d.env)
+	return fmt.Sprintf("%s %s | evenkeel import --env %s -", command, plain.Operand(d.name(dir)), plain.Argument(d.env))
 }
 
 // component says whether a kustomization is one that only others use.

@@ -66,7 +66,7 @@ func Engines(items []Item, env string) (rest []Item, engines []Engine) {
 		e := Engine{Ref: ref(item.Object), From: item.From}
 		env := env
 		if pointing > 1 && pointsOn(item.Object) { // an environment of one name is imported once
-			env = shell(text(item.Object, "metadata", "name"))
+			env = plain.Argument(text(item.Object, "metadata", "name"))
 		}
 		switch kind := groupOf(item.Object) + "/" + text(item.Object, "kind"); {
 		case kind == "helm.toolkit.fluxcd.io/HelmRelease":
@@ -112,7 +112,7 @@ func sourceKey(kind, namespace, name string) string { return kind + "/" + namesp
 func sourceOf(obj Object, at map[string]any, sources map[string]Object) (kind, url string) {
 	kind = text(at, "kind")
 	namespace := cmp.Or(text(at, "namespace"), text(obj, "metadata", "namespace"))
-	return kind, text(sources[sourceKey(kind, namespace, text(at, "name"))], "spec", "url")
+	return kind, openly(text(sources[sourceKey(kind, namespace, text(at, "name"))], "spec", "url"))
 }
 
 // helmRelease: fluxcd.io, "Helm Releases". A release is called after its namespace, too,
@@ -149,7 +149,7 @@ func (e *Engine) helmRelease(obj Object, sources map[string]Object) {
 	e.chart = c
 	e.Stop = suspend("helmreleases.helm.toolkit.fluxcd.io", own, name)
 	e.lose(spec, map[string]string{
-		"valuesFrom":       "values from ConfigMaps and Secrets: take the release itself over, evenkeel import --helm-release " + shell(c.release) + " -n " + shell(c.namespace),
+		"valuesFrom":       "values from ConfigMaps and Secrets: take the release itself over, evenkeel import --helm-release " + plain.Argument(c.release) + " -n " + plain.Argument(c.namespace),
 		"postRenderers":    "write them as patch or kustomize of the unit",
 		"driftDetection":   "fields that others own stand in ignore of the unit",
 		"kubeConfig":       "another cluster: that of the environment is its context",
@@ -188,7 +188,7 @@ func (e *Engine) application(obj Object, env string) {
 	namespace := text(spec, "destination", "namespace")
 	own, name := cmp.Or(text(obj, "metadata", "namespace"), "argocd"), text(obj, "metadata", "name")
 	patch := `'{"spec":{"syncPolicy":{"automated":null}},"metadata":{"finalizers":null}}'`
-	e.Stop = fmt.Sprintf("kubectl -n %s patch applications.argoproj.io %s --type merge -p %s", shell(own), shell(name), patch)
+	e.Stop = fmt.Sprintf("kubectl -n %s patch applications.argoproj.io/%s --type merge -p %s", plain.Argument(own), plain.Argument(name), patch)
 	e.lose(spec, map[string]string{"ignoreDifferences": "fields that others own stand in ignore of the units"})
 	if text(mapping(obj, "metadata", "annotations"), "argocd.argoproj.io/sync-wave") != "" {
 		e.Lost = append(e.Lost, "its sync wave: after of the unit or the environment")
@@ -201,15 +201,15 @@ func (e *Engine) application(obj Object, env string) {
 	case len(source) == 0:
 		var each []string
 		for _, s := range all {
-			each = append(each, fmt.Sprintf("%s of %s", cmp.Or(text(s, "chart"), text(s, "path"), "a reference"), text(s, "repoURL")))
+			each = append(each, fmt.Sprintf("%s of %s", cmp.Or(text(s, "chart"), text(s, "path"), "a reference"), openly(text(s, "repoURL"))))
 		}
 		e.Says = "applies several sources: " + strings.Join(each, ", ")
-		e.Next = fmt.Sprintf("evenkeel import --env %s --live -n %s", env, shell(cmp.Or(namespace, "NAMESPACE")))
+		e.Next = fmt.Sprintf("evenkeel import --env %s --live -n %s", env, plain.Argument(cmp.Or(namespace, "NAMESPACE")))
 		return
 	}
 	if text(source, "chart") == "" {
 		dir := path.Clean(cmp.Or(text(source, "path"), "."))
-		e.Says = fmt.Sprintf("applies the directory %s of %s", dir, text(source, "repoURL"))
+		e.Says = fmt.Sprintf("applies the directory %s of %s", dir, openly(text(source, "repoURL")))
 		e.Next = importDir(env, dir, namespace)
 		e.lose(source, map[string]string{"kustomize": "write its images and patches into the units", "plugin": "print what the plugin makes, and import that"})
 		if len(mapping(source, "helm")) > 0 {
@@ -226,6 +226,7 @@ func (e *Engine) application(obj Object, env string) {
 	if c.repo != "" && !strings.Contains(c.repo, "://") { // a registry, as Argo CD writes it
 		c.repo = "oci://" + c.repo
 	}
+	c.repo = openly(c.repo)
 	if ran := text(obj, "status", "sync", "revision"); chart.IsVersion(ran) {
 		c.version = ran
 	}
@@ -249,8 +250,8 @@ func (e *Engine) application(obj Object, env string) {
 func (e *Engine) kluctl(obj Object, env string) {
 	spec := mapping(obj, "spec")
 	target := text(spec, "target")
-	e.Says = fmt.Sprintf("applies the target %q of the project %s of %s", target, cmp.Or(text(spec, "source", "git", "path"), "."), text(spec, "source", "git", "url"))
-	e.Next = fmt.Sprintf("kluctl render -t %s --print-all | evenkeel import --env %s -", shell(cmp.Or(target, "TARGET")), env)
+	e.Says = fmt.Sprintf("applies the target %q of the project %s of %s", target, cmp.Or(text(spec, "source", "git", "path"), "."), openly(text(spec, "source", "git", "url")))
+	e.Next = fmt.Sprintf("kluctl render -t %s --print-all | evenkeel import --env %s -", plain.Argument(cmp.Or(target, "TARGET")), env)
 	e.Stop = suspend("kluctldeployments.gitops.kluctl.io", text(obj, "metadata", "namespace"), text(obj, "metadata", "name"))
 	e.lose(spec, map[string]string{"args": "arguments of its templates: kluctl render -a NAME=VALUE", "images": "kluctl render --fixed-image"})
 }
@@ -267,23 +268,28 @@ func (e *Engine) lose(spec map[string]any, fields map[string]string) {
 // suspend has a tool leave its objects alone; deleted then, its own object takes nothing
 // along.
 func suspend(resource, namespace, name string) string {
-	return fmt.Sprintf(`kubectl -n %s patch %s %s --type merge -p '{"spec":{"suspend":true}}'`, shell(cmp.Or(namespace, "default")), resource, shell(name))
+	return fmt.Sprintf(`kubectl -n %s patch %s/%s --type merge -p '{"spec":{"suspend":true}}'`, plain.Argument(cmp.Or(namespace, "default")), resource, plain.Argument(name))
 }
 
-// shell is a text as one word of a command: whoever wrote the object chose it.
-func shell(s string) string {
-	if plainWord.MatchString(s) {
-		return s
-	}
-	return plain.Word(s)
-}
+// credentials stand before the host of an address.
+var credentials = regexp.MustCompile(`^([\w+.-]+://)[^/?#]*@`)
 
-var plainWord = regexp.MustCompile(`^[\w./:@=+%][\w./:@=+%-]*$`)
+// openly is an address without what opens it; ssh has a user's name there, which stays.
+func openly(url string) string {
+	return credentials.ReplaceAllStringFunc(url, func(before string) string {
+		scheme, user, _ := strings.Cut(strings.TrimSuffix(before, "@"), "://")
+		name, _, _ := strings.Cut(user, ":")
+		if strings.HasSuffix(scheme, "ssh") && name != "" {
+			return scheme + "://" + name + "@"
+		}
+		return scheme + "://"
+	})
+}
 
 func importDir(env, dir, namespace string) string {
-	command := fmt.Sprintf("evenkeel import --env %s %s", env, shell(dir))
+	command := fmt.Sprintf("evenkeel import --env %s %s", env, plain.Operand(dir))
 	if namespace != "" {
-		command += " -n " + shell(namespace)
+		command += " -n " + plain.Argument(namespace)
 	}
 	return command
 }
@@ -313,7 +319,7 @@ func (imp *Import) Charts(ctx context.Context, engines []Engine, files fs.FS, di
 		}
 		if loaded == nil {
 			repo := cmp.Or(c.repo, "URL")
-			missing = append(missing, fmt.Sprintf("%s: evenkeel chart pull %s --repo %s --version %s", e.Ref, c.name, shell(repo), shell(cmp.Or(c.version, "VERSION"))))
+			missing = append(missing, fmt.Sprintf("%s: evenkeel chart pull %s --repo %s --version %s", e.Ref, c.name, plain.Argument(repo), plain.Argument(cmp.Or(c.version, "VERSION"))))
 			continue
 		}
 		r := &release{
