@@ -186,6 +186,9 @@ func (l *logs) container(pod *corev1.Pod) string {
 	if name := pod.Annotations[defaultContainer]; name != "" {
 		return name
 	}
+	if len(pod.Spec.Containers) == 0 { // no API server has one, and one may say so
+		return ""
+	}
 	return pod.Spec.Containers[0].Name
 }
 

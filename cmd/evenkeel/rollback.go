@@ -15,6 +15,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -251,7 +252,7 @@ func imageEdits(plan *apply.Plan) []string {
 				return nil
 			}
 			if container == c.Unit {
-				edits = append(edits, fmt.Sprintf("evenkeel set image %s %s=%s", plan.Environment, c.Unit, image))
+				edits = append(edits, fmt.Sprintf("evenkeel set image %s %s", plan.Environment, plain.Argument(c.Unit+"="+image)))
 			} else {
 				edits = append(edits, fmt.Sprintf("in %s, %s, container %s: image: %q", plan.Environment, c.Unit, container, image))
 			}

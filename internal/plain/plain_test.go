@@ -20,3 +20,23 @@ func TestLine(t *testing.T) {
 		}
 	}
 }
+
+func TestOperand(t *testing.T) {
+	for given, want := range map[string]string{
+		"deploy/prod":    "deploy/prod",
+		"a b":            "'a b'",
+		"x; rm -rf ~":    "'x; rm -rf ~'",
+		"it's":           `'it'\''s'`,
+		"":               "''",
+		"--kubeconfig=x": "./--kubeconfig=x",
+		"-a b":           "'./-a b'",
+		"a\nb":           "'a\nb'",
+	} {
+		if got := Operand(given); got != want {
+			t.Errorf("%q: %s, want %s", given, got, want)
+		}
+	}
+	if got := Argument("--live"); got != "'--live'" { // a value behind its flag
+		t.Errorf("got %s", got)
+	}
+}
