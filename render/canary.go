@@ -5,19 +5,22 @@ import (
 	"slices"
 	"time"
 
+	"cuelang.org/go/cue"
+
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // canary is how a new version of the unit comes in: as it says itself, or else as the
-// environment does for all apps with a Deployment; nil where nobody says anything.
+// environment does for all apps with a Deployment; nil where nobody says anything. What
+// has no field to leave the canary of the environment by does not get it.
 func (u *unit) canary(h header) *schema.Canary {
 	if u.group != "apps" || !u.deploys() {
 		return nil
 	}
 	fields := tree.Map(u.data.Rollout["canary"])
-	if fields == nil {
+	if fields == nil && u.data.Type != "Objects" && u.data.Type != "Chart" {
 		fields = tree.Map(tree.Map(h.Defaults["rollout"])["canary"])
 	}
 	if fields == nil {
@@ -94,7 +97,8 @@ func (fin *finisher) canaries() Findings {
 			all = byName(fin.units)
 		}
 		path := typed.Path{"apps", u.data.Name, "rollout", "canary"}
-		if tree.Map(u.data.Rollout["canary"]) == nil {
+		byDefault := tree.Map(u.data.Rollout["canary"]) == nil
+		if byDefault {
 			path = typed.Path{"defaults", "rollout", "canary"}
 		}
 		find := func(message, hint string, below ...any) {
@@ -119,7 +123,18 @@ func (fin *finisher) canaries() Findings {
 			if other := all[objectName{o.GetKind(), o.GetNamespace(), o.GetName() + canarySuffix}]; other != nil && canHaveCopy(o) {
 				find(fmt.Sprintf("%s has the name that the canary of %s takes", other.ref(), o.ref()), "rollout: canary: steps: [] has none; or give it another name")
 			}
-			if why := alone(o, all); why != "" {
+			why, field := alone(o, all)
+			switch {
+			case why == "":
+			case byDefault: // it is one app's, and all the others keep their canary
+				f := fin.atObject(u, o, field)
+				if !f.literal {
+					f = fin.at(u, typed.Path{"rollout"})
+				}
+				f.Message = "no canary, which defaults.rollout gives all apps: " + why
+				f.Hint = fmt.Sprintf("apps: %s: rollout: canary: steps: [] leaves it out", cue.Str(u.data.Name))
+				findings = append(findings, f)
+			default:
 				find(fmt.Sprintf("%s cannot have a canary: %s", o.ref(), why), "rollout: canary: steps: [] has none")
 			}
 		}
@@ -170,35 +185,40 @@ func byName(units []*unit) objectsByName {
 	return all
 }
 
-// alone says why two versions of a Deployment cannot run side by side.
-func alone(o *object, all objectsByName) string {
+// alone says why two versions of a Deployment cannot run side by side, and by which of its
+// fields.
+func alone(o *object, all objectsByName) (why string, field typed.Path) {
 	if o.GetKind() != "Deployment" {
-		return ""
+		return "", nil
 	}
 	spec := tree.Map(o.Object["spec"])
 	if tree.Map(spec["strategy"])["type"] == "Recreate" {
-		return "its strategy is Recreate, two versions of it must not run at once"
+		return "its strategy is Recreate, two versions of it must not run at once", typed.Path{"spec", "strategy", "type"}
 	}
 	pod := tree.Map(tree.Map(spec["template"])["spec"])
 	for _, list := range []string{"initContainers", "containers"} {
 		containers, _ := pod[list].([]any)
-		for _, c := range containers {
+		for i, c := range containers {
 			ports, _ := tree.Map(c)["ports"].([]any)
-			for _, p := range ports {
-				if tree.Map(p)["hostPort"] != nil || pod["hostNetwork"] == true {
-					return "a container has a port of the node, which a second pod there cannot have"
+			for k, p := range ports {
+				const why = "a container has a port of the node, which a second pod there cannot have"
+				switch {
+				case pod["hostNetwork"] == true:
+					return why, typed.Path{"spec", "template", "spec", "hostNetwork"}
+				case tree.Map(p)["hostPort"] != nil:
+					return why, typed.Path{"spec", "template", "spec", list, i, "ports", k, "hostPort"}
 				}
 			}
 		}
 	}
 	volumes, _ := pod["volumes"].([]any)
-	for _, v := range volumes {
+	for i, v := range volumes {
 		name := tree.Text(tree.Map(tree.Map(v)["persistentVolumeClaim"])["claimName"])
 		if claim := all[objectName{"PersistentVolumeClaim", o.GetNamespace(), name}]; claim != nil && ofOneNode(claim) {
-			return fmt.Sprintf("its volume %s is for one node at a time, and a second pod may come to another one", name)
+			return fmt.Sprintf("its volume %s is for one node at a time, and a second pod may come to another one", name), typed.Path{"spec", "template", "spec", "volumes", i}
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // ofOneNode reports whether the pods of one node at most have a volume at a time.

@@ -268,6 +268,40 @@ func (fin *finisher) otherChart(u *unit, c *chart.Chart) *Finding {
 	return nil
 }
 
+// valueOf is the value of the unit that its chart made a field of: the only one that says
+// the same, and has the name of the field or is a text of some length; nil where there is
+// none, or more than one.
+func (u *unit) valueOf(o *object, field typed.Path) typed.Path {
+	text, _ := scalarAt(o.Object, field)
+	if u.data.chart == nil || text == "" || len(field) == 0 {
+		return nil
+	}
+	var found []typed.Path
+	var look func(v any, at typed.Path)
+	look = func(v any, at typed.Path) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				look(inner, append(slices.Clip(at), key))
+			}
+		case []any:
+			for i, inner := range v {
+				look(inner, append(slices.Clip(at), i))
+			}
+		default:
+			const telling = 8
+			if fmt.Sprint(v) == text && (len(text) >= telling || at[len(at)-1] == field[len(field)-1]) {
+				found = append(found, at)
+			}
+		}
+	}
+	look(u.data.chart.values, typed.Path{"values"})
+	if len(found) != 1 {
+		return nil
+	}
+	return found[0]
+}
+
 func (fin *finisher) chartValue(u *unit, p chart.Problem) Finding {
 	at := typed.Path{"values"}
 	for _, step := range p.Path {

@@ -105,6 +105,12 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 		if o.origin != "" && ev.repo.inBase(&f, o, path) {
 			return f
 		}
+		if value := u.valueOf(o, path); value != nil && !pos.IsValid() {
+			f.Path = u.path(value)
+			if pos, literal = ev.position(u, value); !literal {
+				pos = token.NoPos
+			}
+		}
 	case pos.IsValid():
 		f.Path = u.path(append(typed.Path{"patch", o.key}, path...))
 	default:

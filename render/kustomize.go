@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -57,7 +58,61 @@ func (fin *finisher) kustomize(ctx context.Context, u *unit) Findings {
 		return Findings{f}
 	}
 	u.objs = objs
-	return nil
+	return fin.unusedImages(u)
+}
+
+// unusedImages finds the entries of images that rename no image of what kustomize made: it
+// passes over them in silence.
+func (fin *finisher) unusedImages(u *unit) (findings Findings) {
+	entries := tree.List(u.data.Kustomize["images"])
+	if _, silent := u.data.Silence["image"]; silent || len(entries) == 0 || u.data.Kustomize["configurations"] != nil {
+		return nil // images may stand in other fields
+	}
+	used := map[string]bool{}
+	for _, o := range u.objs {
+		imagesBelow(o.Object, used)
+	}
+	for _, entry := range entries {
+		e := tree.Map(entry)
+		used[tree.Text(e["name"])] = used[tree.Text(e["name"])] || used[tree.Text(e["newName"])]
+	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(used)), func(name string) bool { return !used[name] })
+	for i, entry := range entries {
+		name := tree.Text(tree.Map(entry)["name"])
+		again := slices.ContainsFunc(entries, func(other any) bool { return tree.Map(other)["name"] == tree.Map(entry)["newName"] })
+		if name == "" || used[name] || again {
+			continue
+		}
+		f := fin.at(u, typed.Path{"kustomize", "images", i, "name"})
+		f.Rule, f.Message = "image", fmt.Sprintf("no image %q in what kustomize makes", name)
+		f.Expected, f.DidYouMean = "one of "+enumerate(names), typed.Closest(name, names)
+		if len(names) == 0 {
+			f.Expected = ""
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// imagesBelow takes in the images of an object, without their tags and digests.
+func imagesBelow(v any, names map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if text := tree.Text(inner); text != "" && key == "image" {
+				text, _, _ = strings.Cut(text, "@")
+				if at := strings.LastIndex(text, ":"); at > strings.LastIndex(text, "/") {
+					text = text[:at]
+				}
+				names[text] = true
+			}
+			imagesBelow(inner, names)
+		}
+	case []any:
+		for _, inner := range v {
+			imagesBelow(inner, names)
+		}
+	}
 }
 
 func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {

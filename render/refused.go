@@ -170,10 +170,10 @@ func (r *rendered) refusals(all []refused) Findings {
 }
 
 func oneOf(refusal server.Refusal) (expected, near string) {
-	if len(refusal.Accepted) == 0 {
-		return "", ""
-	}
 	value, _ := refusal.Value.(string)
+	if len(refusal.Accepted) == 0 {
+		return "", typed.Closest(value, refusal.Near)
+	}
 	return "one of " + strings.Join(refusal.Accepted, ", "), typed.Closest(value, refusal.Accepted)
 }
 

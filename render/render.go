@@ -145,6 +145,9 @@ func (set renderedSet) between() {
 	for _, one := range set {
 		if one.result == nil {
 			broken = append(broken, one.name)
+			if one.header.Name != one.name {
+				broken = append(broken, one.header.Name) // which others call it by
+			}
 			continue
 		}
 		whole = append(whole, one)

@@ -49,6 +49,7 @@ func checkSelectors(w *world) {
 		f := o.at("selector", "spec", "selector")
 		f.Warning = true
 		f.Message, f.Found = "selects no pod of this environment", describe(selector, err)
+		w.meantLabel(&f, o, tree.Map(raw["matchLabels"]), "matchLabels")
 		w.report(f)
 	}
 }
@@ -86,6 +87,50 @@ func (w *world) selectsAny(namespace string, selector labels.Selector, plain map
 	return slices.ContainsFunc(candidates, func(p podSource) bool {
 		return p.Namespace == namespace && selector.Matches(labelSet(p.labels()))
 	})
+}
+
+// meantLabel leads the finding about a selector to the one label that keeps it from pods,
+// where their own is spelt nearly the same.
+func (w *world) meantLabel(f *Finding, o located, selector map[string]any, below ...any) {
+	values, keys := map[string][]string{}, map[string][]string{} // those of pods that have all other labels
+	for _, p := range w.pods {
+		if p.Namespace != o.Namespace {
+			continue
+		}
+		labels := p.labels()
+		var wrong []string
+		for key, value := range selector {
+			if labels[key] != value {
+				wrong = append(wrong, key)
+			}
+		}
+		if len(wrong) != 1 {
+			continue
+		}
+		key := wrong[0]
+		if value := tree.Text(labels[key]); value != "" {
+			values[key] = append(values[key], value)
+		}
+		for other, value := range labels {
+			if _, selected := selector[other]; !selected && value == selector[key] {
+				keys[key] = append(keys[key], other)
+			}
+		}
+	}
+	for _, key := range sortedKeys(selector) {
+		value := tree.Text(selector[key])
+		slices.Sort(values[key])
+		slices.Sort(keys[key])
+		if near := typed.Closest(value, values[key]); near != "" {
+			f.DidYouMean = key + "=" + near
+		} else if near := typed.Closest(key, keys[key]); near != "" {
+			f.DidYouMean = near + "=" + value
+		} else {
+			continue
+		}
+		f.Path = append(append(slices.Clip(f.Path), below...), key)
+		return
+	}
 }
 
 // madeByOperator says whether a custom resource of the unit bears the labels that are
@@ -153,6 +198,7 @@ func checkServices(w *world) {
 			f := o.at("service-port", "spec", "selector")
 			f.Message = "selects no pod of this environment"
 			f.Found = labelSet(selector).String()
+			w.meantLabel(&f, o, selector)
 			w.report(f)
 			continue
 		}

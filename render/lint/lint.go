@@ -161,6 +161,7 @@ func rules() []rule {
 		{[]string{"host-port"}, checkHostPorts},
 		{[]string{"node-port"}, checkNodePorts},
 		{[]string{"strategy"}, checkStrategies},
+		{[]string{"schedule"}, checkSchedules},
 		{[]string{"heap"}, checkHeaps},
 		{[]string{"registry"}, checkRegistry},
 		{[]string{"consumes"}, checkConsumes},

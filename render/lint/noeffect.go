@@ -230,6 +230,7 @@ func checkPolicies(w *world) {
 		f := o.at("selector", "spec", "podSelector")
 		f.Warning = true
 		f.Message, f.Found = "selects no pod of this environment", selector.String()
+		w.meantLabel(&f, o, tree.Map(raw["matchLabels"]), "matchLabels")
 		w.report(f)
 	}
 }

@@ -47,6 +47,7 @@ type Refusal struct {
 	Message  string
 	Value    any      // a scalar that is refused, nil where it is none
 	Accepted []string // the values that the field may have, where there are few
+	Near     []string // what it may have been meant to be, where the values are too many to be said
 	Computed bool     // the message is made from fields of the object, in any form
 }
 
@@ -163,6 +164,10 @@ func (r *Refusal) reword(obj map[string]any) {
 		}
 	case strings.HasPrefix(r.Message, "`selector` does not match"):
 		r.Path, r.Message, r.Value = typed.Path{"spec", "selector"}, "does not match the labels of the pod template", nil
+	case strings.HasPrefix(r.Message, "must be a standard "):
+		r.Message, r.Near = "no resource that Kubernetes has, and none with a domain, such as nvidia.com/gpu", resources
+	case obj["kind"] == "LimitRange" && scalar(r.Path.In(obj)) != nil:
+		r.Value = r.Path.In(obj) // the server names the bound
 	case limit && slices.Contains(r.Path, any("requests")):
 		r.Path = append(slices.Clip(r.Path[:slices.Index(r.Path, any("requests"))]), "limits", name)
 		r.Message, r.Value = fmt.Sprintf("below the request of %v", r.Value), r.Path.In(obj)
@@ -172,6 +177,13 @@ func (r *Refusal) reword(obj map[string]any) {
 			r.Message = fmt.Sprintf("not what a Secret of the type %v holds", obj["type"])
 		}
 	}
+}
+
+// resources are what quotas, limits and requests are of.
+var resources = []string{ //nolint:gochecknoglobals // a table
+	"configmaps", "cpu", "ephemeral-storage", "limits.cpu", "limits.ephemeral-storage", "limits.memory", "memory", "persistentvolumeclaims",
+	"pods", "replicationcontrollers", "requests.cpu", "requests.ephemeral-storage", "requests.memory", "requests.storage", "resourcequotas",
+	"secrets", "services", "services.loadbalancers", "services.nodeports", "storage",
 }
 
 // aboveMost matches what the parser of schedules says of a number.
