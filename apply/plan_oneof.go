@@ -67,8 +67,18 @@ type stale struct {
 // is planned.
 func (p *planner) removes(ctx context.Context, it *item, result *unstructured.Unstructured, gone []managed.Path) (done bool, err error) {
 	it.removes = true
-	patch := managed.Remainder(it.live, result, gone, it.change.dropped, it.change.migrate)
-	_, err = p.cluster.MergePatch(ctx, it.mapping, it.live, patch, managed.UniteManager, true)
+	for range attemptsMoving {
+		patch := managed.Remainder(it.live, result, gone, it.change.dropped, it.change.migrate)
+		_, err = p.cluster.MergePatch(ctx, it.mapping, it.live, patch, managed.UniteManager, true)
+		if !apierrors.IsConflict(err) {
+			break
+		}
+		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+		if err != nil {
+			return false, ctx.Err()
+		}
+		it.live = live // written since it was listed, as by its controller
+	}
 	refused, status := err, apierrors.APIStatus(nil)
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
 		return false, ctx.Err()
