@@ -73,11 +73,9 @@ func (p *planner) removes(ctx context.Context, it *item, result *unstructured.Un
 		if !apierrors.IsConflict(err) {
 			break
 		}
-		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
-		if err != nil {
+		if !p.readAgain(ctx, it) {
 			return false, ctx.Err()
 		}
-		it.live = live // written since it was listed, as by its controller
 	}
 	refused, status := err, apierrors.APIStatus(nil)
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
@@ -92,6 +90,16 @@ func (p *planner) removes(ctx context.Context, it *item, result *unstructured.Un
 	}
 	p.reject(it, p.words(it, refused), p.hintOf(ctx, it, refused))
 	return true, nil
+}
+
+// readAgain reads an object that was written since it was listed, as by its controller. It
+// reports whether it is there.
+func (p *planner) readAgain(ctx context.Context, it *item) bool {
+	live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
+	if err == nil {
+		it.live = live
+	}
+	return err == nil
 }
 
 func (p *planner) uniteWith(ctx context.Context, it *item, out stale) (done bool, err error) {
@@ -112,11 +120,9 @@ func (p *planner) uniteWith(ctx context.Context, it *item, out stale) (done bool
 		if !apierrors.IsConflict(err) {
 			break
 		}
-		live, err := p.cluster.Get(ctx, it.mapping, it.ref.Namespace, it.ref.Name)
-		if err != nil {
+		if !p.readAgain(ctx, it) {
 			return false, ctx.Err()
 		}
-		it.live = live // written since it was listed, as by its controller
 	}
 	if err != nil {
 		return false, ctx.Err() // the first refusal says more
