@@ -125,6 +125,11 @@ environment: schema.#Environment & {
 // renderUnit is the unit's manifests without the label that says whose they are.
 func renderUnit(t *testing.T, root, env string) string {
 	t.Helper()
+	return renderEnvUnit(t, root, env, "unit")
+}
+
+func renderEnvUnit(t *testing.T, root, env, unit string) string {
+	t.Helper()
 	repo, err := render.Open(root)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +139,7 @@ func renderUnit(t *testing.T, root, env string) string {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Units: []string{"unit"}}); err != nil {
+	if err := render.WriteYAML(&out, res.Env, render.OutputOptions{Units: []string{unit}}); err != nil {
 		t.Fatal(err)
 	}
 	var kept []string
