@@ -22,7 +22,7 @@ func (r *rendered) lintable() lint.Environment {
 		After:   h.After, PromotionFrom: h.Promotion.From, Was: h.Was, Site: h.Site, Registry: h.Registry, Registries: h.Registries, External: h.External, NetworkPolicy: h.NetworkPolicy,
 	}
 	env.Definitions, _ = r.ev.repo.definitions()
-	env.Disabled = r.off
+	env.Disabled, env.Upgrade = r.off, r.ev.repo.target != ""
 	for _, u := range r.units {
 		lu := lint.Unit{
 			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,
@@ -32,7 +32,7 @@ func (r *rendered) lintable() lint.Environment {
 			lu.Silence = nil
 		}
 		for _, o := range u.objs {
-			lo := lint.Object{Key: o.key, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Content: o.Object}
+			lo := lint.Object{Key: o.key, Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName(), Content: o.Object, Gated: o.gated}
 			if lo.Namespace == "" && lint.Namespaced(lo) {
 				lo.Namespace = u.data.Namespace // as the plan fills in, which asks the cluster
 			}

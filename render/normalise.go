@@ -27,7 +27,9 @@ func (fin *finisher) normalise(u *unit, o *object) Findings {
 		f.Rule, f.Message = "strict", fmt.Sprintf("Kubernetes 1.%d does not have %s %s: it came with 1.%d", minor, gvk.GroupVersion(), gvk.Kind, came)
 		return Findings{f}
 	}
-	for _, p := range fin.repo.kinds.Normalise(o.Object, t, minor) {
+	problems, gated := fin.repo.kinds.Normalise(o.Object, t, minor)
+	o.gated = gated
+	for _, p := range problems {
 		f := fin.atObject(u, o, p.Path)
 		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
 		f.Rule = "strict"

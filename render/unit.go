@@ -14,6 +14,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
+	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -126,6 +127,7 @@ type object struct {
 	stage  int // when it is written: before (negative), with or after the rest of the unit
 	// secret are JSON pointers of fields with values that are marked secret.
 	secret []string
+	gated  []typed.Gated
 }
 
 func (o *object) ref() string {

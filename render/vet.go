@@ -81,7 +81,8 @@ func dirNames(dirs []envDir) []string {
 }
 
 // Upgrade finds the API versions and fields of what the named environments render that
-// are removed, or deprecated as a warning, in a version of Kubernetes such as 1.38. Rules
+// are removed, or deprecated as a warning, in a version of Kubernetes such as 1.38; fields
+// whose feature gate is off there, and releases of systems that it was not tested with. Rules
 // that a unit silences speak as well: they would break all the same.
 func (r *Repo) Upgrade(ctx context.Context, version string, names ...string) (Findings, error) {
 	r.target = version
@@ -94,7 +95,7 @@ func (r *Repo) Upgrade(ctx context.Context, version string, names ...string) (Fi
 	var found Findings
 	for _, f := range append(wrong, warnings...) {
 		switch {
-		case f.Rule == lint.RuleVersion || f.Rule == lint.RuleDeprecated:
+		case slices.Contains([]string{lint.RuleVersion, lint.RuleDeprecated, lint.RuleGate, lint.RuleTested}, f.Rule):
 			found = append(found, f)
 		case f.Rule == "" && !f.Warning: // it does not render
 			return nil, wrong

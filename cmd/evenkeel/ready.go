@@ -27,10 +27,11 @@ func newReadyCmd(g *global) *cobra.Command {
 		Short: "Show what stands in the way of a version of Kubernetes",
 		Long: `Look at what an environment renders, and in its cluster, for what stands in the way of
 an upgrade to a version of Kubernetes: API versions and fields that are removed or
-deprecated then, with their lines; API versions that clients of the cluster ask for, and
-those that live objects of the environment's namespace were last written in; versions
-of the control plane, the nodes and their container runtimes that are too far behind;
-cgroups of version 1, and kube-proxy in the mode ipvs. What may not be read is said.
+deprecated then or that need a feature gate, and releases of systems that are not for it,
+with their lines; API versions that clients of the cluster ask for, and those that live
+objects of the environment's namespace were last written in; versions of the control
+plane, the nodes and their container runtimes that are too far behind; cgroups of version
+1, and kube-proxy in the mode ipvs. What may not be read is said.
 
 Nothing is written. --offline asks no cluster.
 

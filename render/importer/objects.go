@@ -198,7 +198,8 @@ func (imp *Import) mend(obj Object) error {
 		return nil
 	}
 	var errs []error
-	for _, p := range imp.kinds.Normalise(runtime.DeepCopyJSON(obj), t, 0) {
+	problems, _ := imp.kinds.Normalise(runtime.DeepCopyJSON(obj), t, 0)
+	for _, p := range problems {
 		if p.Message == "unknown field" && remove(obj, p.Path) {
 			near := ""
 			if p.Hint != "" {

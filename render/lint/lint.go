@@ -30,6 +30,7 @@ type Environment struct {
 	NetworkPolicy     map[string]any
 	Definitions       []map[string]any // of custom resources, beside those among the objects
 	Disabled          []string         // the names of units that the environment leaves out
+	Upgrade           bool             // asked is what stands in the way of KubernetesVersion
 	Units             []Unit
 }
 
@@ -67,6 +68,7 @@ type Object struct {
 	Namespace string
 	Name      string
 	Content   map[string]any
+	Gated     []typed.Gated
 }
 
 // Namespaced says of a custom resource that its kind lives in namespaces, as far as rules
@@ -136,6 +138,8 @@ type rule struct {
 func rules() []rule {
 	return []rule{
 		{[]string{RuleVersion, RuleDeprecated}, checkVersions},
+		{[]string{RuleGate}, checkGates},
+		{[]string{RuleTested}, checkTested},
 		{[]string{RuleCustomResource}, checkCustomResources},
 		{[]string{"name"}, checkNames},
 		{[]string{"duplicate"}, checkLists},
@@ -185,6 +189,10 @@ const ruleSilence = "silence"
 const (
 	RuleVersion    = "api-version"
 	RuleDeprecated = "deprecated"
+	// RuleGate is about fields that the API server drops unless a feature gate is on.
+	RuleGate = "feature-gate"
+	// RuleTested is about releases of systems that are not for a version of Kubernetes.
+	RuleTested = "kubernetes-version"
 )
 
 // RuleReference is about names in pods that lead to no object.

@@ -130,7 +130,8 @@ func found(kinds *typed.Kinds, api *server.Server, object map[string]any) []stri
 	}
 	var lines []string
 	if t, ok := kinds.Type(u.GroupVersionKind()); ok {
-		for _, p := range kinds.Normalise(u.Object, t, 0) {
+		problems, _ := kinds.Normalise(u.Object, t, 0)
+		for _, p := range problems {
 			lines = append(lines, p.Path.String()+": "+p.Message)
 		}
 	}

@@ -77,17 +77,19 @@ func (p Path) String() string {
 // in canonical form, and without the zero values, nulls and empty lists that
 // storage drops. It never adds a field. The problems are in lexical order of
 // their paths as far as maps go, in list order within lists. Fields that came
-// after the minor version of Kubernetes are unknown; 0 knows all.
-func (k *Kinds) Normalise(obj map[string]any, t reflect.Type, minor int) []Problem {
+// after the minor version of Kubernetes are unknown; 0 knows all. Gated are the fields that
+// a feature gate guards, whether or not it is on.
+func (k *Kinds) Normalise(obj map[string]any, t reflect.Type, minor int) ([]Problem, []Gated) {
 	w := walk{kinds: k, minor: minor}
 	w.structMap(t, obj, nil)
-	return w.problems
+	return w.problems, w.gated
 }
 
 type walk struct {
 	kinds    *Kinds
 	minor    int
 	problems []Problem
+	gated    []Gated
 }
 
 func (w *walk) wrong(p Path, expected string, found any) {
@@ -170,6 +172,9 @@ func (w *walk) structMap(t reflect.Type, m map[string]any, p Path) {
 			continue
 		}
 		v, keep := w.value(f.typ, m[name], p.with(name))
+		for _, g := range f.gates {
+			w.gated = append(w.gated, Gated{Path: p.with(name), Gate: g.Gate, On: g.On})
+		}
 		switch {
 		case v == nil, !keep && (f.omitEmpty || f.typ.Kind() == reflect.Slice):
 			delete(m, name) // an empty list is null in storage where it is not left out

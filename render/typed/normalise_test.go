@@ -63,7 +63,7 @@ func TestNormaliseLikeTheTypes(t *testing.T) {
 		}
 		checked++
 		got := parse(t, doc)
-		if problems := k.Normalise(got, typ, 0); len(problems) > 0 {
+		if problems, _ := k.Normalise(got, typ, 0); len(problems) > 0 {
 			t.Errorf("%v\n%s", problems, doc)
 			continue
 		}
@@ -165,7 +165,8 @@ func TestProblems(t *testing.T) {
 		obj := parse(t, []byte(test.doc))
 		typ, _ := typeOf(t, k, obj)
 		var got string
-		for _, p := range k.Normalise(obj, typ, 0) {
+		problems, _ := k.Normalise(obj, typ, 0)
+		for _, p := range problems {
 			got += p.Path.String() + ": " + p.Message
 			if p.Expected != "" {
 				got += ", expected " + p.Expected

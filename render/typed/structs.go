@@ -15,6 +15,7 @@ type fieldInfo struct {
 	typ       reflect.Type
 	omitEmpty bool
 	since     int // the minor version of Kubernetes that it came with, where it is not in all
+	gates     []Gated
 }
 
 func (k *Kinds) structOf(t reflect.Type) *structInfo {
@@ -35,7 +36,7 @@ func (s *structInfo) add(t reflect.Type) {
 		case name == "" && f.Anonymous:
 			s.add(f.Type)
 		case name != "" && f.IsExported():
-			s.fields[name] = fieldInfo{typ: f.Type, omitEmpty: strings.Contains(opts, "omitempty"), since: since(t, name)}
+			s.fields[name] = fieldInfo{typ: f.Type, omitEmpty: strings.Contains(opts, "omitempty"), since: since(t, name), gates: gates(t, name)}
 			s.names = append(s.names, name)
 		}
 	}

@@ -3,6 +3,10 @@
 //
 //	go run ./testdata/since v0.30.0 v0.31.0 ... v0.37.0 > render/typed/since.tsv
 //
+// and which fields a feature gate guards:
+//
+//	go run ./testdata/since gates v1.37.1 > render/typed/gates.tsv
+//
 // It reads the sources in the module cache (go mod download k8s.io/api@VERSION).
 package main
 
@@ -23,26 +27,28 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: since VERSION VERSION...")
+		fmt.Fprintln(os.Stderr, "usage: since VERSION VERSION... | since gates VERSION")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1:]); err != nil {
+	root, err := exec.Command("go", "env", "GOMODCACHE").Output()
+	if err == nil && os.Args[1] == "gates" {
+		err = gates(strings.TrimSpace(string(root)), os.Args[2])
+	} else if err == nil {
+		err = run(strings.TrimSpace(string(root)), os.Args[1:])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(versions []string) error {
+func run(cache string, versions []string) error {
 	fmt.Println("# package\ttype\tfield (- is the kind itself)\tsince")
 	fmt.Printf("# From the sources of k8s.io/api %s to %s: go run ./testdata/since\n", versions[0], versions[len(versions)-1])
 	known := map[string]bool{}
 	var rows []string
 	for i, version := range versions {
-		root, err := exec.Command("go", "env", "GOMODCACHE").Output()
-		if err != nil {
-			return err
-		}
-		names, err := names(filepath.Join(strings.TrimSpace(string(root)), "k8s.io", "api@"+version))
+		names, err := names(filepath.Join(cache, "k8s.io", "api@"+version))
 		if err != nil {
 			return err
 		}
