@@ -60,7 +60,7 @@ test-stand: build build-sandbox ## routes with a real nginx and Traefik, canarie
 	@testdata/packages.sh lab
 	@go build -o $(LAB) ./cmd/lab
 	@CGO_ENABLED= $(LAB) build traefik demo
-	go test -p 1 -count=1 -tags lab -timeout 40m -v -run 'TestTraefik|TestCanary' ./render/way ./cmd/lab
+	go test -p 1 -count=1 -tags lab -timeout 40m -v -run 'TestTraefik|TestCanary|TestPromQL' ./render/way ./cmd/lab
 	cd testdata/nacos && go test -count=1 -v ./...
 
 .PHONY: test-lab
