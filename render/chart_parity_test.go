@@ -28,11 +28,7 @@ func TestChartParity(t *testing.T) {
 	if err != nil || len(names) < 6 {
 		t.Fatalf("%d archives: %v", len(names), err)
 	}
-	out, err := program.Command(t.Context(), "go", "tool", "-modfile="+filepath.Join(dir, "tool", "go.mod"), "-n", "helm").Output()
-	if err != nil {
-		t.Fatalf("building helm: %v", err)
-	}
-	helm := strings.TrimSpace(string(out))
+	helm := buildHelm(t)
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
@@ -46,11 +42,7 @@ func TestChartParity(t *testing.T) {
 			if err := os.WriteFile(valuesFile, asJSON(t, "{\n"+values+"\n}"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			args := []string{"template", "unit", "chart", "--namespace", "parity", "--values", valuesFile, "--include-crds", "--skip-tests", "--kube-version", "1.37"}
-			for _, version := range typed.New().Served(37) {
-				args = append(args, "--api-versions", version)
-			}
-			manifests := hookless.ReplaceAll(runIn(t, root, helm, args...), nil)
+			manifests := hookless.ReplaceAll(runIn(t, root, helm, templateArgs("--values", valuesFile)...), nil)
 			runIn(t, root, helm, "package", "chart", "--destination", "packed")
 			packed, _ := filepath.Glob(filepath.Join(root, "packed", "*.tgz"))
 			if len(packed) != 1 {
@@ -70,6 +62,26 @@ func TestChartParity(t *testing.T) {
 			}
 		})
 	}
+}
+
+func buildHelm(t *testing.T) string {
+	t.Helper()
+	module := filepath.Join("..", "testdata", "charts", "tool", "go.mod")
+	out, err := program.Command(t.Context(), "go", "tool", "-modfile="+module, "-n", "helm").Output()
+	if err != nil {
+		t.Fatalf("building helm: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// templateArgs is helm template of the directory chart, for a cluster as the environments of
+// these tests have it.
+func templateArgs(more ...string) []string {
+	args := []string{"template", "unit", "chart", "--namespace", "parity", "--include-crds", "--skip-tests", "--kube-version", "1.37"}
+	for _, version := range typed.New().Served(37) {
+		args = append(args, "--api-versions", version)
+	}
+	return append(args, more...)
 }
 
 // chartObjects is asObjects of what has comments for documents, and lists.
