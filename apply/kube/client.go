@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -205,12 +206,26 @@ func (w *warnings) HandleWarningHeader(code int, _, text string) {
 	}
 }
 
+// What is kept of warnings, which a server may make up: the newest, and of each its
+// beginning.
+const (
+	mostWarnings = 1000
+	mostWarning  = 2000
+)
+
 func (w *warnings) add(text string) {
+	if len(text) > mostWarning {
+		text = strings.ToValidUTF8(text[:mostWarning], "") + "..."
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !slices.Contains(w.seen, text) {
-		w.seen = append(w.seen, text)
+	if slices.Contains(w.seen, text) {
+		return
 	}
+	if len(w.seen) == mostWarnings {
+		w.seen = slices.Delete(w.seen, 0, 1)
+	}
+	w.seen = append(w.seen, text)
 }
 
 func (w *warnings) list() []string {

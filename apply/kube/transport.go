@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/internal/paging"
 	"github.com/seed-428f4edd/evenkeel/internal/pause"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 )
 
 // transport counts requests and sends again what the server was too busy for, or
@@ -66,6 +68,9 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 	silence := time.AfterFunc(t.silence, func() { cancel(errSilence) })
 	defer silence.Stop()
 	resp, err := t.next.RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		err = ledElsewhere(req, resp)
+	}
 	if err != nil {
 		cancel(nil)
 		return nil, orCause(ctx, err)
@@ -73,13 +78,16 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 	if isStream(req) {
 		silence.Stop()
 		resp.Body = &cancelOnClose{ReadCloser: resp.Body, cancel: func() { cancel(nil) }}
+		if isWatch(req) {
+			resp.Body = &events{ReadCloser: resp.Body}
+		}
 		return resp, nil
 	}
 	heard := &noisyReader{Reader: resp.Body, heard: func() { silence.Reset(t.silence) }}
 	body, err := io.ReadAll(io.LimitReader(heard, paging.Most+1))
 	_ = resp.Body.Close()
-	if err == nil && len(body) > paging.Most {
-		err = paging.TooLarge{}
+	if err == nil {
+		err = bounded(req.URL.Path, body)
 	}
 	if err != nil {
 		err = orCause(ctx, err)
@@ -96,6 +104,25 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &whole{Reader: bytes.NewReader(body), content: body}
 	return resp, nil
+}
+
+// ledElsewhere refuses a redirect to another server: the client would send there what it
+// has for this one, its token and what it writes, and believe the answer.
+func ledElsewhere(req *http.Request, resp *http.Response) error {
+	at := resp.Header.Get("Location")
+	if at == "" || resp.StatusCode < http.StatusMultipleChoices || resp.StatusCode >= http.StatusBadRequest {
+		return nil
+	}
+	to, err := req.URL.Parse(at)
+	if err == nil && to.Scheme == req.URL.Scheme && to.Host == req.URL.Host {
+		return nil
+	}
+	_ = resp.Body.Close()
+	where := "nowhere"
+	if err == nil {
+		where = plain.Line(to.Scheme+"://"+to.Host, 100)
+	}
+	return fmt.Errorf("the API server %s leads to %s, which is not followed: the kubeconfig names the server that is meant", req.URL.Host, where)
 }
 
 // whole is a body that was read.

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 )
 
 // request sends one request through a transport to a handler that gets the number
@@ -152,6 +154,51 @@ func TestTransportStopsWithItsContext(t *testing.T) {
 	})
 	if took := time.Since(started); took > 5*time.Second {
 		t.Errorf("waited %s: %v", took, err)
+	}
+}
+
+// TestRedirect expects that what is for the API server goes to nobody else: no token, no
+// object, and no answer of others is believed. At the same server a redirect is followed.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		elsewhere.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"b"}}`)
+	}))
+	defer other.Close()
+	var server *httptest.Server
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"b"}}`)
+			return
+		}
+		code, _ := strconv.Atoi(r.FormValue("code"))
+		w.Header().Set("Location", r.FormValue("to"))
+		w.WriteHeader(code)
+	}))
+	defer server.Close()
+	c, err := Connect(&rest.Config{Host: server.URL, BearerToken: "t0ken"}, nothing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{other.URL, other.URL + "/api", strings.Replace(server.URL, "http:", "https:", 1), "//localhost:1/x", "http://%zz", "ftp://a"} {
+		for _, code := range []string{"301", "302", "303", "307", "308"} {
+			for _, verb := range []string{http.MethodGet, http.MethodPatch, http.MethodPost, http.MethodDelete} {
+				_, err := c.REST.Verb(verb).AbsPath("/api/v1/namespaces/a/configmaps/b").Param("code", code).Param("to", to).Body([]byte("{}")).Do(t.Context()).Raw()
+				if err == nil || !strings.Contains(err.Error(), "which is not followed") {
+					t.Errorf("%s %s to %s: %v", verb, code, to, err)
+				}
+			}
+		}
+	}
+	if n := elsewhere.Load(); n > 0 {
+		t.Errorf("%d requests came elsewhere", n)
+	}
+	if _, err := c.REST.Get().AbsPath("/api").Param("code", "307").Param("to", "/there").Do(t.Context()).Raw(); err != nil {
+		t.Errorf("at the same server: %v", err)
 	}
 }
 
