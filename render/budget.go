@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 )
 
 // Budget is what a rendering may take. CUE has loops, recursion and strings that
@@ -208,6 +210,15 @@ func (b Budget) Within(ctx context.Context, do func(context.Context) error) erro
 	defer cancel()
 	r := &Repo{Budget: Budget{Time: math.MaxInt64, Memory: b.Memory}}
 	_, err := within(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
+}
+
+// WithinTime is Within for what is made of a rendering, such as a drawing: it may take no
+// longer than an environment may.
+func (b Budget) WithinTime(ctx context.Context, do func()) error {
+	_, err := within(ctx, &Repo{Budget: b}, func(context.Context) (struct{}, error) {
+		return struct{}{}, contain.Call(func() error { do(); return nil })
+	})
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/render/way"
@@ -24,31 +25,41 @@ type Ways struct {
 // a model, as it shows what comes of it; an environment that does not evaluate does,
 // where it was asked for.
 func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
-	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
-		return r.renderSet(ctx, names)
+	return within(ctx, r, func(ctx context.Context) (*Ways, error) {
+		all, err := r.renderSet(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		var ways *Ways
+		err = contain.Call(func() (err error) {
+			ways, err = all.modelled(names)
+			return err
+		})
+		return ways, err
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// modelled are the ways of the environments that were asked for.
+func (set renderedSet) modelled(names []string) (*Ways, error) {
 	var wrong Findings
 	for _, name := range names {
-		if one := all.named(name); one.result == nil {
+		if one := set.named(name); one.result == nil {
 			wrong = append(wrong, one.findings...)
 		}
 	}
 	if errs, _ := wrong.split(); len(errs) > 0 {
 		return nil, errs
 	}
-	ways := &Ways{Models: map[string]*way.Model{}, Results: map[string]*Result{}, Warnings: all.others(names)}
+	ways := &Ways{Models: map[string]*way.Model{}, Results: map[string]*Result{}, Warnings: set.others(names)}
 	clusters := map[string]*way.Model{}
 	for _, name := range names {
-		cluster := all.named(name).header.cluster()
+		cluster := set.named(name).header.cluster()
 		if clusters[cluster] == nil {
-			clusters[cluster] = all.way(cluster, true)
+			clusters[cluster] = set.way(cluster, true)
 		}
 		ways.Models[name] = clusters[cluster]
 	}
-	for _, one := range all {
+	for _, one := range set {
 		if one.result != nil && clusters[one.header.cluster()] != nil {
 			ways.Results[one.name] = one.result
 		}

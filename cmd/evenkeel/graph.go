@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
+	"github.com/seed-428f4edd/evenkeel/render"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/render/way/draw"
 )
@@ -58,7 +59,10 @@ func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string)
 	if err != nil {
 		return err
 	}
-	pictures := ways.Pictures(names)
+	var pictures []render.Picture
+	if err := g.drawn(ctx, func() { pictures = ways.Pictures(names) }); err != nil {
+		return err
+	}
 	graphs := make([]*way.Graph, len(pictures))
 	for i, p := range pictures {
 		if graphs[i] = p.Graph; opts.live {
@@ -67,22 +71,28 @@ func runGraph(ctx context.Context, g *global, opts *graphOptions, args []string)
 			}
 		}
 	}
-	if g.output == "html" {
-		_, err = fmt.Fprint(g.out, draw.GraphHTML(graphs[0], graphs))
-		return err
-	}
-	if len(graphs) > 1 {
+	if len(graphs) > 1 && g.output != "html" {
 		return &hint.Error{Err: errors.New("the environments belong to several clusters, and a picture shows one"), Hint: "name those of one cluster, or use -o html"}
 	}
-	switch g.output {
-	case "json":
+	if g.output == "json" {
 		return writeJSON(g.out, graphs[0])
-	case "mermaid":
-		_, err = fmt.Fprint(g.out, draw.GraphMermaid(graphs[0]))
-	case "dot":
-		_, err = fmt.Fprint(g.out, draw.GraphDOT(graphs[0]))
-	default:
-		_, err = fmt.Fprint(g.out, draw.GraphSVG(graphs[0]))
 	}
+	var text string
+	if err := g.drawn(ctx, func() { text = graphText(graphs, g.output) }); err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(g.out, text)
 	return err
+}
+
+func graphText(graphs []*way.Graph, format string) string {
+	switch format {
+	case "html":
+		return draw.GraphHTML(graphs[0], graphs)
+	case "mermaid":
+		return draw.GraphMermaid(graphs[0])
+	case "dot":
+		return draw.GraphDOT(graphs[0])
+	}
+	return draw.GraphSVG(graphs[0])
 }

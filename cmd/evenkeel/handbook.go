@@ -47,6 +47,11 @@ func runHandbook(ctx context.Context, g *global, opts *handbookOptions, args []s
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(g.out, handbook.Write(ways, names, handbook.Options{Format: g.output, Lang: opts.lang}))
+	var page string
+	err = g.drawn(ctx, func() { page = handbook.Write(ways, names, handbook.Options{Format: g.output, Lang: opts.lang}) })
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(g.out, page)
 	return err
 }

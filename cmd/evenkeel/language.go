@@ -44,3 +44,13 @@ func (g *global) ways(ctx context.Context, s *selection, l language, args []stri
 	g.warn(ways.Warnings)
 	return ways.In(l.lang), names, nil
 }
+
+// drawn makes of ways what is shown of them, within the budget of a rendering: who wrote
+// the environments decides how much there is to follow and to draw.
+func (g *global) drawn(ctx context.Context, do func()) error {
+	budget, err := g.budget.budget()
+	if err != nil {
+		return err
+	}
+	return budget.WithinTime(ctx, do)
+}

@@ -84,10 +84,14 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 	ways = ways.In(opts.lang)
 	model := ways.Models[args[0]]
 	if len(args) == 1 {
-		return printTable(g, model, args[0])
+		return printTable(ctx, g, model, args[0])
 	}
-	w, err := model.Trace(args[1])
-	if err != nil {
+	var w *way.Way
+	var wrong error
+	if err := g.drawn(ctx, func() { w, wrong = model.Trace(args[1]) }); err != nil {
+		return err
+	}
+	if err := wrong; err != nil {
 		return &hint.Error{Err: err, Hint: "give a URL such as http://demo.od.com/hello, or a host"}
 	}
 	if opts.live || opts.probe {
@@ -111,9 +115,12 @@ func runTrace(ctx context.Context, g *global, opts *traceOptions, args []string)
 	return err
 }
 
-func printTable(g *global, model *way.Model, env string) error {
-	var err error
-	rows := model.Table(env)
+func printTable(ctx context.Context, g *global, model *way.Model, env string) error {
+	var rows []way.Row
+	err := g.drawn(ctx, func() { rows = model.Table(env) })
+	if err != nil {
+		return err
+	}
 	switch g.output {
 	case "json":
 		err = writeJSON(g.out, rows)

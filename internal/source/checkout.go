@@ -64,11 +64,11 @@ func (r *Request) try(ctx context.Context, progress func(string, bool)) error {
 	if err != nil {
 		return err
 	}
-	return r.Budget.Within(ctx, func(context.Context) error {
+	return r.Budget.WithinTime(ctx, func() {
 		for name, model := range ways.Models {
 			model.Table(name)
 		}
-		return nil
+		ways.Pictures(names)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"html"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -68,20 +69,47 @@ func describe(text string) string {
 func width(text string, size float64) float64 {
 	sum := 0.0
 	for _, r := range text {
-		switch {
-		case runewidth.RuneWidth(r) > 1:
-			sum += 1
-		case strings.ContainsRune("iljtf.,:;'|!()[] ", r):
-			sum += 0.34
-		case strings.ContainsRune("mwMW@%", r):
-			sum += 0.9
-		case unicode.IsUpper(r):
-			sum += 0.7
-		default:
-			sum += 0.58
-		}
+		sum += runeWidth(r)
 	}
 	return sum * size
+}
+
+// runeWidth is a character's part of width, at size one.
+func runeWidth(r rune) float64 {
+	switch {
+	case runewidth.RuneWidth(r) > 1:
+		return 1
+	case strings.ContainsRune("iljtf.,:;'|!()[] ", r):
+		return 0.34
+	case strings.ContainsRune("mwMW@%", r):
+		return 0.9
+	case unicode.IsUpper(r):
+		return 0.7
+	}
+	return 0.58
+}
+
+// fits is how many bytes of the beginning of a text, whole characters, have a width with
+// what follows them. No more than that is looked at: a text may have megabytes.
+func fits(text, followed string, size, limit float64) int {
+	sum := 0.0
+	for i, r := range text {
+		sum += runeWidth(r)
+		whole := sum
+		for _, f := range followed {
+			whole += runeWidth(f)
+		}
+		if whole*size > limit {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// first is the number of bytes of the first character of a text.
+func first(text string) int {
+	_, n := utf8.DecodeRuneInString(text)
+	return n
 }
 
 // wrap breaks a text into lines of a width, between words where it can.
@@ -89,19 +117,14 @@ func wrap(text string, size, limit float64) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
-		for width(word, size) > limit { // one that is too long alone
+		for n := fits(word, "", size, limit); n < len(word); n = fits(word, "", size, limit) { // too long alone
 			if line != "" {
 				lines = append(lines, line)
 				line = ""
 			}
-			n := 0
-			runes := []rune(word)
-			for n < len(runes) && width(string(runes[:n+1]), size) <= limit {
-				n++
-			}
-			n = max(n, 1)
-			lines = append(lines, string(runes[:n]))
-			word = string(runes[n:])
+			n = max(n, first(word))
+			lines = append(lines, word[:n])
+			word = word[n:]
 		}
 		switch joined := strings.TrimSpace(line + " " + word); {
 		case width(joined, size) <= limit:
@@ -119,12 +142,8 @@ func wrap(text string, size, limit float64) []string {
 
 // cutTo shortens a text to a width.
 func cutTo(text string, size, limit float64) string {
-	if width(text, size) <= limit {
+	if fits(text, "", size, limit) == len(text) {
 		return text
 	}
-	runes := []rune(text)
-	for len(runes) > 1 && width(string(runes)+"…", size) > limit {
-		runes = runes[:len(runes)-1]
-	}
-	return string(runes) + "…"
+	return text[:max(fits(text, "…", size, limit), first(text))] + "…"
 }
