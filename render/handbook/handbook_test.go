@@ -2,6 +2,7 @@ package handbook
 
 import (
 	"flag"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -111,6 +112,21 @@ func TestMarkdownOfNames(t *testing.T) {
 	}
 	if got := mdRow([]string{code("a|b"), "c|d"}); got != "| `a\\|b` | c\\|d |\n" {
 		t.Errorf("got %q", got)
+	}
+	for _, name := range []string{`a\|<img src=x>`, `\|`, `a\\|b`, "a`\\|`<b>"} {
+		row := mdRow([]string{code(name), "next"})
+		cells := 0
+		for i := range row {
+			if row[i] == '|' && (i == 0 || row[i-1] != '\\') {
+				cells++
+			}
+		}
+		if cells != 3 || strings.Contains(row, `\\|`) || strings.Contains(row, "<img") {
+			t.Errorf("%s: %s", name, row)
+		}
+		if !strings.Contains(html.UnescapeString(row), "<code>"+name+"</code>") {
+			t.Errorf("%s is not in %s", name, row)
+		}
 	}
 	if got := htmlText(code("<i>") + " & <b>"); got != "<code>&lt;i&gt;</code> &amp; &lt;b&gt;" {
 		t.Errorf("got %q", got)

@@ -138,14 +138,16 @@ func mdBlock(out *strings.Builder, block any) {
 func mdRow(cells []string) string {
 	var out strings.Builder
 	for _, cell := range cells {
-		fmt.Fprintf(&out, "| %s ", strings.ReplaceAll(mdText(cell), "|", `\|`))
+		fmt.Fprintf(&out, "| %s ", strings.ReplaceAll(mdMarked(cell, mdCellCode), "|", `\|`))
 	}
 	return out.String() + "|\n"
 }
 
 // mdText is a text of Markdown: what is not a name is escaped, and a name stands
 // between as many backticks as it needs.
-func mdText(text string) string {
+func mdText(text string) string { return mdMarked(text, mdCode) }
+
+func mdMarked(text string, code func(string) string) string {
 	var out strings.Builder
 	text = clean(strings.ReplaceAll(text, "\n", " "))
 	for text != "" {
@@ -155,7 +157,7 @@ func mdText(text string) string {
 			break
 		}
 		name, after, _ := strings.Cut(rest, codeEnd)
-		out.WriteString(mdCode(name))
+		out.WriteString(code(name))
 		text = after
 	}
 	return out.String()
@@ -163,6 +165,20 @@ func mdText(text string) string {
 
 func mdEscape(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;", "#", `\#`, "~", `\~`).Replace(text)
+}
+
+// mdCellCode is a name in a cell, which a pipe ends even in code unless there is a
+// backslash before it; and one more before that makes it an end again (GFM 4.10). Such a
+// name is written by the numbers of its characters.
+func mdCellCode(name string) string {
+	if !strings.Contains(name, `\|`) {
+		return mdCode(name)
+	}
+	var out strings.Builder
+	for _, r := range name {
+		fmt.Fprintf(&out, "&#%d;", r)
+	}
+	return "<code>" + out.String() + "</code>"
 }
 
 func mdCode(name string) string {
