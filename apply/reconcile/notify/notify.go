@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -218,18 +220,19 @@ func (s *Sender) post(ctx context.Context, m message) error {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // its text has the URL
 		}
-		return err
+		return errors.New(s.quoted(err.Error()))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return err
+		return errors.New(s.quoted(err.Error()))
 	}
+	status := fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)) // not in the words of the webhook
 	if resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusBadRequest {
-		return fmt.Errorf("the webhook answers %s: redirects are not followed, give the URL that it leads to", plain.Line(resp.Status, lineLength))
+		return fmt.Errorf("the webhook answers %s: redirects are not followed, give the URL that it leads to", status)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("the webhook answers %s", plain.Line(resp.Status, lineLength))
+		return fmt.Errorf("the webhook answers %s", status)
 	}
 	if s.opts.Format == Generic || s.opts.Format == Slack {
 		return nil
@@ -243,8 +246,27 @@ func (s *Sender) post(ctx context.Context, m message) error {
 	if err := json.Unmarshal(answer, &verdict); err != nil {
 		return errors.New("the webhook's answer is no JSON")
 	}
-	if code := verdict.ErrCode + verdict.Code; code != 0 {
-		return fmt.Errorf("the webhook refuses it: code %d: %s", code, plain.Line(verdict.ErrMsg+verdict.Msg, lineLength))
+	if code := cmp.Or(verdict.ErrCode, verdict.Code); code != 0 {
+		return fmt.Errorf("the webhook refuses it: code %d: %s", code, s.quoted(verdict.ErrMsg+verdict.Msg))
 	}
 	return nil
 }
+
+// quoted are words of the webhook, which may have chosen any: on one line, and without the
+// secrets that its URL holds and it knows.
+func (s *Sender) quoted(text string) string {
+	text = strings.ReplaceAll(text, s.opts.URL, "(the URL of the webhook)")
+	if u, err := url.Parse(s.opts.URL); err == nil {
+		password, _ := u.User.Password()
+		secrets := append(slices.Concat(slices.Collect(maps.Values(u.Query()))...), strings.Split(u.Path, "/")...)
+		for _, secret := range append(secrets, password, s.opts.Secret) {
+			if len(secret) >= leastSecret {
+				text = strings.ReplaceAll(text, secret, "(hidden)")
+			}
+		}
+	}
+	return plain.Line(text, lineLength)
+}
+
+// leastSecret is how long a part of a URL is that may be a secret.
+const leastSecret = 6

@@ -274,6 +274,51 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// TestWordsOfWebhook writes what a webhook answers into a log: on one line that is not
+// long, and without the secrets of its URL, which it knows and may repeat.
+func TestWordsOfWebhook(t *testing.T) {
+	const token, key = "s3cret-t0ken", "k3y-of-the-query"
+	long := strings.Repeat("x", 50<<10)
+	for name, answer := range map[string]string{
+		"status":         "HTTP/1.1 400 /hook/" + token + "?key=" + key + " " + long + "\r\n\r\n",
+		"redirect":       "HTTP/1.1 302 Found\r\nLocation: http://%zz/" + token + long + "\r\n\r\n",
+		"no HTTP":        "HTTP/9 " + token + " " + key + long + "\r\n\r\n",
+		"a wrong header": "HTTP/1.1 200 OK\r\n" + token + " \x1b[31m " + key + long + "\r\n\r\n",
+		"refused":        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + `{"errcode":1,"code":-1,"errmsg":"no ` + token + " " + key + ` \n\u001b[31m::error::x\n` + long[:40<<10] + `"}`,
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer func() { _ = conn.Close() }()
+					_, _ = conn.Read(make([]byte, 64<<10))
+					_, _ = io.WriteString(conn, answer)
+				}()
+			}
+		}()
+		s, err := New(Options{URL: "http://user:p4ssword@" + l.Addr().String() + "/hook/" + token + "?key=" + key, Format: WeCom})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.post(t.Context(), message{notices: []reconcile.Notice{{Kind: reconcile.NoticeFailed, Text: "x"}}})
+		_ = l.Close()
+		if err == nil {
+			t.Errorf("%s: taken for a success", name)
+			continue
+		}
+		if text := err.Error(); len(text) > 2*lineLength || strings.ContainsAny(text, "\n\x1b") || strings.Contains(text, token) || strings.Contains(text, key) || strings.Contains(text, "p4ssword") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+}
+
 // TestHostileText tells of what others named: no robot takes it for a link, a picture, a
 // mention or a tag, and nobody's screen for a command.
 func TestHostileText(t *testing.T) {
