@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,10 +109,7 @@ func checkEdge(g *global, files []edge.File, dir string) error {
 		return err
 	}
 	defer func() { _ = fetched.Close() }() // read only
-	diffs, err := edge.Compare(files, fetched.FS())
-	if err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
+	diffs, unread := edge.Compare(files, fetched.FS())
 	if g.output == "json" {
 		err = writeJSON(g.out, append([]edge.Difference{}, diffs...)) // a list, even if empty
 	} else {
@@ -119,8 +117,10 @@ func checkEdge(g *global, files []edge.File, dir string) error {
 			fmt.Fprintf(g.out, "%s: %s: %s\n%s", d.Host, d.Path, d.Problem, d.Diff)
 		}
 	}
-	if err == nil && len(diffs) > 0 {
+	if unread != nil {
+		unread = fmt.Errorf("%s: %w", dir, unread)
+	} else if err == nil && len(diffs) > 0 {
 		return errDifferences
 	}
-	return err
+	return errors.Join(err, unread)
 }

@@ -35,33 +35,32 @@ const (
 // Compare compares rendered files with those fetched from the hosts: live holds a
 // directory per host, with what the host has below /etc/nginx and /etc/keepalived.
 // Hosts without a directory are left out, so that one host can be looked at alone;
-// where no host has one, that is an error.
+// where no host has one, that is an error. What cannot be read is an error beside the
+// differences of all else.
 func Compare(files []File, live fs.FS) ([]Difference, error) {
 	var diffs []Difference
+	var errs []error
 	fetched := 0
 	for _, host := range hostsOf(files) {
 		info, err := fs.Stat(live, host)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			return nil, fmt.Errorf("%s is not a directory: it should hold what the host has below /etc", host)
-		}
 		fetched++
-		own, err := compareHost(host, files, live)
-		if err != nil {
-			return nil, err
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a directory: it should hold what the host has below /etc", host)
 		}
-		diffs = append(diffs, own...)
+		var own []Difference
+		if err == nil {
+			own, err = compareHost(host, files, live)
+		}
+		diffs, errs = append(diffs, own...), append(errs, err)
 	}
 	if fetched == 0 {
 		return nil, fmt.Errorf("no files of a host: expected a directory named %s, with what the host has below /etc/nginx and /etc/keepalived",
 			strings.Join(hostsOf(files), " or "))
 	}
-	return diffs, nil
+	return diffs, errors.Join(errs...)
 }
 
 // hostsOf are the hosts that files are for, in their order.
@@ -77,6 +76,7 @@ func hostsOf(files []File) []string {
 
 func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
 	var diffs []Difference
+	var errs []error
 	rendered := map[string]bool{}
 	for _, f := range files {
 		if f.Host != host || !f.installed() {
@@ -88,23 +88,16 @@ func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			diffs = append(diffs, Difference{Host: host, Path: f.Path, Problem: Missing})
 		case err != nil:
-			return nil, err
+			errs = append(errs, err)
 		case string(there) != f.Content:
 			diffs = append(diffs, Difference{Host: host, Path: f.Path, Problem: Differs, Diff: unified(f, string(there))})
 		}
 	}
-	old, err := leftOver(host, rendered, live)
-	if err != nil {
-		return nil, err
-	}
-	diffs = append(diffs, old...)
-	include, err := compareInclude(host, live)
-	if err != nil {
-		return nil, err
-	}
-	diffs = append(diffs, include...)
+	old, wrong := leftOver(host, rendered, live)
+	include, unread := compareInclude(host, live)
+	diffs = slices.Concat(diffs, old, include)
 	slices.SortStableFunc(diffs, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
-	return diffs, nil
+	return diffs, errors.Join(append(errs, wrong, unread)...)
 }
 
 // mostLive bounds a file of a host, in bytes.
@@ -129,6 +122,7 @@ func readLive(live fs.FS, name string) ([]byte, error) {
 // rendered: a host name that is no longer served here still is.
 func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, error) {
 	var diffs []Difference
+	var errs []error
 	for _, dir := range []string{"nginx/conf.d", "nginx/stream.d"} {
 		names, err := fs.Glob(live, path.Join(host, dir, "*.conf"))
 		if err != nil {
@@ -140,15 +134,13 @@ func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, 
 				continue
 			}
 			content, err := readLive(live, name)
-			if err != nil {
-				return nil, err
-			}
+			errs = append(errs, err)
 			if head, _, _ := strings.Cut(string(content), "\n"); strings.Contains(head, marker) {
 				diffs = append(diffs, Difference{Host: host, Path: own, Problem: LeftOver})
 			}
 		}
 	}
-	return diffs, nil
+	return diffs, errors.Join(errs...)
 }
 
 // compareInclude asks whether nginx.conf, where it was fetched, loads the stream
@@ -173,7 +165,8 @@ func compareInclude(host string, live fs.FS) ([]Difference, error) {
 	}}, nil
 }
 
-var authPassLineRE = regexp.MustCompile(`(?m)^(\s*auth_pass)[ \t]+\S.*$`)
+// authPassLineRE matches a password with what surrounds it on its line, in comments, too.
+var authPassLineRE = regexp.MustCompile(`(?m)^(.*?\bauth_pass\b).*$`)
 
 // unified is the difference between a file of the host and the rendered one. Of
 // passwords it says only whether they differ.

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -183,6 +184,14 @@ func TestCompare(t *testing.T) {
 			[]string{"-        auth_pass (hidden, another one)", "+        auth_pass (hidden)"},
 		},
 		{
+			"no password is shown, wherever it stands",
+			func(live fstest.MapFS) {
+				replace(live, keepalived, "        auth_pass 11111111", "# auth_pass geheim1 # auth_pass geheim2\n  authentication { auth_type PASS auth_pass geheim3 }\n\tauth_pass\v\"geheim4\"\r")
+			},
+			[]string{"hdss7-11 keepalived/keepalived.conf differs"},
+			[]string{"-# auth_pass (hidden, another one)", "-  authentication { auth_type PASS auth_pass (hidden, another one)", "-\tauth_pass (hidden, another one)", "+        auth_pass (hidden)"},
+		},
+		{
 			"a host is still served",
 			func(live fstest.MapFS) {
 				live["hdss7-11/nginx/conf.d/old.od.com.conf"] = &fstest.MapFile{Data: []byte("# Rendered by evenkeel edge for hdss7-11.\n")}
@@ -236,9 +245,13 @@ func TestCompare(t *testing.T) {
 		t.Error("a directory without any host compares as equal")
 	}
 	for _, name := range []string{"keepalived/keepalived.conf", "nginx/nginx.conf", "nginx/conf.d/x.conf"} {
-		live := fstest.MapFS{"hdss7-11/" + name: {Mode: fs.ModeNamedPipe}}
-		if _, err := edge.Compare(files, live); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		live := fstest.MapFS{"hdss7-11/" + name: {Mode: fs.ModeNamedPipe}, "hdss7-12/nginx/conf.d/y.conf": {Mode: fs.ModeDir}}
+		diffs, err := edge.Compare(files, live)
+		if err == nil || strings.Count(err.Error(), "not a regular file") != 2 {
 			t.Errorf("a pipe in place of %s: %v", name, err)
+		}
+		if !slices.ContainsFunc(diffs, func(d edge.Difference) bool { return d.Host == "hdss7-12" && d.Problem == edge.Missing }) {
+			t.Errorf("a pipe in place of %s hides what else differs: %v", name, diffs)
 		}
 	}
 }
