@@ -15,45 +15,64 @@ import (
 	"github.com/seed-428f4edd/evenkeel/internal/paging"
 )
 
-// Everything reads all objects of a namespace, of every kind that can be listed,
-// and the Namespace itself; what the cluster makes by the thousand (Events,
-// Leases, endpoints) is passed over. Kinds that may not be listed come back as
-// skipped, by resource.
+// Everything reads all objects of a namespace, as EachOf sees them, and fails where they
+// take more memory than anybody expects.
 func (c *Client) Everything(ctx context.Context, namespace string) (objs []*unstructured.Unstructured, skipped []string, err error) {
+	left := int64(mostOfNamespace)
+	skipped, err = c.EachOf(ctx, namespace, func(live *unstructured.Unstructured) error {
+		if left -= paging.Weight(live.Object); left < 0 {
+			return fmt.Errorf("what the namespace holds takes more than %d MiB: look for large objects", mostOfNamespace>>20)
+		}
+		objs = append(objs, live)
+		return nil
+	})
+	return objs, skipped, err
+}
+
+// mostOfNamespace bounds what the objects of a namespace may take, as paging.Weight counts.
+const mostOfNamespace = 256 << 20
+
+// EachOf calls do with the Namespace and with each object in it, of every kind that can be
+// listed; what the cluster makes by the thousand (Events, Leases, endpoints) is passed
+// over. Kinds that may not be listed come back as skipped, by resource. What do does not
+// keep is forgotten.
+func (c *Client) EachOf(ctx context.Context, namespace string, do func(*unstructured.Unstructured) error) (skipped []string, err error) {
 	ns, err := c.Dynamic.Resource(Namespaces()).Get(ctx, namespace, metav1.GetOptions{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("namespace %s: %w", namespace, err)
 	}
-	objs = append(objs, ns)
+	if err := do(ns); err != nil {
+		return nil, err
+	}
 	lists, err := discovery.ServerPreferredNamespacedResourcesWithContext(ctx, c.Discovery)
 	if err != nil && len(lists) == 0 {
-		return nil, nil, err
+		return nil, err
 	}
 	var partly *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &partly) {
-		return nil, nil, err
+		return nil, err
 	}
-	left := int64(mostOfNamespace)
 	for _, l := range lists {
 		gv, err := kschema.ParseGroupVersion(l.GroupVersion)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, r := range l.APIResources {
 			if !slices.Contains(r.Verbs, "list") || made(gv.Group, r.Name) {
 				continue
 			}
-			items, err := c.listAll(ctx, gv.WithResource(r.Name), namespace, &left)
+			err := Each(ctx, c.Dynamic.Resource(gv.WithResource(r.Name)).Namespace(namespace), metav1.ListOptions{}, func(live *unstructured.Unstructured) (bool, error) {
+				return true, do(live)
+			})
 			switch {
 			case apierrors.IsForbidden(err), apierrors.IsMethodNotSupported(err), apierrors.IsNotFound(err):
 				skipped = append(skipped, gv.WithResource(r.Name).GroupResource().String())
 			case err != nil:
-				return nil, nil, fmt.Errorf("list %s in namespace %s: %w", r.Name, namespace, err)
+				return nil, fmt.Errorf("list %s in namespace %s: %w", r.Name, namespace, err)
 			}
-			objs = append(objs, items...)
 		}
 	}
-	return objs, skipped, nil
+	return skipped, nil
 }
 
 // made are the resources that only the cluster writes.
@@ -64,18 +83,3 @@ func made(group, resource string) bool {
 	}
 	return group == "metrics.k8s.io"
 }
-
-func (c *Client) listAll(ctx context.Context, gvr kschema.GroupVersionResource, namespace string, left *int64) ([]*unstructured.Unstructured, error) {
-	var objs []*unstructured.Unstructured
-	err := Each(ctx, c.Dynamic.Resource(gvr).Namespace(namespace), metav1.ListOptions{}, func(live *unstructured.Unstructured) (bool, error) {
-		if *left -= paging.Weight(live.Object); *left < 0 {
-			return false, fmt.Errorf("what the namespace holds takes more than %d MiB: look for large objects", mostOfNamespace>>20)
-		}
-		objs = append(objs, live)
-		return true, nil
-	})
-	return objs, err
-}
-
-// mostOfNamespace bounds what the objects of a namespace may take, as paging.Weight counts.
-const mostOfNamespace = 256 << 20

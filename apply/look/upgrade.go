@@ -1,7 +1,6 @@
 package look
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
+	"github.com/seed-428f4edd/evenkeel/internal/plain"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -218,29 +218,42 @@ func deprecatedRequests(metrics []byte, minor int) []Obstacle {
 // written finds objects that were last written in an API version that is gone then:
 // who wrote them will fail.
 func (u *upgrade) written(ctx context.Context, namespace string) error {
-	objects, skipped, err := u.c.Everything(ctx, namespace)
+	var found []Obstacle
+	skipped, err := u.c.EachOf(ctx, namespace, func(o *unstructured.Unstructured) error {
+		for _, e := range o.GetManagedFields() {
+			gv, err := kschema.ParseGroupVersion(e.APIVersion)
+			if err != nil {
+				continue
+			}
+			if why := u.gone(gv.Group, gv.Version, o.GetKind(), u.minor); why != "" && len(found) <= mostWritten {
+				found = append(found, Obstacle{
+					Where: schema.RefOf(o).String(), Hint: why,
+					Message: plain.Line(fmt.Sprintf("%s wrote it as %s (last write %s)", e.Manager, e.APIVersion, when(e.Time)), mostSaid),
+				})
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return u.unless("namespace "+namespace, err)
 	}
 	if len(skipped) > 0 {
 		u.warn("namespace "+namespace, "may not be read, and were not looked at: "+strings.Join(skipped, ", "), "")
 	}
-	slices.SortFunc(objects, func(a, b *unstructured.Unstructured) int {
-		return cmp.Or(strings.Compare(a.GetKind(), b.GetKind()), strings.Compare(a.GetName(), b.GetName()))
-	})
-	for _, o := range objects {
-		for _, e := range o.GetManagedFields() {
-			gv, err := kschema.ParseGroupVersion(e.APIVersion)
-			if err != nil {
-				continue
-			}
-			if why := u.gone(gv.Group, gv.Version, o.GetKind(), u.minor); why != "" {
-				u.add(schema.RefOf(o).String(), fmt.Sprintf("%s wrote it as %s (last write %s)", e.Manager, e.APIVersion, when(e.Time)), why)
-			}
-		}
+	slices.SortStableFunc(found, func(a, b Obstacle) int { return strings.Compare(a.Where, b.Where) })
+	u.found = append(u.found, found[:min(len(found), mostWritten)]...)
+	if len(found) > mostWritten {
+		u.warn("namespace "+namespace, fmt.Sprintf("more than these %d were written in API versions that go", mostWritten), "")
 	}
 	return nil
 }
+
+// mostWritten bounds the objects that are told of as last written in an API version that
+// goes, mostSaid what is said of one: who may write there may write many.
+const (
+	mostWritten = 1000
+	mostSaid    = 500
+)
 
 func when(t *metav1.Time) string {
 	if t == nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -396,4 +397,23 @@ func FuzzRead(f *testing.F) {
 			c.Unknown(map[string]any{"a": int64(1)})
 		}
 	})
+}
+
+// TestBombMemory reads archives of few bytes that unpack to as many as are allowed, or more:
+// what comes out is there once, and not again for each time that a buffer grows.
+func TestBombMemory(t *testing.T) {
+	zeros := string(make([]byte, 63<<20))
+	for name, data := range map[string][]byte{
+		"a large file": packed(t, "demo/Chart.yaml", chartYAML, "demo/files/z", zeros),
+		"an archive":   packed(t, "demo/Chart.yaml", chartYAML, "demo/charts/z.tgz", string(packed(t, "z/Chart.yaml", chartYAML, "z/files/z", zeros[:40<<20]))),
+		"too large":    packed(t, "demo/Chart.yaml", chartYAML, "demo/files/z", zeros+zeros[:2<<20]),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := chart.Read(data)
+		runtime.ReadMemStats(&after)
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 100<<20 || (err != nil) != (name == "too large") {
+			t.Errorf("%s: %d bytes allocated %d MB: %v", name, len(data), grown>>20, err)
+		}
+	}
 }

@@ -279,8 +279,8 @@ func (r *reader) archive(data []byte, dir string, depth int) error {
 		if h.Size > mostBytes-r.bytes {
 			return fmt.Errorf("it unpacks to more than %d MiB", mostBytes>>20)
 		}
-		content, err := io.ReadAll(io.LimitReader(files, h.Size))
-		if err != nil {
+		content := make([]byte, h.Size) // once: what grows to it is there several times
+		if _, err := io.ReadFull(files, content); err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
 		if err := r.file(path.Join(dir, name), content, depth); err != nil {
