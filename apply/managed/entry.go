@@ -59,9 +59,10 @@ func (e *entry) isOurApply() bool {
 }
 
 // isOurs holds for evenkeel's applies and for its own verbs, such as
-// evenkeel-handover and evenkeel-scale.
+// evenkeel-handover and evenkeel-scale. Under its plain name evenkeel only applies: who
+// updates under that is somebody else.
 func (e *entry) isOurs() bool {
-	return e.manager == schema.Manager || strings.HasPrefix(e.manager, schema.Manager+"-")
+	return e.isOurApply() || strings.HasPrefix(e.manager, schema.Manager+"-")
 }
 
 // ourApply returns the fields of our entry, or nil.

@@ -54,3 +54,24 @@ spec: {template: {spec: {containers: [{name: a, livenessProbe: {grpc: {port: 1, 
 		}
 	}
 }
+
+// TestForeignName: under its plain name evenkeel only applies. An update under it is
+// somebody's.
+func TestForeignName(t *testing.T) {
+	for manager, want := range map[string]int{"evenkeel": 1, "evenkeel-scale": 0, "kubectl-patch": 1} {
+		live := applytest.Object(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+  managedFields:
+  - {manager: evenkeel, operation: Apply, apiVersion: v1, fieldsV1: {"f:data": {"f:a": {}}}}
+  - {manager: `+manager+`, operation: Update, apiVersion: v1, fieldsV1: {"f:data": {"f:b": {}}}}
+data: {a: "1", b: "1"}
+`)
+		desired := applytest.Object(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: \"1\"}\n")
+		if got := Foreign(desired, live, nil, nil, false); len(got) != want {
+			t.Errorf("manager %s: foreign fields %v, want %d", manager, got, want)
+		}
+	}
+}

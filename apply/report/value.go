@@ -151,7 +151,7 @@ func sentence(c *apply.Change, f managed.Field, paint func(color, string) string
 // last write 2026-11-21T10:32Z"; empty where nobody is named, or where it was the
 // last apply: then the change comes from git.
 func attribution(c *apply.Change, f managed.Field) string {
-	if f.By == "" || f.By == schema.Manager {
+	if f.By == "" || f.By == schema.Manager && !isAddition(c) {
 		return ""
 	}
 	text := "by " + Clean(f.By)
