@@ -376,12 +376,21 @@ func (p *planner) claim(ch *Change) {
 
 // refuseConflicts looks at who wrote the values that would be written over.
 func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed.Difference, meant []string) error {
-	j := managed.Policy{Controllers: p.env.Controllers, Migrated: it.change.migrate}
-	var err error
-	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
+	against, err := p.meantByOthers(ctx, it, diffs, it.change.migrate)
+	if against = slices.Concat(meant, against); err != nil || len(against) == 0 {
 		return err
 	}
-	against := meant
+	p.conflict(it.change, "other managers own "+strings.Join(against, ", "))
+	return nil
+}
+
+// meantByOthers are the fields among the differences that somebody else means as they
+// are, each with who that is. migrated are the managers whose entries become ours.
+func (p *planner) meantByOthers(ctx context.Context, it *item, diffs []managed.Difference, migrated []string) (against []string, err error) {
+	j := managed.Policy{Controllers: p.env.Controllers, Migrated: migrated}
+	if j.Autoscaled, err = p.isScaled(ctx, it, diffs); err != nil {
+		return nil, err
+	}
 	for _, d := range diffs {
 		if d.Gone {
 			continue
@@ -392,11 +401,7 @@ func (p *planner) refuseConflicts(ctx context.Context, it *item, diffs []managed
 			p.warn(fmt.Sprintf("%s: %s was applied by %s, which may apply it again", it.ref, d.Path, manager))
 		}
 	}
-	if len(against) == 0 {
-		return nil
-	}
-	p.conflict(it.change, "other managers own "+strings.Join(against, ", "))
-	return nil
+	return against, nil
 }
 
 // dropped looks for what git no longer sets and an apply would leave there, and plans

@@ -190,5 +190,8 @@ func (p *planner) conflict(ch *Change, message string) {
 		return
 	}
 	ch.Action, ch.Refused = Conflict, message
-	ch.Hint = "--force-conflicts takes the fields over; ignore on the object leaves them"
+	ch.Hint = takesOver
 }
+
+// takesOver is what to type against a conflict.
+const takesOver = "--force-conflicts takes the fields over; ignore on the object leaves them"

@@ -42,6 +42,23 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	p.claim(ch)
 	it.change = ch
+	return p.refuseLoss(ctx, it, diffs)
+}
+
+// refuseLoss adds to a recreation that it would write over what others mean, unless the
+// caller said so.
+func (p *planner) refuseLoss(ctx context.Context, it *item, diffs []managed.Difference) error {
+	var migrated []string
+	if p.isAdoption(it.live) {
+		migrated = managed.Adopt(it.live, it.live).Managers
+	}
+	against, err := p.meantByOthers(ctx, it, diffs, migrated)
+	if err != nil || len(against) == 0 || p.opts.ForceConflicts {
+		return err
+	}
+	also := func(said, more string) string { return strings.TrimPrefix(said+"; "+more, "; ") }
+	it.change.Refused = also(it.change.Refused, "other managers own "+strings.Join(against, ", "))
+	it.change.Hint = also(it.change.Hint, takesOver)
 	return nil
 }
 

@@ -140,11 +140,12 @@ func (p *planner) replace(ctx context.Context, it *item, refused error) (done bo
 		return false, ctx.Err()
 	}
 	ch := p.newChange(it, Recreated)
-	ch.Fields = managed.Fields(managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live)))
+	diffs := managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live))
+	ch.Fields = managed.Fields(diffs)
 	ch.Message = "recreated, because the server refuses the change: " + p.words(it, refused)
 	p.claim(ch)
 	it.change = ch
-	return true, nil
+	return true, p.refuseLoss(ctx, it, diffs)
 }
 
 // words are what the server says, without what the reader knows, and without the
