@@ -183,7 +183,7 @@ func (r *run) newRevision(ctx context.Context) (record.Revision, error) {
 		}
 	}
 	last := &record.Revision{Environment: &schema.Environment{}, Authenticated: true}
-	if len(r.opts.Units) > 0 || r.completes || r.opts.NoWait || len(r.paused()) > 0 {
+	if len(r.opts.Units) > 0 || r.completes || r.opts.NoWait || len(r.holdBack()) > 0 {
 		recorded, err := r.c.Revision(ctx, r.env.Name, r.env.Namespace, 0)
 		switch {
 		case errors.Is(err, record.ErrNoRevision), errors.Is(err, record.ErrUnreadable):

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -14,8 +13,8 @@ import (
 // their pods pulled. What it did not wait for it has not seen: of what it has not written
 // either, last still says how it was.
 func (r *run) saw(ctx context.Context, env *schema.Environment, last *record.Revision) record.Pulled {
-	paused := r.paused()
-	waited := func(unit string) bool { return r.selected(unit) && !r.opts.NoWait && !paused[unit] }
+	held := r.holdBack()
+	waited := func(unit string) bool { return r.selected(unit) && !r.opts.NoWait && !held[unit] }
 	healthy := record.Pulled{}
 	for _, u := range env.Units {
 		before, known := last.Healthy[u.Name]
@@ -34,12 +33,12 @@ func (r *run) saw(ctx context.Context, env *schema.Environment, last *record.Rev
 	return healthy
 }
 
-// paused are the units with a rollout that stands still: their pods may be of another
+// holdBack are the units with a rollout that stands still: their pods may be of another
 // version than what was applied.
-func (r *run) paused() map[string]bool {
+func (r *run) holdBack() map[string]bool {
 	units := map[string]bool{}
 	for _, h := range r.health {
-		if h.Rule == health.RulePaused {
+		if h.HoldsBack() {
 			units[h.Unit] = true
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
+// ruleDaemonOnDelete is the Rule of a DaemonSet whose pods are replaced by who deletes them.
+const ruleDaemonOnDelete = "daemonset-on-delete"
+
 // judgeDaemonSet follows kubectl, which does not know OnDelete. maxSurge needs
 // no rule of its own: updated and available count nodes.
 func judgeDaemonSet(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
@@ -28,7 +31,7 @@ func judgeDaemonSet(obj *unstructured.Unstructured, related Related, now time.Ti
 	case v.desired == 0:
 		return healthy("daemonset-no-nodes", "no node matches")
 	case onDelete && int(s.NumberReady) >= v.desired:
-		v.State, v.Rule, v.ready = Healthy, "daemonset-on-delete", int(s.NumberReady)
+		v.State, v.Rule, v.ready = Healthy, ruleDaemonOnDelete, int(s.NumberReady)
 		if old := v.desired - int(s.UpdatedNumberScheduled); old > 0 {
 			v.Message = fmt.Sprintf("%d of %d pods run the former revision until they are deleted (OnDelete)", old, v.desired)
 		}

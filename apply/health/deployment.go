@@ -66,6 +66,17 @@ func judgeDeployment(obj *unstructured.Unstructured, related Related, now time.T
 // an older version than it asks for.
 const RulePaused = "deployment-paused"
 
+// HoldsBack reports whether a workload is healthy with pods of an older version than it
+// asks for, because it is told not to replace them: it is worth a line, and no proof of
+// the new version.
+func (r Result) HoldsBack() bool {
+	switch r.Rule {
+	case RulePaused, ruleSetOnDelete, rulePartition, ruleDaemonOnDelete:
+		return r.State == Healthy && r.Message != ""
+	}
+	return false
+}
+
 // judgePaused answers for a Deployment that is told to stand still: that it does
 // so is health, as long as the pods that it had are available. by is who told it so,
 // past git.

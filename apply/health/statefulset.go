@@ -11,6 +11,12 @@ import (
 	"k8s.io/utils/ptr"
 )
 
+// The rules of a StatefulSet that keeps pods of its former revision.
+const (
+	ruleSetOnDelete = "statefulset-on-delete"
+	rulePartition   = "statefulset-partition"
+)
+
 // judgeStatefulSet follows kubectl, which does not know OnDelete.
 func judgeStatefulSet(obj *unstructured.Unstructured, related Related, now time.Time) verdict {
 	set, err := as[appsv1.StatefulSet](obj)
@@ -49,7 +55,7 @@ func judgeStatefulSet(obj *unstructured.Unstructured, related Related, now time.
 		}
 		v.Message = ofReady(v.ready, desired)
 	case onDelete:
-		v.State, v.Rule = Healthy, "statefulset-on-delete"
+		v.State, v.Rule = Healthy, ruleSetOnDelete
 		if old := desired - updated; !current && old > 0 {
 			v.Message = fmt.Sprintf("%d of %d pods run the former revision until they are deleted (OnDelete)", old, desired)
 		}
@@ -57,7 +63,7 @@ func judgeStatefulSet(obj *unstructured.Unstructured, related Related, now time.
 	case int(s.Replicas) > desired:
 		v.Message = fmt.Sprintf("%s, %d %s still to end", ofReady(v.ready, desired), int(s.Replicas)-desired, plural(int(s.Replicas)-desired, "pod"))
 	case partition > 0:
-		v.Rule = "statefulset-partition"
+		v.Rule = rulePartition
 		want := max(desired-partition, 0)
 		if current || updated >= want {
 			v.State, v.Message = Healthy, fmt.Sprintf("%d of %d updated, partition %d holds the rest", min(updated, desired), desired, partition)

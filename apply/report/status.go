@@ -40,7 +40,7 @@ func Status(w io.Writer, s *apply.Status, opts Options) error {
 			}
 		}
 		for _, o := range u.Objects {
-			if o.State != health.Healthy || o.Rule == health.RulePaused && u.Paused == nil {
+			if o.State != health.Healthy || o.HoldsBack() && (o.Rule != health.RulePaused || u.Paused == nil) {
 				out.health(o)
 			}
 		}

@@ -182,7 +182,7 @@ func (v *liveView) unitLines(u *liveUnit, now time.Time, width int) []string {
 	case healthy >= u.total:
 		lines := []string{fmt.Sprintf("  %s %s  %s", v.paint(green, health.Healthy.Mark()), u.name, healthyObjects(u.total))}
 		for _, o := range u.objects {
-			if isPaused(o.Event) {
+			if holdsBack(o.Event) {
 				lines = append(lines, v.objectLines(o, now, width)...)
 			}
 		}

@@ -64,7 +64,7 @@ func (v *lineView) event(e apply.Event) {
 	} else {
 		delete(unit.healthy, e.Ref)
 	}
-	if e.State != health.Healthy || isPaused(e) || v.last[e.Ref] != "" {
+	if e.State != health.Healthy || holdsBack(e) || v.last[e.Ref] != "" {
 		v.line(e, describe(e))
 	}
 	if len(unit.healthy) >= unit.total && !unit.said {
@@ -97,9 +97,11 @@ func healthyObjects(n int) string {
 	return fmt.Sprintf("healthy: %d objects", n)
 }
 
-// isPaused tells a Deployment that stands still: it is as somebody wants it, and its
-// pods may be of an older version than what was applied.
-func isPaused(e apply.Event) bool { return e.State == health.Healthy && e.Rule == health.RulePaused }
+// holdsBack tells a workload that is as somebody wants it, and whose pods may be of an
+// older version than what was applied.
+func holdsBack(e apply.Event) bool {
+	return health.Result{State: e.State, Rule: e.Rule, Message: e.Message}.HoldsBack()
+}
 
 // describe is an event in words.
 func describe(e apply.Event) string {
@@ -108,7 +110,7 @@ func describe(e apply.Event) string {
 		return e.Message
 	case e.State != "":
 		text := fmt.Sprintf("%s %s", e.Ref, e.State)
-		if (e.State != health.Healthy || isPaused(e)) && e.Message != "" {
+		if (e.State != health.Healthy || holdsBack(e)) && e.Message != "" {
 			text += ": " + e.Message
 		}
 		return text
