@@ -293,7 +293,7 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 			return slices.ContainsFunc(ch.Fields, func(shown managed.Field) bool { return shown.Path == f.Path && shown.To == nil })
 		})...)
 		ch.Message = adoptedFrom(a.Present)
-		p.reportForeign(it, it.live, result)
+		p.reportForeign(it, onRecord(ch), result)
 		ch.Restarts = ch.Restarts || slices.ContainsFunc(a.Paths, func(at managed.Path) bool { return managed.IsPodTemplate(it.ref, at) })
 	case len(diffs) > 0 || len(ch.handover) > 0 || len(ch.Fields) > 0:
 	case !reflect.DeepEqual(managed.Ownership(it.live), managed.Ownership(result)):
@@ -322,6 +322,17 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 		p.note(it)
 	}
 	return nil
+}
+
+// onRecord is a live object with whoever is on record for its fields once the change is
+// carried out, where that was nobody.
+func onRecord(ch *Change) *unstructured.Unstructured {
+	if len(ch.recorded) == 0 {
+		return ch.live
+	}
+	live := ch.live.DeepCopy()
+	live.SetManagedFields(ch.recorded)
+	return live
 }
 
 // injectionHint says how to leave CA bundles to who injects them, where an apply would
@@ -419,7 +430,10 @@ func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Un
 			return nil, err
 		}
 		if recorded != nil {
-			dropped, ch.recorded = managed.DropRecorded(recorded, shown), managed.Recorded(recorded)
+			dropped = managed.DropRecorded(recorded, shown)
+			if ch.recorded, err = managed.Recorded(recorded, dropped.Paths); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if len(dropped.Removed) == 0 {

@@ -61,7 +61,7 @@ func migrates(live *unstructured.Unstructured, e *entry) bool {
 		return true
 	}
 	switch e.manager {
-	case "kubectl-client-side-apply", "kubectl-create", "kubectl", "kubectl-edit", "kubectl-replace", "before-first-apply":
+	case "kubectl-client-side-apply", "kubectl-create", "kubectl", "kubectl-edit", "kubectl-replace", beforeFirstApply:
 		return true
 	}
 	return false

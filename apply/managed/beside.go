@@ -21,13 +21,24 @@ func ownedBeside(theirs node, live map[string]any, others ...node) []ownedField 
 	return w.found
 }
 
+// treeBeside is the part of a tree that leads to what ownedBeside lists and is kept.
+func treeBeside(theirs node, live any, keep func(ownedField) bool, others ...node) node {
+	w := ownedWalk{keep: keep}
+	return w.fields(nil, theirs, live, others)
+}
+
 func sortOwned(fields []ownedField) {
 	slices.SortStableFunc(fields, func(a, b ownedField) int { return strings.Compare(a.path.String(), b.path.String()) })
 }
 
-type ownedWalk struct{ found []ownedField }
+type ownedWalk struct {
+	found []ownedField
+	keep  func(ownedField) bool // nil keeps all
+}
 
-func (w *ownedWalk) fields(p Path, theirs node, live any, others []node) {
+// fields finds what the others do not own, and returns the tree that leads to it.
+func (w *ownedWalk) fields(p Path, theirs node, live any, others []node) node {
+	found := node{}
 	for name, sub := range theirs {
 		n, ok := sub.(node)
 		if name == "." || !ok {
@@ -43,13 +54,16 @@ func (w *ownedWalk) fields(p Path, theirs node, live any, others []node) {
 		}
 		if isLeaf(n) || item && len(below) == 0 {
 			// Owned by others in parts: then the parts are theirs to say.
-			if len(below) == 0 {
-				w.found = append(w.found, ownedField{path: at, value: value})
+			if f := (ownedField{path: at, value: value}); len(below) == 0 && (w.keep == nil || w.keep(f)) {
+				w.found, found[name] = append(w.found, f), n
 			}
 			continue
 		}
-		w.fields(at, n, value, below)
+		if inside := w.fields(at, n, value, below); len(inside) > 0 {
+			found[name] = inside
+		}
 	}
+	return found
 }
 
 // othersBelow follows the other trees. covered says that one of them owns the

@@ -183,13 +183,45 @@ func (d *Dropped) Disown(fields []metav1.ManagedFieldsEntry) ([]metav1.ManagedFi
 	return out, nil
 }
 
-// Recorded is our entry in the answer to a dry-run, to be written where nobody is on
-// record for the fields of an object.
-func Recorded(recorded *unstructured.Unstructured) []metav1.ManagedFieldsEntry {
-	return slices.DeleteFunc(recorded.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-		return e.Manager != schema.Manager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != ""
-	})
+// Recorded are the managedFields to be written where nobody is on record for the fields
+// of an object, from the answer to a dry-run: ours, and what others have beside it,
+// under the name that the server gives to who wrote before anybody applied. What the
+// server fills in is nobody's, and so is what is left of what goes.
+func Recorded(recorded *unstructured.Unstructured, gone []Path) ([]metav1.ManagedFieldsEntry, error) {
+	ours, builtin := ourApply(entriesOf(recorded)), IsBuiltin(recorded.GroupVersionKind().Group)
+	keep := func(f ownedField) bool {
+		return !isNoise(f.path) && (!builtin || !isDefault(f)) && !slices.ContainsFunc(gone, f.path.isWithin)
+	}
+	var out []metav1.ManagedFieldsEntry
+	for _, e := range recorded.GetManagedFields() {
+		switch {
+		case e.Subresource != "" || e.FieldsV1 == nil:
+			continue
+		case e.Manager == schema.Manager && e.Operation == metav1.ManagedFieldsOperationApply:
+		case e.Manager == beforeFirstApply:
+			n := node{}
+			if err := json.Unmarshal(e.FieldsV1.GetRawBytes(), &n); err != nil {
+				return nil, err
+			}
+			if n = treeBeside(n, recorded.Object, keep, ours); len(n) == 0 {
+				continue
+			}
+			raw, err := json.Marshal(n)
+			if err != nil {
+				return nil, err
+			}
+			e.FieldsV1 = metav1.NewFieldsV1(string(raw))
+		default:
+			continue
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
+
+// beforeFirstApply is whom the server has own what is there where nobody is on record
+// (k8s.io/apimachinery/pkg/util/managedfields/internal/skipnonapplied.go).
+const beforeFirstApply = "before-first-apply"
 
 // Unrecorded reports whether nobody is on record for any field of an object: somebody
 // emptied its managedFields.

@@ -59,6 +59,11 @@ func (p Path) String() string {
 	return b.String()
 }
 
+// isWithin reports whether a path leads to another one, or to a place below it.
+func (p Path) isWithin(above Path) bool {
+	return len(p) >= len(above) && p[:len(above)].String() == above.String()
+}
+
 // Fields are the names of the path alone, without the items of lists:
 // spec.containers.image.
 func (p Path) Fields() string {
