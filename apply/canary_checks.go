@@ -66,28 +66,57 @@ func (a answer) state() string {
 // look asks all checks once. pending names one that has no answer; one that fails, or
 // has had none for too long, is *CanaryFailed.
 func (c *checker) look(ctx context.Context) (pending string, err error) {
-	pods, err := c.pods(ctx)
-	if err != nil {
-		return "", err
-	}
-	for i, check := range c.k.Unit.Canary.Checks {
-		a := c.ask(ctx, check, pods)
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
+	err = c.each(ctx, func(i int, a answer) error {
 		if a.passed {
 			delete(c.silent, i)
-			continue
+			return nil
 		}
 		if c.silent[i].IsZero() {
 			c.silent[i] = time.Now()
 		}
 		if a.failed || time.Since(c.silent[i]) > unanswered {
-			return "", &CanaryFailed{App: c.k.State.App, Step: c.k.State.Step + 1, Why: "check failed: " + a.says}
+			return c.failed(a)
 		}
 		pending = a.says
+		return nil
+	})
+	return pending, err
+}
+
+// fails is *CanaryFailed where a check fails by now; what has no answer is asked again.
+func (c *checker) fails(ctx context.Context) error {
+	err := c.each(ctx, func(_ int, a answer) error {
+		if a.failed {
+			return c.failed(a)
+		}
+		return nil
+	})
+	if failed := (*CanaryFailed)(nil); errors.As(err, &failed) {
+		return failed
 	}
-	return pending, nil
+	return nil
+}
+
+func (c *checker) failed(a answer) *CanaryFailed {
+	return &CanaryFailed{App: c.k.State.App, Step: c.k.State.Step + 1, Why: "check failed: " + a.says}
+}
+
+// each asks all checks once.
+func (c *checker) each(ctx context.Context, judge func(i int, a answer) error) error {
+	pods, err := c.pods(ctx)
+	if err != nil {
+		return err
+	}
+	for i, check := range c.k.Unit.Canary.Checks {
+		a := c.ask(ctx, check, pods)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := judge(i, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *checker) ask(ctx context.Context, check schema.CanaryCheck, pods []corev1.Pod) answer {

@@ -106,6 +106,70 @@ func TestCanaryFails(t *testing.T) {
 	}
 }
 
+// TestCanaryFailsComingUp has checks fail while the canary is waited for: it is not waited
+// for any longer, nor is another unit, and what has no answer yet keeps nobody.
+func TestCanaryFailsComingUp(t *testing.T) {
+	t.Parallel()
+	cfg := applytest.Cluster(t)
+	for _, tt := range []struct{ name, value, image, says string }{
+		{"promql", "0.25", "x:2", `check failed: promql sum(rate(errors_total{app="web"}[1m])): 0.25, at most 0.01`},
+		{"url", "sick", "x:2", "/healthz: 503, expected 200"},
+		{"log", "0", "x:never-ready", `check failed: log "not ready": 1 line, at most 0`},
+		{"no value", "", "x:2", ""},
+		{"silent", "hang", "x:2", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScenario(t, cfg)
+			prometheus := newPrometheus(t)
+			version := func(image string, ready int64) *schema.Environment {
+				web, other := s.deployment("web", image), s.deployment("other", strings.Replace(image, ":2", ":never-ready", 1))
+				_ = unstructured.SetNestedField(web.Object, ready, "spec", "minReadySeconds")
+				app := unit("app", web)
+				app.Canary = &schema.Canary{Steps: []schema.CanaryStep{{Pods: 1}}, Checks: checksAt(prometheus.server.URL), Prometheus: prometheus.server.URL + "/prometheus/"}
+				app.Canary.Checks[1].Log = "not ready"
+				if tt.says == "" {
+					return s.env(s.home(), app)
+				}
+				return s.env(s.home(), app, unit("other", other))
+			}
+			opts := apply.ApplyOptions{Yes: true, Timeout: 5 * time.Minute, Who: "somebody"}
+			if _, err := s.run(t.Context(), version("x:1", 0), opts); err != nil {
+				t.Fatal(err)
+			}
+			before := s.mainPods(t)
+			prometheus.set(tt.value)
+			c, ready := s.connect(t), int64(2)
+			if tt.says != "" {
+				ready = 590 // nobody waits that long
+			}
+			k, err := c.Canaries(t.Context(), version(tt.image, ready), opts)
+			if err == nil {
+				err = k.Begin(t.Context(), "somebody")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			_, err = applyWith(t.Context(), c, k.Environment, k.Options(opts))
+			failed := (*apply.CanaryFailed)(nil)
+			switch {
+			case tt.says == "" && err != nil:
+				t.Errorf("what has no answer yet: %v", err)
+			case tt.says != "" && (!errors.As(err, &failed) || failed.Step != 1 || !strings.Contains(err.Error(), tt.says)):
+				t.Errorf("got %v, which does not say %q", err, tt.says)
+			case tt.says != "" && (!strings.Contains(err.Error(), "Deployment/"+s.namespace+"/web-canary: ") || strings.Contains(err.Error(), "other")):
+				t.Errorf("what the gate saw of the canary, and of nothing else, is not in %v", err)
+			case time.Since(began) > 2*time.Minute:
+				t.Errorf("it took %s", time.Since(began))
+			}
+			if after := s.mainPods(t); !slices.Equal(before, after) {
+				t.Errorf("the pods of the app were\n%q\nand are\n%q", before, after)
+			}
+		})
+	}
+}
+
 // trouble is how a canary fails at a step.
 type trouble struct {
 	name string

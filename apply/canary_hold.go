@@ -40,7 +40,7 @@ func (k *Canaries) Hold(ctx context.Context, wait time.Duration, on func(string)
 	for {
 		pending, err := checks.look(ctx)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("unit %s: %w", k.State.App, err)
 		}
 		note, err := k.note(ctx)
 		if err != nil {

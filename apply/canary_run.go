@@ -67,9 +67,7 @@ type CanaryFailed struct {
 }
 
 // Error has the check with its numbers.
-func (f *CanaryFailed) Error() string {
-	return fmt.Sprintf("unit %s: canary, step %d: %s", f.App, f.Step, f.Why)
-}
+func (f *CanaryFailed) Error() string { return fmt.Sprintf("canary, step %d: %s", f.Step, f.Why) }
 
 // Canaries walks through the canaries of an environment, one apply after the other.
 type Canaries struct {
@@ -293,6 +291,9 @@ func (k *Canaries) Says() string {
 // Options are apply options for this step.
 func (k *Canaries) Options(opts ApplyOptions) ApplyOptions {
 	opts.Canary = k.State
+	if !k.State.Last {
+		opts.Checks = k.watch
+	}
 	return opts
 }
 
@@ -313,7 +314,7 @@ func (k *Canaries) Blames(err error) bool {
 // Aborted is what to apply to end a canary, and the options for that: the app stays as
 // it was applied last, and what git says is on hold.
 func (k *Canaries) Aborted(opts ApplyOptions) (*schema.Environment, ApplyOptions) {
-	opts.Canary, opts.Back, opts.Release, opts.Hold = nil, true, false, k.held
+	opts.Canary, opts.Checks, opts.Back, opts.Release, opts.Hold = nil, nil, true, false, k.held
 	return k.Without(k.desired, k.base), opts
 }
 

@@ -114,6 +114,11 @@ func ordeals() []ordeal {
 			},
 		},
 		{
+			// Two steps, and the app takes the new version.
+			name: "canary whole", prepare: prepared(func(s *scenario) *schema.Environment { return s.steps("1") }), run: walks,
+			desired: of(func(s *scenario) *schema.Environment { return s.steps("2") }), deletes: []string{"web-canary", "web-files-canary"},
+		},
+		{
 			name: "canary abort", prepare: func(t *testing.T, s *scenario) {
 				t.Helper()
 				s.apply(t, s.tried("1"))
@@ -317,6 +322,43 @@ func (s *scenario) tried(version string) *schema.Environment {
 	app := unit("app", web, s.configMap("web-files", "k", version))
 	app.Canary = &schema.Canary{Steps: []schema.CanaryStep{{Pods: 1, Manual: true}}}
 	return s.env(s.home(), app)
+}
+
+// steps has an app whose new versions come in as a canary of two steps.
+func (s *scenario) steps(version string) *schema.Environment {
+	env := s.tried(version)
+	env.Unit("app").Canary.Steps = []schema.CanaryStep{{Pods: 1}, {Percent: 100}}
+	return env
+}
+
+// walks brings a new version in, step by step, as the command does.
+func walks(ctx context.Context, s *scenario) error {
+	c, err := s.dial()
+	if err != nil {
+		return err
+	}
+	k, err := c.Canaries(ctx, s.steps("2"), s.options())
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	if k == nil {
+		return s.once(ctx, s.steps("2"), s.options())
+	}
+	for more := true; more; {
+		if err := k.Begin(ctx, "somebody"); err != nil {
+			return fmt.Errorf("plan: %w", err)
+		}
+		if _, err := applyWith(ctx, c, k.Environment, k.Options(s.options())); err != nil {
+			return err
+		}
+		if _, err := k.Hold(ctx, 0, func(string) {}); err != nil {
+			return err
+		}
+		if more, err = k.Next(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tries begins the canary of the new version.

@@ -78,6 +78,9 @@ type ApplyOptions struct { //nolint:revive // it stands beside PlanOptions and S
 	// nil: none runs, and one that did is over. Until its last step nothing is recorded
 	// as a revision: what was applied last is what the app goes back to.
 	Canary *canary.State
+	// Checks looks at the checks of that canary while units are waited for, until ctx ends;
+	// nil where nobody does. What it returns ends the wait.
+	Checks func(ctx context.Context) error
 	// Unconfirmed says that nobody was shown the plan and agreed to it. Where another
 	// run changed the environment meanwhile, it is then made again and applied, with
 	// all guards; else the run is refused.

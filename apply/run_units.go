@@ -75,6 +75,8 @@ func (r *run) established(ctx context.Context, change *Change) error {
 func (r *run) units(ctx context.Context) error {
 	gate, closeGate := r.openGate(ctx)
 	defer closeGate()
+	checked := r.newCanaryGate(ctx)
+	gate = checked.over(gate)
 
 	type outcome struct {
 		done chan struct{}
@@ -121,7 +123,7 @@ func (r *run) units(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	var errs []error
+	errs := []error{checked.end(r)}
 	for _, u := range r.env.Units {
 		if o, ok := outcomes[u.Name]; ok && o.err != nil && !errors.Is(o.err, errSkipped) {
 			errs = append(errs, fmt.Errorf("unit %s: %w", u.Name, o.err))

@@ -211,7 +211,10 @@ func (w *worker) tell(ctx context.Context, err error) {
 	if stays, ok := errors.AsType[*apply.NotGone](err); ok {
 		current[NoticeUnhealthy] = stays.Error()
 	}
-	for _, kind := range []NoticeKind{NoticeRefused, NoticeUnhealthy} {
+	if errors.As(err, new(*apply.CanaryFailed)) {
+		current[NoticeAborted] = err.Error()
+	}
+	for _, kind := range []NoticeKind{NoticeRefused, NoticeUnhealthy, NoticeAborted} {
 		if current[kind] == "" {
 			delete(w.said, kind)
 			continue

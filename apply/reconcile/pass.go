@@ -38,7 +38,7 @@ type Options struct {
 	// always waited for.
 	NoWait bool
 	// Planner makes the plan; nil means Cluster.Plan.
-	Planner func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error)
+	Planner planFunc
 	// Confirm is asked, where it is not nil, before anything is made of content
 	// that is not what was applied last: it may be older than that.
 	Confirm func(context.Context) error
@@ -56,7 +56,7 @@ type Outcome struct {
 	Skipped []Skip `json:"skipped,omitempty"`
 
 	applied bool      // new content was applied, or tried to be
-	again   time.Time // when what a person scaled is to be as git says; zero where nobody did
+	again   time.Time // when to look again: what a person scaled is to be as git says, a canary waits; else zero
 }
 
 // Pass looks at an environment once. In ModeCorrect it writes back what drifted
@@ -81,6 +81,11 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 	if planner == nil {
 		planner = c.Plan
 	}
+	if k.Waits() && opts.Mode == ModeCorrect && opts.Plan.Objects == nil && len(opts.Plan.Units) == 0 {
+		if failed := k.Fails(ctx); failed != nil {
+			return aborted(ctx, c, k, planner, opts, failed)
+		}
+	}
 	plan, err := planner(ctx, env, opts.Plan)
 	if err != nil {
 		return nil, err
@@ -95,6 +100,9 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 		if out.again.IsZero() || scaled.Until.Before(out.again) {
 			out.again = scaled.Until
 		}
+	}
+	if look := time.Now().Add(canaryLook); k.Waits() && (out.again.IsZero() || look.Before(out.again)) {
+		out.again = look
 	}
 	out.Skipped = skips(plan, standing)
 	if why, until := out.waits(env, standing, k, time.Now()); why != nil {
@@ -125,9 +133,30 @@ func Pass(ctx context.Context, c *apply.Cluster, env *schema.Environment, opts O
 	return out, err
 }
 
+// canaryLook is how often a daemon looks at the checks of a canary that waits.
+const canaryLook = time.Minute
+
+// aborted ends a canary that waits for somebody, and of which a check fails.
+func aborted(ctx context.Context, c *apply.Cluster, k *apply.Canaries, planner planFunc, opts Options, failed error) (*Outcome, error) {
+	env, run := k.Aborted(opts.Apply)
+	plan, err := planner(ctx, env, opts.Plan)
+	if err != nil {
+		return nil, errors.Join(failed, err)
+	}
+	run.Yes = true // it writes nothing that was not there before
+	rep, err := c.Apply(ctx, env, plan, run)
+	if skip, ok := new(Outcome).overtaken(err); ok {
+		return nil, fmt.Errorf("the canary is still there: %s: %w", skip.Message, failed)
+	}
+	return &Outcome{Report: *rep, Mode: opts.Mode, applied: true}, errors.Join(failed, err)
+}
+
+// planFunc makes a plan.
+type planFunc = func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error)
+
 // correct writes what is not left alone.
 func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.Environment, standing *record.Standing,
-	planner func(context.Context, *schema.Environment, apply.PlanOptions) (*apply.Plan, error), opts Options,
+	planner planFunc, opts Options,
 ) (*apply.Report, error) {
 	plan := &out.Plan
 	if standing.Rendered == plan.Rendered && plan.Summary[apply.Deleted] == 0 {

@@ -411,7 +411,8 @@ func said(err error) bool {
 	var refused *hint.Refused
 	var unhealthy *health.NotHealthy
 	var stays *apply.NotGone
-	return errors.As(err, &refused) || errors.As(err, &unhealthy) || errors.As(err, &stays)
+	var failed *apply.CanaryFailed
+	return errors.As(err, &refused) || errors.As(err, &unhealthy) || errors.As(err, &stays) || errors.As(err, &failed)
 }
 
 // errStale ends a pass because there is newer content.
