@@ -13,7 +13,14 @@ import (
 type Options struct {
 	Format string // html or markdown
 	Lang   string // of words.Languages
+	// Changes are the last commits of the source, newest first, at most Last; none are on
+	// the page where Last is zero.
+	Changes []Change
+	Last    int
 }
+
+// Change is a commit of the source.
+type Change struct{ Commit, Day, Who, Subject string }
 
 // Formats are what Options knows, the default first.
 func Formats() []string { return []string{"html", "markdown"} }
@@ -68,7 +75,7 @@ func codes(texts []string) string {
 
 // Write makes the page of environments, in the order of their names as given.
 func Write(ways *render.Ways, names []string, opts Options) string {
-	w := &writer{ways: ways.In(opts.Lang), names: unique(names), say: speech(opts.Lang).Say}
+	w := &writer{ways: ways.In(opts.Lang), names: unique(names), commits: opts.Changes, last: opts.Last, say: speech(opts.Lang).Say}
 	b := w.book()
 	if opts.Format == "markdown" {
 		return b.markdown()
@@ -88,9 +95,11 @@ func unique(names []string) []string {
 
 // writer gathers what the page says.
 type writer struct {
-	ways  *render.Ways
-	names []string
-	say   func(text string, args ...any) string
+	ways    *render.Ways
+	names   []string
+	commits []Change
+	last    int
+	say     func(text string, args ...any) string
 }
 
 // cluster is one cluster with the environments of it that the page is about.
@@ -127,7 +136,11 @@ func (w *writer) book() *book {
 }
 
 func (w *writer) command() string {
-	return "evenkeel handbook " + strings.Join(w.names, " ")
+	command := "evenkeel handbook " + strings.Join(w.names, " ")
+	if w.last > 0 {
+		command += fmt.Sprintf(" --changes %d", w.last)
+	}
+	return command
 }
 
 // sections are those of one cluster; one that has nothing to say is left out.

@@ -6,7 +6,7 @@
 //	render.Ways -> book (sections of paragraphs, tables, commands, drawings) -> Write
 //
 // All of it follows from the source: the same source gives the same bytes, so that CI
-// can commit the page. That is why the last changes are not on it: a commit of the
-// page would be one, and a shallow clone knows none. Values of Secrets are not read:
+// can commit the page. The last changes are on it only where they are asked for: a page
+// that is written before its commit lacks that one, and a shallow clone knows none. Values of Secrets are not read:
 // what a Secret is called, and its keys, is all that is said of it.
 package handbook

@@ -199,8 +199,16 @@ func (w *writer) changes(c *cluster) []any {
 	for _, name := range c.names {
 		lines = append(lines, "evenkeel history "+name)
 	}
+	typed := commands(strings.Join(lines, "\n") + "\ngit log --oneline -- envs")
+	if w.last == 0 {
+		return []any{paragraph(w.say("They are not on this page, which is the same for the same source: the cluster and git know them.")), typed}
+	}
+	t := table{head: []string{w.say("Day"), w.say("Who"), w.say("Change"), w.say("Commit")}}
+	for _, one := range w.commits {
+		t.rows = append(t.rows, []string{one.Day, one.Who, one.Subject, code(one.Commit)})
+	}
 	return []any{
-		paragraph(w.say("They are not on this page, which is the same for the same source: the cluster and git know them.")),
-		commands(strings.Join(lines, "\n") + "\ngit log --oneline -- envs"),
+		paragraph(w.say("Commits that changed the source of environments. What was applied when, and by whom, the cluster knows:")),
+		t, typed,
 	}
 }

@@ -28,10 +28,10 @@ func TestGoldenHandbooks(t *testing.T) {
 		names  []string
 		opts   Options
 	}{
-		{"od.md", []string{"infra", "prod"}, Options{"markdown", "en"}},
-		{"od.zh.md", []string{"infra", "prod"}, Options{"markdown", "zh"}},
-		{"cloud.md", []string{"cloud-infra", "cloud-prod"}, Options{"markdown", "en"}},
-		{"od.html", []string{"prod"}, Options{"html", "en"}},
+		{"od.md", []string{"infra", "prod"}, Options{Format: "markdown", Lang: "en"}},
+		{"od.zh.md", []string{"infra", "prod"}, Options{Format: "markdown", Lang: "zh"}},
+		{"cloud.md", []string{"cloud-infra", "cloud-prod"}, Options{Format: "markdown", Lang: "en"}},
+		{"od.html", []string{"prod"}, Options{Format: "html", Lang: "en"}},
 	} {
 		var pages [2]string
 		for i := range pages {

@@ -85,5 +85,10 @@ func chinese() words.Words {
 		"Stop a rollout after its first pods, and go on:":                                                                                                                                "在首批 Pod 之后暂停发布，再继续：",
 		"Write the files of the edge hosts again, to be installed there with the install.sh among them:":                                                                                 "重新生成边缘主机的配置文件，用其中的 install.sh 在主机上安装：",
 		"They are not on this page, which is the same for the same source: the cluster and git know them.":                                                                               "相同的源码生成相同的页面，因此本页不含变更记录；请查询集群和 git。",
+		"Day":    "日期",
+		"Who":    "作者",
+		"Change": "变更",
+		"Commit": "提交",
+		"Commits that changed the source of environments. What was applied when, and by whom, the cluster knows:": "修改了环境源码的提交。何时由谁应用，请查询集群：",
 	}
 }
