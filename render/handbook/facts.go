@@ -352,6 +352,17 @@ func (w *writer) certificates(c *cluster) []any {
 			})
 		}
 	})
+	for _, row := range c.rows { // routes of other kinds
+		host, _, _ := strings.Cut(strings.TrimPrefix(row.URL, "https://"), "/")
+		if row.TLS != "controller" || slices.ContainsFunc(t.rows, func(known []string) bool { return known[0] == code(host) }) {
+			continue
+		}
+		from := w.say("the default certificate of the controller")
+		if secret, ok := strings.CutPrefix(row.Certificate, "Secret/"); ok {
+			from = w.say("the Secret %s", code(secret))
+		}
+		t.rows = append(t.rows, []string{code(host), w.say("controller"), from})
+	}
 	if len(t.rows) == 0 {
 		return []any{paragraph(w.say("No host of these environments is served by TLS."))}
 	}

@@ -65,6 +65,7 @@ func chinese() words.Words {
 		"nginx: server %s, port %d":                                 "nginx：server %s，端口 %d",
 		"passes on to %s, port %d":                                  "转发给 %s，端口 %d",
 		" or ":                                                      " 或 ",
+		", with the certificate of %s":                              "，证书为 %s",
 		"ends TLS with %s, %s":                                      "用 %s 终止 TLS，%s",
 		"sends the client to %s (%d)":                               "让客户端转到 %s（%d）",
 		"sends the client to %s":                                    "让客户端转到 %s",

@@ -93,6 +93,9 @@ type Way struct {
 	Rewritten string `json:"rewritten,omitempty"`
 	// TLS is where the encryption ends: "edge", "load balancer", "controller" or "".
 	TLS string `json:"tls,omitempty"`
+	// Certificate is what clients are shown there, as far as the source says: the file on
+	// the edge hosts, or Secret/namespace/name.
+	Certificate string `json:"certificate,omitempty"`
 	// Broken says that the request would not arrive, or not be answered in full.
 	Broken bool `json:"broken"`
 	// Probe is the answer to a request that was really sent.

@@ -52,6 +52,11 @@ func (t *tracer) route(c *controller, e *entryPoint, r request, secure bool) *re
 	if len(chosen.points) > 0 && c.kind == traefik {
 		h.Says += t.Say(", on %s", strings.Join(slices.Compact(chosen.points), ", "))
 	}
+	if secure {
+		if t.way.Certificate = t.shown(chosen, r); t.way.Certificate != "" {
+			h.Says += t.Say(", with the certificate of %s", t.way.Certificate)
+		}
+	}
 	if broken := t.certificate(c, chosen, r, secure); broken != nil && h.Break == nil {
 		h.Break = broken.Break
 		h.By = broken.By
@@ -127,6 +132,39 @@ func (t *tracer) rewrites(chosen *router, r request) (changed request, redirect 
 		t.way.Rewritten = r.path()
 	}
 	return r, nil, true
+}
+
+// shown is the certificate that the controller shows for a route, as Secret/namespace/name;
+// empty where the source does not say.
+func (t *tracer) shown(chosen *router, r request) string {
+	o := chosen.object
+	secret := func(namespace, name string) string {
+		if name == "" {
+			return ""
+		}
+		return "Secret/" + namespace + "/" + name
+	}
+	switch o.Kind {
+	case "HTTPRoute", "GRPCRoute":
+		for _, s := range chosen.secret {
+			if s.hosts == "" || s.hosts == r.host || below(r.host, s.hosts) {
+				return secret(s.namespace, s.name)
+			}
+		}
+	case "IngressRoute":
+		if name := tree.Text(tree.At(o.spec(), "tls", "secretName")); name != "" {
+			return secret(o.Namespace, name)
+		}
+	}
+	for _, ingress := range append([]*object{o}, t.byKind["Ingress"]...) { // it is shown for every route of the host
+		for _, item := range tree.List(ingress.spec()["tls"]) {
+			entry := tree.Map(item)
+			if slices.ContainsFunc(tree.Texts(entry["hosts"]), func(name string) bool { return name != "" && hostMatches(name, r.host) }) {
+				return secret(ingress.Namespace, tree.Text(entry["secretName"]))
+			}
+		}
+	}
+	return ""
 }
 
 // certificate says why a client that speaks TLS with the controller would not trust

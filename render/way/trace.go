@@ -143,7 +143,7 @@ func (t *tracer) byEdge(r request) *request {
 		t.hop(Hop{Kind: Edge, Name: t.Say("nginx: server %s, port %d", server.Name, 80), Says: t.Say("sends the client to %s (%d)", to.text(), http.StatusMovedPermanently), By: unit("l7", "tls", server.Name)})
 		return &to
 	case server.Certificate != "":
-		t.way.TLS = "edge"
+		t.way.TLS, t.way.Certificate = "edge", server.Certificate
 		says = t.Say("ends TLS with %s, %s", server.Certificate, says)
 		by = unit("l7", "tls", server.Name)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mattn/go-runewidth"
+
 	"github.com/seed-428f4edd/evenkeel/render/way"
 )
 
@@ -14,6 +16,7 @@ const (
 	margin     = 24.0
 	cardWidth  = 244.0
 	lineHeight = 16.0
+	monoWidth  = 6.7 // of a letter of a URL
 	cardGap    = 12.0
 	trunkRoom  = 44.0 // left of the first column, for the wire from the controller
 	laneGap    = 6.0
@@ -69,7 +72,7 @@ func newBox(in Speech, card way.Card, w float64, brief bool) *box {
 		shown = shown[:3]
 	}
 	for _, url := range shown {
-		add("mono", cutTo(url, 11.5, room))
+		add("mono", runewidth.Truncate(Clean(url), int(room/monoWidth), "…"))
 	}
 	if more := len(card.URLs) - len(shown); more > 0 {
 		add("mono", in.Say("and %d more", more))
