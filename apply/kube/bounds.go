@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"io"
+	"net/http"
 	"regexp"
 
 	"github.com/seed-428f4edd/evenkeel/internal/paging"
@@ -14,6 +15,13 @@ const (
 	mostValues     = 4 << 20
 	mostDiscovered = 1 << 20 // of what says which kinds there are: thousands of kinds have half of it
 	mostEvent      = 8 << 20 // bytes of one event of a watch: an object has at most a few MiB
+	mostRefusal    = 1 << 20 // bytes of an answer that is an error
+	mostPages      = 100_000 // of a list: 250 million objects, or a server that never ends it
+)
+
+var (
+	errRefusal = errors.New("the server refuses it with more words than are read")
+	errPages   = errors.New("the server does not end the list")
 )
 
 // discovered matches the paths of discovery: /api, /apis, and those of a version below.
@@ -22,8 +30,10 @@ var discovered = regexp.MustCompile(`/(?:apis?|api/v1|apis/[^/]+/[^/]+)$`)
 var errDiscovery = errors.New("the server says that it has more kinds than anybody expects")
 
 // bounded is an error where an answer has more than is read, by the path that was asked.
-func bounded(path string, body []byte) error {
+func bounded(path string, status int, body []byte) error {
 	switch {
+	case status >= http.StatusBadRequest && len(body) > mostRefusal:
+		return errRefusal
 	case len(body) > mostDiscovered && discovered.MatchString(path) && manyValues(body, mostDiscovered):
 		return errDiscovery
 	case len(body) > paging.Most, manyValues(body, mostValues):

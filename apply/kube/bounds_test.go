@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/seed-428f4edd/evenkeel/internal/paging"
@@ -126,13 +128,18 @@ func TestDiscovered(t *testing.T) {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	if err := bounded("/apis", []byte(strings.Repeat("{},", 2<<20))); !errors.Is(err, errDiscovery) {
+	if err := bounded("/apis", http.StatusOK, []byte(strings.Repeat("{},", 2<<20))); !errors.Is(err, errDiscovery) {
 		t.Error(err)
 	}
-	if err := bounded("/api/v1/pods", []byte(strings.Repeat("{},", 1<<20))); err != nil {
+	if err := bounded("/api/v1/pods", http.StatusOK, []byte(strings.Repeat("{},", 1<<20))); err != nil {
 		t.Error(err)
 	}
-	if err := fmt.Errorf("x: %w", bounded("/api/v1/pods", make([]byte, paging.Most+1))); !errors.Is(err, paging.TooLarge{}) {
+	for size, want := range map[int]error{mostRefusal: nil, mostRefusal + 1: errRefusal} {
+		if err := bounded("/api/v1/pods", http.StatusInternalServerError, make([]byte, size)); !errors.Is(err, want) {
+			t.Errorf("a refusal of %d bytes: %v", size, err)
+		}
+	}
+	if err := fmt.Errorf("x: %w", bounded("/api/v1/pods", http.StatusOK, make([]byte, paging.Most+1))); !errors.Is(err, paging.TooLarge{}) {
 		t.Error(err)
 	}
 }
@@ -149,5 +156,23 @@ func TestManyWarnings(t *testing.T) {
 	all := w.list()
 	if len(all) != mostWarnings || len(all[0]) > mostWarning+3 || !strings.HasPrefix(all[len(all)-1], fmt.Sprint(3*mostWarnings-1)) {
 		t.Errorf("%d warnings are kept, the last is %.10s", len(all), all[len(all)-1])
+	}
+}
+
+// lists are pages without an end.
+type lists struct{ dynamic.ResourceInterface }
+
+func (lists) List(context.Context, metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	l := &unstructured.UnstructuredList{Object: map[string]any{}, Items: []unstructured.Unstructured{{Object: map[string]any{}}}}
+	l.SetContinue("again")
+	return l, nil
+}
+
+// TestEndlessList reads a list of which each page says that there is another one.
+func TestEndlessList(t *testing.T) {
+	t.Parallel()
+	err := Each(t.Context(), lists{}, metav1.ListOptions{}, func(*unstructured.Unstructured) (bool, error) { return true, nil })
+	if !errors.Is(err, errPages) {
+		t.Error(err)
 	}
 }

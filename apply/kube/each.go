@@ -17,7 +17,7 @@ func Each(ctx context.Context, from dynamic.ResourceInterface, opts metav1.ListO
 	if opts.Limit == 0 {
 		opts.Limit = pageSize
 	}
-	for {
+	for range mostPages {
 		page, err := from.List(ctx, opts)
 		if less, ok := paging.Smaller(err, opts.Limit); ok {
 			opts.Limit = less
@@ -35,4 +35,5 @@ func Each(ctx context.Context, from dynamic.ResourceInterface, opts metav1.ListO
 			return nil
 		}
 	}
+	return errPages
 }

@@ -32,8 +32,8 @@ type Visitor interface {
 // from the same state. Where that state is compacted away in the meantime (410),
 // the LIST starts over.
 func (c *Client) List(ctx context.Context, m *meta.RESTMapping, namespace, selector string, v Visitor) error {
-	limit := int64(pageSize)
-	for next := ""; ; {
+	limit, next := int64(pageSize), ""
+	for range mostPages {
 		page, err := c.listPage(ctx, m, namespace, selector, next, limit)
 		if less, ok := paging.Smaller(err, limit); ok {
 			limit = less
@@ -63,6 +63,7 @@ func (c *Client) List(ctx context.Context, m *meta.RESTMapping, namespace, selec
 			return nil
 		}
 	}
+	return fmt.Errorf("list %s: %w", m.Resource.GroupResource(), errPages)
 }
 
 type listPage struct {

@@ -87,7 +87,7 @@ func (t *transport) attempt(req *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(io.LimitReader(heard, paging.Most+1))
 	_ = resp.Body.Close()
 	if err == nil {
-		err = bounded(req.URL.Path, body)
+		err = bounded(req.URL.Path, resp.StatusCode, body)
 	}
 	if err != nil {
 		err = orCause(ctx, err)
