@@ -69,9 +69,9 @@ func runLogs(ctx context.Context, g *global, opts *logsOptions, name, app string
 		case l.Pods < 2 && !opts.prefix:
 			fmt.Fprintln(out, text(l.Text))
 		case colored:
-			fmt.Fprintf(out, "%s%s\x1b[0m %s\n", paint.color(l.Pod), l.Pod, text(l.Text))
+			fmt.Fprintf(out, "%s%s\x1b[0m %s\n", paint.color(l.Pod), report.Line(l.Pod), text(l.Text))
 		default:
-			fmt.Fprintf(out, "%s %s\n", l.Pod, text(l.Text))
+			fmt.Fprintf(out, "%s %s\n", report.Line(l.Pod), text(l.Text))
 		}
 	}, func(err error) {
 		fmt.Fprintf(g.err, "warning: %s\n", err)
