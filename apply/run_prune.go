@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/seed-428f4edd/evenkeel/apply/health"
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 	"github.com/seed-428f4edd/evenkeel/apply/mask"
@@ -252,10 +254,21 @@ func stays(ref schema.Ref, live *unstructured.Unstructured) string {
 	switch finalizers := live.GetFinalizers(); {
 	case ref.Kind == "Namespace" && live.GetDeletionTimestamp() != nil:
 		return fmt.Sprintf("%s: %s", ref, holdsNamespace(live))
+	case ref.Kind == "CustomResourceDefinition" && slices.Contains(finalizers, apiextensionsv1.CustomResourceCleanupFinalizer):
+		return fmt.Sprintf("%s: the API server deletes its objects first: %s", ref, holdsDefinition(live))
 	case len(finalizers) > 0:
 		return fmt.Sprintf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
 	case ref.Kind == "Namespace":
 		return fmt.Sprintf("%s waits until everything in it is gone", ref)
 	}
 	return fmt.Sprintf("%s is still there", ref)
+}
+
+// holdsDefinition is what the API server says of the deletion of a definition. After
+// a failure, such as a storage that is only just made, it tries again ever later.
+func holdsDefinition(live *unstructured.Unstructured) string {
+	if _, why := health.Condition(live, string(apiextensionsv1.Terminating)); why != "" {
+		return inOneLine(why)
+	}
+	return "it has not begun"
 }

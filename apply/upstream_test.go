@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,12 +11,15 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/apply/applytest"
+	"github.com/seed-428f4edd/evenkeel/internal/pause"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -44,10 +48,10 @@ func TestUpstream(t *testing.T) {
 	s.apply(t, env)
 	t.Cleanup(func() {
 		opts := tortureOptions()
-		// The server may take two minutes over a CRD that is deleted seconds after it
-		// came: it finds its storage "(re)initializing", and asks again ever later.
 		opts.AllowPrune, opts.Timeout = prune, 4*time.Minute
-		ctx := context.WithoutCancel(t.Context())
+		ctx, done := context.WithCancel(context.WithoutCancel(t.Context()))
+		defer done()
+		go s.nudge(ctx, t, prune)
 		if _, err := s.connect(t).Delete(ctx, env, opts); err != nil {
 			t.Errorf("delete: %v", err)
 		}
@@ -87,6 +91,24 @@ func TestUpstream(t *testing.T) {
 	}
 	t.Logf("counted: %d objects of %d kinds from %d projects; dry-runs after the apply: %d of what is as published, then %d",
 		objects, len(kinds), len(env.Units)-1, first.Requests.DryRun, again.Requests.DryRun)
+}
+
+// nudge writes to the definitions that are being deleted, until the context ends.
+// One that is deleted seconds after it came finds its storage "(re)initializing", and
+// the server tries again ever later, after minutes in the end, or at once after a write.
+func (s *scenario) nudge(ctx context.Context, t *testing.T, definitions []string) {
+	client := s.client(t).Resource(apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions"))
+	for n := 0; pause.For(ctx, 5*time.Second) == nil; n++ {
+		for _, definition := range definitions {
+			_, name, _ := strings.Cut(definition, "/")
+			live, err := client.Get(ctx, name, metav1.GetOptions{})
+			if err != nil || live.GetDeletionTimestamp() == nil {
+				continue
+			}
+			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"nudged":"%d"}}}`, n)
+			_, _ = client.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+		}
+	}
 }
 
 // upstream is an environment with a unit for each project below a directory, and
