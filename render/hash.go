@@ -37,13 +37,15 @@ func hashConfig(units []*unit) {
 			case o.GetKind() == "Job" && !slices.Contains(u.data.Recreate, o.key):
 				continue
 			}
-			for _, template := range podTemplates(o.Object) {
-				hashed := template
-				if o.GetKind() == "Job" {
-					hashed = o.Object
-				}
-				hashTemplate(o.GetNamespace(), template, hashed, configs, reloaded)
+			template, _ := tree.PodTemplate(o.Object)
+			if template == nil {
+				continue
 			}
+			hashed := template
+			if o.GetKind() == "Job" {
+				hashed = o.Object
+			}
+			hashTemplate(o.GetNamespace(), template, hashed, configs, reloaded)
 		}
 	}
 }
@@ -80,22 +82,22 @@ func podConfigs(namespace string, spec map[string]any) []configRef {
 		}
 	}
 	for _, group := range []string{"initContainers", "containers"} {
-		eachMap(spec[group], func(c map[string]any) {
-			eachMap(c["envFrom"], func(from map[string]any) {
+		tree.Each(spec[group], func(_ int, c map[string]any) {
+			tree.Each(c["envFrom"], func(_ int, from map[string]any) {
 				add("ConfigMap", tree.Map(from["configMapRef"])["name"])
 				add("Secret", tree.Map(from["secretRef"])["name"])
 			})
-			eachMap(c["env"], func(env map[string]any) {
+			tree.Each(c["env"], func(_ int, env map[string]any) {
 				from := tree.Map(env["valueFrom"])
 				add("ConfigMap", tree.Map(from["configMapKeyRef"])["name"])
 				add("Secret", tree.Map(from["secretKeyRef"])["name"])
 			})
 		})
 	}
-	eachMap(spec["volumes"], func(v map[string]any) {
+	tree.Each(spec["volumes"], func(_ int, v map[string]any) {
 		add("ConfigMap", tree.Map(v["configMap"])["name"])
 		add("Secret", tree.Map(v["secret"])["secretName"])
-		eachMap(tree.Map(v["projected"])["sources"], func(src map[string]any) {
+		tree.Each(tree.Map(v["projected"])["sources"], func(_ int, src map[string]any) {
 			add("ConfigMap", tree.Map(src["configMap"])["name"])
 			add("Secret", tree.Map(src["secret"])["name"])
 		})

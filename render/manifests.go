@@ -17,6 +17,8 @@ import (
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
+	"github.com/seed-428f4edd/evenkeel/render/internal/defaults"
+	"github.com/seed-428f4edd/evenkeel/render/internal/yaml"
 )
 
 // Manifests are files of somebody else below a directory. What is read of them is
@@ -119,10 +121,10 @@ func (r *Repo) Stored(objs []map[string]any) {
 	for _, obj := range objs {
 		gvk := (&unstructured.Unstructured{Object: obj}).GroupVersionKind()
 		if t, ok := r.kinds.Type(gvk); ok {
-			plainSecret(obj, gvk)
+			defaults.PlainSecret(obj, gvk)
 			r.kinds.Normalise(obj, t, 0)
 			dropServerFields(obj)
-			spellOut(gvk, obj)
+			defaults.SpellOut(gvk, obj)
 			continue
 		}
 		if version, ok := defined.Find(gvk.GroupVersion().String(), gvk.Kind); ok {
@@ -137,7 +139,7 @@ func (r *Repo) Stored(objs []map[string]any) {
 func ObjectYAML(obj map[string]any) ([]byte, error) {
 	var b bytes.Buffer
 	out := bufio.NewWriter(&b)
-	writeYAML(out, obj)
+	yaml.Write(out, obj)
 	err := out.Flush()
 	return b.Bytes(), err
 }

@@ -5,6 +5,7 @@ import (
 
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/seed-428f4edd/evenkeel/render/internal/defaults"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -19,7 +20,7 @@ func (fin *finisher) normalise(u *unit, o *object) Findings {
 		dropServerMeta(o.Object)
 		return fin.unknownKind(u, o)
 	}
-	plainSecret(o.Object, gvk)
+	defaults.PlainSecret(o.Object, gvk)
 	var findings Findings
 	minor := lint.Minor(fin.header.KubernetesVersion)
 	if came := typed.Since(t); minor > 0 && came > minor {
@@ -37,7 +38,7 @@ func (fin *finisher) normalise(u *unit, o *object) Findings {
 	}
 	if len(findings) == 0 {
 		dropServerFields(o.Object)
-		spellOut(gvk, o.Object)
+		defaults.SpellOut(gvk, o.Object)
 	}
 	return findings
 }
@@ -83,9 +84,8 @@ func dropServerFields(obj map[string]any) {
 			delete(spec, name)
 		}
 	}
-	for _, template := range podTemplates(obj) {
-		dropEmpty(template, "metadata")
-	}
+	template, _ := tree.PodTemplate(obj)
+	dropEmpty(template, "metadata")
 }
 
 // dropServerMeta takes out what the server and controllers write about any object, and

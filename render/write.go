@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/below"
+	"github.com/seed-428f4edd/evenkeel/render/internal/yaml"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -197,6 +198,6 @@ func (opts OutputOptions) objects(u *schema.Unit) func(yield func(schema.Object)
 func writeUnit(out *bufio.Writer, u *schema.Unit, opts OutputOptions) {
 	for o := range opts.objects(u) {
 		_, _ = out.WriteString("---\n")
-		writeYAML(out, o.Object)
+		yaml.Write(out, o.Object)
 	}
 }

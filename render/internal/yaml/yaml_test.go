@@ -1,4 +1,4 @@
-package render
+package yaml
 
 import (
 	"bufio"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	yaml3 "go.yaml.in/yaml/v3"
-	"sigs.k8s.io/yaml"
+	sigs "sigs.k8s.io/yaml"
 )
 
 // yamlStrings are strings that some reader of YAML takes for something else, or
@@ -47,7 +47,7 @@ func roundTrip(t *testing.T, s string) {
 	}
 	var b bytes.Buffer
 	out := bufio.NewWriter(&b)
-	writeYAML(out, want)
+	Write(out, want)
 	if err := out.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func roundTrip(t *testing.T, s string) {
 		return // JSON cannot hold it; the evaluator never yields it
 	}
 	var got map[string]any
-	if err := yaml.Unmarshal(b.Bytes(), &got); err != nil {
+	if err := sigs.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatalf("%q: %v\n%s", s, err, b.String())
 	}
 	want["int"] = 7.0
@@ -76,11 +76,11 @@ func roundTrip(t *testing.T, s string) {
 
 func isUTF8(s string) bool { return bytes.Equal([]byte(s), []byte(string([]rune(s)))) }
 
-// BenchmarkYAML writes a Deployment: by writeYAML, and with yaml.v3, which quotes fewer
+// BenchmarkYAML writes a Deployment: by Write, and with yaml.v3, which quotes fewer
 // of the strings that YAML 1.1 takes for something else (TestYAMLStrings).
 func BenchmarkYAML(b *testing.B) {
 	var obj map[string]any
-	if err := yaml.Unmarshal([]byte(deployment), &obj); err != nil {
+	if err := sigs.Unmarshal([]byte(deployment), &obj); err != nil {
 		b.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -89,7 +89,7 @@ func BenchmarkYAML(b *testing.B) {
 		for b.Loop() {
 			out.Reset()
 			w := bufio.NewWriter(&out)
-			writeYAML(w, obj)
+			Write(w, obj)
 			if err := w.Flush(); err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,6 @@
-package render
+// Package yaml writes the manifests: YAML that every reader takes for the same. Reading
+// is left to the libraries.
+package yaml
 
 import (
 	"bufio"
@@ -13,11 +15,11 @@ import (
 	"unicode/utf8"
 )
 
-// writeYAML writes a JSON object as YAML that every reader takes for the same:
+// Write writes a JSON object as YAML that every reader takes for the same:
 // kubectl reads YAML 1.1, where y, no and 0777 are no strings; others read 1.2.
 // So a string stands without quotes only when it can be nothing else.
-func writeYAML(out *bufio.Writer, obj map[string]any) {
-	w := yamlWriter{out: out}
+func Write(out *bufio.Writer, obj map[string]any) {
+	w := writer{out: out}
 	if len(obj) == 0 {
 		w.text("{}\n")
 		return
@@ -25,12 +27,12 @@ func writeYAML(out *bufio.Writer, obj map[string]any) {
 	w.mapping(obj, 0, false)
 }
 
-// yamlWriter leaves errors in the buffered writer, which keeps the first.
-type yamlWriter struct{ out *bufio.Writer }
+// writer leaves errors in the buffered writer, which keeps the first.
+type writer struct{ out *bufio.Writer }
 
-func (w yamlWriter) text(s string) { _, _ = w.out.WriteString(s) }
+func (w writer) text(s string) { _, _ = w.out.WriteString(s) }
 
-func (w yamlWriter) indent(n int) {
+func (w writer) indent(n int) {
 	for range n {
 		w.text("  ")
 	}
@@ -38,7 +40,7 @@ func (w yamlWriter) indent(n int) {
 
 // mapping writes the lines of a map; inline means that the first one stands
 // behind the dash of a list.
-func (w yamlWriter) mapping(m map[string]any, depth int, inline bool) {
+func (w writer) mapping(m map[string]any, depth int, inline bool) {
 	for i, key := range slices.Sorted(maps.Keys(m)) {
 		if i > 0 || !inline {
 			w.indent(depth)
@@ -50,7 +52,7 @@ func (w yamlWriter) mapping(m map[string]any, depth int, inline bool) {
 }
 
 // value writes what stands behind a colon, with its line break.
-func (w yamlWriter) value(v any, depth int) {
+func (w writer) value(v any, depth int) {
 	switch n := v.(type) {
 	case map[string]any:
 		if len(n) == 0 {
@@ -75,7 +77,7 @@ func (w yamlWriter) value(v any, depth int) {
 
 // list writes items with their dashes at the depth of the key above, as kubectl
 // does.
-func (w yamlWriter) list(items []any, depth int, inline bool) {
+func (w writer) list(items []any, depth int, inline bool) {
 	for i, item := range items {
 		if i > 0 || !inline {
 			w.indent(depth)
@@ -101,7 +103,7 @@ func (w yamlWriter) list(items []any, depth int, inline bool) {
 	}
 }
 
-func (w yamlWriter) scalar(v any, depth int) {
+func (w writer) scalar(v any, depth int) {
 	switch n := v.(type) {
 	case nil:
 		w.text("null")
@@ -121,7 +123,7 @@ func (w yamlWriter) scalar(v any, depth int) {
 
 // float writes a number that is read back as a float: 1e21 would be a string to
 // readers of YAML 1.1.
-func (w yamlWriter) float(n float64) {
+func (w writer) float(n float64) {
 	if n == math.Trunc(n) && math.Abs(n) < 1e15 {
 		w.text(strconv.FormatFloat(n, 'f', 1, 64))
 		return
@@ -133,7 +135,7 @@ func (w yamlWriter) float(n float64) {
 	w.text(s)
 }
 
-func (w yamlWriter) scalarString(s string, depth int, key bool) {
+func (w writer) scalarString(s string, depth int, key bool) {
 	switch {
 	case !key && isBlock(s):
 		w.block(s, depth)
@@ -162,7 +164,7 @@ func isBlock(s string) bool {
 	return true
 }
 
-func (w yamlWriter) block(s string, depth int) {
+func (w writer) block(s string, depth int) {
 	w.text("|")
 	body, ended := strings.CutSuffix(s, "\n")
 	if !ended {

@@ -1,4 +1,6 @@
-package render
+// Package defaults writes what the API server would add of itself where it becomes part
+// of what an apply owns.
+package defaults
 
 import (
 	"encoding/base64"
@@ -9,10 +11,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
-// spellOut writes the defaults that stand in the keys of keyed lists and inside
+// SpellOut writes the defaults that stand in the keys of keyed lists and inside
 // atomic values. There the server's default is part of what we own: left out, the
 // field would differ from what is stored for ever. Nothing else is added.
-func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
+func SpellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
 	spec := tree.Map(obj["spec"])
 	switch gvk.Kind {
 	case "Service":
@@ -45,24 +47,14 @@ func spellOut(gvk kschema.GroupVersionKind, obj map[string]any) {
 	case "LimitRange":
 		eachMap(spec["limits"], defaultLimit)
 	}
-	for _, template := range podTemplates(obj) {
-		defaultPod(tree.Map(template["spec"]))
-	}
+	template, _ := tree.PodTemplate(obj)
+	defaultPod(tree.Map(template["spec"]))
 	if gvk.Kind == "Job" {
 		defaultJob(spec)
 	}
 	if gvk.Kind == "CronJob" {
 		defaultJob(tree.Map(tree.Map(spec["jobTemplate"])["spec"]))
 	}
-}
-
-// podTemplates are the pod templates of an object; a Pod is one itself.
-func podTemplates(obj map[string]any) []map[string]any {
-	template, _ := tree.PodTemplate(obj)
-	if template == nil {
-		return nil
-	}
-	return []map[string]any{template}
 }
 
 func defaultProtocol(port map[string]any) { setDefault(port, "protocol", "TCP") }
@@ -209,9 +201,9 @@ func defaultJob(spec map[string]any) {
 	})
 }
 
-// plainSecret turns stringData into data, as the server does on a write; and
+// PlainSecret turns stringData into data, as the server does on a write; and
 // takes line breaks out of base64, which it accepts and does not keep.
-func plainSecret(obj map[string]any, gvk kschema.GroupVersionKind) {
+func PlainSecret(obj map[string]any, gvk kschema.GroupVersionKind) {
 	if gvk.Kind != "Secret" || gvk.Group != "" {
 		return
 	}
