@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 // Affected names the environments that render differently than they did at a git
@@ -39,7 +41,7 @@ func (r *Repo) Affected(ctx context.Context, ref string) ([]string, error) {
 // fingerprints are digests of all that environments evaluate to, by name; empty
 // for one that is wrong.
 func (r *Repo) fingerprints(ctx context.Context) (map[string]string, error) {
-	return within(ctx, r, r.takeFingerprints)
+	return budget.Within(ctx, r.Budget, &r.Renderings, r.takeFingerprints)
 }
 
 func (r *Repo) takeFingerprints(ctx context.Context) (map[string]string, error) {

@@ -14,6 +14,7 @@ import (
 	"cuelang.org/go/cue/build"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -80,7 +81,7 @@ func (e UnknownEnv) Error() string {
 // "environment". It evaluates without checking, so that one broken
 // environment does not hide the others.
 func (r *Repo) Envs(ctx context.Context) ([]Summary, error) {
-	return within(ctx, r, r.summaries)
+	return budget.Within(ctx, r.Budget, &r.Renderings, r.summaries)
 }
 
 func (r *Repo) summaries(ctx context.Context) ([]Summary, error) {
@@ -142,7 +143,7 @@ func (r *Repo) summary(dir envDir, inst *build.Instance) Summary {
 		s.Err = Findings{r.skipped(dir, why)}
 		return s
 	}
-	defer r.begin(dir.name)()
+	defer r.Renderings.Begin(dir.name)()
 	if inst == nil {
 		s.Lost, s.Err = true, dir.wrong
 		return s

@@ -13,6 +13,7 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/edge"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
@@ -79,7 +80,7 @@ func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error)
 // RenderEach is RenderAll where one environment that is wrong does not keep the
 // others: it is not among the results, and its findings are in wrong by its name.
 func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Result, wrong map[string]Findings, err error) {
-	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
+	all, err := budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (renderedSet, error) {
 		return r.renderSet(ctx, names)
 	})
 	if err != nil {
@@ -222,7 +223,7 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			}
 			shared := <-contexts
 			defer func() { contexts <- shared }()
-			defer r.begin(dir.name)()
+			defer r.Renderings.Begin(dir.name)()
 			evs[i].shared = shared
 			one, err := evs[i].render(ctx)
 			if found, ok := errors.AsType[Findings](err); ok {

@@ -15,6 +15,7 @@ import (
 	"cuelang.org/go/mod/modfile"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/internal/content"
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -27,21 +28,14 @@ const Module = "github.com/seed-428f4edd/evenkeel"
 // folder, on disk or in a git commit.
 type Repo struct {
 	// Budget is what each rendering may take.
-	Budget Budget
-	// Progress, where it is set, is told of each environment when its rendering
-	// begins and when it ends. It must not block.
-	Progress func(env string, begun bool)
-	// LastWords, where it is set, makes the text that stands in place of Go's own where
-	// the process is ended by the wall of its Budget (Linux). One rendering of a process
-	// has them at a time.
-	LastWords func(*OverBudget) string
+	Budget budget.Budget
+	// Renderings are those that are under way; who sets its fields is told of them.
+	Renderings budget.Renderings
 	// Skip are environments that are wrong for a reason that is known, and so are
 	// not evaluated.
 	Skip map[string]string
 	// Serial renders one environment at a time.
 	Serial bool
-
-	progress progress
 
 	dir    string // absolute: the directory that holds cue.mod
 	root   string // where CUE sees it: not on disk

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 )
 
@@ -16,7 +17,7 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := within(ctx, r, func(ctx context.Context) (renderedSet, error) {
+	all, err := budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (renderedSet, error) {
 		all, err := r.renderSet(ctx, names)
 		if err == nil {
 			all.ways()

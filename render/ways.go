@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/render/way"
@@ -25,7 +26,7 @@ type Ways struct {
 // a model, as it shows what comes of it; an environment that does not evaluate does,
 // where it was asked for.
 func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
-	return within(ctx, r, func(ctx context.Context) (*Ways, error) {
+	return budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (*Ways, error) {
 		all, err := r.renderSet(ctx, names)
 		if err != nil {
 			return nil, err

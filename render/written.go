@@ -6,6 +6,7 @@ import (
 
 	"cuelang.org/go/cue"
 
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -30,8 +31,8 @@ func (r *Repo) Written(ctx context.Context, name string, paths ...[]string) (fie
 		fields []Written
 		files  []string
 	}
-	all, err := within(ctx, r, func(ctx context.Context) (found, error) {
-		defer r.begin(name)()
+	all, err := budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (found, error) {
+		defer r.Renderings.Begin(name)()
 		fields, files, err := r.lookUp(ctx, name, paths)
 		return found{fields, files}, err
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/way"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -33,7 +34,7 @@ func diffAgainst(ctx context.Context, g *global, opts *diffOptions, args []strin
 		return err
 	}
 	then.Skip, then.Serial = tooMuch.Envs, tooMuch.Serial
-	then.LastWords = lastWords("at " + opts.against + ": ")
+	then.Renderings.LastWords = lastWords("at " + opts.against + ": ")
 	there, err := then.Envs(ctx)
 	if err != nil {
 		return tooMuch.handle(opts.against, err)
@@ -172,7 +173,7 @@ func renderSound(ctx context.Context, repo *render.Repo, names []string) (map[st
 
 // tooMuch are the environments of the other tree that took more than the budget, and
 // why each was given up. What was given up goes on until its process ends
-// (render.Budget), so the command begins anew in the same process, and leaves them out.
+// (budget.Budget), so the command begins anew in the same process, and leaves them out.
 type tooMuch struct {
 	Envs   map[string]string
 	Serial bool // one after the other, to find which it is
@@ -197,12 +198,12 @@ func knownTooMuch() (tooMuch, error) {
 // handle begins the command anew where an error of the other tree says that
 // environments took too much that are not known yet. Other errors it returns.
 func (t tooMuch) handle(ref string, err error) error {
-	over, ok := errors.AsType[*render.OverBudget](err)
+	over, ok := errors.AsType[*budget.Over](err)
 	if !ok {
 		return err
 	}
 	switch {
-	case len(over.Envs) == 1 || len(over.Envs) > 1 && over.Limit == render.LimitTime:
+	case len(over.Envs) == 1 || len(over.Envs) > 1 && over.Limit == budget.LimitTime:
 		for _, name := range over.Envs {
 			one := *over
 			one.Envs = []string{name}
@@ -211,7 +212,7 @@ func (t tooMuch) handle(ref string, err error) error {
 	case len(over.Envs) == 0 || t.Serial:
 		return fmt.Errorf("at %s: %w", ref, err)
 	}
-	t.Serial = t.Serial || over.Limit != render.LimitTime
+	t.Serial = t.Serial || over.Limit != budget.LimitTime
 	text, err := json.Marshal(t)
 	if err == nil {
 		err = os.Setenv(tooMuchVariable, string(text))

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 // budgetFlags bound what a rendering may take.
@@ -25,8 +25,8 @@ func (b *budgetFlags) addFlags(f *pflag.FlagSet) {
 // leastMemory is what small environments need.
 const leastMemory = 64 << 20
 
-func (b *budgetFlags) budget() (render.Budget, error) {
-	budget := render.Budget{Time: b.time}
+func (b *budgetFlags) budget() (budget.Budget, error) {
+	budget := budget.Budget{Time: b.time}
 	if b.time < time.Second {
 		return budget, &hint.Error{Err: fmt.Errorf("--render-timeout %s is too short", b.time), Hint: "it is a second at least, as in --render-timeout 5m"}
 	}

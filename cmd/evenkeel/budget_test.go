@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/seed-428f4edd/evenkeel/internal/source"
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 const endless = `package loop
@@ -68,7 +68,7 @@ func TestRenderChildEnds(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if err := json.NewEncoder(asked).Encode(source.Request{Dir: site, All: true, Budget: render.Budget{Time: time.Hour}}); err != nil {
+			if err := json.NewEncoder(asked).Encode(source.Request{Dir: site, All: true, Budget: budget.Budget{Time: time.Hour}}); err != nil {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(said)

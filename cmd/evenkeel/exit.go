@@ -13,6 +13,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/report"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 // The exit codes, the same for every command.
@@ -122,7 +123,7 @@ func hints(err error) []string {
 	if refused, ok := errors.AsType[*hint.Refused](err); ok {
 		return refused.Hints
 	}
-	if over, ok := errors.AsType[*render.OverBudget](err); ok {
+	if over, ok := errors.AsType[*budget.Over](err); ok {
 		return over.Hints()
 	}
 	return nil

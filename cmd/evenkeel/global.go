@@ -16,6 +16,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply"
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -76,15 +77,15 @@ func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	render.PrepareProcess()
+	budget.PrepareProcess()
 	repo.Budget, err = g.budget.budget()
-	repo.LastWords = lastWords("")
+	repo.Renderings.LastWords = lastWords("")
 	return repo, err
 }
 
 // lastWords are the error of a rendering that the system ends, behind where that is.
-func lastWords(where string) func(*render.OverBudget) string {
-	return func(over *render.OverBudget) string {
+func lastWords(where string) func(*budget.Over) string {
+	return func(over *budget.Over) string {
 		var b strings.Builder
 		printError(newCleaner(&b, inCI()), fmt.Errorf("%s%w", where, over))
 		return b.String()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/internal/hint"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/chart/pull"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
@@ -68,7 +69,7 @@ func runImportRelease(ctx context.Context, g *global, opts *importOptions) error
 
 // importWithin renders the chart of a release within the budget of a rendering: whoever
 // may write Secrets in its namespace wrote it.
-func importWithin(ctx context.Context, budget render.Budget, release *chart.Release, loaded *chart.Chart, to importer.ReleaseOptions) (imp *importer.Import, err error) {
+func importWithin(ctx context.Context, budget budget.Budget, release *chart.Release, loaded *chart.Chart, to importer.ReleaseOptions) (imp *importer.Import, err error) {
 	budget = budget.Given()
 	late := fmt.Errorf("the chart of Helm release %s is not rendered after %s: --render-timeout gives it more time", release.Name, budget.Time)
 	ctx, cancel := context.WithTimeoutCause(ctx, budget.Time, late)

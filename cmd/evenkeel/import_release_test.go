@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/importer"
 )
@@ -21,7 +21,7 @@ func TestReleaseBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := &chart.Release{Name: "web", Namespace: "dev", Chart: "web", Version: "1.0.0"}
-	_, err = importWithin(t.Context(), render.Budget{Time: 100 * time.Millisecond}, release, loaded, importer.ReleaseOptions{Unit: "web"})
+	_, err = importWithin(t.Context(), budget.Budget{Time: 100 * time.Millisecond}, release, loaded, importer.ReleaseOptions{Unit: "web"})
 	if err == nil || !strings.Contains(err.Error(), "the chart of Helm release web is not rendered after 100ms: --render-timeout gives it more time") {
 		t.Errorf("got %v", err)
 	}

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-428f4edd/evenkeel/internal/source"
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 func newRenderChildCmd(g *global) *cobra.Command {
@@ -17,7 +17,7 @@ func newRenderChildCmd(g *global) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			endsFirst()
-			render.PrepareProcess()
+			budget.PrepareProcess()
 			return source.Serve(cmd.Context(), g.in, uncleaned(g.out))
 		},
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/apply/record"
 	"github.com/seed-428f4edd/evenkeel/internal/program"
-	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
@@ -37,7 +37,7 @@ type (
 		Git    remote.Git        `json:"git"`
 		All    bool              `json:"all"`
 		Names  []string          `json:"names"`
-		Budget render.Budget     `json:"budget"`
+		Budget budget.Budget     `json:"budget"`
 		Skip   map[string]string `json:"skip,omitempty"`
 		Serial bool              `json:"serial,omitempty"`
 	}
@@ -65,7 +65,7 @@ type (
 		Source string `json:"source,omitempty"`
 		Limit  string `json:"limit,omitempty"`
 		// Over says that environments took too much, one of them or each.
-		Over *render.OverBudget `json:"over,omitempty"`
+		Over *budget.Over `json:"over,omitempty"`
 	}
 )
 
@@ -76,12 +76,12 @@ func (s *Source) ask(ctx context.Context, gaveUp map[string]string) (*answer, er
 	serial := false
 	for {
 		response, running, err := s.askOnce(ctx, gaveUp, serial)
-		var over *render.OverBudget
+		var over *budget.Over
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil:
-			over = &render.OverBudget{Envs: running, Limit: render.LimitMemory}
+			over = &budget.Over{Envs: running, Limit: budget.LimitMemory}
 		case response.Over == nil:
 			return response, nil
 		default:
@@ -90,14 +90,14 @@ func (s *Source) ask(ctx context.Context, gaveUp map[string]string) (*answer, er
 		switch {
 		case len(over.Envs) == 0:
 			return nil, err
-		case len(over.Envs) == 1 || over.Limit == render.LimitTime:
+		case len(over.Envs) == 1 || over.Limit == budget.LimitTime:
 			for _, name := range over.Envs {
 				gaveUp[name] = strings.TrimPrefix(err.Error(), "env "+name+": ")
 			}
 		case serial:
 			return nil, err
 		}
-		serial = serial || over.Limit != render.LimitTime
+		serial = serial || over.Limit != budget.LimitTime
 	}
 }
 
@@ -200,7 +200,7 @@ func (u *unfetched) Unwrap() error {
 
 // notFetched is what came of fetching a repository under a budget.
 func notFetched(git *remote.Git, err error) *unfetched {
-	if over, ok := errors.AsType[*render.OverBudget](err); ok {
+	if over, ok := errors.AsType[*budget.Over](err); ok {
 		err = remote.TooMuch("fetching the repository takes more than " + over.Most + " of memory")
 	}
 	limit, ok := errors.AsType[remote.TooMuch](err)

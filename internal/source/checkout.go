@@ -7,11 +7,12 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 // Checkout clones into a new directory below that of temporary files, in another process
 // and within the budget. The caller calls done when it is no longer needed.
-func Checkout(ctx context.Context, git *remote.Git, budget render.Budget) (root string, at remote.Cloned, done func(), err error) {
+func Checkout(ctx context.Context, git *remote.Git, budget budget.Budget) (root string, at remote.Cloned, done func(), err error) {
 	dir, err := os.MkdirTemp("", "evenkeel-git-")
 	if err != nil {
 		return "", at, func() {}, err
@@ -30,7 +31,7 @@ func Checkout(ctx context.Context, git *remote.Git, budget render.Budget) (root 
 // forgets them. The error says what takes more than half of the budget's memory, or all of
 // its time: a process that has to live on, and still holds what it rendered before, is not
 // to render that itself. What else is wrong with them, it does not say.
-func Try(ctx context.Context, dir string, names []string, budget render.Budget) error {
+func Try(ctx context.Context, dir string, names []string, budget budget.Budget) error {
 	budget = budget.Given()
 	budget.Memory /= 2
 	response, _, err := (&Request{Dir: dir, Try: true, All: len(names) == 0, Names: names, Budget: budget}).send(ctx)
@@ -49,7 +50,7 @@ func (r *Request) try(ctx context.Context, progress func(string, bool)) error {
 	if err != nil {
 		return err
 	}
-	repo.Budget, repo.Progress = r.Budget, progress
+	repo.Budget, repo.Renderings.Told = r.Budget, progress
 	names := r.Names
 	if r.All {
 		summaries, err := repo.Envs(ctx)
@@ -78,7 +79,7 @@ const mostOfHead = 512 << 20
 
 // Head asks for the newest commit, in another process and within the budget: a server may
 // answer without an end.
-func Head(ctx context.Context, git *remote.Git, budget render.Budget) (string, error) {
+func Head(ctx context.Context, git *remote.Git, budget budget.Budget) (string, error) {
 	budget = budget.Given()
 	budget.Memory = min(budget.Memory, mostOfHead)
 	response, _, err := (&Request{Git: *git, Head: true, Budget: budget}).send(ctx)

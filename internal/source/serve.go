@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 	"github.com/seed-428f4edd/evenkeel/render/checkout"
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
@@ -62,7 +63,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 			return err
 		}
 		response.Error = err.Error()
-		if over, ok := errors.AsType[*render.OverBudget](err); ok {
+		if over, ok := errors.AsType[*budget.Over](err); ok {
 			response = &answer{Over: over}
 		}
 	}
@@ -110,7 +111,7 @@ func (r *answer) fill(ctx context.Context, request Request, progress func(string
 	if err != nil {
 		return err
 	}
-	repo.Budget, repo.Skip, repo.Serial, repo.Progress = request.Budget, request.Skip, request.Serial, progress
+	repo.Budget, repo.Skip, repo.Serial, repo.Renderings.Told = request.Budget, request.Skip, request.Serial, progress
 	if request.Git.URL == "" {
 		if r.Git.Commit, r.Git.Dirty, err = checkout.Head(repo.Root()); err != nil {
 			return err

@@ -23,6 +23,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/reconcile/remote"
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/budget"
 )
 
 // Source gives the daemon its renderings. They are made in a process of their own,
@@ -33,7 +34,7 @@ type Source struct {
 	Git    remote.Git
 	All    bool     // all environments of it
 	Names  []string // or these
-	Budget render.Budget
+	Budget budget.Budget
 
 	known []string // the environments of the last rendering
 	// gaveUp are the environments that took too much last time, and why.

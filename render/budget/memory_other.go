@@ -1,6 +1,6 @@
 //go:build !linux
 
-package render
+package budget
 
 func wall(uint64) func() { return func() {} }
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package render
+package budget
 
 // sayInstead is for the wall, which only Linux has.
 func sayInstead(string, string) {}

@@ -1,16 +1,15 @@
-package render
+// Package budget bounds what a rendering takes: time, memory and recursion. It prepares
+// the process for renderings, too.
+package budget
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"regexp"
 	"runtime/debug"
 	"runtime/metrics"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -22,7 +21,7 @@ import (
 // double, and its evaluator can neither be limited nor interrupted; a repository may
 // come from a stranger, and a tired hand writes a loop without an end as well.
 //
-// So whoever asks for a rendering is answered without it: by OverBudget when the
+// So whoever asks for a rendering is answered without it: by Over when the
 // budget is used up, at once when the context ends. The evaluator goes on behind
 // that answer, until the process ends: a command has to end then, and a process that
 // is to live on renders in another one. That costs an honest rendering a goroutine
@@ -36,7 +35,7 @@ import (
 // has a limit for the data of a process (Linux: RLIMIT_DATA) it is therefore set to
 // a quarter above the budget while a rendering is under way. Go ends a process that
 // meets this wall. What it says then names neither environment nor limit: see
-// Repo.LastWords and Budget.Ended.
+// Renderings.LastWords and Budget.Ended.
 type Budget struct {
 	// Time is how long one environment may take, and how long the repository may
 	// take to load. Zero means five minutes: 10,000 apps take 15 seconds.
@@ -57,8 +56,8 @@ const (
 	graceAhead = 2 << 30
 )
 
-// OverBudget says that a rendering was given up, because it took too much.
-type OverBudget struct {
+// Over says that a rendering was given up, because it took too much.
+type Over struct {
 	// Envs are the environments that were being rendered: those over the limit
 	// where that was time, one of them where it was memory. None means that the
 	// repository was being loaded or compared.
@@ -77,7 +76,7 @@ const (
 	LimitRecursion Limit = "recursion"
 )
 
-func (e *OverBudget) Error() string {
+func (e *Over) Error() string {
 	where := "the repository"
 	switch len(e.Envs) {
 	case 0:
@@ -101,21 +100,21 @@ func (e *OverBudget) Error() string {
 // lastWords are what Go says where it is refused memory, or a stack becomes too large.
 var lastWords = regexp.MustCompile(`^(?:runtime|fatal error): .*(?:memory|allocate|OS thread|(stack exceeds|stack overflow))`)
 
-// Ended is OverBudget where a process that rendered these environments came to its end
+// Ended is Over where a process that rendered these environments came to its end
 // by a limit, as the first line says that it wrote on its standard error; else nil.
-func (b Budget) Ended(envs []string, line string) *OverBudget {
+func (b Budget) Ended(envs []string, line string) *Over {
 	words := lastWords.FindStringSubmatch(line)
 	switch {
 	case words == nil:
 		return nil
 	case words[1] != "":
-		return &OverBudget{Envs: envs, Limit: LimitRecursion, Most: inUnits(mostStack)}
+		return &Over{Envs: envs, Limit: LimitRecursion, Most: inUnits(mostStack)}
 	}
-	return &OverBudget{Envs: envs, Limit: LimitMemory, Most: inUnits(b.Given().Memory)}
+	return &Over{Envs: envs, Limit: LimitMemory, Most: inUnits(b.Given().Memory)}
 }
 
 // Hints says what one can do.
-func (e *OverBudget) Hints() []string {
+func (e *Over) Hints() []string {
 	const look = "look for a list, comprehension, alias or recursion that grows without bounds"
 	switch e.Limit {
 	case LimitTime:
@@ -166,16 +165,35 @@ func (b Budget) enforce() func() {
 // grace moves the wall away a little, for as long as it takes to say what was given up.
 func (b Budget) grace() { wall(uint64(b.Memory) + uint64(b.Memory)/4 + wallAhead + graceAhead) }
 
-// within does what may take without end under the budget of the repository. Where
-// it returns OverBudget or the error of the context, do may still be running.
-func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, error)) (T, error) {
+// Within does what may take memory without end, such as what reads from a server, under
+// this budget; how long it may take is for the context to say. Where it returns Over or
+// the error of the context, do may still be running.
+func (b Budget) Within(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_, err := Within(ctx, Budget{Time: math.MaxInt64, Memory: b.Memory}, &Renderings{}, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+	return err
+}
+
+// WithinTime is Within for what is made of a rendering, such as a drawing: it may take no
+// longer than an environment may.
+func (b Budget) WithinTime(ctx context.Context, do func()) error {
+	_, err := Within(ctx, b, &Renderings{}, func(context.Context) (struct{}, error) {
+		return struct{}{}, contain.Call(func() error { do(); return nil })
+	})
+	return err
+}
+
+// Within does what may take without end, and begins and ends renderings, under a budget.
+// Where it returns Over or the error of the context, do may still be running.
+func Within[T any](ctx context.Context, budget Budget, renderings *Renderings, do func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
 	}
-	budget := r.Budget.Given()
+	budget = budget.Given()
 	reset := budget.enforce()
-	r.progress.start(r.LastWords, budget)
+	renderings.start(budget)
 	answered := make(chan answer, 1)
 	go func() {
 		value, err := do(ctx)
@@ -188,53 +206,19 @@ func within[T any](ctx context.Context, r *Repo, do func(context.Context) (T, er
 	for {
 		select {
 		case a := <-answered:
-			r.progress.stop()
+			renderings.stop()
 			reset()
 			return a.value, a.err
 		case <-ctx.Done():
 			return none, fmt.Errorf("rendering was interrupted: %w", context.Cause(ctx))
 		case <-tick.C:
-			if err := r.over(budget, gauge); err != nil {
+			if err := renderings.over(budget, gauge); err != nil {
 				reset()
 				budget.grace()
 				return none, err
 			}
 		}
 	}
-}
-
-// Within does what may take memory without end, such as what reads from a server, under
-// this budget; how long it may take is for the context to say. Where it returns OverBudget or the error of the context, do may still be running.
-func (b Budget) Within(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r := &Repo{Budget: Budget{Time: math.MaxInt64, Memory: b.Memory}}
-	_, err := within(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
-	return err
-}
-
-// WithinTime is Within for what is made of a rendering, such as a drawing: it may take no
-// longer than an environment may.
-func (b Budget) WithinTime(ctx context.Context, do func()) error {
-	_, err := within(ctx, &Repo{Budget: b}, func(context.Context) (struct{}, error) {
-		return struct{}{}, contain.Call(func() error { do(); return nil })
-	})
-	return err
-}
-
-// over is OverBudget where a limit is met, else nil.
-func (r *Repo) over(budget Budget, gauge *gauge) error {
-	memory, stack := gauge.read()
-	switch {
-	case stack > mostStack:
-		return &OverBudget{Envs: r.progress.running(), Limit: LimitRecursion, Most: inUnits(mostStack)}
-	case memory > uint64(budget.Memory):
-		return &OverBudget{Envs: r.progress.running(), Limit: LimitMemory, Most: inUnits(budget.Memory)}
-	}
-	if envs, late := r.progress.late(budget.Time); late {
-		return &OverBudget{Envs: envs, Limit: LimitTime, Most: budget.Time.String()}
-	}
-	return nil
 }
 
 // inUnits writes bytes as the flag takes them.
@@ -263,95 +247,4 @@ func (g *gauge) read() (memory, stack uint64) {
 	metrics.Read(g.samples)
 	total, free, released := g.samples[0].Value.Uint64(), g.samples[1].Value.Uint64(), g.samples[2].Value.Uint64()
 	return total - free - released, g.samples[3].Value.Uint64()
-}
-
-// progress is which environments are being rendered, and since when.
-type progress struct {
-	mu    sync.Mutex
-	envs  map[string]time.Time
-	quiet time.Time // since when none is
-
-	// prepare has the process say why it ended, if it ends by the wall; nil: it is
-	// not to.
-	prepare func()
-}
-
-func (p *progress) start(words func(*OverBudget) string, budget Budget) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.quiet = time.Now()
-	if words == nil {
-		return
-	}
-	p.prepare = func() {
-		envs := slices.Sorted(maps.Keys(p.envs))
-		sayInstead(
-			words(&OverBudget{Envs: envs, Limit: LimitMemory, Most: inUnits(budget.Memory)}),
-			words(&OverBudget{Envs: envs, Limit: LimitRecursion, Most: inUnits(mostStack)}),
-		)
-	}
-	p.prepare()
-}
-
-// stop is for a rendering that came to its end: one that was given up goes on.
-func (p *progress) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.prepare != nil {
-		p.prepare = nil
-		sayInstead("", "")
-	}
-}
-
-func (p *progress) changed() {
-	if p.prepare != nil {
-		p.prepare()
-	}
-}
-
-// begin notes that an environment is being rendered until end is called.
-func (r *Repo) begin(name string) (end func()) {
-	p := &r.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.envs == nil {
-		p.envs = map[string]time.Time{}
-	}
-	p.envs[name] = time.Now()
-	p.changed()
-	r.tell(name, true)
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.envs, name)
-		p.quiet = time.Now()
-		p.changed()
-		r.tell(name, false)
-	}
-}
-
-func (r *Repo) tell(name string, begun bool) {
-	if r.Progress != nil {
-		r.Progress(name, begun)
-	}
-}
-
-func (p *progress) running() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Sorted(maps.Keys(p.envs))
-}
-
-// late names what has taken longer than most: environments, or nothing where that
-// is what comes before and after them.
-func (p *progress) late(most time.Duration) (envs []string, late bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, since := range p.envs {
-		if time.Since(since) > most {
-			envs = append(envs, name)
-		}
-	}
-	slices.Sort(envs)
-	return envs, len(envs) > 0 || len(p.envs) == 0 && time.Since(p.quiet) > most
 }
