@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"regexp"
@@ -100,22 +101,39 @@ func compareHost(host string, files []File, live fs.FS) ([]Difference, error) {
 	return diffs, errors.Join(append(errs, wrong, unread)...)
 }
 
-// mostLive bounds a file of a host, in bytes.
-const mostLive = 16 << 20
+const (
+	// mostLive bounds a file of a host that is compared, in bytes: a diff takes a hundred
+	// times as much. Rendered ones have kilobytes.
+	mostLive = 1 << 20
+	// headLive is what is read of files of others.
+	headLive = 4 << 10
+)
 
 // readLive reads a file that was fetched from a host, which anybody may have written who
 // has the host: a pipe has no end, and neither has a device.
 func readLive(live fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(live, name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a regular file", name)
-	case info.Size() > mostLive:
+	data, err := headOf(live, name, mostLive+1)
+	if len(data) > mostLive {
 		return nil, fmt.Errorf("%s: larger than %d MiB", name, mostLive>>20)
 	}
-	return fs.ReadFile(live, name)
+	return data, err
+}
+
+// headOf reads the beginning of such a file.
+func headOf(live fs.FS, name string, most int64) ([]byte, error) {
+	info, err := fs.Stat(live, name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := live.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // read only
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // leftOver finds files that nginx reads, that carry the marker and that are not
@@ -133,7 +151,7 @@ func leftOver(host string, rendered map[string]bool, live fs.FS) ([]Difference, 
 			if rendered[own] {
 				continue
 			}
-			content, err := readLive(live, name)
+			content, err := headOf(live, name, headLive)
 			errs = append(errs, err)
 			if head, _, _ := strings.Cut(string(content), "\n"); strings.Contains(head, marker) {
 				diffs = append(diffs, Difference{Host: host, Path: own, Problem: LeftOver})

@@ -244,6 +244,13 @@ func TestCompare(t *testing.T) {
 	if _, err := edge.Compare(files, fstest.MapFS{"nginx/nginx.conf": {}}); err == nil {
 		t.Error("a directory without any host compares as equal")
 	}
+	large := fstest.MapFS{
+		"hdss7-11/keepalived/keepalived.conf": {Data: make([]byte, 2<<20)}, "hdss7-11/nginx/nginx.conf": {Data: make([]byte, 2<<20)},
+		"hdss7-11/nginx/conf.d/of-others.conf": {Data: make([]byte, 2<<20)},
+	}
+	if _, err := edge.Compare(files, large); err == nil || strings.Count(err.Error(), "larger than 1 MiB") != 2 {
+		t.Errorf("large files: %v", err)
+	}
 	for _, name := range []string{"keepalived/keepalived.conf", "nginx/nginx.conf", "nginx/conf.d/x.conf"} {
 		live := fstest.MapFS{"hdss7-11/" + name: {Mode: fs.ModeNamedPipe}, "hdss7-12/nginx/conf.d/y.conf": {Mode: fs.ModeDir}}
 		diffs, err := edge.Compare(files, live)
