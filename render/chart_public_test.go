@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
 // TestPublicCharts holds charts that people use against helm template, as TestChartParity
@@ -94,6 +95,10 @@ func (p *publicChart) compare(t *testing.T, helm, values string) {
 			differ = append(differ, "only evenkeel: "+key)
 		default:
 			for _, path := range differing("", a, b) {
+				if len(p.unit) > 0 && ofChance.MatchString(key+path) {
+					t.Logf("of chance: %s %s", key, path)
+					continue
+				}
 				differ = append(differ, key+" "+path)
 			}
 		}
@@ -103,6 +108,9 @@ func (p *publicChart) compare(t *testing.T, helm, values string) {
 		t.Error(d)
 	}
 }
+
+// ofChance are fields that a chart makes of random values and of the time.
+var ofChance = regexp.MustCompile(`^Secret/.*\.data\.|\.annotations\.checksum/|\.caBundle$`)
 
 // render renders the chart, and says what it asks for.
 func (p *publicChart) render(t *testing.T, values string) (map[string]any, error) {
@@ -142,7 +150,7 @@ func (p *publicChart) answer(refusal error) bool {
 	if m := hookKey.FindStringSubmatch(text); m != nil {
 		return said(fmt.Sprintf("hooks: %q: \"with\"", m[1]), "hook "+m[1])
 	}
-	if strings.Contains(text, "seed: ") && said(`seed: "parity" @secret()`, "chance") {
+	if strings.Contains(text, "seed: ") && said(`seed: "kept-out-of-sight" @secret()`, "chance") {
 		return true
 	}
 	return strings.Contains(text, "now: ") && said(`now: "2026-01-31T00:00:00Z"`, "the time")
@@ -173,6 +181,9 @@ func docsOf(t *testing.T, root, env string) (map[string]any, error) {
 			if err := json.Unmarshal(data, &doc); err != nil {
 				t.Fatal(err)
 			}
+			for _, meta := range []any{doc["metadata"], tree.At(doc["spec"], "template", "metadata")} {
+				delete(tree.Map(tree.At(meta, "annotations")), "evenkeel.dev/config-hash") // of what hooks and pods read
+			}
 			if labels, ok := doc["metadata"].(map[string]any)["labels"].(map[string]any); ok {
 				delete(labels, "applyset.kubernetes.io/part-of") // of the environment's name
 			}
@@ -193,7 +204,7 @@ func differing(path string, a, b any) []string {
 	switch x := a.(type) {
 	case map[string]any:
 		y, ok := b.(map[string]any)
-		if !ok {
+		if !ok && !isEmpty(b) {
 			return []string{path}
 		}
 		var paths []string
@@ -212,8 +223,13 @@ func differing(path string, a, b any) []string {
 		}
 		return paths
 	}
-	if a == b {
+	if a == b || isEmpty(a) && isEmpty(b) {
 		return nil
 	}
 	return []string{path}
+}
+
+func isEmpty(v any) bool {
+	m, ok := v.(map[string]any)
+	return v == nil || ok && len(m) == 0
 }
