@@ -1,7 +1,6 @@
 package render
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"path"
@@ -27,16 +26,7 @@ func (r *Repo) inBase(f *Finding, o *object, field typed.Path) bool {
 	if o.origin == "" || err != nil {
 		return false
 	}
-	var docs []*yaml.Node
-	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
-		var doc yaml.Node
-		if dec.Decode(&doc) != nil {
-			break
-		}
-		if len(doc.Content) == 1 && scalarOf(child(doc.Content[0], "kind")) == o.GetKind() {
-			docs = append(docs, doc.Content[0])
-		}
-	}
+	docs := slices.DeleteFunc(documentsOf(data), func(doc *yaml.Node) bool { return scalarOf(child(doc, "kind")) != o.GetKind() })
 	var at *yaml.Node
 	for _, doc := range docs {
 		if name := scalarOf(child(child(doc, "metadata"), "name")); len(docs) == 1 || name == o.GetName() {
@@ -97,8 +87,6 @@ func scalarOf(at *yaml.Node) string {
 }
 
 var (
-	// brokenYAML matches what kustomize says of a file that is no YAML.
-	brokenYAML = regexp.MustCompile(`^kustomize: (\S+): (\S+\.ya?ml): MalformedYAMLError: yaml: line (\d+): (.*?)(?: in File: \S+)?$`)
 	// lacking matches what is said of a kustomization that names what is not there.
 	lacking = regexp.MustCompile(`^(\S+/kustomization\.ya?ml|\S+/Kustomization): (\S+) is not in the repository`)
 	// template matches what is said of a template of a chart.
@@ -126,18 +114,6 @@ func (r *Repo) inFile(f *Finding) {
 		return true
 	}
 	number := func(text string) int { n, _ := strconv.Atoi(text); return n } // of digits alone
-	if m := brokenYAML.FindStringSubmatch(f.Message); m != nil {
-		line := number(m[3])
-		if strings.HasPrefix(m[4], "did not find expected") {
-			line++ // the parser counts from 0, and the scanner from 1
-			data, _ := fs.ReadFile(r.fsys, path.Join(m[1], m[2]))
-			line = misindented(strings.Split(string(data), "\n"), line)
-		}
-		if at(path.Join(m[1], m[2]), line) {
-			f.Message = yamlMessage.Replace(m[4])
-		}
-		return
-	}
 	if m := lacking.FindStringSubmatch(f.Message); m != nil {
 		data, _ := fs.ReadFile(r.fsys, m[1])
 		for i, line := range strings.Split(string(data), "\n") {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
@@ -97,15 +99,47 @@ func (fin *finisher) chart(ctx context.Context, u *unit) Findings {
 		u.failed = &failedChart{loaded, in, err}
 		return nil // said when all units are done: see chartErrors
 	}
+	if _, silenced := u.data.Silence[lint.RuleChart]; !silenced {
+		findings = append(findings, fin.chartWarnings(ctx, u, loaded, in, out)...)
+	}
+	return append(findings, fin.take(u, out.Objects)...)
+}
+
+// chartWarnings are what deserves a look of a chart that rendered.
+func (fin *finisher) chartWarnings(ctx context.Context, u *unit, c *chart.Chart, in chart.Input, out chart.Output) (findings Findings) {
 	for _, text := range out.Warnings {
-		f := fin.ofChart(u, errors.New(text), "values")
-		f.Warning, f.Rule = true, lint.RuleChart
-		if _, silenced := u.data.Silence[lint.RuleChart]; silenced {
+		findings = append(findings, fin.ofChart(u, errors.New(text), "values"))
+	}
+	for _, p := range c.TextsForSwitches(in.Values) {
+		f := fin.chartValue(u, p)
+		f.Hint = "write it without quotes"
+		findings = append(findings, f)
+	}
+	if name := path.Join(path.Clean(u.data.chart.chart), "values.yaml"); c.Digest == "" {
+		data, _ := fs.ReadFile(fin.repo.fsys, name)
+		f := fin.at(u, typed.Path{"chart"})
+		if fault, ok := twice(data); ok && fin.repo.inYAML(&f, name, fault) {
+			findings = append(findings, f)
+		}
+	}
+	for _, v := range c.Ungiven(ctx, in) {
+		if c.Digest != "" && v.DidYouMean == "" { // its makers know what they leave out
 			continue
+		}
+		f := fin.ofChart(u, fmt.Errorf("%s/%s:%d: nothing gives %s, and the template writes nothing in its place", c.Name, v.File, v.Line, v.Value), "chart")
+		f.DidYouMean, f.makes = v.DidYouMean, v.Makes
+		if f.Line == v.Line {
+			f.Col = v.Col
+		}
+		if f.DidYouMean == "" {
+			f.Hint = "give it in values.yaml, or say in the template what stands in its place: | default \"\""
 		}
 		findings = append(findings, f)
 	}
-	return append(findings, fin.take(u, out.Objects)...)
+	for i := range findings {
+		findings[i].Warning, findings[i].Rule = true, lint.RuleChart
+	}
+	return findings
 }
 
 // failedChart is a chart that did not render, and what it was given.
@@ -235,7 +269,17 @@ func inBoth(text, other string) string {
 // ofChart says what is wrong with the chart of a unit.
 func (fin *finisher) ofChart(u *unit, err error, field string) Finding {
 	f := fin.at(u, typed.Path{field})
-	f.Message = path.Clean(u.data.chart.chart) + ": " + err.Error()
+	dir := path.Clean(u.data.chart.chart)
+	f.Message = dir + ": " + err.Error()
+	if m := unreadable.FindStringSubmatch(err.Error()); m != nil {
+		data, _ := fs.ReadFile(fin.repo.fsys, path.Join(dir, m[1]))
+		if fault, ok := faultIn(data); ok && fin.repo.inYAML(&f, path.Join(dir, m[1]), fault) {
+			return f
+		}
+	}
+	if no, ok := errors.AsType[*chart.NoYAML](err); ok && fin.inTemplate(&f, dir, no) {
+		return f
+	}
 	fin.repo.inFile(&f)
 	if refused, ok := errors.AsType[*chart.Refused](err); ok {
 		switch refused.Function {
@@ -249,6 +293,31 @@ func (fin *finisher) ofChart(u *unit, err error, field string) Finding {
 		}
 	}
 	return f
+}
+
+// unreadable matches what Helm says of a file of a chart that it cannot read.
+var unreadable = regexp.MustCompile(`^cannot load (\S+\.ya?ml): `)
+
+// inTemplate leads a finding to the line of a template that makes what is no YAML.
+func (fin *finisher) inTemplate(f *Finding, dir string, no *chart.NoYAML) bool {
+	fault, ok := faultIn([]byte(no.Text))
+	_, name, _ := strings.Cut(no.File, "/")
+	data, err := fs.ReadFile(fin.repo.fsys, path.Join(dir, name))
+	if !ok || err != nil {
+		return false
+	}
+	line := renderedFrom(string(data), strings.Split(no.Text, "\n")[fault.line-1])
+	if line == 0 {
+		return false
+	}
+	was := f.Message
+	if !fin.repo.inYAML(f, path.Join(dir, name), yamlFault{line, 1, "this renders to what is no YAML: " + fault.message, fault.hint}) {
+		return false
+	}
+	if len(fin.markedValues()) > 0 {
+		f.Message, f.Hint = was, "" // what is said of the text may hold one of them
+	}
+	return true
 }
 
 // otherChart finds that the chart is not the one that the unit asks for.
@@ -290,7 +359,7 @@ func (u *unit) valueOf(o *object, field typed.Path) typed.Path {
 			}
 		default:
 			const telling = 8
-			if fmt.Sprint(v) == text && (len(text) >= telling || at[len(at)-1] == field[len(field)-1]) {
+			if fmt.Sprint(v) == text && (len(text) >= telling || at[len(at)-1] == field[len(field)-1] || mixed.MatchString(text)) {
 				found = append(found, at)
 			}
 		}
@@ -300,6 +369,43 @@ func (u *unit) valueOf(o *object, field typed.Path) typed.Path {
 		return nil
 	}
 	return found[0]
+}
+
+// mixed matches a text that hardly stands somewhere else by chance, such as "10 GB".
+var mixed = regexp.MustCompile(`^[0-9.]+ ?[A-Za-z]{2,}$|^[A-Za-z]+ [A-Za-z0-9 ]+$`)
+
+// inValues leads a finding to the one value of the chart's own values.yaml that says what
+// a field of an object does; false where there is none, or more than one.
+func (r *Repo) inValues(f *Finding, u *unit, o *object, field typed.Path) bool {
+	text, _ := scalarAt(o.Object, field)
+	name := path.Join(path.Clean(u.data.chart.chart), "values.yaml")
+	data, err := fs.ReadFile(r.fsys, name)
+	if err != nil || len(text) < 3 || len(field) == 0 {
+		return false
+	}
+	var found []*yaml.Node
+	var look func(n *yaml.Node)
+	look = func(n *yaml.Node) {
+		for i, child := range n.Content {
+			if child.Kind == yaml.ScalarNode && child.Value == text && (n.Kind != yaml.MappingNode || i%2 == 1) {
+				found = append(found, child)
+			}
+			look(child)
+		}
+	}
+	var doc yaml.Node
+	if yaml.Unmarshal(data, &doc) == nil {
+		look(&doc)
+	}
+	if len(found) != 1 {
+		return false
+	}
+	message, hint := f.Message, f.Hint
+	if !r.inYAML(f, name, yamlFault{found[0].Line, found[0].Column, "", ""}) {
+		return false
+	}
+	f.Message, f.Hint = message, hint
+	return true
 }
 
 func (fin *finisher) chartValue(u *unit, p chart.Problem) Finding {

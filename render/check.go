@@ -110,6 +110,8 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 			if pos, literal = ev.position(u, value); !literal {
 				pos = token.NoPos
 			}
+		} else if u.data.chart != nil && !pos.IsValid() && ev.repo.inValues(&f, u, o, path) {
+			return f
 		}
 	case pos.IsValid():
 		f.Path = u.path(append(typed.Path{"patch", o.key}, path...))

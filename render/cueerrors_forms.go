@@ -86,6 +86,9 @@ func nearValue(name, found, expected string) string {
 	case m != nil && (strings.Contains(expected, "24h") || strings.Contains(expected, "such as 5m") || strings.Contains(expected, "30s")):
 		return inHours(m[1], m[2])
 	}
+	if low := strings.ReplaceAll(strings.ToLower(text), "_", "-"); low != text && strings.HasPrefix(expected, "the name of ") && plainName.MatchString(low) {
+		return low
+	}
 	if slices.Contains([]string{"host", "name", "domain", "namespace"}, name) {
 		low := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(text)), ".")
 		if low != text && !strings.ContainsAny(low, " /:,") {
@@ -94,6 +97,9 @@ func nearValue(name, found, expected string) string {
 	}
 	return ""
 }
+
+// plainName matches what an object of Kubernetes may be called.
+var plainName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // valueWithUnit matches a number and what stands behind it.
 var valueWithUnit = regexp.MustCompile(`^([0-9]+(?:[.,][0-9]+)?)\s*([A-Za-z]*)$`)

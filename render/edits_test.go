@@ -16,7 +16,7 @@ import (
 )
 
 // TestEdits makes one mistake at a time in whole repositories: in what init writes, in a
-// site of three clusters, in what import wrote. Each archive of testdata/edits has the
+// site of three clusters, in what import wrote, in the worked examples. Each archive of testdata/edits has the
 // edits that its comment names the repository of; files with a directory in their name
 // stand in that repository before. An edit has, line by line:
 //
@@ -43,6 +43,13 @@ func TestEdits(t *testing.T) {
 		{"imported", false, initialised},
 		{"tired", true, initialised},
 		{"quay", true, func(*testing.T, string) {}},
+		{"examples", false, func(t *testing.T, dir string) {
+			for _, name := range []string{"cue.mod", "envs", "schema", "stacks"} {
+				if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join("..", name))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
 	} {
 		name := filepath.Join("testdata", "edits", layout.name+".txtar")
 		archive, err := txtar.ParseFile(name)

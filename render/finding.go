@@ -11,6 +11,7 @@ import (
 
 	"cuelang.org/go/cue/token"
 
+	"github.com/seed-428f4edd/evenkeel/render/chart"
 	"github.com/seed-428f4edd/evenkeel/render/internal/syntax"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
@@ -72,6 +73,15 @@ type Finding struct {
 	ours   string // the field of the definitions that says what one of Kubernetes does
 	inside string // an app that stands in another one
 	quiet  bool   // said only where nothing else is wrong: it may follow from that
+
+	makes []chart.Made // the fields that lack what the finding is about
+}
+
+// causes says whether what another finding is about lacks what this one is about.
+func (f Finding) causes(other Finding) bool {
+	return f.Unit == other.Unit && f.Environment == other.Environment && slices.ContainsFunc(f.makes, func(m chart.Made) bool {
+		return strings.HasPrefix(other.Object, m.Kind+"/") && strings.HasSuffix(other.Object, "/"+m.Name) && alongside(m.Path, other.field)
+	})
 }
 
 // String is the finding on one line: file:line:col: path: message (details).
@@ -342,6 +352,15 @@ func (fs Findings) wrong() bool {
 
 // split separates errors from warnings, and leaves out what may follow from others.
 func (fs Findings) split() (errs, warnings Findings) {
+	for i, f := range fs {
+		caused := func(other Finding) bool { return f.causes(other) }
+		if len(f.makes) == 0 || !slices.ContainsFunc(fs, caused) {
+			continue
+		}
+		fs[i].Warning = fs[i].Warning && !slices.ContainsFunc(fs, func(other Finding) bool { return !other.Warning && f.causes(other) })
+		rest := slices.Clone(fs[i:])
+		return append(slices.DeleteFunc(slices.Clone(fs[:i]), caused), slices.DeleteFunc(rest, caused)...).split()
+	}
 	for _, f := range fs {
 		if f.Warning {
 			warnings = append(warnings, f)

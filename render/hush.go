@@ -76,12 +76,12 @@ func kindFound(found string) string {
 	switch {
 	case found == "":
 		return ""
-	case slices.Contains([]string{"a list", "a struct", "null", "a number", "true or false"}, found):
+	case slices.Contains([]string{"a list", "a map", "null", "a number", "true or false"}, found):
 		return found
 	case strings.HasPrefix(found, "["):
 		return "a list"
 	case strings.HasPrefix(found, "{"):
-		return "a struct"
+		return "a map"
 	case strings.HasPrefix(found, "the number "), strings.ContainsAny(found[:1], "0123456789+-."):
 		return "a number"
 	case strings.HasPrefix(found, "the boolean "), found == "true", found == "false":

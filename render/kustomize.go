@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -22,10 +24,12 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/seed-428f4edd/evenkeel/internal/contain"
 	"github.com/seed-428f4edd/evenkeel/internal/program"
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
 
@@ -47,18 +51,90 @@ func (fin *finisher) kustomize(ctx context.Context, u *unit) Findings {
 	if ctx.Err() != nil {
 		return nil
 	}
-	objs, err := fin.repo.runKustomize(u)
+	objs, read, err := fin.repo.runKustomize(u)
 	if err != nil {
 		f := fin.at(u, typed.Path{"kustomize"})
 		f.Message = kustomizeMessage(err)
 		if refused, ok := errors.AsType[outside](err); ok {
 			f.Message = refused.Error()
 		}
-		fin.repo.inFile(&f)
+		if !fin.repo.inBroken(&f, read) {
+			fin.repo.inFile(&f)
+		}
 		return Findings{f}
 	}
+	made := u.objs
 	u.objs = objs
-	return fin.unusedImages(u)
+	return append(fin.unusedImages(u), fin.idlePatches(u, made, read)...)
+}
+
+// idlePatches finds the patches of kustomizations whose target names no object: kustomize
+// passes over them in silence. Those of a component are for whoever takes it.
+func (fin *finisher) idlePatches(u *unit, made []*object, read map[string][]byte) (findings Findings) {
+	if _, silent := u.data.Silence[lint.RuleReference]; silent {
+		return nil
+	}
+	names := map[string][]string{} // by kind
+	for _, o := range slices.Concat(made, u.objs) {
+		names[o.GetKind()] = append(names[o.GetKind()], o.GetName())
+	}
+	var targets []*yaml.Node
+	file := map[*yaml.Node]string{}
+	for _, name := range slices.Sorted(maps.Keys(read)) {
+		for _, doc := range documentsOf(read[name]) {
+			if !isKustomization(name) {
+				names[scalarOf(child(doc, "kind"))] = append(names[scalarOf(child(doc, "kind"))], scalarOf(child(child(doc, "metadata"), "name")))
+				continue
+			}
+			for _, generator := range []string{"configMapGenerator", "secretGenerator"} {
+				for _, g := range itemsOf(child(doc, generator)) {
+					kind := map[string]string{"configMapGenerator": "ConfigMap", "secretGenerator": "Secret"}[generator]
+					names[kind] = append(names[kind], scalarOf(child(g, "name")))
+				}
+			}
+			for _, patch := range itemsOf(child(doc, "patches")) {
+				if target := child(patch, "target"); scalarOf(child(doc, "kind")) != "Component" && scalarOf(child(target, "kind")) != "" && scalarOf(child(target, "name")) != "" {
+					targets = append(targets, target)
+					file[target] = name
+				}
+			}
+		}
+	}
+	for _, target := range targets {
+		kind, name := scalarOf(child(target, "kind")), child(target, "name")
+		form, err := regexp.Compile("^(?:" + name.Value + ")$")
+		if err != nil || slices.ContainsFunc(names[kind], form.MatchString) || len(names["List"]) > 0 {
+			continue
+		}
+		f := fin.at(u, typed.Path{"kustomize"})
+		if !fin.repo.inYAML(&f, file[target], yamlFault{name.Line, name.Column, fmt.Sprintf("no %s %q for this patch, which changes nothing", kind, name.Value), ""}) {
+			continue
+		}
+		f.Rule, f.DidYouMean = lint.RuleReference, typed.Closest(name.Value, names[kind])
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// documentsOf are the documents of a YAML file that can be read.
+func documentsOf(data []byte) (docs []*yaml.Node) {
+	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc yaml.Node
+		if dec.Decode(&doc) != nil {
+			return docs
+		}
+		if len(doc.Content) == 1 {
+			docs = append(docs, doc.Content[0])
+		}
+	}
+}
+
+// itemsOf are the items of a list; none of what is not one.
+func itemsOf(n *yaml.Node) []*yaml.Node {
+	if n == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Content
 }
 
 // unusedImages finds the entries of images that rename no image of what kustomize made: it
@@ -115,7 +191,8 @@ func imagesBelow(v any, names map[string]bool) {
 	}
 }
 
-func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
+// runKustomize returns what kustomize made, and the files that it read.
+func (r *Repo) runKustomize(u *unit) (objs []*object, read map[string][]byte, err error) {
 	kustomizing.Lock()
 	defer kustomizing.Unlock()
 	defer func() {
@@ -123,15 +200,17 @@ func (r *Repo) runKustomize(u *unit) (objs []*object, err error) {
 			err = errors.New("broke down: " + contain.What(p))
 		}
 	}()
-	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, refused: new(error), seen: map[string][]byte{}}
+	read = map[string][]byte{}
+	files := repoFiles{FileSystem: filesys.MakeFsInMemory(), repo: r.fsys, refused: new(error), seen: read}
 	if err := r.writeKustomization(files, u); err != nil {
-		return nil, err
+		return nil, read, err
 	}
 	result, err := kustomizeIn(files)
 	if err != nil {
-		return nil, err
+		return nil, read, err
 	}
-	return kustomized(u, result)
+	objs, err = kustomized(u, result)
+	return objs, read, err
 }
 
 // kustomizeIn builds the kustomization of a unit.

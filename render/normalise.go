@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -34,6 +35,9 @@ func (fin *finisher) normalise(u *unit, o *object) Findings {
 		f := fin.atObject(u, o, p.Path)
 		f.Message, f.Expected, f.Found, f.DidYouMean = p.Message, p.Expected, p.Found, p.Hint
 		f.Rule = "strict"
+		if f.Hint = ofSelector(o, p.Path, p.Message); f.Hint != "" && len(findings) > 0 && findings[len(findings)-1].Hint == f.Hint {
+			continue // the next label
+		}
 		findings = append(findings, f)
 	}
 	if len(findings) == 0 {
@@ -41,6 +45,23 @@ func (fin *finisher) normalise(u *unit, o *object) Findings {
 		defaults.SpellOut(gvk, o.Object)
 	}
 	return findings
+}
+
+// ofSelector says how the labels of a selector are written, where they are as another kind
+// has them.
+func ofSelector(o *object, path typed.Path, message string) string {
+	n := len(path)
+	if n < 2 {
+		return ""
+	}
+	name := fmt.Sprint(path[n-2])
+	switch {
+	case message == "unknown field" && slices.Contains([]string{"podSelector", "namespaceSelector", "labelSelector", "selector"}, name):
+		return "labels stand below matchLabels: " + name + ": matchLabels: ..."
+	case name == "selector" && fmt.Sprint(path[n-1]) == "matchLabels" && o.GetKind() == "Service":
+		return "the selector of a Service has the labels themselves, without matchLabels"
+	}
+	return ""
 }
 
 // unknownKind lets custom resources pass and stops at a misspelt built-in kind.

@@ -77,11 +77,11 @@ func (b *broken) say(f *Finding) bool {
 	}
 	if at := b.conflict(); at > 0 {
 		moved(at, 1)
-		f.Message = "a merge conflict begins here"
+		f.Message = conflictBegins
 		if !strings.HasPrefix(b.line(at), "<") {
 			f.Message = "the rest of a merge conflict"
 		}
-		f.Hint = "keep one side, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
+		f.Hint = keepOneSide
 		return b.once("conflict")
 	}
 	if strings.HasPrefix(f.Message, "reference ") { // the file parses
@@ -128,6 +128,9 @@ func (b *broken) say(f *Finding) bool {
 }
 
 const (
+	conflictBegins = "a merge conflict begins here"
+	keepOneSide    = "keep one side, and take out the lines that begin with <<<<<<<, ======= and >>>>>>>"
+
 	notClosed   = "this text is not closed"
 	textOfLines = `"""` // what a text of several lines begins with
 )

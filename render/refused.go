@@ -164,9 +164,16 @@ func (r *rendered) refusals(all []refused) Findings {
 		if said.covers(f) {
 			continue
 		}
+		f.derived = refusal.object.from != nil && !f.literal && !refusal.unit.value().LookupPath(cuePath(refusal.object.below(refusal.Path))).Exists()
 		said, findings = append(said, f), append(findings, f)
 	}
-	return findings
+	// What the server fills in for a field, as the default of a request is that of the
+	// limit, is as wrong as the field.
+	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool {
+		return f.derived && slices.ContainsFunc(findings, func(other Finding) bool {
+			return !other.derived && other.Unit == f.Unit && other.Object == f.Object && f.Found != "" && other.Found == f.Found
+		})
+	})
 }
 
 func oneOf(refusal server.Refusal) (expected, near string) {

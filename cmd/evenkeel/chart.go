@@ -133,7 +133,7 @@ func runChartValues(g *global, arg string) error {
 	if below != "" {
 		found, ok := page.Below(below)
 		if !ok {
-			return noSuch(fmt.Sprintf("%s has no value %q", c.Name, below), page.Nearest(below), "evenkeel chart values "+where+" lists them")
+			return noSuch(fmt.Sprintf("%s has no value %q", c.Name, below), reference.Nearest(nil, page, below), "evenkeel chart values "+where+" lists them")
 		}
 		page = found
 		page.Name = c.Name + " " + c.Version + ": " + below

@@ -54,7 +54,7 @@ func runExplain(g *global, args []string) error {
 			if below {
 				var found bool
 				if p, found = reference.Below(pages, p, path); !found {
-					return noSuch(fmt.Sprintf("%s has no field %q", p.Name, path), p.Nearest(path), "evenkeel explain "+p.Name+" lists its fields")
+					return noSuch(fmt.Sprintf("%s has no field %q", p.Name, path), reference.Nearest(pages, p, path), "evenkeel explain "+p.Name+" lists its fields")
 				}
 			}
 			_, err := fmt.Fprint(g.out, p.Markdown())

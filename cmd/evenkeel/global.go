@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,6 +75,9 @@ func (g *global) repo() (*render.Repo, error) { return g.budgeted(render.Open(g.
 
 // budgeted gives an opened repository the budget of the flags.
 func (g *global) budgeted(repo *render.Repo, err error) (*render.Repo, error) {
+	if missing, ok := errors.AsType[render.NotRepo](err); ok {
+		return nil, &hint.Error{Err: missing, Hint: "go into a repository, name one with -C DIR, or make one: evenkeel init DIR"}
+	}
 	if err != nil {
 		return nil, err
 	}

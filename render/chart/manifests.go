@@ -70,6 +70,16 @@ func sortedObjects(files map[string]string) ([]Object, error) {
 	return objects, nil
 }
 
+// NoYAML says that a template makes what is no YAML.
+type NoYAML struct {
+	File, Text string
+	Err        error
+}
+
+func (e *NoYAML) Error() string {
+	return fmt.Sprintf("%s: what it renders to is no YAML: %v", e.File, e.Err)
+}
+
 func objectsIn(name, text string) ([]Object, error) {
 	var objects []Object
 	// A text at the end of a file has its line end, whether the file has one or not.
@@ -82,7 +92,7 @@ func objectsIn(name, text string) ([]Object, error) {
 		}
 		data, err := yaml.YAMLToJSON([]byte(doc))
 		if err != nil {
-			return nil, fmt.Errorf("%s: what it renders to is no YAML: %w", name, err)
+			return nil, &NoYAML{name, doc, err}
 		}
 		var content any
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &content); err != nil {

@@ -133,7 +133,7 @@ func (c *Chart) unsteady(ctx context.Context, in Input, out Output, calls int) e
 
 // once renders the chart with certain stand-ins.
 func (c *Chart) once(ctx context.Context, in Input, f *fixed) (out Output, err error) {
-	files, err := c.execute(ctx, in, f, &out.Warnings)
+	files, err := c.execute(ctx, in, f, &out.Warnings, nil)
 	if err != nil {
 		return out, err
 	}
@@ -155,8 +155,9 @@ func (out Output) written() []Object {
 	return slices.DeleteFunc(slices.Clone(out.Objects), func(o Object) bool { return o.Hook != nil && o.Hook.Test() })
 }
 
-// execute is what helm template does between the values and the manifests.
-func (c *Chart) execute(ctx context.Context, in Input, fixed *fixed, warnings *[]string) (files map[string]string, err error) {
+// execute is what helm template does between the values and the manifests. A function
+// that is given sees the values, and may change them: they are not held against the schema.
+func (c *Chart) execute(ctx context.Context, in Input, fixed *fixed, warnings *[]string, change func(values map[string]any)) (files map[string]string, err error) {
 	restore := captured(warnings)
 	defer restore()
 	defer func() {
@@ -187,7 +188,9 @@ func (c *Chart) execute(ctx context.Context, in Input, fixed *fixed, warnings *[
 	if err != nil {
 		return nil, err
 	}
-	if vals, ok := values["Values"].(common.Values); ok {
+	if vals, ok := values["Values"].(common.Values); ok && change != nil {
+		change(vals)
+	} else if ok {
 		if err := validate(c.helm, vals); err != nil {
 			return nil, err
 		}

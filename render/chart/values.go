@@ -177,6 +177,27 @@ func (c *Chart) Unknown(values map[string]any) []Problem {
 	return problems
 }
 
+// TextsForSwitches finds true and false in quotes where the chart has a switch: a template
+// takes every text for true.
+func (c *Chart) TextsForSwitches(values map[string]any) []Problem {
+	var problems []Problem
+	textsForSwitches(values, c.helm.Values, nil, &problems)
+	return problems
+}
+
+func textsForSwitches(values, known map[string]any, at []string, to *[]Problem) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		here := slices.Concat(at, []string{key})
+		text, isText := values[key].(string)
+		switch _, isSwitch := known[key].(bool); {
+		case isText && isSwitch && slices.Contains([]string{"true", "false", "yes", "no", "on", "off"}, strings.ToLower(text)):
+			*to = append(*to, Problem{Path: here, Message: "a text where the chart has true or false: a template takes every text for true"})
+		case !isText:
+			textsForSwitches(tree.Map(values[key]), tree.Map(known[key]), here, to)
+		}
+	}
+}
+
 type texts struct {
 	templates, values, readme string
 }

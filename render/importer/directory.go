@@ -155,7 +155,7 @@ func (d *directory) walk(dir string) error {
 		return nil
 	}
 	if info, err := fs.Stat(d.files.Files(), path.Join(dir, "Chart.yaml")); err == nil && info.Mode().IsRegular() {
-		d.skip(dir, "a Helm chart: %s", d.way(dir))
+		d.skip(dir, "a Helm chart: below charts/ of the repository it is a unit, schema.#Chart & {chart: %q}; or %s", path.Join("charts", filepath.Base(d.name(dir))), d.way(dir))
 		return nil
 	}
 	entries, err := fs.ReadDir(d.files.Files(), dir)

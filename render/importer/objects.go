@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -98,9 +99,12 @@ func (imp *Import) add(item Item) error {
 	if !isText(obj) {
 		return fmt.Errorf("%s: a name or namespace that is not text", text(obj, "kind"))
 	}
+	if ns := text(obj, "metadata", "namespace"); ns != "" && !namespaceName.MatchString(ns) {
+		return fmt.Errorf("%s/%s: metadata.namespace: %q is no name of a namespace but a placeholder for one: write the name", text(obj, "kind"), text(obj, "metadata", "name"), ns)
+	}
 	switch kind := text(obj, "kind"); {
 	case kind == "Secret" && text(obj, "apiVersion") == "v1" && hasValues(obj):
-		imp.addSecret(obj)
+		imp.addSecret(item)
 		return nil
 	case kind == "Namespace" && text(obj, "metadata", "name") == imp.opts.Namespace:
 		if level := text(mapping(obj, "metadata", "labels"), "pod-security.kubernetes.io/enforce"); level != "" {
@@ -143,6 +147,9 @@ func (imp *Import) add(item Item) error {
 	imp.objects = append(imp.objects, obj)
 	return nil
 }
+
+// namespaceName matches what a namespace may be called.
+var namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func isText(obj Object) bool {
 	meta := mapping(obj, "metadata")
@@ -194,6 +201,11 @@ func (imp *Import) mend(obj Object) error {
 				near = fmt.Sprintf(" (did you mean %q?)", hint)
 			}
 			return fmt.Errorf("%s: %s has no kind %s%s", ref(obj), gv, text(obj, "kind"), near)
+		}
+		if version, ok := imp.definitions.Find(text(obj, "apiVersion"), text(obj, "kind")); ok && version.Schema != nil {
+			for _, path := range version.Prune(obj) {
+				imp.Notes = append(imp.Notes, fmt.Sprintf("%s: without %s: its definition has no such field, and no server keeps it", ref(obj), typed.Path(path)))
+			}
 		}
 		return nil
 	}
@@ -363,16 +375,21 @@ func hasValues(obj Object) bool {
 }
 
 // addSecret declares a Secret; one that is there twice has the keys of both.
-func (imp *Import) addSecret(obj Object) {
-	s := secret(obj, imp.opts)
+func (imp *Import) addSecret(item Item) {
+	s, id := secret(item.Object, imp.opts), "declared "+imp.identity(item.Object)
 	for i, known := range imp.Secrets {
-		if known.Name == s.Name && known.Namespace == s.Namespace {
-			keys := slices.Concat(known.Keys, s.Keys)
-			slices.Sort(keys)
-			imp.Secrets[i].Keys = slices.Compact(keys)
-			return
+		if known.Name != s.Name || known.Namespace != s.Namespace {
+			continue
 		}
+		if !slices.Equal(known.Keys, s.Keys) {
+			imp.Notes = append(imp.Notes, fmt.Sprintf("%s is there twice, with other keys: first in %s, then in %s; declared with the keys of both", ref(item.Object), imp.from[id], item.From))
+		}
+		keys := slices.Concat(known.Keys, s.Keys)
+		slices.Sort(keys)
+		imp.Secrets[i].Keys = slices.Compact(keys)
+		return
 	}
+	imp.from[id] = item.From
 	imp.Secrets = append(imp.Secrets, s)
 }
 

@@ -99,7 +99,7 @@ func (c customResource) value(schema map[string]any, value any, path typed.Path)
 	ok, expected := true, ""
 	switch tree.Text(schema["type"]) {
 	case "object":
-		expected = "a struct"
+		expected = "a map"
 		var m map[string]any
 		if m, ok = value.(map[string]any); ok {
 			c.fields(schema, m, path, schema["x-kubernetes-embedded-resource"] == true)

@@ -34,7 +34,14 @@ func checkEdgeHosts(worlds []*world) {
 			}
 		}
 	}
+	hosts := map[string][]string{} // of a cluster
 	for _, w := range worlds {
+		for _, h := range hostNames(w) {
+			hosts[w.env.Cluster] = append(hosts[w.env.Cluster], h.host)
+		}
+	}
+	for _, w := range worlds {
+		w.checkEdgeTLS(hosts[w.env.Cluster])
 		if domain := tree.Text(w.env.Site["domain"]); domain != "" && tree.Text(w.env.Site["entry"]) == "edge" {
 			w.checkServed(domain, append([]string{domain, "*." + domain}, names[w.env.Cluster]...))
 		}
@@ -85,6 +92,24 @@ func (w *world) checkRouter(u *Unit, other *world, v *Unit) {
 	})
 }
 
+// checkEdgeTLS: TLS that ends at the edge is for a host of the cluster. One that is unlike
+// all may be of somebody else.
+func (w *world) checkEdgeTLS(hosts []string) {
+	for _, u := range w.edges() {
+		for _, name := range sortedKeys(tree.Map(u.at("l7", "tls"))) {
+			const slip = 2 // letters
+			near := typed.Near(name, hosts, slip)
+			if near == "" || slices.ContainsFunc(hosts, func(host string) bool { return host == name || covers(host, name) }) {
+				continue
+			}
+			w.report(Finding{
+				Rule: "edge", Unit: u.Name, Path: typed.Path{"l7", "tls", name}, Warning: true,
+				Message: "no app of this cluster has this host", Found: name, DidYouMean: near,
+			})
+		}
+	}
+}
+
 func (w *world) checkServed(domain string, served []string) {
 	for _, h := range hostNames(w) {
 		if h.host == "" || meantDomain(h.host, tree.Text(w.env.Site["domain"])) != "" || slices.ContainsFunc(served, func(name string) bool { return covers(name, h.host) }) {
@@ -120,6 +145,15 @@ func (w *world) checkEdgePort(u *Unit) {
 		}
 		if h.number == 443 || h.number == 8443 {
 			continue
+		}
+		const byDefault = 81 // what both have unless one of them is told otherwise
+		if port == byDefault && h.source.unit.Type == "traefik" {
+			w.report(Finding{
+				Rule: "edge", Unit: h.source.unit.Name, Path: typed.Path{"hostPort"},
+				Message: fmt.Sprintf("traefik takes port %d of the nodes, but the edge passes requests to port %d", h.number, port),
+				Hint:    fmt.Sprintf("give both one: stacks: edge: l7: port: %d", h.number),
+			})
+			return
 		}
 		w.report(Finding{
 			Rule: "edge", Unit: u.Name, Path: typed.Path{"l7", "port"},

@@ -34,6 +34,16 @@ const nginxPrefix = "nginx.ingress.kubernetes.io/"
 func checkIngresses(w *world) {
 	type claim struct{ class, host, path, pathType string }
 	first := map[claim]located{}
+	shares := map[string]map[string]bool{} // the Ingresses of a host
+	for _, o := range w.byKind["Ingress"] {
+		tree.Each(tree.At(o.Content, "spec", "rules"), func(_ int, rule map[string]any) {
+			host := tree.Text(rule["host"])
+			if shares[host] == nil {
+				shares[host] = map[string]bool{}
+			}
+			shares[host][o.ref()] = true
+		})
+	}
 	for _, o := range w.byKind["Ingress"] {
 		spec := tree.Map(o.Content["spec"])
 		if tree.Text(spec["ingressClassName"]) == "" && !annotation(o.Content, "kubernetes.io/ingress.class") {
@@ -54,7 +64,12 @@ func checkIngresses(w *world) {
 				}
 				w.checkBackend(o, tree.Map(path["backend"]), append(at, "backend")...)
 				c := claim{tree.Text(spec["ingressClassName"]) + canaryMark(o), tree.Text(rule["host"]), tree.Text(path["path"]), tree.Text(path["pathType"])}
-				if other, ok := first[c]; ok && c.host != "" {
+				if other, ok := first[c]; ok && c.host != "" && len(shares[c.host]) > 2 { // the host is meant for several
+					f := o.at("ingress", append(at, "path")...)
+					f.Message = fmt.Sprintf("unit %s has the path %s of this host too", other.unit.Name, c.path)
+					w.report(f)
+					return
+				} else if ok && c.host != "" {
 					f := o.at("ingress", "spec", "rules", i, "host")
 					f.Message = fmt.Sprintf("%s%s is claimed by %s of unit %s too", c.host, c.path, other.ref(), other.unit.Name)
 					w.report(f)

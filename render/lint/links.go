@@ -43,7 +43,7 @@ func checkSelectors(w *world) {
 	for _, o := range w.byKind["PodDisruptionBudget"] {
 		raw := tree.Map(tree.At(o.Content, "spec", "selector"))
 		selector, err := selectorOf(raw)
-		if err == nil && (w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) || w.madeByOperator(o, selector)) {
+		if err == nil && (w.mislabelled(o.Namespace, selector) || w.selectsAny(o.Namespace, selector, tree.Map(raw["matchLabels"])) || w.madeByOperator(o, selector)) {
 			continue
 		}
 		f := o.at("selector", "spec", "selector")
@@ -52,6 +52,17 @@ func checkSelectors(w *world) {
 		w.meantLabel(&f, o, tree.Map(raw["matchLabels"]), "matchLabels")
 		w.report(f)
 	}
+}
+
+// mislabelled says whether a selector is that of a workload whose pods have other labels:
+// that is said of the workload.
+func (w *world) mislabelled(namespace string, selector labels.Selector) bool {
+	return slices.ContainsFunc(w.pods, func(p podSource) bool {
+		raw := tree.Map(tree.At(p.Content, "spec", "selector"))
+		own, err := selectorOf(raw)
+		return raw != nil && err == nil && p.Namespace == namespace && !own.Matches(labelSet(p.labels())) &&
+			selector.Matches(labelSet(tree.Map(raw["matchLabels"])))
+	})
 }
 
 func describe(selector labels.Selector, err error) string {
@@ -191,7 +202,7 @@ func checkServices(w *world) {
 			continue
 		}
 		pods := w.servicePods(o)
-		if len(pods) == 0 && w.madeByOperator(o, labels.SelectorFromSet(labelSet(selector))) {
+		if set := labels.SelectorFromSet(labelSet(selector)); len(pods) == 0 && (w.madeByOperator(o, set) || w.mislabelled(o.Namespace, set)) {
 			continue
 		}
 		if len(pods) == 0 {

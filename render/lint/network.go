@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
@@ -48,8 +49,9 @@ func checkNetwork(w *world) {
 			w.checkFlannel(u, ranges)
 		}
 	}
-	for _, field := range []string{"nodes", "apiServers"} {
-		w.checkNodeAddresses(field, ranges["nodes"])
+	w.checkNodeAddresses("nodes", ranges["nodes"])
+	if !reflect.DeepEqual(w.env.Site["nodes"], w.env.Site["apiServers"]) {
+		w.checkNodeAddresses("apiServers", ranges["nodes"])
 	}
 }
 
@@ -162,6 +164,20 @@ func (w *world) checkFlannel(u *Unit, ranges map[string]netip.Prefix) {
 
 func (w *world) checkNodeAddresses(field string, nodes netip.Prefix) {
 	machines := tree.Map(w.env.Site[field])
+	outside := 0
+	for _, address := range machines {
+		if addr, err := netip.ParseAddr(tree.Text(address)); err == nil && nodes.IsValid() && !nodes.Contains(addr) && addr.Is6() == nodes.Addr().Is6() {
+			outside++
+		}
+	}
+	if outside > 1 && outside == len(machines) { // it is the range that is wrong
+		first := sortedKeys(machines)[0]
+		w.report(Finding{
+			Rule: "network", Warning: true, Path: typed.Path{"site", "networks", "nodes"},
+			Message: "none of the " + field + " is in this range", Found: nodes.String(), Hint: first + " is " + tree.Text(machines[first]),
+		})
+		return
+	}
 	for _, name := range sortedKeys(machines) {
 		addr, err := netip.ParseAddr(tree.Text(machines[name]))
 		if err != nil || !nodes.IsValid() || nodes.Contains(addr) || addr.Is6() != nodes.Addr().Is6() {

@@ -76,6 +76,13 @@ func (w *world) misdeclared() map[id]bool {
 	wrong := map[id]bool{}
 	for _, kind := range []string{"ConfigMap", "PersistentVolumeClaim", "Secret", "ServiceAccount"} {
 		for _, name := range w.externals(kind, w.env.Namespace) {
+			if o, own := w.byID[id{kind, w.env.Namespace, name}]; own && (kind == "ConfigMap" || kind == "PersistentVolumeClaim") {
+				w.report(Finding{
+					Rule: RuleReference, Warning: true, Path: typed.Path{"external", externalField(kind), name},
+					Message: "unit " + o.unit.Name + " makes this, and not others", Hint: "take it out here, or give one of the two another name",
+				})
+				continue
+			}
 			var missed []string
 			for use, n := range uses {
 				_, made := w.byID[use]

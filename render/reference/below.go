@@ -31,28 +31,38 @@ func (p Page) Below(path string) (Page, bool) {
 	return Page{Name: p.Name + "." + path, Kind: "common", Fields: fields}, true
 }
 
-// Below is Page.Below, where a stack or an app also has the fields that all have.
+// Below is Page.Below, where a stack or an app also has the fields of what it is made of.
 func Below(pages []Page, of Page, path string) (Page, bool) {
-	common := map[string][]string{"app": {"app", "unit"}, "stack": {"unit"}}[of.Kind]
-	if found, ok := of.Below(path); ok {
-		return found, true
-	}
-	for _, p := range pages {
-		if p.Kind != "common" || !slices.Contains(common, p.Name) {
-			continue
-		}
+	for _, p := range of.whole(pages) {
 		if found, ok := p.Below(path); ok {
+			found.Name = of.Name + "." + path
 			return found, true
 		}
 	}
 	return of, false
 }
 
+// whole are the pages with the fields of a page, its own first.
+func (p Page) whole(pages []Page) []Page {
+	all := []Page{p, {Fields: p.taken}}
+	if unit := slices.IndexFunc(pages, func(other Page) bool { return other.Name == "unit" }); p.Kind != "common" && unit >= 0 {
+		all = append(all, pages[unit])
+	}
+	return all
+}
+
+// hasPods says whether an app type has what the page of every app is about.
+func (p Page) hasPods() bool {
+	return slices.ContainsFunc(p.taken, func(f Field) bool { return f.Path == "image" })
+}
+
 // Nearest is the path of a field that was probably meant, or empty.
-func (p Page) Nearest(path string) string {
-	paths := make([]string, len(p.Fields))
-	for i, f := range p.Fields {
-		paths[i] = f.Path
+func Nearest(pages []Page, of Page, path string) string {
+	var paths []string
+	for _, p := range of.whole(pages) {
+		for _, f := range p.Fields {
+			paths = append(paths, f.Path)
+		}
 	}
 	return typed.Closest(path, paths)
 }

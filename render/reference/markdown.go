@@ -15,10 +15,10 @@ func (p Page) Markdown() string {
 	if p.Example != "" {
 		fmt.Fprintf(&b, "```cue\n%s\n```\n\n", p.Snippet())
 	}
-	switch p.Kind {
-	case "stack":
+	switch {
+	case p.Kind == "stack", p.Kind == "app" && !p.hasPods():
 		b.WriteString("What every unit has beside these is on [unit](unit.md).\n\n")
-	case "app":
+	case p.Kind == "app":
 		b.WriteString("What every app has beside these is on [app](app.md), what every unit has on [unit](unit.md).\n\n")
 	}
 	if len(p.Fields) == 0 {

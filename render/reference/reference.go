@@ -28,6 +28,9 @@ type Page struct {
 	// Example is a worked example: a field of stacks or apps.
 	Example string
 	Fields  []Field
+
+	// taken are the fields of an app type with those of all that it embeds but of unit.
+	taken []Field
 }
 
 // Field is a field that an environment may set.
@@ -85,6 +88,11 @@ func Pages() ([]Page, error) {
 		w := walker{defs: defs, root: p.kind}
 		w.value(p.pkg, "", field.Value)
 		pages[i].Fields = w.fields
+		if p.kind == "app" {
+			whole := walker{defs: defs, root: "common"}
+			whole.value(p.pkg, "", field.Value)
+			pages[i].taken = whole.fields
+		}
 	}
 	return pages, nil
 }

@@ -115,7 +115,7 @@ func (w *walk) value(t reflect.Type, v any, p Path) (out any, keep bool) {
 	case reflect.Struct:
 		m, ok := v.(map[string]any)
 		if !ok {
-			w.wrong(p, "a struct", v)
+			w.wrong(p, "a map", v)
 			return v, true
 		}
 		w.structMap(t, m, p)
@@ -360,7 +360,7 @@ func Describe(v any) string {
 	case nil:
 		return "null"
 	case map[string]any:
-		return "a struct"
+		return "a map"
 	case []any:
 		return "a list"
 	case string:

@@ -156,7 +156,7 @@ func TestProblems(t *testing.T) {
 		{`{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: 1}}`, `data.a: wrong type, expected a string, found the number 1`},
 		{`{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a.b/c: true}}`, `data["a.b/c"]: wrong type, expected a string, found the boolean true`},
 		{`{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {replicas: 99999999999}}`, `spec.replicas: wrong type, expected a whole number of 32 bits, found the number 99999999999`},
-		{`{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: {name: a}}}}}`, `spec.template.spec.containers: wrong type, expected a list, found a struct`},
+		{`{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: {name: a}}}}}`, `spec.template.spec.containers: wrong type, expected a list, found a map`},
 		{`{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {template: {spec: {containers: [{name: a, resources: {limits: {cpu: lots}}}]}}}}`, `spec.template.spec.containers[0].resources.limits.cpu: not a quantity, expected such as 500m, 1 or 2Gi, found the string "lots"`},
 		{`{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {a: "swordfish!"}}`, `data.a: not base64, expected base64`},
 	}

@@ -166,6 +166,8 @@ func (m *Model) attached(c *controller, o *object, hostnames []string) attachmen
 		here := []any{"spec", "parentRefs", i}
 		parent, why := m.parentOf(c, o, ref)
 		switch {
+		case why != "" && a.fault != nil && tree.Text(ref["kind"]) == "ListenerSet": // it follows from its Gateway
+			return
 		case why != "":
 			refuse(append(here, "name"), why)
 			return

@@ -153,3 +153,38 @@ func fill(schema map[string]any, value any) {
 		}
 	}
 }
+
+// Prune takes out of a custom resource what its definition has no field for, as the API
+// server does without a word. It returns the paths: names, and places in lists.
+func (v Version) Prune(obj map[string]any) [][]any {
+	var gone [][]any
+	prune(v.Schema, obj, nil, true, &gone)
+	return gone
+}
+
+// prune takes out of a struct; the top, and an embedded resource, has apiVersion, kind
+// and metadata without its schema saying so.
+func prune(schema map[string]any, value any, at []any, resource bool, gone *[][]any) {
+	switch n := value.(type) {
+	case map[string]any:
+		properties, extra := tree.Map(schema["properties"]), schema["additionalProperties"]
+		open := schema["x-kubernetes-preserve-unknown-fields"] == true || extra == true || schema["type"] != "object"
+		for _, name := range slices.Sorted(maps.Keys(n)) {
+			here := append(slices.Clip(at), name)
+			switch inner := tree.Map(properties[name]); {
+			case resource && (name == "apiVersion" || name == "kind" || name == "metadata"):
+			case inner != nil:
+				prune(inner, n[name], here, inner["x-kubernetes-embedded-resource"] == true, gone)
+			case tree.Map(extra) != nil:
+				prune(tree.Map(extra), n[name], here, false, gone)
+			case !open:
+				delete(n, name)
+				*gone = append(*gone, here)
+			}
+		}
+	case []any:
+		for i, item := range n {
+			prune(tree.Map(schema["items"]), item, append(slices.Clip(at), i), tree.Map(schema["items"])["x-kubernetes-embedded-resource"] == true, gone)
+		}
+	}
+}
