@@ -125,7 +125,7 @@ func (r *run) keptMembers() []*Change {
 }
 
 func (r *run) isHome(change *Change) bool {
-	return change.Kind == "Namespace" && change.Name == r.env.Namespace
+	return change.IsNamespace() && change.Name == r.env.Namespace
 }
 
 // deleteHome deletes the environment's Namespace if nothing else is in it.

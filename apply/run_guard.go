@@ -281,7 +281,7 @@ func (r *run) complete() error {
 	var lines, hints []string
 	newSpaces := map[string]bool{}
 	for _, change := range r.changes(Created) {
-		newSpaces[change.Name] = newSpaces[change.Name] || change.Kind == "Namespace"
+		newSpaces[change.Name] = newSpaces[change.Name] || change.IsNamespace()
 	}
 	for _, m := range r.plan.missing {
 		if m.forbidden {

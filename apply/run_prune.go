@@ -252,13 +252,13 @@ func (r *run) awaitAbsence(ctx context.Context, changes []*Change) (err error) {
 // stays says what holds an object that was deleted.
 func stays(ref schema.Ref, live *unstructured.Unstructured) string {
 	switch finalizers := live.GetFinalizers(); {
-	case ref.Kind == "Namespace" && live.GetDeletionTimestamp() != nil:
+	case ref.IsNamespace() && live.GetDeletionTimestamp() != nil:
 		return fmt.Sprintf("%s: %s", ref, holdsNamespace(live))
 	case ref.Kind == "CustomResourceDefinition" && slices.Contains(finalizers, apiextensionsv1.CustomResourceCleanupFinalizer):
 		return fmt.Sprintf("%s: the API server deletes its objects first: %s", ref, holdsDefinition(live))
 	case len(finalizers) > 0:
 		return fmt.Sprintf("%s waits for the finalizer %s, which its controller must remove", ref, strings.Join(finalizers, ", "))
-	case ref.Kind == "Namespace":
+	case ref.IsNamespace():
 		return fmt.Sprintf("%s waits until everything in it is gone", ref)
 	}
 	return fmt.Sprintf("%s is still there", ref)

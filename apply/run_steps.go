@@ -68,7 +68,7 @@ func (r *run) apply(ctx context.Context) (err error) {
 // lock and the parent live there.
 func (r *run) home(ctx context.Context) error {
 	for _, change := range r.changes(Created) {
-		if change.Kind == "Namespace" && change.Name == r.env.Namespace {
+		if change.IsNamespace() && change.Name == r.env.Namespace {
 			return r.write(ctx, change)
 		}
 	}

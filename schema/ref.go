@@ -28,6 +28,10 @@ func (r Ref) String() string {
 	return r.Kind + "/" + r.Namespace + "/" + r.Name
 }
 
+// IsNamespace reports whether it names a Namespace of Kubernetes: other groups have kinds
+// of that name.
+func (r Ref) IsNamespace() bool { return r.APIVersion == "v1" && r.Kind == "Namespace" }
+
 // GVK is the kind with its group and version.
 func (r Ref) GVK() kschema.GroupVersionKind {
 	return kschema.FromAPIVersionAndKind(r.APIVersion, r.Kind)

@@ -174,7 +174,7 @@ func (out *Outcome) correct(ctx context.Context, c *apply.Cluster, env *schema.E
 		return nil, nil
 	}
 	if slices.ContainsFunc(plan.Changes, func(c apply.Change) bool {
-		return c.Action == apply.Terminating && c.Kind == "Namespace" && c.Name == env.Namespace
+		return c.Action == apply.Terminating && c.IsNamespace() && c.Name == env.Namespace
 	}) {
 		return nil, nil // nothing can be made in it, the lock included
 	}

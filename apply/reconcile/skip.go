@@ -52,7 +52,7 @@ func skips(plan *apply.Plan, s *record.Standing) []Skip {
 	}
 	going := map[string]bool{} // Namespaces that are being deleted
 	for _, change := range plan.Changes {
-		if change.Action == apply.Terminating && change.Kind == "Namespace" {
+		if change.Action == apply.Terminating && change.IsNamespace() {
 			going[change.Name] = true
 		}
 	}
