@@ -180,7 +180,7 @@ func startDaemonIn(tb testing.TB, kubeconfig string, env []string, args ...strin
 		p.url = "http://" + at
 	case <-p.ended:
 		tb.Fatalf("it ended:\n%s", p.said())
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		tb.Fatalf("it does not listen:\n%s", p.said())
 	}
 	return p
@@ -219,10 +219,10 @@ func (d *gitDeployment) until(what string, done func() bool) {
 // until waits for something to become true.
 func until(tb testing.TB, what string, done func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(3 * time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
-			tb.Fatalf("after a minute not: %s", what)
+			tb.Fatalf("after three minutes not: %s", what)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
