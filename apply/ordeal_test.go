@@ -351,11 +351,11 @@ func walks(ctx context.Context, s *scenario) error {
 		if _, err := applyWith(ctx, c, k.Environment, k.Options(s.options())); err != nil {
 			return err
 		}
-		if _, err := k.Hold(ctx, 0, func(string) {}); err != nil {
-			return err
+		if _, err = k.Hold(ctx, 0, func(string) {}); err == nil {
+			more, err = k.Next(ctx)
 		}
-		if more, err = k.Next(ctx); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("plan: %w", err) // nothing is under way
 		}
 	}
 	return nil
