@@ -31,7 +31,7 @@ type lab struct {
 }
 
 // labLife bounds the life of what a lab runs, whatever becomes of the test.
-const labLife = 90 * time.Second
+const labLife = 5 * time.Minute
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
@@ -86,7 +86,7 @@ func (l *lab) hold(name string, args ...string) int {
 	})
 	children := fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid)
 	var pid int
-	l.eventually(5*time.Second, "a process in new namespaces", func() bool {
+	l.eventually(time.Minute, "a process in new namespaces", func() bool {
 		out, err := os.ReadFile(children)
 		if err != nil || len(bytes.TrimSpace(out)) == 0 {
 			return false
@@ -225,7 +225,7 @@ func (l *lab) host(name, address, iface string) *labHost {
 	l.t.Helper()
 	h := &labHost{lab: l, name: name, etc: l.t.TempDir()}
 	h.pid = l.hold("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", hostSetup, "sh", h.etc, seconds(labLife))
-	l.eventually(5*time.Second, "the host "+name, func() bool {
+	l.eventually(time.Minute, "the host "+name, func() bool {
 		_, err := os.Stat(filepath.Join(h.etc, "ready"))
 		return err == nil
 	})
