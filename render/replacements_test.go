@@ -126,10 +126,10 @@ environment: schema.#Environment & {
 	if err := os.WriteFile(filepath.Join(dir, "env.cue"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	out := renderEnvUnit(t, root, "definitions", "traefik")
 	var crds []string
-	for _, doc := range strings.Split(out, "---\n") {
+	for doc := range strings.SplitSeq(out, "---\n") {
 		if strings.Contains(doc, "\nkind: CustomResourceDefinition\n") {
 			crds = append(crds, doc)
 		}
