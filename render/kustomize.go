@@ -86,6 +86,9 @@ func (fin *finisher) idlePatches(u *unit, made []*object, read map[string][]byte
 				names[scalarOf(child(doc, "kind"))] = append(names[scalarOf(child(doc, "kind"))], scalarOf(child(child(doc, "metadata"), "name")))
 				continue
 			}
+			if child(doc, "namePrefix") != nil || child(doc, "nameSuffix") != nil || child(doc, "transformers") != nil {
+				return nil // a target may name what an object is called between two kustomizations
+			}
 			for _, generator := range []string{"configMapGenerator", "secretGenerator"} {
 				for _, g := range itemsOf(child(doc, generator)) {
 					kind := map[string]string{"configMapGenerator": "ConfigMap", "secretGenerator": "Secret"}[generator]
