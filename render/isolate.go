@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
@@ -122,7 +123,7 @@ func (c closed) object(name string, selector map[string]any, in, out []any) *obj
 	return &object{key: "networkPolicy", maker: "networkPolicy", Unstructured: unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
 		"metadata": map[string]any{"name": name, "namespace": c.header.Namespace},
-		"spec":     spec,
+		"spec":     runtime.DeepCopyJSON(spec), // labels are those of other objects, which are made normal at the same time
 	}}}
 }
 
