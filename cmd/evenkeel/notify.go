@@ -130,7 +130,7 @@ func runBy(opts apply.ApplyOptions) string {
 		parts = append(parts, "commit "+commit)
 	}
 	said := record.Revision{Message: opts.Message, DespiteFreeze: opts.DespiteFreeze}.Said()
-	for _, more := range []string{said, runLink()} {
+	for _, more := range []string{said, runLink(os.Getenv)} {
 		if more != "" {
 			parts = append(parts, more)
 		}
@@ -138,10 +138,24 @@ func runBy(opts apply.ApplyOptions) string {
 	return strings.Join(parts, ", ")
 }
 
-// runLink is where the log of a pipeline's run is, as its service says.
-func runLink() string {
-	if run := os.Getenv("GITHUB_RUN_ID"); run != "" {
-		return os.Getenv("GITHUB_SERVER_URL") + "/" + os.Getenv("GITHUB_REPOSITORY") + "/actions/runs/" + run
+// runLink is where the log of a pipeline's run is, as the variables of its service say.
+func runLink(getenv func(string) string) string {
+	if run := getenv("GITHUB_RUN_ID"); run != "" {
+		return getenv("GITHUB_SERVER_URL") + "/" + getenv("GITHUB_REPOSITORY") + "/actions/runs/" + run
 	}
-	return cmp.Or(os.Getenv("CI_JOB_URL"), os.Getenv("BUILD_URL")) // GitLab, Jenkins
+	if link := cmp.Or(getenv("CI_JOB_URL"), getenv("BUILD_URL")); link != "" { // GitLab, Jenkins
+		return link
+	}
+	// Alibaba Cloud DevOps Flow has the two numbers (help.aliyun.com, document 153688); the
+	// address of a pipeline is that of its API's documentation (pipelineId).
+	if id, run := getenv("PIPELINE_ID"), getenv("BUILD_NUMBER"); digits(id) && digits(run) && getenv("PIPELINE_NAME") != "" {
+		return "https://flow.aliyun.com/pipelines/" + id + "/current, run " + run
+	}
+	// Gitee Go says what it is called, and no address of it (help.gitee.com, gitee-go/pipeline/parameter).
+	if name := getenv("GITEE_PIPELINE_NAME"); name != "" {
+		return "Gitee Go " + name + ", build " + getenv("GITEE_PIPELINE_BUILD_NUMBER")
+	}
+	return ""
 }
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
