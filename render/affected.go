@@ -49,7 +49,7 @@ func (r *Repo) takeFingerprints(ctx context.Context) (map[string]string, error) 
 	if err != nil {
 		return nil, err
 	}
-	all, err := r.renderDirs(ctx, dirs)
+	all, err := r.renderDirs(ctx, dirs, false)
 	if err != nil {
 		return nil, err
 	}

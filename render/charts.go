@@ -100,13 +100,14 @@ func (fin *finisher) chart(ctx context.Context, u *unit) Findings {
 		return nil // said when all units are done: see chartErrors
 	}
 	if _, silenced := u.data.Silence[lint.RuleChart]; !silenced {
-		findings = append(findings, fin.chartWarnings(ctx, u, loaded, in, out)...)
+		findings = append(findings, fin.chartWarnings(u, loaded, in, out)...)
+		u.later = append(u.later, func() Findings { return fin.ungiven(ctx, u, loaded, in) })
 	}
 	return append(findings, fin.take(u, out.Objects)...)
 }
 
 // chartWarnings are what deserves a look of a chart that rendered.
-func (fin *finisher) chartWarnings(ctx context.Context, u *unit, c *chart.Chart, in chart.Input, out chart.Output) (findings Findings) {
+func (fin *finisher) chartWarnings(u *unit, c *chart.Chart, in chart.Input, out chart.Output) (findings Findings) {
 	for _, text := range out.Warnings {
 		findings = append(findings, fin.ofChart(u, errors.New(text), "values"))
 	}
@@ -122,6 +123,11 @@ func (fin *finisher) chartWarnings(ctx context.Context, u *unit, c *chart.Chart,
 			findings = append(findings, f)
 		}
 	}
+	return warnings(findings, lint.RuleChart)
+}
+
+// ungiven are the values that templates write and nothing gives.
+func (fin *finisher) ungiven(ctx context.Context, u *unit, c *chart.Chart, in chart.Input) (findings Findings) {
 	for _, v := range c.Ungiven(ctx, in) {
 		if c.Digest != "" && v.DidYouMean == "" { // its makers know what they leave out
 			continue
@@ -136,8 +142,13 @@ func (fin *finisher) chartWarnings(ctx context.Context, u *unit, c *chart.Chart,
 		}
 		findings = append(findings, f)
 	}
+	return warnings(findings, lint.RuleChart)
+}
+
+// warnings makes findings those of a rule that stand in nobody's way.
+func warnings(findings Findings, rule string) Findings {
 	for i := range findings {
-		findings[i].Warning, findings[i].Rule = true, lint.RuleChart
+		findings[i].Warning, findings[i].Rule = true, rule
 	}
 	return findings
 }

@@ -13,6 +13,9 @@ type envPackage struct {
 	repo *Repo
 	dir  envDir
 	inst *build.Instance
+	// thorough says that the environment is vetted: what costs more than to render is
+	// looked for as well.
+	thorough bool
 
 	marking sync.Once
 	marks   *marks // see marked

@@ -48,6 +48,29 @@ func (fin *finisher) finish(ctx context.Context) Findings {
 	return findings
 }
 
+// later is what costs more than to render, and is the business of vet, or the cause of
+// what is wrong.
+func (fin *finisher) later(ctx context.Context, wrong bool) Findings {
+	found := make([]Findings, len(fin.units))
+	g := contain.NewGroup()
+	g.SetLimit(parallel())
+	for i, u := range fin.units {
+		looks := u.later
+		u.later = nil // with what they hold
+		if !fin.thorough && !wrong {
+			continue
+		}
+		g.Go(func() error {
+			for _, look := range looks {
+				found[i] = append(found[i], look()...)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions return no error
+	return slices.Concat(found...)
+}
+
 func (fin *finisher) finishUnit(ctx context.Context, u *unit) Findings {
 	if !u.data.made {
 		return Findings{fin.unmade(u)}

@@ -63,19 +63,19 @@ func (fin *finisher) kustomize(ctx context.Context, u *unit) Findings {
 		}
 		return Findings{f}
 	}
-	made := u.objs
+	if _, silent := u.data.Silence[lint.RuleReference]; !silent {
+		made := slices.Concat(u.objs, objs)
+		u.later = append(u.later, func() Findings { return fin.idlePatches(u, made, read) })
+	}
 	u.objs = objs
-	return append(fin.unusedImages(u), fin.idlePatches(u, made, read)...)
+	return fin.unusedImages(u)
 }
 
 // idlePatches finds the patches of kustomizations whose target names no object: kustomize
 // passes over them in silence. Those of a component are for whoever takes it.
 func (fin *finisher) idlePatches(u *unit, made []*object, read map[string][]byte) (findings Findings) {
-	if _, silent := u.data.Silence[lint.RuleReference]; silent {
-		return nil
-	}
 	names := map[string][]string{} // by kind
-	for _, o := range slices.Concat(made, u.objs) {
+	for _, o := range made {
 		names[o.GetKind()] = append(names[o.GetKind()], o.GetName())
 	}
 	var targets []*yaml.Node

@@ -80,7 +80,7 @@ func sameInParts(t *testing.T, dir string) int {
 		if err != nil {
 			return err.Error(), 0
 		}
-		all, err := repo.renderDirs(t.Context(), dirs)
+		all, err := repo.renderDirs(t.Context(), dirs, false)
 		if err != nil {
 			return err.Error(), 0
 		}

@@ -81,7 +81,7 @@ func (r *Repo) RenderAll(ctx context.Context, names []string) ([]*Result, error)
 // others: it is not among the results, and its findings are in wrong by its name.
 func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Result, wrong map[string]Findings, err error) {
 	all, err := budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (renderedSet, error) {
-		return r.renderSet(ctx, names)
+		return r.renderSet(ctx, names, false)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -109,8 +109,8 @@ func (r *Repo) RenderEach(ctx context.Context, names []string) (results []*Resul
 }
 
 // renderSet renders all environments of the repository, among which are those that
-// are named, and applies the rules between them.
-func (r *Repo) renderSet(ctx context.Context, names []string) (renderedSet, error) {
+// are named, and applies the rules between them. Only vet asks to be thorough.
+func (r *Repo) renderSet(ctx context.Context, names []string, thorough bool) (renderedSet, error) {
 	if _, err := r.chosen(names); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (r *Repo) renderSet(ctx context.Context, names []string) (renderedSet, erro
 	if err != nil {
 		return nil, err
 	}
-	all, err := r.renderDirs(ctx, dirs)
+	all, err := r.renderDirs(ctx, dirs, thorough)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (set renderedSet) others(names []string) Findings {
 
 // renderDirs renders side by side. To compile the definitions takes as long as a
 // small environment, so those share a context where they follow each other.
-func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, error) {
+func (r *Repo) renderDirs(ctx context.Context, dirs []envDir, thorough bool) (renderedSet, error) {
 	all := make(renderedSet, len(dirs))
 	if len(dirs) == 0 {
 		return all, nil
@@ -201,6 +201,7 @@ func (r *Repo) renderDirs(ctx context.Context, dirs []envDir) (renderedSet, erro
 			continue
 		}
 		evs[i] = newEvaluated(r, dir, insts[i])
+		evs[i].thorough = thorough
 		evs[i].parts = evs[i].split() // before any is evaluated: it writes to the packages that they share
 	}
 	contexts := make(chan *cue.Context, r.parallel())
@@ -281,6 +282,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.sealed, one.findings = ev.seal(h, units)
 	fin := &finisher{ev, h, units}
 	one.findings = slices.Concat(unread, findings, one.findings, fin.finish(ctx))
+	one.findings = append(one.findings, fin.later(ctx, one.findings.wrong())...)
 	front, wrong := fin.edge()
 	if same := one.explain(lint.SameAddress(h.Site)); len(same) > 0 {
 		wrong = same

@@ -201,7 +201,9 @@ func (p *envPackage) other(literals []*ast.BasicLit, values []markedValue, chang
 		return nil
 	}
 	p.repo.embedFrom(insts, newOtherFiles(p.repo.fsys, values, change))
-	return newEvaluated(p.repo, p.dir, insts[0])
+	other := newEvaluated(p.repo, p.dir, insts[0])
+	other.thorough = p.thorough
+	return other
 }
 
 // otherTexts are the ways to change a literal, to be tried in turn: a value may have to

@@ -27,6 +27,8 @@ type unit struct {
 	objs  []*object
 
 	failed *failedChart // where the chart of the unit did not render
+	// later is what vet looks for beside, which costs more than the rendering itself.
+	later []func() Findings
 }
 
 // unitData is what the definitions of a unit say, as they are exported.

@@ -18,7 +18,7 @@ func (r *Repo) Vet(ctx context.Context, names ...string) (Findings, error) {
 		return nil, err
 	}
 	all, err := budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (renderedSet, error) {
-		all, err := r.renderSet(ctx, names)
+		all, err := r.renderSet(ctx, names, true)
 		if err == nil {
 			all.ways()
 			all.refused(dirNames(chosen))

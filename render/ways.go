@@ -27,7 +27,7 @@ type Ways struct {
 // where it was asked for.
 func (r *Repo) Ways(ctx context.Context, names []string) (*Ways, error) {
 	return budget.Within(ctx, r.Budget, &r.Renderings, func(ctx context.Context) (*Ways, error) {
-		all, err := r.renderSet(ctx, names)
+		all, err := r.renderSet(ctx, names, false)
 		if err != nil {
 			return nil, err
 		}
