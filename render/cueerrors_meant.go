@@ -102,6 +102,7 @@ func ourWord(theirs string, fields []string) string {
 		"secretKeyRef": {"secret", "envRef"}, "secretName": {"secret"}, "secretRef": {"secrets", "secret"}, "securityContext": {"security"},
 		"startupProbe": {"probes"}, "storage": {"size"}, "storageClassName": {"storageClass"}, "targetCPUUtilizationPercentage": {"cpu"},
 		"targetMemoryUtilizationPercentage": {"memory"}, "targetPort": {"port"}, "tlsSecret": {"tls"}, "valueFrom": {"envRef"}, "volumeMounts": {"volumes"},
+		"analysis": {"checks"}, "interval": {"every"}, "items": {"keys"}, "data": {"keys"}, "stringData": {"keys"}, "pause": {"hold"}, "setWeight": {"percent"},
 		"tcpSocket": {"port"}, "exec": {"command"}, "ttl": {"ttlSecondsAfterFinished"},
 	}
 	for _, ours := range words[theirs] {
@@ -121,7 +122,16 @@ func placeOf(theirs string, fields []string) string {
 	if slices.Contains(fields, "limits") && theirs == "requests" {
 		return "resources: {cpu: ..., memory: ...}, without requests"
 	}
+	if place := placeOfExternal(theirs, fields); place != "" {
+		return place
+	}
 	switch {
+	case slices.Contains(fields, "maxSurge") && (theirs == "canary" || theirs == "blueGreen"),
+		slices.Contains(fields, "patch") && (theirs == "canary" || theirs == "blueGreen"),
+		slices.Equal(fields, []string{"canary"}):
+		return "rollout: canary: steps: [{percent: 20, hold: \"10m\"}]"
+	case slices.Contains(fields, "steps") && slices.Contains(fields, "checks") && (theirs == "maxSurge" || theirs == "maxUnavailable"):
+		return "strategy: {maxSurge: ..., maxUnavailable: ...}, beside rollout"
 	case slices.Contains(fields, "maxSurge") && theirs == "rollingUpdate":
 		return "strategy: {maxSurge: ..., maxUnavailable: ...}, without rollingUpdate"
 	case slices.Contains(fields, "resource") && slices.Contains(fields, "field") && theirs == "valueFrom":
@@ -158,6 +168,22 @@ func placeOf(theirs string, fields []string) string {
 		return `image: "REGISTRY/NAME:TAG"`
 	case "args", "command":
 		return ""
+	}
+	return ""
+}
+
+// placeOfExternal is placeOf for what others make.
+func placeOfExternal(theirs string, fields []string) string {
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(fields, name) })
+	}
+	const entry = `external: secrets: NAME: keys: ["KEY"]`
+	switch {
+	case has("apiGroups", "claims") && slices.Contains([]string{"keys", "key", "name", "namespace", "optional"}, theirs),
+		has("file", "type") && len(fields) == 2 && slices.Contains([]string{"keys", "key", "namespace", "optional"}, theirs):
+		return entry + ", where others make it"
+	case theirs == "external" && (has("patch") || has("networks", "entry")):
+		return entry + " of the environment"
 	}
 	return ""
 }

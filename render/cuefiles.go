@@ -192,8 +192,8 @@ func (r *Repo) embedsFrom(file *ast.File, files fs.FS) {
 // notEmbedded says why a file is not embedded: CUE says of all errors that the file
 // is not there.
 func (r *Repo) notEmbedded(pos token.Pos, format string, args []any) string {
-	const file, glob = "open %v: no such file or directory", "no matches for glob pattern %q"
-	if format != file && format != glob || len(args) != 1 {
+	const file, glob, look = "open %v: no such file or directory", "no matches for glob pattern %q", "failed to stat %s: %v"
+	if format != file && format != glob && format != look || len(args) == 0 {
 		return ""
 	}
 	name, _ := args[0].(string)

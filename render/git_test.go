@@ -166,9 +166,35 @@ func TestLargeInCommit(t *testing.T) {
 			if err == nil {
 				_, err = r.Render(t.Context(), "dev")
 			}
-			if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+			if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB: it has 65.0") {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestLargeEmbedded says of a file that is too large to be embedded how large it is.
+func TestLargeEmbedded(t *testing.T) {
+	t.Parallel()
+	base, err := txtar.ParseFile(filepath.Join("testdata", "base.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, embed := range []string{"file=large/text.txt,type=text", "glob=large/*.txt,type=text"} {
+		dir := t.TempDir()
+		unpack(t, dir, base)
+		put(t, dir, "envs/dev/embed.cue", "@extern(embed)\n\npackage dev\n\n_text: _ @embed("+embed+")\n")
+		put(t, dir, "envs/dev/large/text.txt", "")
+		if err := os.Truncate(filepath.Join(dir, "envs/dev/large/text.txt"), 65<<20); err != nil {
+			t.Fatal(err)
+		}
+		repo, err := render.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = repo.Render(t.Context(), "dev")
+		if want := "envs/dev/embed.cue:5:10: envs/dev/large/text.txt: larger than 64 MiB: it has 65.0"; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", embed, err, want)
+		}
 	}
 }

@@ -110,6 +110,14 @@ func (s *slips) field(f *ast.Field, path []string, own bool) {
 		s.keyless(f, path, own, "each volume stands below its name", "write volumes: NAME: {...}", "path")
 	case "sidecars", "initContainers":
 		s.keyless(f, path, own, "each container stands below its name", fmt.Sprintf("write %s: NAME: {...}", name), "image")
+	case "secrets", "configMaps", "claims", "serviceAccounts":
+		if len(path) > 1 && path[len(path)-2] == "external" {
+			s.keyless(f, path, own, "each stands below its name", fmt.Sprintf("write external: %s: NAME: {...}", name), "keys", "name", "namespace")
+		}
+	case "steps":
+		if len(path) > 2 && path[len(path)-2] == "canary" && path[len(path)-3] == "rollout" {
+			s.rollouts(f, path, own)
+		}
 	}
 	typed := false
 	for e := range syntax.Conjuncts(f.Value) {
@@ -174,7 +182,8 @@ func (s *slips) keyless(f *ast.Field, path []string, own bool, message, hint str
 	for _, lit := range syntax.Structs(f.Value) {
 		for _, name := range words {
 			for is := range syntax.Named(lit.Elts, name) {
-				if text, err := syntax.Literal(is.Value); err == nil && text != "" {
+				_, isList := is.Value.(*ast.ListLit)
+				if text, err := syntax.Literal(is.Value); isList || err == nil && text != "" {
 					one := s.add(lit.Elts[0].Pos(), path, own, message, hint)
 					for _, decl := range lit.Elts {
 						one.others = append(one.others, decl.Pos())

@@ -156,6 +156,13 @@ func checkOrder(worlds []*world) {
 				Message: "environments are promoted from each other: " + strings.Join(append(path, path[0]), " -> "),
 			})
 		}
+		if other := byName[w.env.PromotionFrom]; other != nil && other != w && w.nothingFrom(other) {
+			w.report(Finding{
+				Rule: "order", Path: typed.Path{"promotion", "from"},
+				Message: fmt.Sprintf("environment %s has none of the apps of this one: nothing can be promoted from it", other.env.Name),
+				Hint:    "promote takes the images of apps that have the same name in both; its apps are " + strings.Join(other.apps(), ", "),
+			})
+		}
 		if path := waits(byName, w.env.Name, w.env.Name, nil); path != nil && slices.Min(path) == w.env.Name {
 			w.report(Finding{
 				Rule: "order", Path: typed.Path{"after"},
@@ -190,6 +197,22 @@ func (w *world) checkContext(byName map[string]*world) {
 func differOnlyInNumber(a, b string) bool {
 	digits := "0123456789"
 	return strings.TrimRight(a, digits) == strings.TrimRight(b, digits) || strings.TrimLeft(a, digits) == strings.TrimLeft(b, digits)
+}
+
+// apps are the names of the apps of an environment, those that it leaves out among them.
+func (w *world) apps() (names []string) {
+	for _, u := range w.env.Units {
+		if u.App {
+			names = append(names, u.Name)
+		}
+	}
+	return append(names, w.env.Disabled...)
+}
+
+// nothingFrom says whether two environments have no app in common, and both have some.
+func (w *world) nothingFrom(other *world) bool {
+	ours, theirs := w.apps(), other.apps()
+	return len(ours) > 0 && len(theirs) > 0 && !slices.ContainsFunc(ours, func(name string) bool { return slices.Contains(theirs, name) })
 }
 
 // promotions are the environments from which one is promoted, where they lead back to it.

@@ -119,7 +119,7 @@ func (g *commitStore) open(name string) (fs.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	if size > mostBytes {
-		return nil, tooLarge(name)
+		return nil, tooLarge(name, size)
 	}
 	file, err := g.tree.File(name)
 	if err != nil {

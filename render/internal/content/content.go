@@ -102,13 +102,13 @@ func (c *FS) readFile(name, at string, info fs.FileInfo) (data []byte, err error
 	b.Grow(int(min(info.Size(), mostBytes)) + bytes.MinRead)
 	n, err := b.ReadFrom(io.LimitReader(f, mostBytes+1))
 	if err == nil && n > mostBytes {
-		err = tooLarge(name)
+		err = tooLarge(name, max(info.Size(), n))
 	}
 	return b.Bytes(), err
 }
 
-func tooLarge(name string) Refusal {
-	return Refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB", mostBytes>>20)}
+func tooLarge(name string, size int64) Refusal {
+	return Refusal{Name: name, Reason: fmt.Sprintf("larger than %d MiB: it has %.1f", mostBytes>>20, float64(size)/(1<<20))}
 }
 
 // ReadDir implements fs.ReadDirFS.
