@@ -102,13 +102,14 @@ type Change struct {
 	Before map[string]any `json:"-"`
 	After  map[string]any `json:"-"`
 
-	desired *schema.Object             // nil for what is not desired
-	live    *unstructured.Unstructured // nil for what is not there
-	dryRun  *unstructured.Unstructured // what the server made of it, where asked
-	waits   string                     // Namespace/x or CustomResourceDefinition/x of this plan
-	after   []schema.Ref               // what is deleted just before, because it has what this one takes
-	migrate []string                   // managers whose entries adoption takes over
-	gone    []managed.Path             // what goes with them
+	desired        *schema.Object             // nil for what is not desired
+	live           *unstructured.Unstructured // nil for what is not there
+	dryRun         *unstructured.Unstructured // what the server made of it, where asked
+	waits          string                     // Namespace/x or CustomResourceDefinition/x of this plan
+	waitsForServer bool                       // waits is a workload that is to answer for a webhook
+	after          []schema.Ref               // what is deleted just before, because it has what this one takes
+	migrate        []string                   // managers whose entries adoption takes over
+	gone           []managed.Path             // what goes with them
 	// dropped is what git no longer sets and others own too; recorded is our entry of
 	// what was applied last, where nobody is on record for the object.
 	dropped  *managed.Dropped

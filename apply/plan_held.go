@@ -309,7 +309,7 @@ func podSpec(u *unstructured.Unstructured) []string {
 	switch {
 	case u.GetKind() == "Pod":
 		return []string{"spec"}
-	case kinds.Wave(u.GetKind()) != kinds.WaveWorkload, u.GetKind() == "Job": // one that has run holds nothing
+	case kinds.Wave(u.GroupVersionKind().GroupKind()) != kinds.WaveWorkload, u.GetKind() == "Job": // one that has run holds nothing
 		return nil
 	}
 	return []string{"spec", "template", "spec"}

@@ -110,7 +110,7 @@ func (p *planner) writtenBefore(first, then *item) bool {
 		return true
 	}
 	if first.unit == then.unit {
-		return kinds.Wave(first.ref.Kind) < kinds.Wave(then.ref.Kind)
+		return kinds.Wave(first.ref.GVK().GroupKind()) < kinds.Wave(then.ref.GVK().GroupKind())
 	}
 	seen := map[string]bool{}
 	next := []string{then.unit}

@@ -52,6 +52,7 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 		return nil
 	case !isRejection(err):
 		return err
+		it.change.waitsForServer = true
 	}
 	if it.live == nil {
 		if done, err := p.lookAgain(ctx, it); done || err != nil {

@@ -2,7 +2,6 @@ package apply
 
 import (
 	"regexp"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -32,7 +31,7 @@ func (p *planner) plannedServer(it *item, err error) string {
 		return ""
 	}
 	for _, server := range p.desired {
-		if server.ref.Namespace != m[2] || kinds.Wave(server.ref.Kind) != kinds.WaveWorkload || !hasLabels(server.obj.Unstructured, selector) {
+		if server.ref.Namespace != m[2] || kinds.Wave(server.ref.GVK().GroupKind()) != kinds.WaveWorkload || !hasLabels(server.obj.Unstructured, selector) {
 			continue
 		}
 		if (p.isNew(server) || p.changes(server)) && p.writtenBefore(server, it) {
@@ -58,10 +57,4 @@ func hasLabels(workload *unstructured.Unstructured, labels map[string]string) bo
 		}
 	}
 	return true
-}
-
-// waitsForServer says whether a change waits for a workload to answer.
-func (c *Change) waitsForServer() bool {
-	kind, _, _ := strings.Cut(c.waits, "/")
-	return c.waits != "" && kinds.Wave(kind) == kinds.WaveWorkload
 }

@@ -103,7 +103,7 @@ func pruneStage(change *Change) int {
 		return 0
 	}
 	// Waves run from Namespaces to webhooks; the stages run back.
-	return 1 + kinds.WaveWebhook - kinds.Wave(change.Kind)
+	return 1 + kinds.WaveWebhook - change.wave()
 }
 
 // deleteAll deletes objects side by side and waits until all are gone.

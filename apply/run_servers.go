@@ -72,7 +72,7 @@ func serversOf(env *schema.Environment, changes []*Change, selected func(unit st
 	servers := map[string][]string{}
 	var left []tooEarly
 	for _, c := range changes {
-		if c.live != nil || c.desired == nil || kinds.Wave(c.Kind) != kinds.WaveWebhook {
+		if c.live != nil || c.desired == nil || c.wave() != kinds.WaveWebhook {
 			continue
 		}
 		for i := range env.Units {
@@ -129,7 +129,7 @@ func (p *planner) warnOfWebhooks() {
 
 // answersFor reports whether a workload is behind the Service of a webhook.
 func answersFor(env *schema.Environment, workload schema.Object, change *Change) bool {
-	if kinds.Wave(workload.GetKind()) != kinds.WaveWorkload || kinds.Wave(change.Kind) != kinds.WaveWebhook {
+	if kinds.Wave(workload.GroupVersionKind().GroupKind()) != kinds.WaveWorkload || change.wave() != kinds.WaveWebhook {
 		return false
 	}
 	webhooks, _, _ := unstructured.NestedSlice(change.desired.Object, "webhooks")

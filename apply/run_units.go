@@ -21,7 +21,7 @@ import (
 func (r *run) foundations(ctx context.Context) error {
 	var namespaces, definitions []*Change
 	for _, change := range r.writing() {
-		switch kinds.Wave(change.Kind) {
+		switch change.wave() {
 		case kinds.WaveNamespace:
 			namespaces = append(namespaces, change)
 		case kinds.WaveDefinition:
@@ -95,7 +95,7 @@ func (r *run) units(ctx context.Context) error {
 	}
 	changes := map[string][]*Change{}
 	for _, change := range r.writing() {
-		if kinds.Wave(change.Kind) > kinds.WaveDefinition {
+		if change.wave() > kinds.WaveDefinition {
 			changes[change.Unit] = append(changes[change.Unit], change)
 		}
 	}

@@ -8,13 +8,16 @@ import (
 	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
+// wave is the wave of the object's kind.
+func (c *Change) wave() int { return kinds.Wave(c.GVK().GroupKind()) }
+
 // waves groups changes by wave, in the order of writing.
 func waves(changes []*Change) [][]*Change {
 	sorted := slices.Clone(changes)
-	slices.SortStableFunc(sorted, func(a, b *Change) int { return cmp.Compare(kinds.Wave(a.Kind), kinds.Wave(b.Kind)) })
+	slices.SortStableFunc(sorted, func(a, b *Change) int { return cmp.Compare(a.wave(), b.wave()) })
 	var out [][]*Change
 	for i, change := range sorted {
-		if i == 0 || kinds.Wave(change.Kind) != kinds.Wave(sorted[i-1].Kind) {
+		if i == 0 || change.wave() != sorted[i-1].wave() {
 			out = append(out, nil)
 		}
 		out[len(out)-1] = append(out[len(out)-1], change)

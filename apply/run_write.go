@@ -37,7 +37,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 		return nil
 	}
 	deadline := time.Now().Add(settling)
-	if change.waitsForServer() {
+	if change.waitsForServer {
 		deadline = time.Now().Add(r.opts.Timeout)
 	}
 	for attempt := 1; ; {
@@ -67,7 +67,7 @@ func (r *run) write(ctx context.Context, change *Change) error {
 				return err
 			}
 			r.c.Mapper.Reset()
-		case change.waitsForServer() && refusedByWebhook(err) && time.Now().Before(deadline):
+		case change.waitsForServer && refusedByWebhook(err) && time.Now().Before(deadline):
 			if err := pause.For(ctx, time.Second); err != nil {
 				return err
 			}

@@ -12,8 +12,20 @@ import (
 
 func TestWavesKeepTheOrderOfKinds(t *testing.T) {
 	var changes []*Change
-	for _, kind := range []string{"Deployment", "ConfigMap", "Widget", "ServiceAccount", "Secret", "Ingress", "Service", "RoleBinding", "ValidatingWebhookConfiguration", "Namespace"} {
-		changes = append(changes, &Change{Ref: schema.Ref{Kind: kind}})
+	for _, ref := range []schema.Ref{
+		{APIVersion: "apps/v1", Kind: "Deployment"},
+		{APIVersion: "v1", Kind: "ConfigMap"},
+		{APIVersion: "example.org/v1", Kind: "Widget"},
+		{APIVersion: "serving.knative.dev/v1", Kind: "Service"}, // a custom resource by another's name
+		{APIVersion: "v1", Kind: "ServiceAccount"},
+		{APIVersion: "v1", Kind: "Secret"},
+		{APIVersion: "networking.k8s.io/v1", Kind: "Ingress"},
+		{APIVersion: "v1", Kind: "Service"},
+		{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
+		{APIVersion: "admissionregistration.k8s.io/v1", Kind: "ValidatingWebhookConfiguration"},
+		{APIVersion: "v1", Kind: "Namespace"},
+	} {
+		changes = append(changes, &Change{Ref: ref})
 	}
 	var got []string
 	for _, wave := range waves(changes) {
@@ -24,7 +36,7 @@ func TestWavesKeepTheOrderOfKinds(t *testing.T) {
 		got = append(got, strings.Join(kinds, " "))
 	}
 	want := []string{
-		"Namespace", "ServiceAccount", "ConfigMap Secret RoleBinding", "Service", "Deployment", "Widget", "Ingress",
+		"Namespace", "ServiceAccount", "ConfigMap Secret RoleBinding", "Service", "Deployment", "Widget Service", "Ingress",
 		"ValidatingWebhookConfiguration",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 	"github.com/seed-428f4edd/evenkeel/schema"
@@ -98,16 +100,17 @@ func (s *unitSorter) visit(name string) {
 
 // kindOrder is the order of the objects of a unit: what others stand in or refer
 // to comes first, what intercepts requests last. It follows Helm's install order,
-// with the kinds since.
-func kindOrder(kind string) int {
-	switch kind {
+// with the kinds since. What bears one of these names in another group is a custom
+// resource.
+func kindOrder(gk kschema.GroupKind) int {
+	switch gk.String() {
 	case "Namespace":
 		return 0
-	case "CustomResourceDefinition":
+	case "CustomResourceDefinition.apiextensions.k8s.io":
 		return 1
-	case "PriorityClass", "RuntimeClass", "StorageClass", "VolumeAttributesClass", "IngressClass", "GatewayClass", "DeviceClass", "CSIDriver":
+	case "PriorityClass.scheduling.k8s.io", "RuntimeClass.node.k8s.io", "StorageClass.storage.k8s.io", "VolumeAttributesClass.storage.k8s.io", "IngressClass.networking.k8s.io", "GatewayClass.gateway.networking.k8s.io", "DeviceClass.resource.k8s.io", "CSIDriver.storage.k8s.io":
 		return 2
-	case "ResourceQuota", "LimitRange", "NetworkPolicy", "PodDisruptionBudget":
+	case "ResourceQuota", "LimitRange", "NetworkPolicy.networking.k8s.io", "PodDisruptionBudget.policy":
 		return 3
 	case "ServiceAccount":
 		return 4
@@ -119,43 +122,43 @@ func kindOrder(kind string) int {
 		return 7
 	case "PersistentVolumeClaim":
 		return 8
-	case "ClusterRole":
+	case "ClusterRole.rbac.authorization.k8s.io":
 		return 9
-	case "ClusterRoleBinding":
+	case "ClusterRoleBinding.rbac.authorization.k8s.io":
 		return 10
-	case "Role":
+	case "Role.rbac.authorization.k8s.io":
 		return 11
-	case "RoleBinding":
+	case "RoleBinding.rbac.authorization.k8s.io":
 		return 12
 	case "Service":
 		return 13
-	case "Endpoints", "EndpointSlice":
+	case "Endpoints", "EndpointSlice.discovery.k8s.io":
 		return 14
-	case "DaemonSet":
+	case "DaemonSet.apps":
 		return 15
 	case "Pod":
 		return 16
-	case "ReplicationController", "ReplicaSet":
+	case "ReplicationController", "ReplicaSet.apps":
 		return 17
-	case "Deployment":
+	case "Deployment.apps":
 		return 18
-	case "StatefulSet":
+	case "StatefulSet.apps":
 		return 19
-	case "HorizontalPodAutoscaler":
+	case "HorizontalPodAutoscaler.autoscaling":
 		return 20
-	case "Job":
+	case "Job.batch":
 		return 21
-	case "CronJob":
+	case "CronJob.batch":
 		return 22
-	case "Ingress":
+	case "Ingress.networking.k8s.io":
 		return 23
-	case "APIService":
+	case "APIService.apiregistration.k8s.io":
 		return 25
-	case "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy":
+	case "ValidatingAdmissionPolicy.admissionregistration.k8s.io", "MutatingAdmissionPolicy.admissionregistration.k8s.io":
 		return 26
-	case "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicyBinding":
+	case "ValidatingAdmissionPolicyBinding.admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding.admissionregistration.k8s.io":
 		return 27
-	case "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration":
+	case "MutatingWebhookConfiguration.admissionregistration.k8s.io", "ValidatingWebhookConfiguration.admissionregistration.k8s.io":
 		return 28
 	default: // custom resources, behind the controllers that know them
 		return 24
@@ -165,7 +168,7 @@ func kindOrder(kind string) int {
 func compareObjects(a, b *object) int {
 	return cmp.Or(
 		cmp.Compare(a.stage, b.stage),
-		cmp.Compare(kindOrder(a.GetKind()), kindOrder(b.GetKind())),
+		cmp.Compare(kindOrder(a.GroupVersionKind().GroupKind()), kindOrder(b.GroupVersionKind().GroupKind())),
 		cmp.Compare(a.GetKind(), b.GetKind()),
 		cmp.Compare(a.GetAPIVersion(), b.GetAPIVersion()),
 		cmp.Compare(a.GetNamespace(), b.GetNamespace()),
