@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/apply/kinds"
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
@@ -19,25 +21,30 @@ import (
 type pruneRules struct {
 	cluster *Cluster
 	env     *schema.Environment
-	sets    []string             // ids of ApplySets that are this environment's
-	wanted  map[schema.ID]string // what other environments of the cluster render
-	allowed []string             // PlanOptions.Prune
-	in      map[string]string    // by namespace, an object that an environment renders in it
+	sets    []string                     // ids of ApplySets that are this environment's
+	wanted  map[schema.ID]string         // what other environments of the cluster render
+	allowed []string                     // PlanOptions.Prune
+	in      map[string]string            // by namespace, an object that an environment renders in it
+	of      map[kschema.GroupKind]string // by kind, an object that an environment renders of it
 }
 
 func newPruneRules(c *Cluster, env *schema.Environment, opts PlanOptions) pruneRules {
-	r := pruneRules{cluster: c, env: env, sets: []string{schema.ApplySetID(env.Name, env.Namespace)}, wanted: map[schema.ID]string{}, allowed: opts.Prune, in: map[string]string{}}
+	r := pruneRules{cluster: c, env: env, sets: []string{schema.ApplySetID(env.Name, env.Namespace)}, wanted: map[schema.ID]string{}, allowed: opts.Prune, in: map[string]string{}, of: map[kschema.GroupKind]string{}}
+	rendered := func(obj *schema.Object) {
+		ref := schema.RefOf(obj.Unstructured)
+		r.in[ref.Namespace], r.of[ref.GVK().GroupKind()] = ref.String(), ref.String()
+	}
 	if env.Was != "" {
 		r.sets = append(r.sets, schema.ApplySetID(env.Was, env.Namespace))
 	}
 	for _, sibling := range opts.Siblings {
 		for _, obj := range sibling.Objects() {
 			r.wanted[schema.IDOf(obj.Unstructured)] = sibling.Name
-			r.in[obj.GetNamespace()] = schema.RefOf(obj.Unstructured).String()
+			rendered(obj)
 		}
 	}
 	for _, obj := range env.Objects() {
-		r.in[obj.GetNamespace()] = schema.RefOf(obj.Unstructured).String()
+		rendered(obj)
 	}
 	return r
 }
@@ -58,9 +65,14 @@ func (r pruneRules) decide(ctx context.Context, ch *Change) error {
 		return nil
 	}
 	reason, err := r.keeps(ctx, ch)
-	if reason != "" {
+	switch {
+	case err != nil:
+		return err
+	case reason != "":
 		ch.Action = Kept
 		ch.Message = reason
+	case kinds.IsCRD(ch.live):
+		ch.Message, err = r.goesWith(ctx, ch.live)
 	}
 	return err
 }
@@ -92,8 +104,10 @@ func (r pruneRules) keeps(ctx context.Context, ch *Change) (string, error) {
 		return "it holds the records of the environment", nil
 	case kinds.IsNamespace(ch.live) && r.in[ch.Name] != "":
 		return "it holds " + r.in[ch.Name] + ", which is rendered", nil
+	case kinds.IsCRD(ch.live) && r.of[kinds.Defines(ch.live)] != "":
+		return "it defines " + r.of[kinds.Defines(ch.live)] + ", which is rendered", nil
 	case kinds.Irreplaceable(ch.live) && !allowed:
-		return "a " + ch.Kind + " is pruned only by name", nil
+		return "a " + ch.Kind + " is pruned only by name: --prune " + ch.Kind + "/" + ch.Name, nil
 	case kinds.IsNamespace(ch.live):
 		return r.heldByOthers(ctx, ch.Name)
 	}
@@ -139,6 +153,51 @@ func (r pruneRules) heldByOthers(ctx context.Context, namespace string) (string,
 		}
 	}
 	return "", nil
+}
+
+// goesWith says which objects that are not of this environment the server deletes with a
+// definition.
+func (r pruneRules) goesWith(ctx context.Context, crd *unstructured.Unstructured) (string, error) {
+	m, err := r.cluster.Mapping(ctx, kinds.Defines(crd).WithVersion(""))
+	if meta.IsNoMatchError(err) {
+		return "", nil // it is not served, and what it has cannot be seen
+	}
+	if err != nil {
+		return "", err
+	}
+	all := &others{rules: r}
+	err = r.cluster.List(ctx, m, "", "", all)
+	switch {
+	case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err):
+		return "", nil
+	case apierrors.IsForbidden(err):
+		return "all objects of its kind go with it, and which there are cannot be read: " + err.Error(), nil
+	case err != nil:
+		return "", err
+	case len(all.found) == 0:
+		return "", nil
+	}
+	const most = 3
+	slices.Sort(all.found)
+	text := strings.Join(all.found[:min(most, len(all.found))], ", ")
+	if more := len(all.found) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return "with it go objects that are not of this environment: " + text, nil
+}
+
+// others are the objects of a kind that are not of this environment.
+type others struct {
+	rules pruneRules
+	found []string
+}
+
+func (o *others) Restart() { o.found = nil }
+
+func (o *others) Visit(live *unstructured.Unstructured) {
+	if live.GetLabels()[schema.LabelPartOf] == "" || !o.rules.ours(live) {
+		o.found = append(o.found, schema.RefOf(live).String())
+	}
 }
 
 type firstOther struct {

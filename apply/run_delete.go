@@ -73,7 +73,10 @@ func (r *run) deleteEnvironment(ctx context.Context) (err error) {
 		return err
 	}
 	if kept := r.keptMembers(); len(kept) > 0 {
-		r.journal.tell(Event{Phase: PhaseNarrow, Message: fmt.Sprintf("%d objects are kept, and with them the environment's parent and revisions", len(kept))})
+		for _, change := range r.changes(Kept) {
+			r.journal.tell(Event{Phase: PhasePrune, Unit: change.Unit, Ref: change.Ref, Action: Kept, Message: change.Message})
+		}
+		r.journal.tell(Event{Phase: PhaseNarrow, Message: r.stays(kept)})
 		return nil
 	}
 	if err := r.deleteRecords(ctx, r.env.Name); err != nil {
@@ -116,6 +119,15 @@ func (r *run) guardDelete(ctx context.Context) error {
 		}
 	}
 	return r.rights(ctx)
+}
+
+// stays says that an environment is not forgotten while something of it is kept.
+func (r *run) stays(kept []*Change) string {
+	are, them := "are", "them"
+	if len(kept) == 1 {
+		are, them = "is", "it"
+	}
+	return fmt.Sprintf("%s %s kept, and with %s the environment's parent and revisions", count(len(kept), "object"), are, them)
 }
 
 // keptMembers are the members that a guard keeps. The environment's own
