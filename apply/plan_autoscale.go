@@ -88,6 +88,24 @@ func (p *planner) handsOver(ctx context.Context, it *item, diffs []managed.Diffe
 	return false, nil
 }
 
+// keepsReplicas reports whether an object that is made anew starts with the replicas that
+// it has: git does not say how many, an autoscaler does, and would begin at 1.
+func (p *planner) keepsReplicas(ctx context.Context, it *item) (bool, error) {
+	_, rendered, _ := unstructured.NestedFieldNoCopy(it.obj.Object, "spec", "replicas")
+	n, live, err := unstructured.NestedInt64(it.live.Object, "spec", "replicas")
+	if err != nil || rendered || !live || n == 1 {
+		return false, nil
+	}
+	if p.targets[it.ref.String()] {
+		return true, nil
+	}
+	found, err := p.hasScaler(ctx, it)
+	if apierrors.IsForbidden(err) {
+		return true, nil
+	}
+	return found, err
+}
+
 // leaveScaled leaves replicas to somebody who scaled past git for a while.
 func (p *planner) leaveScaled(it *item) {
 	s, ok := p.scaled[it.unit]

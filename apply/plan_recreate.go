@@ -10,6 +10,9 @@ import (
 	"github.com/seed-428f4edd/evenkeel/apply/managed"
 )
 
+// mustBeRecreated is said of an object that the server does not change.
+const mustBeRecreated = "must be recreated"
+
 // mustRecreate plans an object of which a field cannot be changed.
 func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string) error {
 	if it.live == nil {
@@ -22,7 +25,7 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	ch.orphans = keepsPods(it)
 	diffs := managed.LocalDifferences(p.mask.Object(managed.Effective(it.obj, it.live)), p.mask.Object(it.live))
 	ch.Fields = managed.Fields(diffs)
-	ch.Message = "must be recreated"
+	ch.Message = mustBeRecreated
 	if fields := strings.Join(immutable, ", "); fields != "" {
 		ch.Message += ": " + fields + " cannot be changed"
 	} else if managed.RunsAgain(it.live, diffs) {
@@ -42,7 +45,34 @@ func (p *planner) mustRecreate(ctx context.Context, it *item, immutable []string
 	}
 	p.claim(ch)
 	it.change = ch
+	if err := p.losesWith(ctx, it); err != nil {
+		return err
+	}
 	return p.refuseLoss(ctx, it, diffs)
+}
+
+// losesWith says what others added to an object that goes when it is made anew: who means
+// it has to add it again. The replicas that an autoscaler set stay.
+func (p *planner) losesWith(ctx context.Context, it *item) error {
+	ch := it.change
+	scaled, err := p.keepsReplicas(ctx, it)
+	if err != nil {
+		return err
+	}
+	if scaled {
+		ch.handover = []string{replicasPointer}
+		ch.Message += "; spec.replicas stays as it is, for the autoscaler"
+	}
+	if it.foreign == nil {
+		return nil
+	}
+	for _, f := range it.foreign.Fields {
+		if !scaled || f.Path != "spec.replicas" {
+			ch.Fields = append(ch.Fields, f)
+		}
+	}
+	it.foreign = nil
+	return nil
 }
 
 // refuseLoss adds to a recreation that it would write over what others mean, unless the

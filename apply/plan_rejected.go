@@ -31,7 +31,13 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 	role := p.plannedRole(it)
 	switch immutable := kube.ImmutableFields(err); {
 	case len(immutable) > 0:
-		return p.mustRecreate(ctx, it, immutable)
+		if recreated := p.mustRecreate(ctx, it, immutable); recreated != nil {
+			return recreated
+		}
+		if it.change.Message == mustBeRecreated { // the refusal names no field
+			it.change.Message += ": " + p.words(it, err)
+		}
+		return nil
 	case crd != "":
 		p.unverified(it, crd)
 		return nil
@@ -46,13 +52,13 @@ func (p *planner) refusal(ctx context.Context, it *item, err error) error {
 		return nil
 	case refusedByWebhook(err) && p.plannedServer(it, err) != "":
 		p.unverified(it, p.plannedServer(it, err))
+		it.change.waitsForServer = true
 		return nil
 	case p.needsHome(ctx, it, err):
 		p.unverified(it, p.home().ref.String())
 		return nil
 	case !isRejection(err):
 		return err
-		it.change.waitsForServer = true
 	}
 	if it.live == nil {
 		if done, err := p.lookAgain(ctx, it); done || err != nil {
@@ -146,6 +152,9 @@ func (p *planner) replace(ctx context.Context, it *item, refused error) (done bo
 	ch.Message = "recreated, because the server refuses the change: " + p.words(it, refused)
 	p.claim(ch)
 	it.change = ch
+	if err := p.losesWith(ctx, it); err != nil {
+		return true, err
+	}
 	return true, p.refuseLoss(ctx, it, diffs)
 }
 

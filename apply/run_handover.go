@@ -20,6 +20,11 @@ func (r *run) handOver(ctx context.Context, change *Change) (*unstructured.Unstr
 	if live == nil || len(change.handover) == 0 {
 		return live, nil
 	}
+	return r.handTo(ctx, change, live)
+}
+
+// handTo gives the live values of a change to over, in the name of handoverManager.
+func (r *run) handTo(ctx context.Context, change *Change, over *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	body := &unstructured.Unstructured{Object: map[string]any{}}
 	body.SetAPIVersion(change.APIVersion)
 	body.SetKind(change.Kind)
@@ -27,7 +32,7 @@ func (r *run) handOver(ctx context.Context, change *Change) (*unstructured.Unstr
 	body.SetName(change.Name)
 	for _, pointer := range change.handover {
 		path := schema.PointerTokens(pointer)
-		value, found, err := unstructured.NestedFieldCopy(live.Object, path...)
+		value, found, err := unstructured.NestedFieldCopy(change.live.Object, path...)
 		if err != nil || !found {
 			return nil, fmt.Errorf("%s has no live value to hand over: %w", pointer, err)
 		}
@@ -35,5 +40,5 @@ func (r *run) handOver(ctx context.Context, change *Change) (*unstructured.Unstr
 			return nil, fmt.Errorf("hand over %s: %w", pointer, err)
 		}
 	}
-	return r.patch(ctx, change, body, live, handoverManager)
+	return r.patch(ctx, change, body, over, handoverManager)
 }

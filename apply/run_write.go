@@ -159,7 +159,11 @@ func (r *run) send(ctx context.Context, change *Change) (*unstructured.Unstructu
 		if err := r.remove(ctx, change); err != nil {
 			return nil, err
 		}
-		return r.applyOver(ctx, change, nil)
+		created, err := r.patch(ctx, change, managed.Carried(change.desired, change.live).DeepCopy(), nil, schema.Manager)
+		if err != nil || len(change.handover) == 0 {
+			return created, err
+		}
+		return r.handTo(ctx, change, created)
 	}
 	// What these write is part of what the apply is then sent over.
 	for _, prepare := range []func(context.Context, *Change) (*unstructured.Unstructured, error){r.unite, r.migrate, r.handOver} {

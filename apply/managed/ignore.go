@@ -20,9 +20,24 @@ func Effective(desired *schema.Object, live *unstructured.Unstructured) *unstruc
 	if live == nil || len(desired.Ignore) == 0 {
 		return desired.Unstructured
 	}
+	return leaving(desired, live, oursOrMigrated(live))
+}
+
+// Carried is the object that takes the place of a live one that is deleted: desired, with
+// the fields that it leaves to others as they were.
+func Carried(desired *schema.Object, live *unstructured.Unstructured) *unstructured.Unstructured {
+	var all node
+	for _, e := range entriesOf(live) {
+		all = union(all, e.fields)
+	}
+	return leaving(desired, live, all)
+}
+
+// leaving is desired with the ignored fields as they are live where they are owned, and
+// without them elsewhere.
+func leaving(desired *schema.Object, live *unstructured.Unstructured, owned node) *unstructured.Unstructured {
 	left := desired.DeepCopy()
-	ours := place{node: oursOrMigrated(live)}
-	ours.owned = ours.node != nil
+	ours := place{node: owned, owned: owned != nil}
 	for _, pointer := range desired.Ignore {
 		if v, ok := leave(left.Object, live.Object, true, ours, schema.PointerTokens(pointer)); ok {
 			left.Object, _ = v.(map[string]any)
