@@ -321,7 +321,21 @@ func (p *planner) interpret(ctx context.Context, it *item, result *unstructured.
 	if kinds.IsCRD(it.obj.Unstructured) {
 		p.note(it)
 	}
+	it.forgetGone()
 	return nil
+}
+
+// forgetGone calls foreign no more what the change removes.
+func (it *item) forgetGone() {
+	if it.foreign == nil {
+		return
+	}
+	it.foreign.Fields = slices.DeleteFunc(it.foreign.Fields, func(f managed.Field) bool {
+		return slices.ContainsFunc(it.change.Fields, func(gone managed.Field) bool { return gone.To == nil && isWithin(f.Path, gone.Path) })
+	})
+	if len(it.foreign.Fields) == 0 {
+		it.foreign = nil
+	}
 }
 
 // onRecord is a live object with whoever is on record for its fields once the change is
@@ -440,14 +454,6 @@ func (p *planner) dropped(ctx context.Context, it *item, result *unstructured.Un
 		return dropped, nil
 	}
 	ch.dropped = dropped
-	if it.foreign != nil { // what goes is foreign no more
-		it.foreign.Fields = slices.DeleteFunc(it.foreign.Fields, func(f managed.Field) bool {
-			return slices.ContainsFunc(dropped.Removed, func(gone managed.Field) bool { return gone.Path == f.Path })
-		})
-		if len(it.foreign.Fields) == 0 {
-			it.foreign = nil
-		}
-	}
 	for i, f := range dropped.Removed {
 		if f.Path == "spec.replicas" && len(ch.handover) > 0 {
 			continue // an autoscaler has it then

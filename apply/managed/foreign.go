@@ -48,7 +48,7 @@ func Foreign(desired, live, result *unstructured.Unstructured, controllers []str
 func isSystem(manager string) bool {
 	switch manager {
 	case "kube-controller-manager", "kube-scheduler", "kube-apiserver", "kubelet",
-		"cloud-controller-manager", "apiserver", "service-controller":
+		"cloud-controller-manager", "apiserver", "service-controller", "clusterrole-aggregation-controller":
 		return true
 	}
 	return strings.HasSuffix(manager, "cloud-controller-manager")

@@ -241,7 +241,7 @@ func (u *uniter) items(p Path, live, desired []any, names []string, owners []own
 		case onlyOurs(below):
 		case slices.Contains(u.gone, p.item(l, names).String()):
 			u.takeOut(p.item(l, names), l, below)
-		case u.repeats(p, l, desired), u.isRest(p, below):
+		case u.repeats(p, l, desired), u.crowds(p, desired), u.isRest(p, below):
 			u.takeOut(p.item(l, names), l, below)
 			u.stale[len(u.stale)-1].rest = u.isRest(p, below) && onlyAdded(below, names)
 		default:
@@ -357,6 +357,16 @@ func valuesBelow(v any, names []string) []any {
 		return nil
 	}
 	return []any{v}
+}
+
+// crowds reports whether the server asks of a desired item what it needs only beside
+// others: the one port of a Service needs no name.
+func (u *uniter) crowds(list Path, desired []any) bool {
+	return slices.ContainsFunc(u.causes, func(c cause) bool {
+		n := len(list.names())
+		return c.kind == metav1.CauseTypeFieldValueRequired && len(c.names) > n && slices.Equal(c.names[:n], list.names()) &&
+			len(valuesBelow(desired, c.names[n:])) < len(desired)
+	})
 }
 
 // isRest reports whether an item is what others keep of one that is no longer desired,
