@@ -327,7 +327,7 @@ func (fs Findings) everywhere() Findings {
 // missed says whether a finding is about what is not there, for each environment that
 // refers to it.
 func (f Finding) missed() bool {
-	return f.gone != "" || strings.HasSuffix(f.Message, notDefined) || strings.HasPrefix(f.Message, "no environment ") || f.Message == lint.NoServers
+	return f.gone != "" || strings.HasSuffix(f.Message, notDefined) || strings.HasPrefix(f.Message, `no environment "`) || f.Message == lint.NoServers
 }
 
 // contradicted moves a value of a shared list, that one environment contradicts, to the

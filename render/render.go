@@ -303,6 +303,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.findings = append(one.findings, ev.bothBudgets(units)...)
 	withheld, wrong := ev.mark(ctx, h, units)
 	one.findings = append(one.findings, wrong...)
+	one.findings = append(one.findings, ev.inClear(units, one.findings)...)
 	one.result = &Result{Env: environment(h, units), Edge: front, sealed: one.sealed, mirrors: tree.Map(tree.At(h.Site, "images", "mirror"))}
 	one.result.Env.Withheld, one.result.Env.Disabled = withheld, off
 	one.result.markSealed()

@@ -84,7 +84,6 @@ var elsewhere = map[string]string{
 	"ingress-class":      "two environments",
 	"kubernetes-version": "an environment's version",
 	"network":            "a site",
-	"password":           "fields of a stack",
 	"pod-security":       "a namespace with its labels",
 	"registry":           "a registry",
 	"server":             "render/server",

@@ -59,7 +59,7 @@ func (w *world) checkProbeNumbers(p podSource, c map[string]any, path typed.Path
 	tree.Each(c["env"], func(_ int, env map[string]any) { known = append(known, tree.Text(env["value"])) })
 	var declared []string
 	tree.Each(c["ports"], func(_ int, port map[string]any) { declared = append(declared, fmt.Sprint(port["containerPort"])) })
-	if len(declared) == 0 || !p.unit.App {
+	if len(declared) == 0 || !p.unit.made() {
 		return
 	}
 	for _, probe := range []string{"readinessProbe", "livenessProbe", "startupProbe"} {

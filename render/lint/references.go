@@ -451,6 +451,7 @@ func checkVolumes(w *world) {
 		tree.Each(tree.At(p.Content, "spec", "volumeClaimTemplates"), func(_ int, v map[string]any) {
 			names = append(names, tree.Text(tree.At(v, "metadata", "name")))
 		})
+		w.checkMounted(p)
 		p.containers(func(c map[string]any, path typed.Path) {
 			tree.Each(c["volumeMounts"], func(i int, m map[string]any) {
 				name := tree.Text(m["name"])
@@ -474,6 +475,28 @@ func checkVolumes(w *world) {
 				f.DidYouMean = typed.Closest(name, names)
 				w.report(f)
 			})
+		})
+	}
+}
+
+// checkMounted: a volume of an app is there for a container of it.
+func (w *world) checkMounted(p podSource) {
+	if !p.unit.made() {
+		return
+	}
+	mounted := map[string]bool{}
+	p.containers(func(c map[string]any, _ typed.Path) {
+		for _, field := range []string{"volumeMounts", "volumeDevices"} {
+			tree.Each(c[field], func(_ int, m map[string]any) { mounted[tree.Text(m["name"])] = true })
+		}
+	})
+	for _, name := range sortedKeys(tree.Map(p.unit.at("volumes"))) {
+		if mounted[name] {
+			continue
+		}
+		w.report(Finding{
+			Rule: "volume", Warning: true, Unit: p.unit.Name, Path: typed.Path{"volumes", name},
+			Message: "no container has this volume", Hint: "say where: path, or mounts of a sidecar",
 		})
 	}
 }

@@ -114,6 +114,9 @@ func checkPasswords(w *world) {
 				case (secretName(name) || secretValue(name, value)) && !strings.Contains(value, "$(") && !isSwitch(value):
 					f.Warning = true
 					f.Message = fmt.Sprintf("%s looks like a password in plain text", name)
+				case credential(value):
+					f.Warning = true
+					f.Message = fmt.Sprintf("%s has a password in plain text", name)
 				default:
 					return
 				}
@@ -123,8 +126,46 @@ func checkPasswords(w *world) {
 				}
 				w.report(f)
 			})
+			w.checkArguments(p, c, path)
 		})
 	}
+}
+
+// checkArguments finds passwords in the command line of a container.
+func (w *world) checkArguments(p podSource, c map[string]any, path typed.Path) {
+	for _, field := range []string{"command", "args"} {
+		words := tree.Texts(c[field])
+		for i, word := range words {
+			flag, value, ok := strings.Cut(word, "=")
+			if !ok && i+1 < len(words) {
+				value = words[i+1]
+			}
+			given := strings.HasPrefix(flag, "-") && !strings.ContainsAny(flag, " \n") && secretName(flag)
+			if !credential(word) && (!given || value == "" || strings.ContainsAny(value[:1], "-/$<{") || isSwitch(value) || strings.Contains(value, "$(")) {
+				continue
+			}
+			f := p.located.at("password", append(slices.Clip(path), field, i)...)
+			f.Warning, f.Message = true, "an argument with a password in plain text"
+			f.Hint = "name a variable in its place, $(NAME), that comes from a Secret"
+			w.report(f)
+		}
+	}
+}
+
+// withPassword matches the password in an address, and in the parameters of one.
+var withPassword = regexp.MustCompile(`(?:[a-z]://[^/\s:@"']+:|://\S*[?&;]password=)([^/\s@"'&;]+)(@)?`)
+
+// credential says whether a text has an address with a password, and no variable in its place.
+func credential(text string) bool {
+	if !strings.Contains(text, "://") {
+		return false // as most, and to match long ones takes time
+	}
+	for _, m := range withPassword.FindAllStringSubmatch(text, -1) {
+		if !strings.ContainsAny(m[1], "${}<>*") && (m[2] != "" || strings.Contains(m[0], "password=")) {
+			return true
+		}
+	}
+	return false
 }
 
 // named is how many of the items have a name.
@@ -156,7 +197,7 @@ func published(key, value string) bool {
 // secretName says whether a variable or key holds a secret by its name.
 func secretName(name string) bool {
 	lower := strings.ToLower(name)
-	if strings.HasSuffix(lower, "_file") || strings.HasSuffix(lower, "_path") {
+	if slices.ContainsFunc([]string{"_file", "_path", "-file", "-path", ".file", ".path"}, func(end string) bool { return strings.HasSuffix(lower, end) }) {
 		return false
 	}
 	for _, word := range []string{"password", "passwd", "secret_key", "secretkey", "secret-key", "api_key", "apikey", "access_token"} {
