@@ -13,6 +13,7 @@ import (
 	kschema "k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/crd"
+	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
 )
@@ -22,7 +23,7 @@ import (
 // no server takes is an error, with the place where it was read.
 func Objects(items []Item, opts Options) (*Import, error) {
 	imp := &Import{
-		Level: "privileged", opts: opts, kinds: builtIn(), whole: map[string]string{},
+		opts: opts, kinds: builtIn(), whole: map[string]string{},
 		from: map[string]string{}, definitions: crd.Set{}, hooks: map[string]string{},
 	}
 	for _, item := range items {
@@ -41,7 +42,31 @@ func Objects(items []Item, opts Options) (*Import, error) {
 		return nil, errors.Join(errs...)
 	}
 	imp.plan()
+	imp.Level = cmp.Or(imp.Level, imp.level())
 	return imp, nil
+}
+
+// level is the strictest Pod Security level that the pods of the environment's namespace
+// pass. Where others make pods there, from custom resources or charts, or put containers
+// into them, as what the Namespace is labelled with may ask for, it is not known, and
+// nothing is refused.
+func (imp *Import) level() string {
+	const unknown = "privileged"
+	var templates []map[string]any
+	for _, obj := range imp.objects {
+		gv, _ := kschema.ParseGroupVersion(text(obj, "apiVersion"))
+		if text(obj, "kind") != crd.Kind && len(imp.kinds.Versions(kschema.GroupKind{Group: gv.Group, Kind: text(obj, "kind")})) == 0 {
+			return unknown
+		}
+		ns := text(obj, "metadata", "namespace")
+		if template, _ := tree.PodTemplate(obj); template != nil && (ns == "" || ns == imp.opts.Namespace) {
+			templates = append(templates, template)
+		}
+	}
+	if len(templates) == 0 || len(imp.charts)+len(imp.Labels)+len(imp.Annotations) > 0 {
+		return unknown
+	}
+	return lint.StrictestLevel(templates)
 }
 
 func place(from string) string {

@@ -46,28 +46,51 @@ func checkPodSecurity(w *world) {
 		if !ok || hasBareVolume(p) || hasBareContainer(p) {
 			continue
 		}
-		var spec corev1.PodSpec
-		if runtime.DefaultUnstructuredConverter.FromUnstructured(p.spec(), &spec) != nil {
-			continue // wrong types are reported by the strict check
-		}
-		meta := metav1.ObjectMeta{Labels: labelSet(p.labels()), Annotations: labelSet(tree.Map(tree.At(p.template, "metadata", "annotations")))}
-		var reasons []string
-		for _, result := range evaluator.EvaluatePod(level, &meta, &spec) {
-			if !result.Allowed {
-				reason := result.ForbiddenReason
-				if result.ForbiddenDetail != "" {
-					reason += " (" + result.ForbiddenDetail + ")"
-				}
-				reasons = append(reasons, reason)
-			}
-		}
-		if len(reasons) == 0 {
+		reasons, ok := violations(evaluator, level, p.template)
+		if !ok || len(reasons) == 0 { // wrong types are reported by the strict check
 			continue
 		}
 		f := p.located.at(rulePodSecurity, p.at("spec")...)
 		f.Message = fmt.Sprintf("namespace %s enforces %s, and these pods violate it: %s", p.Namespace, level.Level, strings.Join(reasons, "; "))
 		w.report(f)
 	}
+}
+
+// violations are the reasons why a level does not allow pods of a template; false where
+// its fields have wrong types.
+func violations(evaluator policy.Evaluator, level api.LevelVersion, template map[string]any) (reasons []string, ok bool) {
+	var spec corev1.PodSpec
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(tree.Map(template["spec"]), &spec) != nil {
+		return nil, false
+	}
+	labels, annotations := tree.Map(tree.At(template, "metadata", "labels")), tree.Map(tree.At(template, "metadata", "annotations"))
+	meta := metav1.ObjectMeta{Labels: labelSet(labels), Annotations: labelSet(annotations)}
+	for _, result := range evaluator.EvaluatePod(level, &meta, &spec) {
+		if result.Allowed {
+			continue
+		}
+		reason := result.ForbiddenReason
+		if result.ForbiddenDetail != "" {
+			reason += " (" + result.ForbiddenDetail + ")"
+		}
+		reasons = append(reasons, reason)
+	}
+	return reasons, true
+}
+
+// StrictestLevel is the strictest Pod Security level that allows the pods of all templates.
+func StrictestLevel(templates []map[string]any) string {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline} {
+		refused := func(template map[string]any) bool {
+			reasons, ok := violations(evaluator, api.LevelVersion{Level: level, Version: api.LatestVersion()}, template)
+			return !ok || len(reasons) > 0
+		}
+		if err == nil && !slices.ContainsFunc(templates, refused) {
+			return string(level)
+		}
+	}
+	return string(api.LevelPrivileged)
 }
 
 // hasBareVolume says whether a volume has no source: the level of such a pod is
