@@ -100,6 +100,8 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 	f.Object, f.field = o.ref(), path
 	pos, literal := ev.patchPosition(u, o, path)
 	switch {
+	case o.maker == policyField && !pos.IsValid():
+		ev.inPolicy(&f, u, o, path)
 	case o.from == nil: // kustomize or a chart made it: there is no way back
 		f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
 		if o.origin != "" && ev.repo.inBase(&f, o, path) {
@@ -123,6 +125,26 @@ func (ev *evaluated) atObject(u *unit, o *object, path typed.Path) Finding {
 		f.literal = literal
 	}
 	return f
+}
+
+// inPolicy leads to the word of the environment's networkPolicy that a field of a policy
+// repeats, or to networkPolicy itself.
+func (ev *evaluated) inPolicy(f *Finding, u *unit, o *object, path typed.Path) {
+	field := ev.atHeader(typed.Path{policyField})
+	f.pos, f.File, f.Line, f.Col = field.pos, field.File, field.Line, field.Col
+	f.Path = strings.TrimSpace(u.path(nil) + " " + o.ref() + " " + path.String())
+	f.listed = token.NoPos
+	text, _ := scalarAt(o.Object, path)
+	var found []word
+	for w := range ev.wordsBelow(policyField) {
+		if text != "" && !w.isLabel && w.text == text {
+			found = append(found, w)
+		}
+	}
+	if len(found) == 1 {
+		ev.repo.place(f, found[0].pos)
+		f.literal, f.Path = true, found[0].path[1:].String()
+	}
 }
 
 // objectPath is the path of a field of an object as it is printed.

@@ -371,6 +371,9 @@ func (fs Findings) split() (errs, warnings Findings) {
 	warnings = slices.DeleteFunc(warnings, func(w Finding) bool {
 		return w.literal && slices.ContainsFunc(errs, func(f Finding) bool { return f.literal && f.pos == w.pos && f.Rule != w.Rule })
 	})
+	warnings = slices.DeleteFunc(warnings, func(w Finding) bool { // what the server does not take answers nobody
+		return w.Rule == lint.RuleWay && w.Object != "" && slices.ContainsFunc(errs, func(f Finding) bool { return f.Object == w.Object && f.Environment == w.Environment })
+	})
 	warnings = slices.DeleteFunc(slices.Clone(warnings), func(w Finding) bool { // nothing answers because of what the other says
 		return w.Rule == lint.RuleWay && slices.ContainsFunc(warnings, func(f Finding) bool {
 			return f.Rule != w.Rule && (f.Rule == "network" && f.Environment == w.Environment && strings.HasPrefix(f.Path, "networkPolicy.controller") && strings.Contains(w.Path, " NetworkPolicy/") || w.literal && f.literal && f.pos == w.pos ||

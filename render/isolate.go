@@ -17,6 +17,10 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 )
 
+// policyField is the field of an environment that closes its namespace, and the key of what
+// is made of it.
+const policyField = "networkPolicy"
+
 // isolate adds the NetworkPolicies of an environment that closes its namespace: one
 // that closes it, and one for each app that opens what the app says it needs. Who
 // consumes an app stands in the others, so that no definition of an app can make them.
@@ -120,7 +124,7 @@ func (c closed) object(name string, selector map[string]any, in, out []any) *obj
 			spec[field] = rules
 		}
 	}
-	return &object{key: "networkPolicy", maker: "networkPolicy", Unstructured: unstructured.Unstructured{Object: map[string]any{
+	return &object{key: policyField, maker: policyField, Unstructured: unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
 		"metadata": map[string]any{"name": name, "namespace": c.header.Namespace},
 		"spec":     runtime.DeepCopyJSON(spec), // labels are those of other objects, which are made normal at the same time

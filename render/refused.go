@@ -94,11 +94,23 @@ func (r *rendered) oneSource(refusal refused) (Finding, bool) {
 		return Finding{}, false
 	}
 	var names []string
+	var patched typed.Path
 	for _, name := range slices.Sorted(maps.Keys(tree.Map(path.In(refusal.object.Object)))) {
 		if name == "name" || strings.HasSuffix(name, "Seconds") || strings.HasSuffix(name, "Threshold") {
 			continue
 		}
-		names = append(names, cmp.Or(words[name], name))
+		names = append(names, name)
+		if pos, literal := r.ev.patchPosition(refusal.unit, refusal.object, append(slices.Clip(path), name)); literal && pos.IsValid() && patched == nil {
+			patched = append(slices.Clip(path), name)
+		}
+	}
+	if patched != nil { // in the words of the patch: it adds a second source to the one of the type
+		f := r.ev.atObject(refusal.unit, refusal.object, patched)
+		f.Rule, f.Message, f.Hint = lint.RuleServer, strings.Join(names, " and ")+": one of them", "take the others out"
+		return f, true
+	}
+	for i, name := range names {
+		names[i] = cmp.Or(words[name], name)
 	}
 	f := r.ev.atObject(refusal.unit, refusal.object, path)
 	if probe, ok := strings.CutSuffix(fmt.Sprint(path[len(path)-1]), "Probe"); ok {
@@ -168,10 +180,11 @@ func (r *rendered) refusals(all []refused) Findings {
 		said, findings = append(said, f), append(findings, f)
 	}
 	// What the server fills in for a field, as the default of a request is that of the
-	// limit, is as wrong as the field.
+	// limit, is as wrong as the field, and follows from what is wrong beside it.
 	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool {
 		return f.derived && slices.ContainsFunc(findings, func(other Finding) bool {
-			return !other.derived && other.Unit == f.Unit && other.Object == f.Object && f.Found != "" && other.Found == f.Found
+			return !other.derived && other.Unit == f.Unit && other.Object == f.Object &&
+				(f.Found != "" && other.Found == f.Found || len(f.field) > 2 && len(other.field) > 2 && slices.Equal(f.field[:len(f.field)-2], other.field[:len(other.field)-2]))
 		})
 	})
 }

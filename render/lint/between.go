@@ -523,6 +523,9 @@ func checkClusterNetworks(worlds []*world) {
 		if w.fits(worlds) && !other.fits(worlds) {
 			w, other = other, w
 		}
+		if slices.Contains(other.env.After, w.env.Name) && !other.fits(worlds) {
+			w, other = other, w // which stands on what has its network for longer
+		}
 		w.mistaken = true
 		w.report(Finding{
 			Rule: "cluster-network", Path: typed.Path{"cluster"},

@@ -151,6 +151,9 @@ const omitted = "<value omitted>"
 // what is in a Secret to itself: a parser quotes what it stumbles over.
 func (r *Refusal) reword(obj map[string]any) {
 	name, _, limit := strings.Cut(strings.TrimPrefix(r.Message, "must be less than or equal to "), " limit of ")
+	if tree.At(obj, "spec", "clusterIPs") == nil && strings.HasPrefix(r.Path.String(), "spec.clusterIPs") {
+		r.Path = typed.Path{"spec", "clusterIP"} // which the server keeps as a list, too
+	}
 	n := len(r.Path)
 	if m := aboveMost.FindStringSubmatch(r.Message); m != nil {
 		r.Message = fmt.Sprintf("%s is more than %s, the most there", m[1], m[2])
