@@ -285,7 +285,11 @@ func (k *Canaries) Says() string {
 	if k.State.Last {
 		return fmt.Sprintf("canary of %s: passed, the app takes the new version", k.State.App)
 	}
-	return fmt.Sprintf("canary of %s: step %d of %d: %s of the new version", k.State.App, k.State.Step+1, len(k.Unit.Canary.Steps), count(k.Pods(), "pod"))
+	text := fmt.Sprintf("canary of %s: step %d of %d: %s of the new version", k.State.App, k.State.Step+1, len(k.Unit.Canary.Steps), count(k.Pods(), "pod"))
+	if canary, all := k.Share(); canary > 0 {
+		text += fmt.Sprintf(", %d of %d requests", canary, all)
+	}
+	return text
 }
 
 // Options are apply options for this step.

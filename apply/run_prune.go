@@ -55,11 +55,12 @@ func (r *run) prune(ctx context.Context) error {
 }
 
 // deleteFirst deletes what was named for that and what nothing of the plan is known to
-// take over from, before the units are written.
+// take over from, before the units are written, and what leads to a canary that ends.
 func (r *run) deleteFirst(ctx context.Context) error {
 	var named []*Change
 	for _, change := range r.pruning() {
-		if slices.Contains(r.plan.options.DeleteFirst, change.Kind+"/"+change.Name) && !r.isFreed(change.Ref) {
+		leads := ofCanary(change) && change.Kind == "IngressRoute"
+		if (leads || slices.Contains(r.plan.options.DeleteFirst, change.Kind+"/"+change.Name)) && !r.isFreed(change.Ref) {
 			named = append(named, change)
 		}
 	}

@@ -152,8 +152,8 @@ func behind(env *schema.Environment, unit *schema.Unit) []string {
 // healthy. What comes in a later stage stands on the health of those before it, also
 // where nobody waits for the last.
 func (r *run) unit(ctx context.Context, unit *schema.Unit, changes []*Change, gate gateFunc, done func(unit string) error) error {
-	for i, stage := range stages(unit, changes) {
-		if i > 0 {
+	for _, stage := range stages(unit, changes) {
+		if later(unit, stage) {
 			if err := gate(ctx, upTo(unit, stage[0])); err != nil {
 				return err
 			}

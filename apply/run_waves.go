@@ -52,6 +52,12 @@ func stageOf(unit *schema.Unit, change *Change) int {
 	return 0
 }
 
+// later reports whether a stage has one before it, which may have been written by a run
+// that was killed.
+func later(unit *schema.Unit, stage []*Change) bool {
+	return len(stage) > 0 && slices.ContainsFunc(unit.Objects, func(o schema.Object) bool { return o.Stage < stageOf(unit, stage[0]) })
+}
+
 // upTo is the unit without the objects from the stage of a change on.
 func upTo(unit *schema.Unit, change *Change) *schema.Unit {
 	before := *unit

@@ -44,6 +44,24 @@ func TestWavesKeepTheOrderOfKinds(t *testing.T) {
 	}
 }
 
+// TestLaterStage has a run that was killed after it had written the first stage: what comes
+// later still waits for its health.
+func TestLaterStage(t *testing.T) {
+	object := func(kind string, stage int) schema.Object {
+		return schema.Object{Stage: stage, Unstructured: &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": kind, "metadata": map[string]any{"name": "x"}}}}
+	}
+	unit := &schema.Unit{Objects: []schema.Object{object("First", 0), object("Second", 1)}}
+	for kind, want := range map[string]bool{"First": false, "Second": true} {
+		stage := []*Change{{Ref: schema.Ref{APIVersion: "v1", Kind: kind, Name: "x"}}}
+		if got := later(unit, stage); got != want {
+			t.Errorf("%s waits for a stage before it: %v, want %v", kind, got, want)
+		}
+	}
+	if later(unit, nil) {
+		t.Error("nothing waits")
+	}
+}
+
 func TestPruneStages(t *testing.T) {
 	ordered := []schema.Ref{
 		{APIVersion: "traefik.io/v1alpha1", Kind: "IngressRoute"},

@@ -50,6 +50,10 @@ func (u *unit) canary(h header) *schema.Canary {
 	}
 	if c.Weight = number(fields["weight"]); c.Weight > 0 {
 		c.Env = u.weigh(c.Weight)
+		for _, o := range u.objs {
+			routes, _ := u.shared(o)
+			c.Routes = append(c.Routes, routes...)
+		}
 	}
 	return c
 }
@@ -120,7 +124,7 @@ func (fin *finisher) canaries() Findings {
 			}
 		}
 		for _, o := range u.objs {
-			if other := all[objectName{o.GetKind(), o.GetNamespace(), o.GetName() + canarySuffix}]; other != nil && canHaveCopy(o) {
+			if other := all[objectName{o.GetKind(), o.GetNamespace(), o.GetName() + canarySuffix}]; other != nil && (canHaveCopy(o) || len(c.Routes) > 0 && o.GetKind() == "Service") {
 				find(fmt.Sprintf("%s has the name that the canary of %s takes", other.ref(), o.ref()), "rollout: canary: steps: [] has none; or give it another name")
 			}
 			why, field := alone(o, all)

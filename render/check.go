@@ -11,6 +11,7 @@ import (
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
 	"github.com/seed-428f4edd/evenkeel/render/lint"
 	"github.com/seed-428f4edd/evenkeel/render/typed"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // lintable is a rendered environment as the rules see it.
@@ -27,6 +28,9 @@ func (r *rendered) lintable() lint.Environment {
 		lu := lint.Unit{
 			Name: u.data.Name, Type: u.data.Type, App: u.group == "apps", Fields: u.data.fields,
 			Silence: u.data.Silence, Consumes: u.data.Consumes, After: u.data.After,
+		}
+		if c := u.canary(h); c != nil {
+			lu.Weighed = slices.ContainsFunc(c.Routes, func(r schema.CanaryRoute) bool { return r.Kind == "Ingress" })
 		}
 		if r.ev.repo.target != "" {
 			lu.Silence = nil

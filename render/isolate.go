@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/seed-428f4edd/evenkeel/render/internal/tree"
+	"github.com/seed-428f4edd/evenkeel/schema"
 )
 
 // policyField is the field of an environment that closes its namespace, and the key of what
@@ -100,7 +101,7 @@ func (c closed) rest() *object {
 
 // open opens what an app needs; nil where it needs nothing.
 func (c closed) open(u *unit) *object {
-	pods := podsOf(u)
+	pods := c.selectorOf(u)
 	if pods == nil {
 		return nil
 	}
@@ -114,7 +115,7 @@ func (c closed) open(u *unit) *object {
 	if len(in)+len(out) == 0 {
 		return nil
 	}
-	return c.object(u.data.Name, map[string]any{"matchLabels": pods}, in, out)
+	return c.object(u.data.Name, pods, in, out)
 }
 
 func (c closed) object(name string, selector map[string]any, in, out []any) *object {
@@ -129,6 +130,32 @@ func (c closed) object(name string, selector map[string]any, in, out []any) *obj
 		"metadata": map[string]any{"name": name, "namespace": c.header.Namespace},
 		"spec":     runtime.DeepCopyJSON(spec), // labels are those of other objects, which are made normal at the same time
 	}}}
+}
+
+// selectorOf selects the pods of an app, and those of its canary where these have another
+// label than the app's; nil where it runs none that others could select.
+func (c closed) selectorOf(u *unit) map[string]any {
+	pods := podsOf(u)
+	if pods == nil {
+		return nil
+	}
+	canary := u.canary(c.header)
+	if canary == nil || len(canary.Routes) == 0 {
+		return map[string]any{"matchLabels": pods}
+	}
+	same, either := map[string]any{}, []any{}
+	for _, key := range slices.Sorted(maps.Keys(pods)) {
+		if slices.ContainsFunc(canary.Routes, func(r schema.CanaryRoute) bool { return r.Label == key }) {
+			either = append(either, map[string]any{"key": key, "operator": "In", "values": []any{pods[key], tree.Text(pods[key]) + canarySuffix}})
+		} else {
+			same[key] = pods[key]
+		}
+	}
+	selector := map[string]any{"matchExpressions": either}
+	if len(same) > 0 {
+		selector["matchLabels"] = same
+	}
+	return selector
 }
 
 // podsOf are the labels that select the pods of an app; nil where it runs none that
@@ -153,8 +180,8 @@ func (c closed) ingress(u *unit) []any {
 	if len(c.callers[u.data.Name]) > 0 {
 		var from []any
 		for _, caller := range c.callers[u.data.Name] {
-			if labels := podsOf(caller); labels != nil {
-				from = append(from, map[string]any{"podSelector": map[string]any{"matchLabels": labels}})
+			if pods := c.selectorOf(caller); pods != nil {
+				from = append(from, map[string]any{"podSelector": pods})
 			}
 		}
 		rules = append(rules, map[string]any{"from": from})
@@ -193,7 +220,7 @@ func (c closed) egress(u *unit) []any {
 	var rules []any
 	for _, name := range called(u) {
 		if callee := c.apps[name]; callee != nil && podsOf(callee) != nil {
-			rules = append(rules, map[string]any{"to": []any{map[string]any{"podSelector": map[string]any{"matchLabels": podsOf(callee)}}}})
+			rules = append(rules, map[string]any{"to": []any{map[string]any{"podSelector": c.selectorOf(callee)}}})
 		}
 	}
 	for _, server := range c.registryServers(u) {

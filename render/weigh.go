@@ -52,9 +52,15 @@ func (u *unit) notWeighed(c *schema.Canary) []string {
 	}
 	var messages []string
 	for _, o := range u.objs {
-		if o.GetKind() == "Deployment" && !slices.ContainsFunc(c.Env, func(e schema.CanaryEnv) bool { return e.Deployment == o.GetName() }) {
-			messages = append(messages, fmt.Sprintf("nothing that calls %s goes by weights: it is no Dubbo provider in Java, and does not register in Nacos", o.ref()))
+		if o.GetKind() != "Deployment" || slices.ContainsFunc(c.Env, func(e schema.CanaryEnv) bool { return e.Deployment == o.GetName() }) ||
+			slices.ContainsFunc(c.Routes, func(r schema.CanaryRoute) bool { return r.Deployment == o.GetName() }) {
+			continue
 		}
+		message := fmt.Sprintf("nothing that calls %s goes by weights: it is no Dubbo provider in Java, does not register in Nacos, and no Ingress of Traefik or route of a Gateway leads to it", o.ref())
+		if _, why := u.shared(o); why != "" {
+			message = fmt.Sprintf("nothing that calls %s goes by weights: %s", o.ref(), why)
+		}
+		messages = append(messages, message)
 	}
 	u.eachVariable(func(_, _, name, value string) {
 		if strings.Contains(value, dubboWeight) || name == nacosWeight {

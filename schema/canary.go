@@ -11,9 +11,10 @@ type Canary struct {
 	Prometheus string
 	Every      time.Duration
 	// Weight is how many calls a pod of the canary takes where one of the app takes a
-	// hundred; zero: as many. Env has the registry know it.
+	// hundred; zero: as many. Env has the registry know it, Routes share out by it.
 	Weight int
 	Env    []CanaryEnv
+	Routes []CanaryRoute
 }
 
 // CanaryEnv is a variable that a container has in the canary alone: with Append, Value
@@ -22,6 +23,14 @@ type CanaryEnv struct {
 	Deployment, Container string
 	Name, Value           string
 	Append                bool
+}
+
+// CanaryRoute is an object of the unit that leads to pods of a Deployment by way of a
+// Service, and can lead to two Services by weights: a route of the Gateway API, or an
+// Ingress beside which Traefik reads an IngressRoute. Label tells the Service its pods.
+type CanaryRoute struct {
+	Deployment, Service, Label string
+	Kind, Name                 string
 }
 
 // CanaryStep is how many pods of the new version there are: Pods, or where that is

@@ -12,7 +12,7 @@ import (
 // beside is a unit as it was, and so many pods of the new version beside it: for each
 // Deployment that is another one now a second Deployment, the ConfigMaps and Secrets
 // that are other ones as copies of its own, and what its pods cannot do without.
-func beside(was, now *schema.Unit, pods int) (*schema.Unit, error) {
+func beside(was, now *schema.Unit, pods, replicas int) (*schema.Unit, error) {
 	unit := keeping(was, now)
 	unit.Objects = slices.Clone(was.Objects)
 	own := map[string]map[string]bool{} // by kind: the names that have a copy
@@ -38,6 +38,11 @@ func beside(was, now *schema.Unit, pods int) (*schema.Unit, error) {
 		deployment, err := second(o, own, pods, now.Canary.Env)
 		if err != nil {
 			return nil, err
+		}
+		if routes := routesOf(now, was, o); len(routes) > 0 {
+			if err := weighed(&unit, now, o, &deployment, routes, pods, replicas); err != nil {
+				return nil, err
+			}
 		}
 		unit.Objects = append(unit.Objects, deployment)
 	}
@@ -148,7 +153,8 @@ func rename(reference any, field string, own map[string]bool) {
 }
 
 // Possible are the objects that canaries of an environment may have, for who gives
-// rights: each Deployment, ConfigMap and Secret of an app that has one.
+// rights: each Deployment, ConfigMap and Secret of an app that has one, and what routes
+// lead to it by.
 func Possible(env *schema.Environment) []schema.Object {
 	var all []schema.Object
 	for i := range env.Units {
@@ -162,6 +168,7 @@ func Possible(env *schema.Environment) []schema.Object {
 				all = append(all, renamed(o))
 			}
 		}
+		all = append(all, possibleWeighed(u)...)
 	}
 	return all
 }

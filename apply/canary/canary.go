@@ -12,6 +12,9 @@
 // by selectors alone counts the pods of both (a PodDisruptionBudget, as it should; an
 // autoscaler, which sees more pods, and so asks for rather more than for too few).
 //
+// Where routes share out requests by weights, its pods are not behind the Service of the
+// app, but behind one of their own: see weigh.go.
+//
 // ConfigMaps and Secrets that differ between the two versions have copies for the
 // canary, NAME-canary too. All else of the unit stays as it was until the last step,
 // which applies the unit as git says; then the canary is no longer desired, and is
@@ -71,6 +74,7 @@ type Composed struct {
 	Begun bool
 	// Unit is the app as git has it.
 	Unit *schema.Unit
+	was  *schema.Unit
 	// Waiting are the apps whose turn comes later.
 	Waiting []string
 }
@@ -107,7 +111,7 @@ func Compose(desired, base *schema.Environment, state *State, selected func(unit
 				return nil, err
 			}
 			if !c.State.Last {
-				unit, err := beside(was, c.Unit, c.Pods())
+				unit, err := beside(was, c.Unit, c.Pods(), c.State.Replicas)
 				if err != nil {
 					return nil, err
 				}
@@ -129,7 +133,7 @@ func (c *Composed) take(unit, was *schema.Unit, state *State) error {
 	if err != nil {
 		return err
 	}
-	c.Unit = unit
+	c.Unit, c.was = unit, was
 	if state != nil && state.App == unit.Name && state.Version == version {
 		taken := *state
 		if steps := len(unit.Canary.Steps); taken.Step >= steps {
@@ -149,6 +153,17 @@ func (c *Composed) Pods() int {
 		return step.Pods
 	}
 	return max(1, (c.State.Replicas*step.Percent+99)/100)
+}
+
+// Share is how many of so many requests the routes of the app lead to its canary; zero
+// where they lead to its Service, and so to all pods alike.
+func (c *Composed) Share() (canary, all int64) {
+	for _, o := range changed(c.Unit, c.was) {
+		if len(routesOf(c.Unit, c.was, o)) > 0 {
+			return weights(c.Unit.Canary.Weight, c.Pods(), c.State.Replicas)
+		}
+	}
+	return 0, 0
 }
 
 // Without is what git says, where the app and those that wait are as base has them: a

@@ -114,9 +114,9 @@ func (b *builder) members() error {
 	for _, o := range canary.Possible(b.env) {
 		ref := schema.RefOf(o.Unstructured)
 		resource, err := b.resource(ref.GVK().GroupKind())
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", ref, err))
-			continue
+		if err != nil { // an IngressRoute, which no environment has to define
+			plural, _ := meta.UnsafeGuessKindToResource(ref.GVK())
+			resource = plural.GroupResource()
 		}
 		b.member(resource, ref, b.verbs(o.Unstructured)...)
 	}

@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	canaryWeight = 50 // of a hundred requests of a pod: beside two pods, one in five
+
 	canaryHold  = 20 * time.Second // longer than a pod takes to stop being asked
 	canaryLimit = 0.05             // of requests, more of which end a canary
 )
@@ -19,7 +21,7 @@ const (
 // canaryEnv has two pods of each app, and a canary of one: one in three. A consumer calls
 // once: dubbo-go would call another provider where one says that it failed, and nobody
 // would see the failure.
-func canaryEnv() string {
+func canaryEnv(provider, consumer, rollout string) string {
 	return fmt.Sprintf(`// Package canary tries new versions a little at a time.
 package canary
 
@@ -46,10 +48,10 @@ environment: schema.#Environment & {
 	}
 	apps: {
 		"dubbo-demo-service": demo.#Apps["dubbo-demo-service"] & {image: %q}
-		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q, java: options: ["-Ddubbo.consumer.retries=0"]}
+		"dubbo-demo-consumer": demo.#Apps["dubbo-demo-consumer"] & {image: %q, host: %q, java: options: ["-Ddubbo.consumer.retries=0"]%s}
 	}
 }
-`, canaryHold, failedShare, canaryLimit, prometheusAddress, providerV1, consumerV1, demoHost("canary"))
+`, canaryHold, failedShare, canaryLimit, prometheusAddress, provider, consumer, demoHost("canary"), rollout)
 }
 
 // canaries tries a good version and one that fails every call, of the consumer, which
@@ -59,7 +61,8 @@ func canaries(ctx context.Context, s *site) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "canary.cue"), []byte(canaryEnv()), 0o644); err != nil {
+	file := filepath.Join(dir, "canary.cue")
+	if err := os.WriteFile(file, []byte(canaryEnv(providerV1, consumerV1, "")), 0o644); err != nil {
 		return err
 	}
 	if _, err := s.mustEvenkeel(ctx, 0, "apply", "canary", "--yes", "--timeout", "5m"); err != nil {
@@ -72,15 +75,36 @@ func canaries(ctx context.Context, s *site) error {
 		if err := s.goodCanary(ctx, c.app, c.old, c.good); err != nil {
 			return errors.Join(err, s.pods(ctx, "canary"))
 		}
-		if err := s.badCanary(ctx, c.app, c.good, c.bad); err != nil {
+		if err := s.badCanary(ctx, c.app, c.good, c.bad, canaryShare); err != nil {
 			return errors.Join(err, s.pods(ctx, "canary"))
 		}
 	}
-	if err := s.silentCanary(ctx, "dubbo-demo-consumer", consumerV2, consumerV1); err != nil {
+	if err := s.weighedCanary(ctx, file, "dubbo-demo-consumer"); err != nil {
+		return errors.Join(err, s.pods(ctx, "canary"))
+	}
+	if err := s.silentCanary(ctx, "dubbo-demo-consumer", consumerV1, consumerV2); err != nil {
 		return errors.Join(err, s.pods(ctx, "canary"))
 	}
 	_, err := s.mustEvenkeel(ctx, 0, "delete", "canary", "--yes", "--timeout", "3m")
 	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// weighedCanary has Traefik give the canary of a consumer fewer requests than its share of
+// pods. One Traefik goes round in turn, so what is added for chance is the first and the
+// last requests of what is counted, of a few of them.
+func (s *site) weighedCanary(ctx context.Context, file, app string) error {
+	weight := fmt.Sprintf(", rollout: canary: environment.defaults.rollout.canary & {weight: %d}", canaryWeight)
+	if err := os.WriteFile(file, []byte(canaryEnv(providerV2, consumerV2, weight)), 0o644); err != nil {
+		return err
+	}
+	if err := s.isLevel(ctx, "canary"); err != nil {
+		return err
+	}
+	if err := s.goodCanary(ctx, app, consumerV2, consumerV1); err != nil {
+		return err
+	}
+	const share = canaryWeight / (2*100.0 + canaryWeight)
+	return s.badCanary(ctx, app, consumerV1, consumerLost, func(requests int) float64 { return share + 8/float64(max(requests, 1)) })
 }
 
 // goodCanary brings a version in: no request may fail, from the first step to the end.
@@ -127,10 +151,10 @@ func (s *site) goodCanary(ctx context.Context, app, old, good string) error {
 // pod, and none after a hold from when the check has failed. What is counted is the time
 // from the first failure to the last. In it the share of a pod of three is a third of the
 // requests in expectation, not at most a third: canaryShare says what chance may add.
-// Traefik asks the pods in turn, and a consumer calls providers at random. A provider
+// The limit is of so many requests. Traefik asks the pods in turn, and a consumer calls providers at random. A provider
 // fails calls longer than a consumer does: it is in the registry until SIGTERM, which
 // comes after its preStop.
-func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
+func (s *site) badCanary(ctx context.Context, app, good, bad string, limit func(requests int) float64) error {
 	load, stop := startLoad(ctx, demoHost("canary"))
 	defer stop()
 	if err := load.atLeast(ctx, s, 5*loadRate); err != nil {
@@ -160,7 +184,7 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	}
 	after := load.last.Sub(fired)
 	answers, failed := load.between(load.first, load.last)
-	share, most := float64(failed)/float64(max(answers, 1)), canaryShare(answers)
+	share, most := float64(failed)/float64(max(answers, 1)), limit(answers)
 	s.measured("canary of %s that fails every call: %d of %d requests failed while it ran (%.1f%%), the last one %s after the check had failed; %s",
 		app, failed, answers, 100*share, after.Round(100*time.Millisecond), load)
 	switch {
@@ -169,7 +193,7 @@ func (s *site) badCanary(ctx context.Context, app, good, bad string) error {
 	case !strings.Contains(text, "check failed: promql "+failedShare):
 		return errors.New("evenkeel does not name the check")
 	case share > most:
-		return fmt.Errorf("%.1f%% of the requests failed, at most %.1f%% come to one pod of three", 100*share, 100*most)
+		return fmt.Errorf("%.1f%% of the requests failed, at most %.1f%% come to its pod", 100*share, 100*most)
 	case after > canaryHold:
 		return fmt.Errorf("requests failed for %s after the check, the limit is a hold of %s", after.Round(100*time.Millisecond), canaryHold)
 	}

@@ -434,6 +434,15 @@ func checkProviders(worlds []*world) {
 			f.Hint = "set providers: crd: true on the stack traefik"
 			w.report(f)
 		}
+		for _, o := range w.byKind["Ingress"] {
+			if !o.unit.Weighed {
+				continue
+			}
+			f := o.at("provider")
+			f.Message = fmt.Sprintf("the Traefik of this cluster does not read the IngressRoute beside %s, by which the canary has its weight", o.ref())
+			f.Hint = "set providers: crd: true on the stack traefik, or leave the weight out"
+			w.report(f)
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ type Unit struct {
 	Type     string
 	App      bool           // an app, not a stack
 	Fields   map[string]any // as the definitions export them; of an app AppFields
+	Weighed  bool           // its canary has an IngressRoute of Traefik beside its Ingress
 	Silence  map[string]string
 	Consumes []string
 	After    []string // the names of units that are healthy before
