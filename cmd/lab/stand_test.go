@@ -104,7 +104,7 @@ func newStand(t *testing.T) *site {
 	must("kubectl", "apply", "-f", class)
 	must("sh", "-c", "evenkeel render infra --unit traefik -o json | jq '.items[] | select(.kind == \"CustomResourceDefinition\")' | kubectl apply --server-side -f -")
 	start("traefik.log", l.path("bin", "traefik"), "--entryPoints.web.address="+vip+":80/tcp", "--providers.kubernetesingress", "--providers.kubernetesingress.allowEmptyServices=true",
-		"--providers.kubernetescrd", "--providers.kubernetescrd.allowEmptyServices=true")
+		"--providers.precedence=kubernetescrd,kubernetes", "--providers.kubernetescrd", "--providers.kubernetescrd.allowEmptyServices=true")
 	s := &site{lab: l, repo: filepath.Join(dir, "repo")}
 	if err := s.copyExample(t.Context()); err != nil {
 		t.Fatal(err)
