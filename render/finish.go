@@ -50,7 +50,7 @@ func (fin *finisher) finish(ctx context.Context) Findings {
 
 // later is what costs more than to render, and is the business of vet, or the cause of
 // what is wrong.
-func (fin *finisher) later(ctx context.Context, wrong bool) Findings {
+func (fin *finisher) later(wrong bool) Findings {
 	found := make([]Findings, len(fin.units))
 	g := contain.NewGroup()
 	g.SetLimit(parallel())

@@ -282,7 +282,7 @@ func (ev *evaluated) render(ctx context.Context) (*rendered, error) {
 	one.sealed, one.findings = ev.seal(h, units)
 	fin := &finisher{ev, h, units}
 	one.findings = slices.Concat(unread, findings, one.findings, fin.finish(ctx))
-	one.findings = append(one.findings, fin.later(ctx, one.findings.wrong())...)
+	one.findings = append(one.findings, fin.later(one.findings.wrong())...)
 	front, wrong := fin.edge()
 	if same := one.explain(lint.SameAddress(h.Site)); len(same) > 0 {
 		wrong = same
