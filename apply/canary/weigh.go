@@ -161,8 +161,8 @@ const annotated = "traefik.ingress.kubernetes.io/router."
 
 // ingressRoute leads what an Ingress leads to a Service to that of the canary, too. Its
 // rules are those that Traefik makes of the Ingress, to the letter: of rules that are
-// equally long, that of an IngressRoute goes first (doc.traefik.io, providers.precedence).
-// While it is not there, or names what Traefik does not know yet, the Ingress goes on.
+// equally long, that of an IngressRoute goes first where --providers.precedence says so,
+// which vet asks for. While it is not there, or names what Traefik does not know yet, the Ingress goes on.
 func ingressRoute(o *schema.Object, app, service string, weight, canary int64) schema.Object {
 	route := marked(renamed(o), app)
 	route.Stage = afterwards

@@ -413,16 +413,22 @@ func checkDefaultClasses(worlds []*world) {
 // checkProviders: objects of Traefik's own kinds are of use where Traefik reads them.
 func checkProviders(worlds []*world) {
 	reads := map[string]bool{} // whether a Traefik of the cluster does, where there is one
+	first := map[string]bool{} // whether one that does has them go before Ingresses
 	for _, w := range worlds {
 		for _, u := range w.env.Units {
 			if u.Type == "traefik" {
 				on, _ := u.at("providers", "crd").(bool)
 				reads[w.env.Cluster] = reads[w.env.Cluster] || on
+				first[w.env.Cluster] = first[w.env.Cluster] || on && ownRoutesFirst(tree.Texts(u.at("args")))
 			}
 		}
 	}
 	for _, w := range worlds {
-		if on, ours := reads[w.env.Cluster]; on || !ours {
+		on, ours := reads[w.env.Cluster]
+		if !first[w.env.Cluster] {
+			w.unweighed(on || !ours)
+		}
+		if on || !ours {
 			continue
 		}
 		for _, o := range w.objects {
@@ -434,15 +440,40 @@ func checkProviders(worlds []*world) {
 			f.Hint = "set providers: crd: true on the stack traefik"
 			w.report(f)
 		}
-		for _, o := range w.byKind["Ingress"] {
-			if !o.unit.Weighed {
-				continue
-			}
-			f := o.at("provider")
-			f.Message = fmt.Sprintf("the Traefik of this cluster does not read the IngressRoute beside %s, by which the canary has its weight", o.ref())
-			f.Hint = "set providers: crd: true on the stack traefik, or leave the weight out"
-			w.report(f)
+	}
+}
+
+// ownRoutesFirst reports whether arguments of Traefik have an IngressRoute go before an
+// Ingress with the same rule. The order that Traefik documents for when it is told none
+// is not in force: seen with v3.7.13.
+func ownRoutesFirst(args []string) bool {
+	for _, arg := range args {
+		name, order, _ := strings.Cut(strings.ToLower(strings.TrimLeft(arg, "-")), "=")
+		if name != "providers.precedence" {
+			continue
 		}
+		names := strings.Split(order, ",")
+		crd, ingress := slices.Index(names, "kubernetescrd"), slices.Index(names, "kubernetes")
+		return crd >= 0 && (ingress < 0 || crd < ingress)
+	}
+	return false
+}
+
+// unweighed reports the Ingresses whose canaries would get no request: the IngressRoute
+// beside is not read, or does not go first.
+func (w *world) unweighed(read bool) {
+	for _, o := range w.byKind["Ingress"] {
+		if !o.unit.Weighed {
+			continue
+		}
+		f := o.at("provider")
+		f.Message = fmt.Sprintf("the Traefik of this cluster does not read the IngressRoute beside %s, by which the canary has its weight", o.ref())
+		f.Hint = `set providers: crd: true and args: ["--providers.precedence=kubernetescrd,kubernetes"] on the stack traefik, or leave the weight out`
+		if read {
+			f.Message = fmt.Sprintf("no Traefik of this cluster is known to have the IngressRoute go before %s, by which the canary has its weight", o.ref())
+			f.Hint = `set args: ["--providers.precedence=kubernetescrd,kubernetes"] on the stack traefik (3.7 or newer), or leave the weight out`
+		}
+		w.report(f)
 	}
 }
 
