@@ -378,6 +378,7 @@ func (t translator) say(f *Finding, e cueError, group []cueError) {
 		e.pos = token.NoPos
 		t.repo.place(f, t.place(e))
 		t.unregistered(f, e, strconv.Quote(strings.TrimPrefix(e.text, noField)))
+	case strings.HasPrefix(e.text, twoDefaults) && t.ofTwoDefaults(f, e):
 	default:
 		f.derived = derivedError.MatchString(e.text)
 		f.Message = e.text

@@ -59,6 +59,31 @@ func (t translator) undefinedField(f *Finding) {
 	}
 }
 
+// twoDefaults begins what CUE says of a value with two defaults, to whatever asks for it.
+const twoDefaults = "unresolved disjunction "
+
+// ofTwoDefaults says which field of an app has two defaults: that of a shared list, and
+// that of the environment.
+func (t translator) ofTwoDefaults(f *Finding, e cueError) bool {
+	if t.ev == nil || len(e.path) < unitDepth {
+		return false
+	}
+	unit := slices.Clone(e.path[:unitDepth])
+	for _, name := range t.siblings(append(unit, "")) {
+		path := append(slices.Clone(unit), name)
+		value := fmt.Sprint(t.ev.root.LookupPath(stringPath(path)))
+		if !strings.HasPrefix(e.text, twoDefaults+value) {
+			continue
+		}
+		if of := strings.Split(value, " | "); len(of) > 2 {
+			f.Path, f.Message = displayPath(path), fmt.Sprintf("two defaults, %s and %s", of[0], of[1])
+			f.Hint = fmt.Sprintf("one is of the list of apps, and one of the environment's defaults: say %s of this app in the environment, or take one of the two out", name)
+			return true
+		}
+	}
+	return false
+}
+
 // alike are the names that are definitions where one is, and fields where it is one.
 func alike(name string, names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(other string) bool {
