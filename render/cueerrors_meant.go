@@ -72,7 +72,8 @@ func (t translator) ofTwoDefaults(f *Finding, e cueError) bool {
 	for _, name := range t.siblings(append(unit, "")) {
 		path := append(slices.Clone(unit), name)
 		value := fmt.Sprint(t.ev.root.LookupPath(stringPath(path)))
-		if !strings.HasPrefix(e.text, twoDefaults+value) {
+		shared := t.ev.root.LookupPath(stringPath([]string{unit[0], "defaults", name}))
+		if !shared.Exists() || !strings.HasPrefix(e.text, twoDefaults+value) {
 			continue
 		}
 		if of := strings.Split(value, " | "); len(of) > 2 {
